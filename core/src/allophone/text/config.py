@@ -1,0 +1,44 @@
+"""The `[text]` table of an experiment, and the config classes of core's own phonemizers.
+
+This module is light: it imports attrs and `allophone.entries` alone.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from allophone.entries import pluggable
+
+
+@frozen(kw_only=True)
+class EspeakConfig:
+    """Phonemes in the International Phonetic Alphabet, by espeak-ng; needs `allophone[espeak]`."""
+
+    stress: bool = True
+    """Whether the stress marks \u02c8 and \u02cc are kept."""
+    punctuation: bool = True
+    """Whether the marks . , : ; ? ! that end a clause are kept."""
+
+
+@frozen(kw_only=True)
+class GraphemeConfig:
+    """The characters of the text themselves, for models that learn to read."""
+
+    lowercase: bool = True
+    """Whether capital letters become small ones."""
+
+
+@frozen(kw_only=True)
+class TextConfig:
+    """How text becomes the symbols of a model."""
+
+    language: str = "en-us"
+    """The language of utterances that do not name theirs, as espeak-ng writes it."""
+    normalize: bool = True
+    """Whether numbers, dates and abbreviations are written out, where the language has a way to."""
+    phonemizer: object = pluggable("phonemizers", default="espeak")
+    """What turns normalised text into symbols."""
+    blank: bool = True
+    """Whether a blank stands around every symbol, as VITS wants it."""
+    boundaries: bool = False
+    """Whether an utterance begins and ends with symbols of its own, as Piper wants it."""
