@@ -1,0 +1,41 @@
+"""Allophone: text-to-speech whose model families are plugins.
+
+    import allophone
+
+    voice = allophone.load("joe")
+    voice.say("Hello there.").save("hello.wav")
+
+What is named here is imported when it is first used, so that `import allophone` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from allophone.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from allophone.synthesis.voice import Voice, load
+    from allophone.synthesis.waveform import Waveform
+
+__version__: str
+__all__ = ["Voice", "Waveform", "__version__", "hookimpl", "load"]
+
+_LAZY = {
+    "load": "allophone.synthesis.voice",
+    "Voice": "allophone.synthesis.voice",
+    "Waveform": "allophone.synthesis.waveform",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("allophone")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'allophone' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

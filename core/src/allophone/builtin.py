@@ -1,0 +1,89 @@
+"""What the core itself offers, registered through the same hooks as everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import (
+    CorpusEntry,
+    FeatureExtractorEntry,
+    NormalizerEntry,
+    PhonemizerEntry,
+    VocoderEntry,
+)
+from allophone.hookspecs import hookimpl
+
+
+@hookimpl
+def allophone_corpora() -> Iterator[CorpusEntry]:
+    for name, module, summary in (
+        ("ljspeech", "ljspeech", "LJSpeech: one English speaker, 24 hours."),
+        ("vctk", "vctk", "VCTK 0.92: 109 English speakers, two microphones."),
+        ("libritts", "libritts", "LibriTTS and LibriTTS-R: thousands of English readers."),
+        ("festvox", "festvox", "Festvox layout, as Debian's festvox-ru: with phone times."),
+        ("asterisk", "asterisk", "Asterisk's telephone prompts, as Debian packages them."),
+        ("table", "table", "Your own recordings, listed in metadata.csv or a JSONL file."),
+    ):
+        yield CorpusEntry(
+            name=name,
+            summary=summary,
+            config=f"allophone.corpora.config:{_class(name)}Config",
+            reader=f"allophone.corpora.{module}:read",
+        )
+
+
+def _class(name: str) -> str:
+    spelled = {"ljspeech": "LJSpeech", "vctk": "VCTK", "libritts": "LibriTTS"}
+    return spelled.get(name, name.capitalize())
+
+
+@hookimpl
+def allophone_normalizers() -> Iterator[NormalizerEntry]:
+    yield NormalizerEntry(
+        language="en",
+        summary="English numbers, money, dates, times and abbreviations in words.",
+        normalizer="allophone.text.normalization:EnglishNormalizer",
+    )
+
+
+@hookimpl
+def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
+    yield PhonemizerEntry(
+        name="espeak",
+        summary="IPA by eSpeak NG, more than a hundred languages (the extra allophone[espeak]).",
+        config="allophone.text.config:EspeakConfig",
+        phonemizer="allophone.text.phonemizers:EspeakPhonemizer",
+    )
+    yield PhonemizerEntry(
+        name="graphemes",
+        summary="The characters of the text as they are.",
+        config="allophone.text.config:GraphemeConfig",
+        phonemizer="allophone.text.phonemizers:GraphemePhonemizer",
+    )
+
+
+@hookimpl
+def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
+    for name, summary in (
+        ("waveform", "The recording itself, cut, trimmed and resampled."),
+        ("phonemes", "The symbols of the text, as [text] makes them."),
+        ("f0", "Fundamental frequency a frame, in Hz, 0 where unvoiced."),
+        ("energy", "L2 norm of the magnitude spectrum a frame."),
+    ):
+        yield FeatureExtractorEntry(
+            name=name,
+            summary=summary,
+            config=f"allophone.features.config:{name.capitalize()}Config",
+            extractor=f"allophone.features.{name}:{name.capitalize()}Extractor",
+        )
+
+
+@hookimpl
+def allophone_vocoders() -> Iterator[VocoderEntry]:
+    yield VocoderEntry(
+        name="griffin-lim",
+        summary="Phase by iteration: needs no training, sounds hollow.",
+        config="allophone.synthesis.config:GriffinLimConfig",
+        vocoder="allophone.synthesis.griffin_lim:build",
+        needs_weights=False,
+    )

@@ -1,0 +1,63 @@
+"""What a training step is given.
+
+B batch, L longest length of a feature in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+
+
+@frozen(kw_only=True)
+class Padded:
+    """Arrays of different lengths in one tensor: values [B, L, ...], zero past lengths [B] (int64)."""
+
+    values: Tensor
+    lengths: Tensor
+
+    def mask(self) -> Tensor:
+        """Which positions are real: bool [B, L]."""
+        positions = torch.arange(self.values.shape[1], device=self.lengths.device)
+        return positions < self.lengths[:, None]
+
+    def to(self, device: torch.device) -> Padded:
+        return Padded(
+            values=self.values.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
+        )
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Some utterances, as the features that the experiment's `[features]` table names.
+
+    ids: the utterances, for error messages.
+    features: what the objective asked for, such as "waveform" [B, N] float32 and "phonemes" [B, T]
+        int64 (symbols arrive as the ids of the run's table, blanks included).
+    speakers, languages: their ids [B] int64.
+    audio_seconds: how much speech this is, padding not counted.
+    """
+
+    ids: tuple[str, ...]
+    features: Mapping[str, Padded]
+    speakers: Tensor
+    languages: Tensor
+    audio_seconds: float
+
+    def __getitem__(self, feature: str) -> Padded:
+        return self.features[feature]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> Batch:
+        return evolve(
+            self,
+            features={name: padded.to(device) for name, padded in self.features.items()},
+            speakers=self.speakers.to(device, non_blocking=True),
+            languages=self.languages.to(device, non_blocking=True),
+        )

@@ -1,0 +1,216 @@
+"""The records that plugins hand to the core.
+
+A record says what there is (a name, one line of summary) and where its code lives, as a `Ref`. Nothing
+is imported until somebody asks for it, so listing every installed plugin costs milliseconds. This
+module is light: it imports the standard library and attrs only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any, Literal
+
+from attrs import Factory, field, frozen, validators
+
+_REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
+
+
+@frozen
+class Ref:
+    """Where a Python object lives, as "package.module:attribute", imported when `load` is called."""
+
+    target: str = field(validator=validators.matches_re(_REF))
+
+    def load(self) -> Any:
+        """Import the module and return the attribute; ImportError and AttributeError are the caller's."""
+        module, _, attribute = self.target.partition(":")
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        return found
+
+    def __str__(self) -> str:
+        return self.target
+
+
+def _name() -> Any:
+    return field(validator=validators.matches_re(_NAME))
+
+
+def _ref() -> Any:
+    return field(converter=lambda given: given if isinstance(given, Ref) else Ref(given))
+
+
+@frozen(kw_only=True)
+class CorpusEntry:
+    """A reader of one kind of dataset on disk.
+
+    reader: `(config) -> Iterable[Utterance]`, see `allophone.data.manifest.Utterance`.
+    config: the attrs class of the reader's table in `[[data.corpora]]`; it has at least `root`.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    reader: Ref = _ref()
+
+
+@frozen(kw_only=True)
+class FeatureExtractorEntry:
+    """Something that turns an utterance into an array, once, for the feature store.
+
+    extractor: `(config, ExtractionContext) -> FeatureExtractor`, see `allophone.features.protocol`.
+    config: the attrs class of its table `[features.<name>]`.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    extractor: Ref = _ref()
+
+
+@frozen(kw_only=True)
+class PhonemizerEntry:
+    """Something that turns normalised text into symbols.
+
+    phonemizer: `(config) -> Phonemizer`, see `allophone.text.phonemizers`.
+    config: the attrs class of its table `[text.phonemizer]`.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    phonemizer: Ref = _ref()
+
+
+@frozen(kw_only=True)
+class NormalizerEntry:
+    """What writes out the numbers, dates and abbreviations of one language.
+
+    language: the language's code without a region ("en"), which serves all its regions ("en-us").
+    normalizer: `() -> Callable[[str], str]`.
+    """
+
+    language: str = _name()
+    summary: str
+    normalizer: Ref = _ref()
+
+    @property
+    def name(self) -> str:
+        return self.language
+
+
+@frozen(kw_only=True)
+class ImporterEntry:
+    """A reader of somebody else's checkpoint format.
+
+    importer: `(source: Path, destination: Path) -> None`, writes a voice folder at `destination`, which
+        the core has made sure does not exist and renames into place when the call returns.
+    recognises: `(source: Path) -> bool`, whether the file or folder looks like this format; quick.
+    """
+
+    name: str = _name()
+    summary: str
+    importer: Ref = _ref()
+    recognises: Ref = _ref()
+
+
+@frozen(kw_only=True)
+class ModelEntry:
+    """A model family that turns text (and prompts) into a waveform or a mel spectrogram.
+
+    config: the attrs class of the table `[model]`.
+    synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.synthesis.protocol`.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    synthesizer: Ref = _ref()
+    importers: tuple[ImporterEntry, ...] = ()
+
+
+@frozen(kw_only=True)
+class TrainerEntry:
+    """An objective for the trainer runtime.
+
+    config: the attrs class of the table `[trainer]`.
+    objective: `(Experiment, Vocabulary) -> Objective`, see `allophone.training.objective`.
+    trains: the name of the model or vocoder whose weights it learns.
+    speaks: which of the objective's modules a voice is made of.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    objective: Ref = _ref()
+    trains: str
+    speaks: str
+
+
+@frozen(kw_only=True)
+class VocoderEntry:
+    """What turns a mel spectrogram or codes into a waveform.
+
+    config: the attrs class that describes it.
+    vocoder: `(VocoderSpec, weights, device) -> Vocoder`, see `allophone.synthesis.protocol`.
+    needs_weights: False for what is not learned, such as Griffin-Lim.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = _ref()
+    vocoder: Ref = _ref()
+    needs_weights: bool = True
+    importers: tuple[ImporterEntry, ...] = ()
+
+
+@frozen(kw_only=True)
+class VoiceEntry:
+    """A trained voice that a package ships.
+
+    locate: `() -> Path` of a voice folder; it may convert the package's files once, into a cache.
+    licence: in a few words, what one may do with it.
+    """
+
+    name: str = _name()
+    summary: str
+    language: str
+    licence: str
+    locate: Ref = _ref()
+
+
+@frozen(kw_only=True)
+class RecipeEntry:
+    """A preset experiment that a plugin ships.
+
+    name: "family/what", for example "vits/ljspeech".
+    package, path: where its TOML file lies: an importable package and a path below it.
+    """
+
+    name: str = _name()
+    summary: str
+    package: str
+    path: str
+
+
+def pluggable(
+    kind: str, *, default: str | None = None, many: Literal["list", "table"] | None = None
+) -> Any:
+    """An attrs field that holds the config of something a plugin offers.
+
+    In TOML it is a table with `type = "<name>"`; the other keys are that plugin's own. In Python it is
+    an instance of the config class that the entry names, or None where there is none.
+
+    kind: as in the hook's name: "models", "phonemizers".
+    default: the type of a table that does not say one.
+    many: "list" for a tuple of such tables, "table" for a mapping of them, where a table that does
+        not say its type has its own key for one.
+    """
+    empty = {"list": Factory(tuple), "table": Factory(dict)}
+    return field(
+        default=empty[many] if many else None,
+        metadata={"pluggable": kind, "default_type": default, "many": many},
+    )

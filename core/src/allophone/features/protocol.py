@@ -1,0 +1,77 @@
+"""What a feature extractor is.
+
+An extractor is built once a process and given utterances in chunks, so that what is quicker in batches
+(phonemes) can be done in batches. N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import frozen
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.manifest import Utterance
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from allophone.text.frontend import TextFrontend
+
+
+@frozen(kw_only=True)
+class Dropped:
+    """Why an utterance cannot be used: a reason that is counted, and a detail that is shown.
+
+    reason: a short phrase, the same for all utterances with the same trouble: "unreadable audio",
+        "too short", "too long", "empty text", "unknown symbol".
+    """
+
+    reason: str
+    detail: str
+
+
+@frozen(kw_only=True)
+class ExtractionContext:
+    """What extractors share.
+
+    audio: the experiment's `[audio]` table.
+    load_audio: the samples of an utterance, float32 [N] at `audio.sample_rate`, cut and trimmed as
+        `[data]` says; read once for all extractors. UserError for what cannot be read.
+    audio_key: plain data that decides what `load_audio` gives, beside the file itself.
+    frontend: the text front end of a language, as `[text]` describes it.
+    text_key: plain data that decides what `frontend` gives.
+    """
+
+    audio: MelSpec
+    load_audio: Callable[[Utterance], NDArray[np.float32]]
+    audio_key: Mapping[str, Any]
+    frontend: Callable[[str | None], TextFrontend]
+    text_key: Mapping[str, Any]
+
+
+class FeatureExtractor(Protocol):
+    """Turns utterances into arrays.
+
+    key: plain data (what TOML can hold) that decides the result, beside the utterance itself: the
+        config, the parts of the context that are used, and a version that is raised with the code. A
+        change of the key makes the store extract again.
+    reads: what of an utterance the result depends on, out of "audio", "text", "labels".
+    """
+
+    @property
+    def key(self) -> Mapping[str, Any]: ...
+
+    @property
+    def reads(self) -> frozenset[str]: ...
+
+    def extract(
+        self, utterances: Sequence[Utterance]
+    ) -> Iterator[NDArray[Any] | Dropped]:
+        """One result an utterance, in order: an array [L, ...], or why there is none.
+
+        An array of strings [T] holds symbols: a batch has them as the ids of the run's symbol table.
+        """
+        ...

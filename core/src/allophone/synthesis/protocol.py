@@ -1,0 +1,116 @@
+"""What a model must do to speak, and what a vocoder must do to be heard.
+
+B batch, T text, F frames, M mels, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import frozen
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+
+
+@frozen(kw_only=True)
+class VoiceSpec:
+    """What a synthesizer is built from, beside its weights.
+
+    model: the config of the `[model]` table.
+    """
+
+    model: Any
+    audio: MelSpec
+    vocabulary: Vocabulary
+
+
+@frozen(kw_only=True)
+class TextBatch:
+    """Sentences as ids: ids [B, T] int64 (zero past lengths), lengths [B], speakers and languages [B].
+
+    seeds: one a row: what is random in a row depends on its seed alone, so that a batch says just
+        what its rows would say one by one.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    speakers: Tensor
+    languages: Tensor
+    seeds: tuple[int, ...]
+
+
+@frozen(kw_only=True)
+class Speech:
+    """What a text-to-waveform model says.
+
+    waveform: [B, N] float32, zero past lengths [B] (samples).
+    durations: frames of each id [B, T], or None where the model has none.
+    """
+
+    waveform: Tensor
+    lengths: Tensor
+    durations: Tensor | None = None
+
+
+@frozen(kw_only=True)
+class Mels:
+    """What a text-to-mel model says, for a vocoder: mel [B, M, F], zero past lengths [B] (frames)."""
+
+    mel: Tensor
+    lengths: Tensor
+    durations: Tensor | None = None
+
+
+class Synthesizer(Protocol):
+    """A model that is ready to speak: its weights are in place, and nothing is left to prepare.
+
+    controls: the attrs class of what a caller may set (`length_scale`, `noise_scale`, ...); every field
+        has a default and validates itself.
+    """
+
+    @property
+    def controls(self) -> type: ...
+
+    def synthesize(self, text: TextBatch, controls: Any) -> Speech | Mels:
+        """Say some sentences. `controls` is an instance of `self.controls`."""
+        ...
+
+
+@runtime_checkable
+class StreamingSynthesizer(Protocol):
+    """A synthesizer that can begin to speak before it has thought a sentence through."""
+
+    def stream(self, text: TextBatch, controls: Any) -> Iterator[Tensor]:
+        """Chunks [N] of one sentence (B = 1) that join to exactly what `synthesize` gives."""
+        ...
+
+
+@runtime_checkable
+class VoiceConverter(Protocol):
+    """A synthesizer that can say a recording again in another speaker's voice."""
+
+    def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
+        """waveform [N] at the model's sample rate, speakers by id; returns [N']."""
+        ...
+
+
+@frozen(kw_only=True)
+class VocoderSpec:
+    """What a vocoder is built from, beside its weights; `audio` is the mel that it takes."""
+
+    vocoder: Any
+    audio: MelSpec
+
+
+class Vocoder(Protocol):
+    """Turns mels of its own MelSpec into waveforms."""
+
+    @property
+    def audio(self) -> MelSpec: ...
+
+    def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
+        """mel [B, M, F] and lengths [B] in frames to a waveform [B, F * hop_length]."""
+        ...

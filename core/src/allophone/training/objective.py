@@ -1,0 +1,126 @@
+"""What a plugin writes to train its model, and what the runtime offers it.
+
+An objective holds modules and says what one step is, in plain PyTorch and with a handful of verbs:
+
+    def train_step(self, rt, batch):
+        with rt.autocast():
+            fake = rt["generator"](batch)
+            d_loss = discriminator_loss(rt["discriminator"], real, fake.detach())
+        rt.update("discriminator", d_loss)
+        with rt.frozen("discriminator"), rt.autocast():
+            g_loss = generator_loss(rt["discriminator"], real, fake)
+        rt.update("generator", g_loss)
+        return {"discriminator_loss": d_loss, "generator_loss": g_loss}
+
+Everything else (devices, ranks, precision, accumulation, clipping, schedules, averages, checkpoints,
+logs, signals) is the runtime's. There is no class to inherit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from allophone.data.batch import Batch
+from allophone.events import SampleAudio, SampleImage
+
+Metrics = Mapping[str, Tensor | float]
+"""Scalars by name. Tensors are read off the device only when they are logged."""
+
+
+@frozen(kw_only=True)
+class OptimizerPlan:
+    """How some modules are optimised.
+
+    modules: names of the objective's modules whose parameters these are.
+    optimizer: `(parameters) -> torch.optim.Optimizer`.
+    schedule: the factor on the learning rate after so many `per`s (1 at 0), or None.
+    per: whether the schedule counts optimizer steps or epochs.
+    clip_norm: overrides the runtime's own; None leaves that as it is.
+    """
+
+    modules: tuple[str, ...]
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    schedule: Callable[[int], float] | None = None
+    per: Literal["step", "epoch"] = "step"
+    clip_norm: float | None = None
+
+
+class Runtime(Protocol):
+    """The verbs that a step is written with."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken so far."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __getitem__(self, module: str) -> nn.Module:
+        """The objective's module as it is run: on its device, under DDP, compiled, or none of it."""
+        ...
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Run what is inside in the run's precision."""
+        ...
+
+    def update(self, optimizer: str, loss: Tensor) -> None:
+        """Go backward through a scalar loss and, when enough batches are accumulated, step that optimizer.
+
+        Raises FloatingPointError naming the batch when the loss or a gradient is not finite.
+        """
+        ...
+
+    def frozen(self, *modules: str) -> AbstractContextManager[None]:
+        """Let gradients pass through these modules without reaching their parameters."""
+        ...
+
+
+class Objective(Protocol):
+    """A model's training, as the runtime sees it.
+
+    features: names of the stored features that a batch must carry, as in the `[features]` table.
+    modules: everything that has parameters; their names are the prefixes of the checkpoint's weights.
+    """
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]: ...
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        """The optimizers by name; a GAN has two."""
+        ...
+
+    def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """One step: losses, and an `rt.update` for each optimizer."""
+        ...
+
+    def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """The validation metrics of a batch; called without gradients and in eval mode."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """An objective that can let a validation batch be heard and seen."""
+
+    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
+        """Audio, mels and alignments by name, such as "LJ001-0001/audio"; NumPy arrays on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An objective with state beside its modules (a schedule, running statistics) to be checkpointed."""
+
+    def state_dict(self) -> dict[str, object]: ...
+
+    def load_state_dict(self, state: dict[str, object]) -> None: ...
