@@ -1,0 +1,75 @@
+"""Where things lie in the folder of a run. Training writes it, synthesis reads it; this is all they share.
+
+    runs/lj/
+        config.toml                     the complete resolved experiment
+        vocabulary.json                 symbols, speakers, languages
+        metrics.jsonl                   the metrics of every step
+        tensorboard/
+        checkpoints/step-00001000/
+            model.safetensors           weights, by module: "generator.decoder..."
+            average.safetensors         their moving average, where the run keeps one
+            state.pt                    optimizers, schedules, sampler, random generators
+            config.toml, vocabulary.json, provenance.json
+
+Light.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from allophone.errors import UserError
+
+CONFIG = "config.toml"
+VOCABULARY = "vocabulary.json"
+METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
+CHECKPOINTS = "checkpoints"
+WEIGHTS = "model.safetensors"
+AVERAGE = "average.safetensors"
+STATE = "state.pt"
+PROVENANCE = "provenance.json"
+
+
+@frozen(order=True)
+class Checkpoint:
+    """A checkpoint that was written whole."""
+
+    step: int
+    path: Path
+
+    @property
+    def speaking_weights(self) -> Path:
+        """The weights to speak with: the average where there is one."""
+        average = self.path / AVERAGE
+        return average if average.exists() else self.path / WEIGHTS
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where the checkpoint of that step lies."""
+    return run / CHECKPOINTS / f"step-{step:08d}"
+
+
+def checkpoints(run: Path) -> list[Checkpoint]:
+    """The checkpoints of a run, oldest first."""
+    found = (run / CHECKPOINTS).glob("step-*")
+    return sorted(
+        Checkpoint(int(path.name.removeprefix("step-")), path)
+        for path in found
+        if path.name.removeprefix("step-").isdigit()
+    )
+
+
+def find_checkpoint(place: Path) -> Checkpoint:
+    """The checkpoint at `place`, or the latest one of the run at `place`."""
+    if (place / WEIGHTS).exists() and place.name.removeprefix("step-").isdigit():
+        return Checkpoint(int(place.name.removeprefix("step-")), place)
+    found = checkpoints(place)
+    if not found:
+        raise UserError(
+            f"There is no checkpoint in {place}.",
+            hint="Give the folder of a run that has saved one, or a checkpoint's own folder.",
+        )
+    return found[-1]
