@@ -1,0 +1,272 @@
+"""Plain data to attrs classes and back, strictly.
+
+The cattrs converter as it comes takes "false" for True, 3.7 for 3 and True for 1, and passes over keys
+that it does not know. Here each of them is an error that holds the path of the key and, for a
+misspelt one, what was probably meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn, override
+
+from allophone.config.tables import Plain
+from allophone.errors import ConfigError, UserError, near_miss
+from allophone.registry import Registry, default_registry
+
+T = TypeVar("T")
+
+
+def structure(
+    cls: type[T], plain: Mapping[str, Any], *, where: str = "", registry: Registry | None = None
+) -> T:
+    """Build an attrs object from plain data.
+
+    where: what the data is, for messages: a file, a table. Tables of plugins (`entries.pluggable`) are
+    built with the classes that the registry has for their `type`.
+    Raises ConfigError that lists everything that is wrong, each with its path.
+    """
+    converter = _converter(registry or default_registry())
+    try:
+        return converter.structure(plain, cls)
+    except (ClassValidationError, IterableValidationError) as error:
+        problems = list(_problems(error, ""))
+    except UserError as error:
+        problems = [error.message]
+    raise ConfigError(
+        "\n".join([f"{where or cls.__name__} is not valid:", *(f"  {line}" for line in problems)])
+    )
+
+
+def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
+    """The complete plain data of an attrs object: every field, `type` for plugins' tables, no None."""
+    plain: Plain = _unstructure(value, registry or default_registry())
+    return plain
+
+
+def _converter(registry: Registry) -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind in (bool, int, str):
+        converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_func(_is_union_of_values, _first_that_fits(converter))
+    converter.register_structure_hook_func(_is_tuple, _list_to_tuple(converter))
+    converter.register_structure_hook_factory(
+        attrs.has, lambda cls: _class_hook(cls, converter, registry)
+    )
+    return converter
+
+
+def _exactly(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"must be {_called(kind)}, not {_shown(value)}")
+    return value
+
+
+def _number(value: Any, _: type) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"must be a number, not {_shown(value)}")
+    return float(value)
+
+
+def _is_union_of_values(kind: Any) -> bool:
+    """A union such as `float | None` or `tuple[str, ...] | int`."""
+    import types
+
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+def _first_that_fits(converter: cattrs.Converter) -> Any:
+    def hook(value: Any, union: Any) -> Any:
+        members = [member for member in get_args(union) if member is not type(None)]
+        failures: list[Exception] = []
+        for member in members:
+            try:
+                return converter.structure(value, member)
+            except Exception as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        raise ValueError(
+            f"must be {' or '.join(_called(member) for member in members)}, not {_shown(value)}"
+        )
+
+    return hook
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _list_to_tuple(converter: cattrs.Converter) -> Any:
+    def hook(value: Any, kind: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be a list, not {_shown(value)}")
+        members = get_args(kind)
+        if members[-1] is Ellipsis:
+            members = (members[0],) * len(value)
+        if len(value) != len(members):
+            raise ValueError(f"must have {len(members)} items, not {len(value)}")
+        return tuple(
+            converter.structure(item, member) for item, member in zip(value, members, strict=True)
+        )
+
+    return hook
+
+
+def _class_hook(cls: type, converter: cattrs.Converter, registry: Registry) -> Any:
+    """How a class is built: its pluggable fields through the registry, all others by their types."""
+    attrs.resolve_types(cls)
+    special = {
+        attribute.name: override(struct_hook=_plugin_hook(attribute, converter, registry))
+        for attribute in attrs.fields(cls)
+        if "pluggable" in attribute.metadata
+    }
+    build = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **special)
+
+    def hook(plain: Any, kind: type) -> Any:
+        if not isinstance(plain, Mapping):
+            raise ValueError(f"must be a table, not {_shown(plain)}")
+        return build(plain, kind)
+
+    return hook
+
+
+def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry) -> Any:
+    kind = attribute.metadata["pluggable"]
+    many = attribute.metadata["many"]
+
+    def one(plain: Any, default: str | None) -> Any:
+        if not isinstance(plain, Mapping):
+            raise ValueError(f"must be a table, not {_shown(plain)}")
+        name = plain.get("type", default)
+        if not isinstance(name, str):
+            known = ", ".join(sorted(registry.entries(kind)))
+            raise ValueError(f'needs a type, as in type = "..."; there is: {known}')
+        cls = registry.load(kind, name, "config")
+        return converter.structure({key: plain[key] for key in plain if key != "type"}, cls)
+
+    def hook(plain: Any, _: Any) -> Any:
+        default = attribute.metadata["default_type"]
+        if many is None:
+            return one(plain, default)
+        if many == "list":
+            if not isinstance(plain, list | tuple):
+                raise ValueError(f"must be a list of tables, not {_shown(plain)}")
+            return tuple(_each(((str(i), item, default) for i, item in enumerate(plain)), one))
+        if not isinstance(plain, Mapping):
+            raise ValueError(f"must be a table of tables, not {_shown(plain)}")
+        return dict(
+            zip(plain, _each(((key, plain[key], key) for key in plain), one), strict=True)
+        )
+
+    return hook
+
+
+@attrs.define
+class _At(Exception):
+    """An error below a key, from which a message takes the path."""
+
+    key: str
+    cause: Exception
+
+
+def _each(tables: Iterable[tuple[str, Any, str | None]], one: Any) -> Iterator[Any]:
+    for key, plain, default in tables:
+        try:
+            yield one(plain, default)
+        except Exception as error:
+            raise _At(key, error) from error
+
+
+def _problems(error: BaseException, path: str) -> Iterator[str]:
+    """What is wrong, one line each, with the path of its key."""
+    if isinstance(error, ClassValidationError):
+        noted, others = error.group_exceptions()
+        for inner, note in noted:
+            yield from _problems(inner, f"{path}.{note.name}" if path else note.name)
+        for other in others:
+            yield from _problems(other, path)
+    elif isinstance(error, IterableValidationError):
+        for inner, index in error.group_exceptions()[0]:
+            yield from _problems(inner, f"{path}.{index.index}")
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [attribute.name for attribute in attrs.fields(error.cl)]
+        for key in sorted(error.extra_fields):
+            full = f"{path}.{key}" if path else key
+            yield f"{full}: there is no such key. {near_miss(key, known) or ''}".rstrip()
+    elif isinstance(error, _At):
+        yield from _problems(error.cause, f"{path}.{error.key}")
+    elif isinstance(error, KeyError):
+        yield f"{path}: {error.args[0]} is missing" if path else f"{error.args[0]} is missing"
+    else:
+        said = str(error) or type(error).__name__
+        yield f"{path}: {said}" if path else said
+
+
+def _unstructure(value: Any, registry: Registry) -> Any:
+    if attrs.has(type(value)):
+        plain: Plain = {}
+        for attribute in attrs.fields(type(value)):
+            held = getattr(value, attribute.name)
+            if held is None:
+                continue
+            if "pluggable" in attribute.metadata:
+                plain[attribute.name] = _typed(held, attribute.metadata, registry)
+            else:
+                plain[attribute.name] = _unstructure(held, registry)
+        return plain
+    if isinstance(value, Mapping):
+        return {str(key): _unstructure(item, registry) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unstructure(item, registry) for item in value]
+    return value
+
+
+def _typed(held: Any, metadata: Mapping[str, Any], registry: Registry) -> Any:
+    kind = metadata["pluggable"]
+
+    def one(config: Any) -> Plain:
+        return {"type": _type_name(kind, type(config), registry), **_unstructure(config, registry)}
+
+    if metadata["many"] == "list":
+        return [one(config) for config in held]
+    if metadata["many"] == "table":
+        return {key: one(config) for key, config in held.items()}
+    return one(held)
+
+
+def _type_name(kind: str, cls: type, registry: Registry) -> str:
+    """The name under which a config class is registered."""
+    spelled = f"{cls.__module__}:{cls.__qualname__}"
+    entries = registry.entries(kind)
+    names = [name for name, entry in entries.items() if entry.config.target == spelled]
+    names = names or [name for name, entry in entries.items() if entry.config.load() is cls]
+    if len(names) != 1:
+        raise UserError(
+            f"{spelled} is the config class of {len(names)} entries of the {kind}: {names}.",
+            hint="Each entry has a config class of its own, so that its type can be told from it.",
+        )
+    return names[0]
+
+
+def _called(kind: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    if kind in names:
+        return names[kind]
+    return "a list" if get_origin(kind) is tuple else str(getattr(kind, "__name__", kind))
+
+
+def _shown(value: Any) -> str:
+    kinds = {bool: "", int: "the whole number ", float: "the number ", str: "the string "}
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    shown = repr(value).lower() if isinstance(value, bool) else repr(value)
+    return f"{kinds.get(type(value), '')}{shown}"
