@@ -1,4 +1,4 @@
-"""Voice folders: a trained voice in five files that say everything that is needed to speak with it.
+"""Voices and vocoders as folders: everything that is needed to speak, in files that are safe to open.
 
     joe/
         voice.toml           what it is: `VoiceDescription`, table by table
@@ -6,6 +6,8 @@
         vocabulary.json      symbols, speakers and languages in the order of their ids
         README.md            the card: what the voice is, where it comes from, how to speak with it
         LICENSE              what one may do with it
+
+The folder of a trained vocoder has `vocoder.toml` (`VocoderDescription`) and no vocabulary.
 
 Whoever makes voices (an importer, an export) calls `write_voice`; `read_voice` is its inverse.
 """
@@ -15,9 +17,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen, validators
 from torch import Tensor
@@ -28,7 +30,7 @@ from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabul
 from allophone.entries import pluggable
 from allophone.errors import UserError
 from allophone.registry import Registry, default_registry
-from allophone.synthesis.protocol import VoiceSpec
+from allophone.synthesis.protocol import VocoderSpec, VoiceSpec
 from allophone.text.config import TextConfig
 from allophone.weights import read_weights, write_weights
 
@@ -36,38 +38,41 @@ FORMAT = 1
 """Raised when what is written can no longer be read by the code before it."""
 
 VOICE = "voice.toml"
+VOCODER = "vocoder.toml"
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 CARD = "README.md"
 LICENCE = "LICENSE"
 
+Description = TypeVar("Description")
+
 
 @frozen(kw_only=True)
-class VoiceCard:
-    """The table `[voice]`.
+class About:
+    """The table `[about]`.
 
-    licence: in a few words what one may do with the voice, best an SPDX name ("CC0-1.0").
-    distribution, version: the package that the model comes from, which whoever lacks it must install;
-        `write_voice` fills them in.
+    licence: in a few words what one may do with it, best an SPDX name ("CC0-1.0").
+    distribution, version: the package of the model's code, which whoever lacks it must install; the
+        writer fills them in, and the format.
     """
 
     name: str = field(validator=validators.min_len(1))
     licence: str = field(validator=validators.min_len(1))
     summary: str = ""
-    format: int = FORMAT
     distribution: str | None = None
     version: str | None = None
+    format: int = FORMAT
 
 
 @frozen(kw_only=True)
 class VoiceDescription:
     """What `voice.toml` says.
 
-    model: the config of the `[model]` table; its `type` names the model family.
+    model: the config of the table `[model]`; its `type` names the model family.
     controls: what this voice sets otherwise than its family does (`noise_scale`, ...).
     """
 
-    voice: VoiceCard
+    about: About
     model: Any = pluggable("models")
     audio: MelSpec
     text: TextConfig
@@ -84,12 +89,34 @@ class StoredVoice:
 
     @property
     def spec(self) -> VoiceSpec:
-        """What its synthesizer is built from."""
+        """What its synthesizer is built from, beside the weights."""
         return VoiceSpec(
             model=self.description.model,
             audio=self.description.audio,
             vocabulary=self.vocabulary,
         )
+
+
+@frozen(kw_only=True)
+class VocoderDescription:
+    """What `vocoder.toml` says: the config of the table `[vocoder]`, and the mel that it takes."""
+
+    about: About
+    vocoder: Any = pluggable("vocoders")
+    audio: MelSpec
+
+
+@frozen(kw_only=True)
+class StoredVocoder:
+    """A vocoder as it lies on disk."""
+
+    description: VocoderDescription
+    weights: Mapping[str, Tensor]
+
+    @property
+    def spec(self) -> VocoderSpec:
+        """What the vocoder is built from, beside the weights."""
+        return VocoderSpec(vocoder=self.description.vocoder, audio=self.description.audio)
 
 
 def write_voice(
@@ -107,28 +134,75 @@ def write_voice(
     registry: where the model's family is looked up; the process's own by default.
     Raises UserError when something lies at `path` already.
     """
+    plain = _plain("models", "model", voice.description, registry or default_registry())
+    languages = voice.vocabulary.languages or (voice.description.text.language,)
+    speakers = len(voice.vocabulary.speakers)
+    facts = [f"Language: {', '.join(languages)}"]
+    if speakers > 1:
+        facts.append(f"Speakers: {speakers}")
+
+    def fill(folder: Path) -> None:
+        write_toml(folder / VOICE, plain)
+        write_weights(folder / WEIGHTS, voice.weights)
+        write_vocabulary(folder / VOCABULARY, voice.vocabulary)
+        _write_texts(folder, plain, "model", facts, card, licence_text)
+
+    write_folder(path, fill)
+
+
+def write_vocoder(
+    path: Path,
+    vocoder: StoredVocoder,
+    *,
+    card: str | None = None,
+    licence_text: str | None = None,
+    registry: Registry | None = None,
+) -> None:
+    """Write the folder of a vocoder at `path`, as `write_voice` does that of a voice."""
+    plain = _plain("vocoders", "vocoder", vocoder.description, registry or default_registry())
+
+    def fill(folder: Path) -> None:
+        write_toml(folder / VOCODER, plain)
+        write_weights(folder / WEIGHTS, vocoder.weights)
+        _write_texts(folder, plain, "vocoder", [], card, licence_text)
+
+    write_folder(path, fill)
+
+
+def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
+    """Read a voice folder.
+
+    Raises UserError for a missing file, another format, and anything in voice.toml that is not
+    valid; PluginError, with what to install, for a model family that is not there.
+    """
+    _require(path, "voice", (VOICE, WEIGHTS, VOCABULARY))
+    return StoredVoice(
+        description=_describe(VoiceDescription, path / VOICE, "models", "model", registry),
+        vocabulary=read_vocabulary(path / VOCABULARY),
+        weights=read_weights(path / WEIGHTS),
+    )
+
+
+def read_vocoder(path: Path, registry: Registry | None = None) -> StoredVocoder:
+    """Read the folder of a vocoder; errors as those of `read_voice`."""
+    _require(path, "vocoder", (VOCODER, WEIGHTS))
+    return StoredVocoder(
+        description=_describe(VocoderDescription, path / VOCODER, "vocoders", "vocoder", registry),
+        weights=read_weights(path / WEIGHTS),
+    )
+
+
+def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder at `path` whole or not at all: `fill` a neighbour, then rename that.
+
+    Raises UserError when something lies at `path` already.
+    """
     if path.exists():
         raise UserError(f"{path} exists already.", hint="Remove it, or give another place.")
-    registry = registry or default_registry()
-    plain = unstructure(voice.description, registry=registry)
-    owner = registry.owner("models", plain["model"]["type"])
-    named = evolve(
-        voice.description.voice,
-        format=FORMAT,
-        distribution=owner.distribution,
-        version=owner.version or None,
-    )
-    plain["voice"] = unstructure(named, registry=registry)
-
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        write_toml(unfinished / VOICE, plain)
-        write_weights(unfinished / WEIGHTS, voice.weights)
-        write_vocabulary(unfinished / VOCABULARY, voice.vocabulary)
-        (unfinished / CARD).write_text(card or _card(voice, plain), encoding="utf-8")
-        licence = licence_text or f"{named.licence}\n"
-        (unfinished / LICENCE).write_text(licence, encoding="utf-8")
+        fill(unfinished)
         unfinished.chmod(0o755)
         os.rename(unfinished, path)
     except BaseException:
@@ -136,59 +210,65 @@ def write_voice(
         raise
 
 
-def is_voice(path: Path) -> bool:
-    """Whether a voice folder lies there."""
-    return (path / VOICE).is_file()
+def _plain(kind: str, table: str, description: Any, registry: Registry) -> dict[str, Any]:
+    """A description as plain data, with the package that its model comes from."""
+    plain = unstructure(description, registry=registry)
+    owner = registry.owner(kind, plain[table]["type"])
+    about = evolve(
+        description.about,
+        distribution=owner.distribution,
+        version=owner.version or None,
+        format=FORMAT,
+    )
+    return plain | {"about": unstructure(about, registry=registry)}
 
 
-def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
-    """Read a voice folder.
-
-    Raises UserError for a missing file, a format that is newer than this code, and anything in
-    voice.toml that is not valid; PluginError, with what to install, for a model that is not there.
-    """
-    for name in (VOICE, WEIGHTS, VOCABULARY):
+def _require(path: Path, kind: str, names: tuple[str, ...]) -> None:
+    for name in names:
         if not (path / name).is_file():
             raise UserError(
-                f"The voice folder {path} has no {name}.",
-                hint=f"A voice folder holds {VOICE}, {WEIGHTS} and {VOCABULARY}; copy it again.",
+                f"{path} has no {name}.",
+                hint=f"The folder of a {kind} holds {', '.join(names)}; copy it again, whole.",
             )
-    plain = read_toml(path / VOICE)
-    return StoredVoice(
-        description=_description(path / VOICE, plain, registry or default_registry()),
-        vocabulary=read_vocabulary(path / VOCABULARY),
-        weights=read_weights(path / WEIGHTS),
-    )
 
 
-def _description(place: Path, plain: Mapping[str, Any], registry: Registry) -> VoiceDescription:
-    """Check what a stranger's file may lack before it is structured: its format and its model."""
-    card = plain.get("voice")
-    stated = card.get("format") if isinstance(card, Mapping) else None
-    if stated != FORMAT:
+def _describe(
+    cls: type[Description], path: Path, kind: str, table: str, registry: Registry | None
+) -> Description:
+    """Read a description; what a stranger's file may lack here is checked first, to say what to do."""
+    registry = registry or default_registry()
+    plain = read_toml(path)
+    about, model = plain.get("about"), plain.get(table)
+    if not isinstance(about, dict) or not isinstance(model, dict) or "type" not in model:
         raise UserError(
-            f"{place} has the format {stated!r} in [voice]; this Allophone reads {FORMAT}.",
-            hint="A newer Allophone may have written it: pip install --upgrade allophone",
+            f"{path} does not say what it is: it needs the tables [about] and [{table}], with a type."
         )
-    model = plain.get("model")
-    if isinstance(model, Mapping) and isinstance(model.get("type"), str):
-        registry.find("models", model["type"], distribution=card.get("distribution"))
-    return structure(VoiceDescription, plain, where=str(place), registry=registry)
+    if about.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has the format {about.get('format')!r}; this version reads {FORMAT}.",
+            hint="If a newer version wrote it: pip install --upgrade allophone",
+        )
+    registry.find(kind, str(model["type"]), distribution=about.get("distribution"))
+    return structure(cls, plain, where=str(path), registry=registry)
 
 
-def _card(voice: StoredVoice, plain: Mapping[str, Any]) -> str:
-    description = voice.description
-    card = description.voice
-    speakers = len(voice.vocabulary.speakers)
-    facts = [
-        f"- Model: {plain['model']['type']}",
-        f"- Language: {', '.join(voice.vocabulary.languages) or description.text.language}",
-        *([f"- Speakers: {speakers}"] if speakers > 1 else []),
-        f"- Sample rate: {description.audio.sample_rate} Hz",
-        f"- Licence: {card.licence} (see {LICENCE})",
-    ]
-    summary = f"{card.summary}\n\n" if card.summary else ""
-    return (
-        f"# {card.name}\n\n{summary}" + "\n".join(facts) + "\n\n"
-        "Speak with it: `allophone say \"Hello there.\" --voice <this folder> --out hello.wav`\n"
-    )
+def _write_texts(
+    folder: Path,
+    plain: Mapping[str, Any],
+    table: str,
+    facts: list[str],
+    card: str | None,
+    licence_text: str | None,
+) -> None:
+    about = plain["about"]
+    if card is None:
+        listed = [
+            f"{table.capitalize()}: {plain[table]['type']}",
+            *facts,
+            f"Sample rate: {plain['audio']['sample_rate']} Hz",
+            f"Licence: {about['licence']} (see {LICENCE})",
+        ]
+        summary = f"{about['summary']}\n\n" if about["summary"] else ""
+        card = f"# {about['name']}\n\n{summary}" + "".join(f"- {fact}\n" for fact in listed)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    (folder / LICENCE).write_text(licence_text or f"{about['licence']}\n", encoding="utf-8")
