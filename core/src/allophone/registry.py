@@ -33,7 +33,6 @@ from allophone.entries import (
     VoiceEntry,
 )
 from allophone.errors import PluginError, UserError, near_miss
-from allophone.hookspecs import hookimpl
 
 ENTRY_POINT_GROUP = "allophone.plugins"
 
@@ -195,9 +194,7 @@ def _candidates(extra: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]
     """Name, distribution, version and loader of the core's offers, then of each entry point."""
     version = importlib.metadata.version("allophone")
     yield "core", "allophone", version, lambda: importlib.import_module("allophone.builtin")
-    disabled = {
-        name.strip() for name in os.environ.get("ALLOPHONE_DISABLE_PLUGINS", "").split(",")
-    }
+    disabled = {name.strip() for name in os.environ.get("ALLOPHONE_DISABLE_PLUGINS", "").split(",")}
     points = sorted(
         importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name
     )

@@ -18,8 +18,8 @@ from allophone.audio.melspec import MelSpec
 from allophone.entries import pluggable
 from allophone.text.config import TextConfig
 
-_positive = validators.gt(0)
-_optional_positive = validators.optional(_positive)
+_positive: Any = validators.gt(0)
+_optional_positive: Any = validators.optional(_positive)
 
 
 @frozen(kw_only=True)

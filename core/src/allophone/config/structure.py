@@ -122,12 +122,12 @@ def _list_to_tuple(converter: cattrs.Converter) -> Any:
 def _class_hook(cls: type, converter: cattrs.Converter, registry: Registry) -> Any:
     """How a class is built: its pluggable fields through the registry, all others by their types."""
     attrs.resolve_types(cls)
-    special = {
+    special: dict[str, Any] = {
         attribute.name: override(struct_hook=_plugin_hook(attribute, converter, registry))
         for attribute in attrs.fields(cls)
         if "pluggable" in attribute.metadata
     }
-    build = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **special)
+    build: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **special)
 
     def hook(plain: Any, kind: type) -> Any:
         if not isinstance(plain, Mapping):
@@ -161,9 +161,7 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
             return tuple(_each(((str(i), item, default) for i, item in enumerate(plain)), one))
         if not isinstance(plain, Mapping):
             raise ValueError(f"must be a table of tables, not {_shown(plain)}")
-        return dict(
-            zip(plain, _each(((key, plain[key], key) for key in plain), one), strict=True)
-        )
+        return dict(zip(plain, _each(((key, plain[key], key) for key in plain), one), strict=True))
 
     return hook
 

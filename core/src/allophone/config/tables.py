@@ -88,8 +88,8 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     path = path.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise ConfigError(
-            f"'{assignment}' sets nothing.", hint="Write --set table.key=value, for example "
-            "--set runtime.precision=bf16"
+            f"'{assignment}' sets nothing.",
+            hint="Write --set table.key=value, for example --set runtime.precision=bf16",
         )
     try:
         return path, tomllib.loads(f"value = {text}")["value"]

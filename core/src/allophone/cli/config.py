@@ -1,0 +1,45 @@
+"""`allophone config`: an experiment as it will be run, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from allophone.cli.options import experiment_options
+
+
+@click.group("config", help="Show or check an experiment's configuration.")
+def command() -> None:
+    pass
+
+
+@command.command("show", help="Print the complete configuration as TOML.")
+@experiment_options
+@click.option("--origins", is_flag=True, help="Print each value with where it was set.")
+def show(recipe: str, overrides: tuple[str, ...], origins: bool) -> None:
+    import toml
+
+    from allophone.config import resolve
+    from allophone.config.tables import leaves
+
+    resolved = resolve(recipe, overrides)
+    if not origins:
+        click.echo(toml.dumps(resolved.plain), nl=False)
+        return
+    rows = [
+        (f"{path} = {json.dumps(value, ensure_ascii=False)}", resolved.origins[path])
+        for path, value in leaves(resolved.plain)
+    ]
+    width = min(max(len(row) for row, _ in rows), 60)
+    for row, origin in rows:
+        click.echo(f"{row:<{width}}  # {origin}")
+
+
+@command.command("check", help="Say whether the configuration is valid.")
+@experiment_options
+def check(recipe: str, overrides: tuple[str, ...]) -> None:
+    from allophone.config import resolve
+
+    resolve(recipe, overrides)
+    click.echo(f"{recipe} is valid.")

@@ -1,0 +1,23 @@
+"""`allophone recipes`: the preset experiments of the installed plugins."""
+
+from __future__ import annotations
+
+import click
+
+from allophone.registry import default_registry
+
+
+@click.command("recipes", help="List the preset experiments, or show the TOML of one.")
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    if name is not None:
+        from allophone.config.resolve import read_recipe
+
+        click.echo(read_recipe(name), nl=False)
+        return
+    recipes = default_registry().entries("recipes")
+    if not recipes:
+        click.echo("No recipes: no plugin that has any is installed.", err=True)
+    width = max((len(recipe) for recipe in recipes), default=0)
+    for recipe, entry in sorted(recipes.items()):
+        click.echo(f"{recipe:<{width}}  {entry.summary}")
