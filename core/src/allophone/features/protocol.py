@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 from allophone.audio.melspec import MelSpec
+from allophone.data.dropped import Dropped
 from allophone.data.manifest import Utterance
 
 if TYPE_CHECKING:
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from allophone.text.frontend import TextFrontend
-
-
-@frozen(kw_only=True)
-class Dropped:
-    """Why an utterance cannot be used: a reason that is counted, and a detail that is shown.
-
-    reason: a short phrase, the same for all utterances with the same trouble: "unreadable audio",
-        "too short", "too long", "empty text", "unknown symbol".
-    """
-
-    reason: str
-    detail: str
 
 
 @frozen(kw_only=True)
@@ -67,9 +56,7 @@ class FeatureExtractor(Protocol):
     @property
     def reads(self) -> frozenset[str]: ...
 
-    def extract(
-        self, utterances: Sequence[Utterance]
-    ) -> Iterator[NDArray[Any] | Dropped]:
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
         """One result an utterance, in order: an array [L, ...], or why there is none.
 
         An array of strings [T] holds symbols: a batch has them as the ids of the run's symbol table.
