@@ -9,7 +9,7 @@ import pytest
 from allophone.config import resolve, structure, unstructure
 from allophone.config.tables import assign, merge, parse_assignment, read_toml, write_toml
 from allophone.entries import ModelEntry
-from allophone.errors import ConfigError, PluginError
+from allophone.errors import ConfigError, PluginError, UserError
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
 from attrs import Factory, field, frozen, validators
@@ -198,9 +198,8 @@ def test_what_is_written_reads_back_equal_or_is_refused(tmp_path_factory, plain)
     path = tmp_path_factory.mktemp("toml") / "x.toml"
     try:
         write_toml(path, plain)
-    except Exception as error:
+    except UserError:
         assert not path.exists()
-        assert "can't be written" in str(error) or "TOML" in type(error).__name__
     else:
         assert read_toml(path) == plain
-    assert not list(path.parent.glob("*.tmp"))
+    assert not list(path.parent.glob(".*.tmp"))

@@ -167,7 +167,7 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
 
 
 @attrs.define
-class _At(Exception):
+class _BelowError(Exception):
     """An error below a key, from which a message takes the path."""
 
     key: str
@@ -179,7 +179,7 @@ def _each(tables: Iterable[tuple[str, Any, str | None]], one: Any) -> Iterator[A
         try:
             yield one(plain, default)
         except Exception as error:
-            raise _At(key, error) from error
+            raise _BelowError(key, error) from error
 
 
 def _problems(error: BaseException, path: str) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _problems(error: BaseException, path: str) -> Iterator[str]:
         for key in sorted(error.extra_fields):
             full = f"{path}.{key}" if path else key
             yield f"{full}: there is no such key. {near_miss(key, known) or ''}".rstrip()
-    elif isinstance(error, _At):
+    elif isinstance(error, _BelowError):
         yield from _problems(error.cause, f"{path}.{error.key}")
     elif isinstance(error, KeyError):
         yield f"{path}: {error.args[0]} is missing" if path else f"{error.args[0]} is missing"
