@@ -5,12 +5,24 @@ Light: the standard library and attrs.
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from attrs import field, frozen, validators
+from attrs import asdict, field, fields_dict, frozen, validators
+
+from allophone.data.atomic import written_whole
+from allophone.errors import UserError, near_miss
 
 Split = Literal["train", "valid", "test", "golden_test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test", "golden_test")
+SPLITS: tuple[Split, ...] = get_args(Split)
+MANIFEST = "manifest.jsonl"
+"""The manifest's name in the data directory of an experiment."""
+
+_some_text: Any = [validators.instance_of(str), validators.min_len(1)]
+_optional_text = validators.optional(validators.instance_of(str))
+_optional_seconds = validators.optional(validators.instance_of((int, float)))
 
 
 @frozen(kw_only=True)
@@ -27,11 +39,80 @@ class Utterance:
     """
 
     id: str = field(validator=validators.matches_re(r"[^/\\\s]+"))
-    audio: str
-    text: str
-    speaker: str | None = None
-    language: str | None = None
-    start: float | None = None
-    end: float | None = None
-    labels: str | None = None
-    split: Split | None = None
+    audio: str = field(validator=_some_text)
+    text: str = field(validator=validators.instance_of(str))
+    speaker: str | None = field(default=None, validator=_optional_text)
+    language: str | None = field(default=None, validator=_optional_text)
+    start: float | None = field(default=None, validator=_optional_seconds)
+    end: float | None = field(default=None, validator=_optional_seconds)
+    labels: str | None = field(default=None, validator=_optional_text)
+    split: Split | None = field(default=None, validator=validators.optional(validators.in_(SPLITS)))
+
+    def __attrs_post_init__(self) -> None:
+        start = 0.0 if self.start is None else self.start
+        if start < 0 or (self.end is not None and self.end <= start):
+            raise ValueError(f"start ({self.start}) and end ({self.end}) bound no stretch of time")
+
+
+def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
+    """Build an utterance from plain data; UserError saying where, for what is none."""
+    known = fields_dict(Utterance)
+    for name in plain:
+        if name not in known:
+            raise UserError(f"{where} has an unknown field '{name}'. {near_miss(name, known)}")
+    missing = [name for name in ("id", "audio", "text") if name not in plain]
+    if missing:
+        raise UserError(f"{where} lacks {' and '.join(missing)}.")
+    try:
+        return Utterance(**plain)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where} holds no valid utterance: {error.args[0]}") from error
+
+
+def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
+    """The utterances of a manifest; UserError with the line of a mistake."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The manifest {path} cannot be read: {error}") from error
+    utterances = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            plain = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{path}:{number} is no JSON: {error}",
+                hint="The line was damaged; write the manifest again with `allophone prepare`.",
+            ) from error
+        if not isinstance(plain, dict):
+            raise UserError(f"{path}:{number} is no JSON object.")
+        utterances.append(utterance_from_plain(plain, where=f"{path}:{number}"))
+    if not utterances:
+        raise UserError(f"The manifest {path} is empty.")
+    refuse_same_ids(utterances)
+    return tuple(utterances)
+
+
+def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
+    """Write a manifest, whole or not at all. UserError for two utterances with one id."""
+    utterances = list(utterances)
+    refuse_same_ids(utterances)
+    with written_whole(Path(path)) as file:
+        for utterance in utterances:
+            plain = asdict(utterance, filter=lambda _, value: value is not None)
+            file.write(json.dumps(plain, ensure_ascii=False).encode() + b"\n")
+
+
+def refuse_same_ids(utterances: Iterable[Utterance]) -> None:
+    """UserError naming both of two utterances that share an id."""
+    seen: dict[str, Utterance] = {}
+    for utterance in utterances:
+        other = seen.setdefault(utterance.id, utterance)
+        if other is not utterance:
+            raise UserError(
+                f"Two utterances are called '{utterance.id}': {other.audio} and {utterance.audio}",
+                hint="Features are stored by utterance; give each an id of its own.",
+            )

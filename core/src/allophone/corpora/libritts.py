@@ -1,0 +1,48 @@
+"""LibriTTS (Zen et al. 2019) and LibriTTS-R (Koizumi et al. 2023): 24 kHz, in subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.corpora.config import LibriTTSConfig
+from allophone.corpora.reading import corpus_root, folders, transcript
+from allophone.data.manifest import Split, Utterance
+from allophone.errors import UserError
+
+_SPLITS: dict[str, Split] = {"train": "train", "dev": "valid", "test": "test"}
+
+
+def read(config: LibriTTSConfig) -> Iterator[Utterance]:
+    """One utterance a recording `subset/speaker/chapter/name.wav` with its text beside it."""
+    root = corpus_root(config, *config.subsets)
+    published = any(not subset.startswith("train-") for subset in config.subsets)
+    for subset in config.subsets:
+        recordings = [
+            path
+            for speaker in folders(root / subset)
+            for chapter in folders(speaker)
+            for path in sorted(chapter.glob("*.wav"))
+        ]
+        if not recordings:
+            raise UserError(
+                f"There are no recordings in {root / subset}.",
+                hint="They are expected as speaker/chapter/name.wav; was it unpacked to its end?",
+            )
+        for path in recordings:
+            yield Utterance(
+                id=path.stem,
+                audio=str(path),
+                text=transcript(path.with_name(f"{path.stem}.{config.text}.txt")),
+                speaker=path.parent.parent.name,
+                language=config.language,
+                split=_split(subset) if published else None,
+            )
+
+
+def _split(subset: str) -> Split:
+    kind = subset.split("-")[0]
+    if kind not in _SPLITS:
+        raise UserError(
+            f"'{subset}' is no subset of LibriTTS: their names begin with train-, dev- or test-."
+        )
+    return _SPLITS[kind]

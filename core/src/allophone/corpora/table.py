@@ -1,0 +1,79 @@
+"""Your own recordings: a table such as `metadata.csv`, or a file of JSON objects."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from allophone.corpora.config import TABLE_COLUMNS, TableConfig
+from allophone.corpora.reading import corpus_root, read_lines
+from allophone.data.manifest import Utterance, utterance_from_plain
+from allophone.errors import UserError, near_miss
+
+
+def read(config: TableConfig) -> Iterator[Utterance]:
+    """One utterance a line; without an id it is called after its recording."""
+    root = corpus_root(config, config.file)
+    path = root / config.file
+    rows = _objects(path, config) if path.suffix == ".jsonl" else _rows(path, config)
+    for where, row in rows:
+        fields = {name: value for name, value in row.items() if value not in ("", None)}
+        if not isinstance(fields.get("audio"), str):
+            raise UserError(f"{where} names no recording.")
+        recording = config.audio.format(fields["audio"])
+        defaults: dict[str, Any] = {
+            "id": "_".join(Path(fields["audio"]).with_suffix("").parts).replace(" ", "_"),
+            "text": "",
+            "speaker": config.speaker,
+            "language": config.language,
+        }
+        fields["audio"] = str(root / recording)
+        if isinstance(fields.get("labels"), str):
+            fields["labels"] = str(root / fields["labels"])
+        yield utterance_from_plain(defaults | fields, where=where)
+
+
+def _objects(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for where, line in read_lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{where} is no JSON object: {line[:60]}")
+        unknown = sorted(row.keys() - {*TABLE_COLUMNS, *config.ignore})
+        if unknown:
+            raise UserError(
+                f"{where} has a key '{unknown[0]}' that no utterance has. "
+                f"{near_miss(unknown[0], TABLE_COLUMNS)}",
+                hint="Keys to pass over are listed in `ignore` of the corpus's table.",
+            )
+        yield where, {key: value for key, value in row.items() if key not in config.ignore}
+
+
+def _rows(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    quoting: Any = csv.QUOTE_MINIMAL if config.delimiter == "," else csv.QUOTE_NONE
+    for where, line in read_lines(path):
+        cells = next(csv.reader([line], delimiter=config.delimiter, quoting=quoting))
+        if len(cells) != len(config.columns):
+            raise UserError(
+                f"{where} has {len(cells)} columns; expected are {len(config.columns)}: "
+                f"{config.delimiter.join(config.columns)}",
+                hint="Set columns and delimiter in [[data.corpora]] to what the file holds.",
+            )
+        named = zip(config.columns, (cell.strip() for cell in cells), strict=True)
+        row: dict[str, Any] = {column: cell for column, cell in named if column != "-"}
+        for column in ("start", "end"):
+            if row.get(column):
+                row[column] = _seconds(row[column], column, where)
+        yield where, row
+
+
+def _seconds(cell: str, column: str, where: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise UserError(f"{where}: {column} must be seconds, not '{cell}'.") from None
