@@ -1,0 +1,88 @@
+"""Weight files are whole or absent, and what does not fit is named."""
+
+import pytest
+import torch
+from torch import nn
+
+from allophone.errors import UserError
+from allophone.weights import below, compare, load_weights, prefixed, read_weights, write_weights
+
+
+def test_what_was_written_reads_back_equal(tmp_path):
+    weights = {
+        "half": torch.randn(3, 4).to(torch.bfloat16),
+        "transposed": torch.randn(3, 4).T,
+        "count": torch.tensor(7),
+    }
+    write_weights(tmp_path / "w.safetensors", weights)
+    read = read_weights(tmp_path / "w.safetensors")
+    assert read.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name], tensor)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_tied_and_sliced_weights_are_stored_one_by_one(tmp_path):
+    table = torch.randn(4, 3)
+    write_weights(tmp_path / "w.safetensors", {"a": table, "b": table, "c": table[1]})
+    read = read_weights(tmp_path / "w.safetensors")
+    assert torch.equal(read["b"], table)
+    assert torch.equal(read["c"], table[1])
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    write_weights(path, {"a": torch.zeros(2)})
+
+    def fails(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("allophone.weights.os.fsync", fails)
+    with pytest.raises(OSError, match="no space"):
+        write_weights(path, {"a": torch.ones(2)})
+    assert torch.equal(read_weights(path)["a"], torch.zeros(2))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_and_damaged_files_are_errors(tmp_path):
+    with pytest.raises(UserError, match="no weight file"):
+        read_weights(tmp_path / "none.safetensors")
+    path = tmp_path / "w.safetensors"
+    write_weights(path, {"a": torch.zeros(100)})
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="no whole safetensors"):
+        read_weights(path)
+
+
+def test_prefixes_come_and_go():
+    weights = {"a": torch.zeros(1)}
+    assert below(prefixed(weights, "generator"), "generator") == weights
+    assert below(prefixed(weights, "generator2"), "generator") == {}
+
+
+def test_weights_must_fit_by_name_and_shape():
+    module = nn.Linear(3, 2)
+    with pytest.raises(UserError) as caught:
+        load_weights(
+            module, {"weigth": torch.zeros(2, 3), "bias": torch.zeros(5)}, where="old.safetensors"
+        )
+    message = caught.value.message
+    assert "old.safetensors" in message
+    assert "missing: weight. Did you mean 'weigth'?" in message
+    assert "not in the model: weigth" in message
+    assert "bias is [5], the model has [2]" in message
+    load_weights(module, {"weight": torch.ones(2, 3), "bias": torch.ones(2)}, where="here")
+    assert torch.equal(module.weight, torch.ones(2, 3))
+
+
+def test_comparison_sorts_names_by_what_is_the_matter():
+    comparison = compare(
+        {"same": torch.zeros(1), "other": torch.zeros(2), "more": torch.zeros(1)},
+        {"same": torch.zeros(1), "other": torch.zeros(3), "less": torch.zeros(1)},
+    )
+    assert comparison.fitting == ("same",)
+    assert comparison.misshapen == {"other": ((2,), (3,))}
+    assert comparison.missing == ("less",)
+    assert comparison.unexpected == ("more",)
+    assert not comparison.exact
