@@ -12,12 +12,10 @@ from allophone.entries import pluggable
 
 @frozen(kw_only=True)
 class EspeakConfig:
-    """Phonemes in the International Phonetic Alphabet, by espeak-ng; needs `allophone[espeak]`."""
+    """Phonemes in the International Phonetic Alphabet, by eSpeak NG; needs `allophone[espeak]`."""
 
     stress: bool = True
-    """Whether the stress marks \u02c8 and \u02cc are kept."""
-    punctuation: bool = True
-    """Whether the marks . , : ; ? ! that end a clause are kept."""
+    """Whether the stress marks ˈ and ˌ are kept."""
 
 
 @frozen(kw_only=True)
@@ -33,7 +31,7 @@ class TextConfig:
     """How text becomes the symbols of a model."""
 
     language: str = "en-us"
-    """The language of utterances that do not name theirs, as espeak-ng writes it."""
+    """The language of utterances that do not name theirs, as eSpeak NG writes it."""
     normalize: bool = True
     """Whether numbers, dates and abbreviations are written out, where the language has a way to."""
     phonemizer: object = pluggable("phonemizers", default="espeak")

@@ -1,0 +1,57 @@
+"""From text as people write it to text as it is read aloud.
+
+A normalizer is any callable `str -> str`. `clean_text` serves every language; a language that can do
+more has a normalizer of its own, registered through the hook `allophone_normalizers`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from allophone.text.english import written_out
+
+_STRAIGHT = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201a": "'",
+        "\u201b": "'",
+        "\u02bc": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u201e": '"',
+        "\u201f": '"',
+        "\u00ab": '"',
+        "\u00bb": '"',
+        "\u2032": "'",
+        "\u2033": '"',
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2212": "-",
+    }
+)
+# Persian and the scripts of India spell with these two format characters.
+_JOINERS = "\u200c\u200d"
+
+
+def clean_text(text: str) -> str:
+    """Text in NFC with straight quotes and single spaces, without control or format characters."""
+    straight = unicodedata.normalize("NFC", text).translate(_STRAIGHT)
+    visible = (character if _is_visible(character) else "" for character in straight)
+    return " ".join("".join(visible).split())
+
+
+def _is_visible(character: str) -> bool:
+    # White space counts among the control characters, and is dealt with as such.
+    kind = unicodedata.category(character)
+    return kind not in ("Cc", "Cf", "Cs") or character.isspace() or character in _JOINERS
+
+
+class EnglishNormalizer:
+    """Writes out numbers, money, dates, times, units and abbreviations, in the order of the text.
+
+    The words stay in that order so that a recording of the text still fits them.
+    """
+
+    def __call__(self, text: str) -> str:
+        return written_out(clean_text(text))

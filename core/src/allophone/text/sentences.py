@@ -1,0 +1,122 @@
+"""Dividing a text into sentences, so that speech can begin before the whole text is done.
+
+The rule errs towards too few divisions: two sentences in one are spoken with a pause between them,
+but a sentence that is cut after "Mr." is spoken wrongly. It needs no dictionary of the language.
+"""
+
+from __future__ import annotations
+
+import re
+
+from allophone.text.frontend import RAW
+
+_CLOSING = r"""["'\u2019\u201d\u00bb)\]]*"""
+_END = re.compile(
+    # The full stop of a script without spaces needs none after it,
+    rf"[\u3002\uff01\uff1f\uff61]+{_CLOSING}"
+    # any other does, as does an empty line.
+    rf"|(?P<mark>[.?!\u2026\u061f\u06d4\u0964\u0589]+){_CLOSING}(?=\s)"
+    r"|(?P<paragraph>\n\s*\n)"
+)
+_LAST_WORD = re.compile(r"[^\s\"'(\[\u201c\u2018\u00ab]*$")
+_LONGEST_WORD = 30
+_NEXT_CHARACTER = re.compile(r"\s*[\"'(\u201c\u2018\u00ab\u00a1\u00bf]*(.?)")
+_INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
+
+# Words whose point does not end a sentence, whatever follows: titles, and what links to a name.
+_TITLES = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "gen",
+        "col",
+        "maj",
+        "capt",
+        "lt",
+        "sgt",
+        "rev",
+        "hon",
+        "gov",
+        "sen",
+        "rep",
+        "pres",
+        "mt",
+        "ft",
+        "st",
+        "vs",
+        "mme",
+        "mlle",
+        "sra",
+        "herr",
+        "hr",
+        "fr",
+        "bzw",
+        "ca",
+    ]
+)
+# Words whose point does not end a sentence where a number follows.
+_BEFORE_NUMBERS = frozenset(
+    [
+        "no",
+        "nos",
+        "nr",
+        "p",
+        "pp",
+        "vol",
+        "ch",
+        "fig",
+        "sec",
+        "art",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+    ]
+)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of `text`, in order and stripped; empty where it holds none.
+
+    Nothing but white space between sentences is lost, and a span of raw phonemes, `[[ ]]`, is
+    never divided.
+    """
+    spans = [match.span() for match in RAW.finditer(text)]
+    sentences = []
+    start = 0
+    for end in _END.finditer(text):
+        inside = any(first < end.end() < last for first, last in spans)
+        if not inside and _is_end(text, end):
+            sentences.append(text[start : end.end()])
+            start = end.end()
+    sentences.append(text[start:])
+    return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def _is_end(text: str, end: re.Match[str]) -> bool:
+    mark = end["mark"]
+    if mark is None:
+        return True
+    following = _NEXT_CHARACTER.match(text, end.end())
+    after = following[1] if following else ""
+    if after.islower():
+        return False
+    if mark != ".":
+        return True
+    last = _LAST_WORD.search(text, max(0, end.start() - _LONGEST_WORD), end.start())
+    before = last[0].lower() if last else ""
+    if before in _TITLES or (before in _BEFORE_NUMBERS and after.isdigit()):
+        return False
+    # "J. R. R. Tolkien", "z. B. Berlin", "the U.S. Army"; but "So do I. Then", "6 p.m. Then".
+    return _INITIAL.fullmatch(before) is None or before in ("i", "a.m", "p.m")
