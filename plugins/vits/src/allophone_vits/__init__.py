@@ -1,0 +1,1 @@
+"""VITS, for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""

@@ -1,0 +1,274 @@
+"""The configuration of VITS: the tables `[model]` and `[trainer]` of an experiment.
+
+The defaults are the published LJSpeech model (Kim et al. 2021, section 4.2). Light: attrs alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from attrs import Attribute, Factory, evolve, field, frozen, validators
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import ConfigError
+
+_positive: Any = validators.gt(0)
+_probability: Any = validators.and_(validators.ge(0), validators.lt(1))
+
+
+def _odd(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    """Even kernels would shift what they filter by half a position."""
+    for size in value if isinstance(value, tuple) else (value,):
+        if size < 1 or size % 2 == 0:
+            raise ConfigError(
+                f"{type(instance).__name__}.{attribute.name} must be odd and positive, not {value}"
+            )
+
+
+def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
+    if not value or min(value) < 1:
+        raise ConfigError(
+            f"{type(instance).__name__}.{attribute.name} must hold positive numbers, not {value}"
+        )
+
+
+@frozen(kw_only=True)
+class TextEncoderConfig:
+    """A transformer with windowed relative positions (section 2.5.1).
+
+    window: how many positions to each side have a relative embedding of their own.
+    """
+
+    hidden_channels: int = field(default=192, validator=_positive)
+    feed_forward_channels: int = field(default=768, validator=_positive)
+    heads: int = field(default=2, validator=_positive)
+    layers: int = field(default=6, validator=_positive)
+    kernel_size: int = field(default=3, validator=_odd)
+    window: int = field(default=4, validator=_positive)
+    dropout: float = field(default=0.1, validator=_probability)
+
+    def __attrs_post_init__(self) -> None:
+        if self.hidden_channels % self.heads:
+            raise ConfigError(
+                f"model.text_encoder.hidden_channels ({self.hidden_channels}) cannot be divided "
+                f"among {self.heads} heads"
+            )
+
+
+@frozen(kw_only=True)
+class PosteriorEncoderConfig:
+    """A non-causal WaveNet over the linear spectrogram; it serves training and voice conversion."""
+
+    hidden_channels: int = field(default=192, validator=_positive)
+    layers: int = field(default=16, validator=_positive)
+    kernel_size: int = field(default=5, validator=_odd)
+
+
+@frozen(kw_only=True)
+class FlowConfig:
+    """Volume-preserving affine couplings, each with a WaveNet of `layers` layers."""
+
+    hidden_channels: int = field(default=192, validator=_positive)
+    couplings: int = field(default=4, validator=_positive)
+    layers: int = field(default=4, validator=_positive)
+    kernel_size: int = field(default=5, validator=_odd)
+
+
+@frozen(kw_only=True)
+class DurationConfig:
+    """How durations are predicted from text.
+
+    kind: "stochastic" is the flow of section 2.2.2, whose speech varies in rhythm;
+        "deterministic" is the regression of its ablation, quicker and steadier.
+    channels: the published models have 192 for the stochastic kind and 256 for the other.
+    couplings: of the stochastic kind's two flows.
+    """
+
+    kind: Literal["stochastic", "deterministic"] = "stochastic"
+    channels: int = field(default=192, validator=_positive)
+    kernel_size: int = field(default=3, validator=_odd)
+    dropout: float = field(default=0.5, validator=_probability)
+    couplings: int = field(default=4, validator=validators.ge(2))
+
+
+@frozen(kw_only=True)
+class DecoderConfig:
+    """The HiFi-GAN generator (Kong et al. 2020); the defaults are its V1.
+
+    residual_block: "1" has two convolutions for each dilation, "2" one, as in that paper.
+    residual_kernel_sizes, residual_dilations: one parallel block for each entry.
+    upsample_rates: samples a frame grows to, stage by stage; their product is the hop length.
+    channels: at the first stage's input; each stage halves them.
+    """
+
+    residual_block: Literal["1", "2"] = "1"
+    residual_kernel_sizes: tuple[int, ...] = field(default=(3, 7, 11), validator=_odd)
+    residual_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    upsample_rates: tuple[int, ...] = field(default=(8, 8, 2, 2), validator=_all_positive)
+    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
+    channels: int = field(default=512, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.residual_dilations) != len(self.residual_kernel_sizes):
+            raise ConfigError(
+                f"model.decoder.residual_dilations has {len(self.residual_dilations)} entries, "
+                f"but there are {len(self.residual_kernel_sizes)} residual_kernel_sizes"
+            )
+        if any(not dilations or min(dilations) < 1 for dilations in self.residual_dilations):
+            raise ConfigError("model.decoder.residual_dilations must hold positive numbers")
+        if len(self.upsample_kernel_sizes) != len(self.upsample_rates):
+            raise ConfigError(
+                f"model.decoder.upsample_kernel_sizes has {len(self.upsample_kernel_sizes)} "
+                f"entries, but there are {len(self.upsample_rates)} upsample_rates"
+            )
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
+            if kernel < rate or (kernel - rate) % 2:
+                raise ConfigError(
+                    f"model.decoder: an upsampling kernel of {kernel} does not fit a rate of "
+                    f"{rate}: it must be larger by an even number, or equal"
+                )
+        if self.channels % 2 ** len(self.upsample_rates):
+            raise ConfigError(
+                f"model.decoder.channels ({self.channels}) cannot be halved "
+                f"{len(self.upsample_rates)} times"
+            )
+
+    @property
+    def hop_length(self) -> int:
+        """Samples that the decoder makes of a frame."""
+        return math.prod(self.upsample_rates)
+
+
+@frozen(kw_only=True)
+class VitsConfig:
+    """The model of Kim et al. 2021, `type = "vits"`.
+
+    latent_channels: of the posterior, the prior and the flow between them.
+    speaker_channels: size of a speaker's embedding; used only where there are two speakers or more.
+    """
+
+    latent_channels: int = field(default=192, validator=_positive)
+    speaker_channels: int = field(default=256, validator=_positive)
+    text_encoder: TextEncoderConfig = Factory(TextEncoderConfig)
+    posterior_encoder: PosteriorEncoderConfig = Factory(PosteriorEncoderConfig)
+    flow: FlowConfig = Factory(FlowConfig)
+    duration: DurationConfig = Factory(DurationConfig)
+    decoder: DecoderConfig = Factory(DecoderConfig)
+
+    def __attrs_post_init__(self) -> None:
+        if self.latent_channels % 2:
+            raise ConfigError(
+                f"model.latent_channels ({self.latent_channels}) must be even: "
+                "the flow splits them in halves"
+            )
+
+    def check_audio(self, audio: MelSpec) -> None:
+        """ConfigError unless the decoder makes exactly one hop of each frame."""
+        if self.decoder.hop_length != audio.hop_length:
+            rates = " x ".join(str(rate) for rate in self.decoder.upsample_rates)
+            raise ConfigError(
+                f"model.decoder.upsample_rates make {rates} = {self.decoder.hop_length} samples "
+                f"of a frame, but audio.hop_length is {audio.hop_length}",
+                hint="The product of the rates must equal the hop length.",
+            )
+
+
+@frozen(kw_only=True)
+class VitsControls:
+    """What a speaker of text may set, sentence by sentence.
+
+    length_scale: factor on durations; 2 speaks half as fast.
+    noise_scale: how freely the sound varies; 0 is the prior's mean.
+    noise_scale_duration: how freely the rhythm varies, with stochastic durations.
+    """
+
+    length_scale: float = field(default=1.0, validator=_positive)
+    noise_scale: float = field(default=0.667, validator=validators.ge(0))
+    noise_scale_duration: float = field(default=0.8, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class DiscriminatorConfig:
+    """One discriminator of the waveform itself and one for each period (section 2.5.3).
+
+    scale_channels, period_channels: output channels of the convolutions of each kind.
+    """
+
+    periods: tuple[int, ...] = field(default=(2, 3, 5, 7, 11), validator=_all_positive)
+    scale_channels: tuple[int, ...] = field(
+        default=(16, 64, 256, 1024, 1024, 1024), validator=_all_positive
+    )
+    period_channels: tuple[int, ...] = field(
+        default=(32, 128, 512, 1024, 1024), validator=_all_positive
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.scale_channels) < 2 or any(size % 4 for size in self.scale_channels):
+            raise ConfigError(
+                "trainer.discriminator.scale_channels must be two or more multiples of 4, "
+                f"not {self.scale_channels}"
+            )
+
+
+@frozen(kw_only=True)
+class VitsTrainerConfig:
+    """Training as published (sections 2.4 and 4.3), `type = "vits"`.
+
+    decay: factor on the learning rate after each epoch.
+    segment_size: samples that the decoder makes of each utterance in a step.
+    mel_weight, kl_weight, duration_weight, feature_weight: of the losses beside the adversarial one.
+    """
+
+    learning_rate: float = field(default=2e-4, validator=_positive)
+    betas: tuple[float, float] = (0.8, 0.99)
+    epsilon: float = field(default=1e-9, validator=_positive)
+    weight_decay: float = field(default=0.01, validator=validators.ge(0))
+    decay: float = field(default=0.999875, validator=validators.and_(_positive, validators.le(1.0)))
+    segment_size: int = field(default=8192, validator=_positive)
+    mel_weight: float = field(default=45.0, validator=validators.ge(0))
+    kl_weight: float = field(default=1.0, validator=validators.ge(0))
+    duration_weight: float = field(default=1.0, validator=validators.ge(0))
+    feature_weight: float = field(default=2.0, validator=validators.ge(0))
+    discriminator: DiscriminatorConfig = Factory(DiscriminatorConfig)
+
+    def segment_frames(self, audio: MelSpec) -> int:
+        """`segment_size` in frames; ConfigError where it is not a whole number of hops."""
+        if self.segment_size % audio.hop_length:
+            raise ConfigError(
+                f"trainer.segment_size ({self.segment_size}) is not a multiple of "
+                f"audio.hop_length ({audio.hop_length})"
+            )
+        return self.segment_size // audio.hop_length
+
+
+_MEDIUM = VitsConfig(
+    speaker_channels=512,
+    decoder=DecoderConfig(
+        residual_block="2",
+        residual_kernel_sizes=(3, 5, 7),
+        residual_dilations=((1, 2), (2, 6), (3, 12)),
+        upsample_rates=(8, 8, 4),
+        upsample_kernel_sizes=(16, 16, 8),
+        channels=256,
+    ),
+)
+
+SIZES: Mapping[str, VitsConfig] = MappingProxyType(
+    {
+        "base": VitsConfig(),
+        "high": VitsConfig(speaker_channels=512),
+        "medium": _MEDIUM,
+        "x-low": evolve(
+            _MEDIUM,
+            latent_channels=96,
+            text_encoder=TextEncoderConfig(hidden_channels=96, feed_forward_channels=384),
+            posterior_encoder=PosteriorEncoderConfig(hidden_channels=96),
+            flow=FlowConfig(hidden_channels=96),
+            duration=DurationConfig(channels=96),
+        ),
+    }
+)
+"""The published model ("base"), and the sizes that Piper's voices come in; "low" is "medium" at 16 kHz."""

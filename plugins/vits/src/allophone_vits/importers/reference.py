@@ -1,0 +1,201 @@
+"""From tensors under the reference's names to a model: its sizes, and its weights.
+
+Whatever the file, its importer brings the tensors to the reference's names first; what is here reads
+sizes off their shapes and makes sure that every tensor has its place and every place its tensor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+from allophone_vits.config import (
+    DecoderConfig,
+    DiscriminatorConfig,
+    DurationConfig,
+    FlowConfig,
+    PosteriorEncoderConfig,
+    TextEncoderConfig,
+    VitsConfig,
+)
+from allophone_vits.discriminator import Discriminator
+from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
+from allophone_vits.model import Vits
+
+Tensors = Mapping[str, Tensor]
+
+TRAINING_ONLY = re.compile(
+    r"posterior_encoder\.|duration_predictor\.posterior\.|duration_predictor\.flow\.couplings\.0\."
+)
+"""Names of ours that an export for inference lacks."""
+
+
+def infer_config(
+    tensors: Tensors,
+    *,
+    upsample_rates: Sequence[int],
+    residual_dilations: Sequence[Sequence[int]],
+) -> VitsConfig:
+    """The configuration that the shapes of `tensors` tell, and the two things that they do not."""
+    shape = _Shapes(tensors)
+    hidden, key_size = shape("enc_p.emb")[1], shape("enc_p.encoder.attn_layers.0.emb_rel_k")[2]
+    feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1")
+    flow_layer = shape("flow.flows.0.enc.in_layers.0")
+    posterior = PosteriorEncoderConfig(hidden_channels=flow_layer[1])
+    if "enc_q.pre.weight" in tensors:
+        posterior = PosteriorEncoderConfig(
+            hidden_channels=shape("enc_q.pre")[0],
+            layers=shape.count(r"enc_q\.enc\.in_layers\.(\d+)\."),
+            kernel_size=shape("enc_q.enc.in_layers.0")[2],
+        )
+    return VitsConfig(
+        latent_channels=shape("enc_p.proj")[0] // 2,
+        speaker_channels=(
+            shape("emb_g")[1] if "emb_g.weight" in tensors else VitsConfig().speaker_channels
+        ),
+        text_encoder=TextEncoderConfig(
+            hidden_channels=hidden,
+            feed_forward_channels=feed_forward[0],
+            heads=hidden // key_size,
+            layers=shape.count(r"enc_p\.encoder\.attn_layers\.(\d+)\."),
+            kernel_size=feed_forward[2],
+            window=shape("enc_p.encoder.attn_layers.0.emb_rel_k")[1] // 2,
+        ),
+        posterior_encoder=posterior,
+        flow=FlowConfig(
+            hidden_channels=flow_layer[1],
+            couplings=shape.count(r"flow\.flows\.(\d+)\.pre\.") // 2 + 1,
+            layers=shape.count(r"flow\.flows\.0\.enc\.in_layers\.(\d+)\."),
+            kernel_size=flow_layer[2],
+        ),
+        duration=_infer_durations(shape),
+        decoder=_infer_decoder(shape, upsample_rates, residual_dilations),
+    )
+
+
+def _infer_durations(shape: _Shapes) -> DurationConfig:
+    if "dp.conv_1.weight" in shape.tensors:
+        channels, _, kernel_size = shape("dp.conv_1")
+        return DurationConfig(kind="deterministic", channels=channels, kernel_size=kernel_size)
+    return DurationConfig(
+        kind="stochastic",
+        channels=shape("dp.pre")[0],
+        kernel_size=shape("dp.convs.convs_sep.0")[2],
+        couplings=shape.count(r"dp\.flows\.(\d+)\.pre\.") // 2,
+    )
+
+
+def _infer_decoder(
+    shape: _Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
+) -> DecoderConfig:
+    stages = shape.count(r"dec\.ups\.(\d+)\.")
+    blocks = shape.count(r"dec\.resblocks\.(\d+)\.") // stages
+    paired = any(name.startswith("dec.resblocks.0.convs1.") for name in shape.tensors)
+    convolutions = "convs1" if paired else "convs"
+    return DecoderConfig(
+        residual_block="1" if paired else "2",
+        residual_kernel_sizes=tuple(
+            shape(f"dec.resblocks.{block}.{convolutions}.0")[2] for block in range(blocks)
+        ),
+        residual_dilations=tuple(tuple(dilations) for dilations in residual_dilations),
+        upsample_rates=tuple(upsample_rates),
+        upsample_kernel_sizes=tuple(shape(f"dec.ups.{stage}")[2] for stage in range(stages)),
+        channels=shape("dec.conv_pre")[0],
+    )
+
+
+class _Shapes:
+    """Looks shapes up, with weight norm or without."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+
+    def __call__(self, module: str) -> tuple[int, ...]:
+        for name in (f"{module}.weight", f"{module}.weight_v", module):
+            if name in self.tensors:
+                return tuple(self.tensors[name].shape)
+        raise UserError(
+            f"This is no VITS model as the reference implementation names it: "
+            f"it has no tensor '{module}.weight'."
+        )
+
+    def count(self, pattern: str) -> int:
+        """One more than the highest number that the group of `pattern` finds at a name's beginning."""
+        found = [re.match(pattern, name) for name in self.tensors]
+        return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def generator_weights(
+    tensors: Tensors,
+    config: VitsConfig,
+    *,
+    vocabulary_size: int,
+    speakers: int,
+    audio: MelSpec,
+    inference_only: bool,
+) -> dict[str, Tensor]:
+    """The state of `Vits(config, ...)`, less `TRAINING_ONLY` where `inference_only`.
+
+    UserError names every tensor that is missing, left over, or of another shape.
+    """
+    with torch.device("meta"):
+        model = Vits(config, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
+    places = {
+        name: place
+        for name, place in model.state_dict().items()
+        if not (inference_only and TRAINING_ONLY.match(name))
+    }
+    paired = config.decoder.residual_block == "1"
+    blocks = len(config.decoder.residual_kernel_sizes)
+    return _place(
+        tensors,
+        places,
+        lambda name: reference_generator_name(name, blocks=blocks, paired=paired),
+    )
+
+
+def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict[str, Tensor]:
+    """The state of `Discriminator(config)`; errors as `generator_weights`."""
+    with torch.device("meta"):
+        model: nn.Module = Discriminator(config)
+    return _place(tensors, model.state_dict(), reference_discriminator_name)
+
+
+def _place(
+    tensors: Tensors, places: Mapping[str, Tensor], reference_name: Callable[[str], str]
+) -> dict[str, Tensor]:
+    """Each tensor under our name."""
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    names = {name: reference_name(name) for name in places}
+    _split_folded_weights(tensors, names.values())
+    wrong = [f"missing: {theirs}" for theirs in names.values() if theirs not in tensors] + [
+        f"left over: {theirs}" for theirs in sorted(tensors.keys() - set(names.values()))
+    ]
+    wrong += [
+        f"{theirs}: {list(tensors[theirs].shape)} where the model has {list(places[name].shape)}"
+        for name, theirs in names.items()
+        if theirs in tensors and tensors[theirs].shape != places[name].shape
+    ]
+    if wrong:
+        raise UserError(
+            f"{len(wrong)} tensors do not fit the model that the others describe:\n  "
+            + "\n  ".join(wrong),
+            hint="The file is damaged, or from a variant of VITS that this importer does not know.",
+        )
+    return {name: tensors[theirs] for name, theirs in names.items()}
+
+
+def _split_folded_weights(tensors: dict[str, Tensor], names: Iterable[str]) -> None:
+    """Give weights that were multiplied out for inference their magnitude and direction again."""
+    for magnitude in names:
+        module, _, kind = magnitude.rpartition(".")
+        if kind == "weight_g" and f"{module}.weight" in tensors:
+            direction = tensors.pop(f"{module}.weight")
+            axes = tuple(range(1, direction.dim()))
+            tensors[magnitude] = torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
+            tensors[f"{module}.weight_v"] = direction

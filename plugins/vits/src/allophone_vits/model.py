@@ -1,0 +1,156 @@
+"""VITS: a conditional variational autoencoder with adversarial learning (Kim et al. 2021).
+
+Legend: B batch, T text, F frames, N samples, H hidden channels, C latent channels, K frequency bins,
+S speaker channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from allophone.alignment import Alignment, monotonic_alignment
+from allophone.audio.melspec import MelSpec
+from allophone_vits.config import VitsConfig
+from allophone_vits.decoder import Decoder
+from allophone_vits.durations import build_duration_predictor
+from allophone_vits.flow import Flow
+from allophone_vits.gaussian import Gaussian, prior_log_likelihood
+from allophone_vits.layers import fold_weight_norm, masked, sequence_mask
+from allophone_vits.posterior_encoder import PosteriorEncoder
+from allophone_vits.segments import random_starts, slice_segments
+from allophone_vits.text_encoder import TextEncoder
+
+
+@frozen(kw_only=True)
+class VitsOutput:
+    """What a training step is made of.
+
+    waveform: [B, N], decoded from one segment of each utterance; segment_starts: [B], in frames.
+    posterior: [B, C, F]; prior: [B, C, F], expanded to frames; prior_latent: [B, C, F], the
+        posterior's sample after the flow.
+    duration_loss: nats (or squared errors, for the deterministic predictor) a token.
+    alignment: which token each frame says; frame_mask: [B, 1, F].
+    """
+
+    waveform: Tensor
+    segment_starts: Tensor
+    posterior: Gaussian
+    prior: Gaussian
+    prior_latent: Tensor
+    duration_loss: Tensor
+    alignment: Alignment
+    frame_mask: Tensor
+
+
+class Vits(nn.Module):
+    """The generator: everything but the discriminators.
+
+    vocabulary_size: rows of the symbols' embedding.
+    speakers: how many there are; with one or none there is no speaker embedding, and nothing is
+        conditioned on one.
+    audio: the spectrogram that the posterior encoder reads. ConfigError where its hop is not the
+        decoder's.
+    """
+
+    def __init__(
+        self, config: VitsConfig, *, vocabulary_size: int, speakers: int, audio: MelSpec
+    ) -> None:
+        super().__init__()
+        config.check_audio(audio)
+        self.config = config
+        latent = config.latent_channels
+        conditioning = config.speaker_channels if speakers > 1 else 0
+        self.text_encoder = TextEncoder(
+            config.text_encoder, vocabulary_size=vocabulary_size, latent_channels=latent
+        )
+        self.posterior_encoder = PosteriorEncoder(
+            config.posterior_encoder,
+            bins=audio.n_bins,
+            latent_channels=latent,
+            speaker_channels=conditioning,
+        )
+        self.flow = Flow.from_config(config.flow, channels=latent, speaker_channels=conditioning)
+        self.duration_predictor = build_duration_predictor(
+            config.duration,
+            text_channels=config.text_encoder.hidden_channels,
+            speaker_channels=conditioning,
+        )
+        self.decoder = Decoder(
+            config.decoder, latent_channels=latent, speaker_channels=conditioning
+        )
+        self.speaker_embedding = nn.Embedding(speakers, conditioning) if conditioning else None
+
+    def speaker(self, speakers: Tensor) -> Tensor | None:
+        """Speaker ids [B] -> [B, S, 1], or None for a model of one speaker."""
+        if self.speaker_embedding is None:
+            return None
+        embedded: Tensor = self.speaker_embedding(speakers).unsqueeze(2)
+        return embedded
+
+    def forward(
+        self,
+        *,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        spectrogram: Tensor,
+        frame_lengths: Tensor,
+        speakers: Tensor,
+        segment_frames: int,
+    ) -> VitsOutput:
+        """The training pass of figure 1a.
+
+        tokens [B, T] ids and spectrogram [B, K, F], with lengths [B]; speakers [B] ids, which a
+        model of one speaker does not look at. Draws from PyTorch's global generators.
+        """
+        text_mask = sequence_mask(token_lengths, tokens.size(1))
+        frame_mask = sequence_mask(frame_lengths, spectrogram.size(2))
+        speaker = self.speaker(speakers)
+
+        text = self.text_encoder(tokens, text_mask)
+        posterior = self.posterior_encoder(spectrogram, frame_mask, speaker)
+        latent = masked(posterior.sample(torch.randn_like(posterior.mean)), frame_mask)
+        prior_latent = self.flow(latent, frame_mask, speaker)
+
+        alignment = align(prior_latent, text.prior, frame_lengths, token_lengths)
+        durations = alignment.durations.unsqueeze(1)
+        duration_loss = self.duration_predictor.loss(text.hidden, durations, text_mask, speaker)
+
+        starts = random_starts(frame_lengths, segment_frames)
+        segments = slice_segments(latent, starts, segment_frames)
+        return VitsOutput(
+            waveform=self.decoder(segments, speaker=speaker),
+            segment_starts=starts,
+            posterior=posterior,
+            prior=text.prior.expand(alignment.index),
+            prior_latent=prior_latent,
+            duration_loss=duration_loss.sum() / text_mask.sum(),
+            alignment=alignment,
+            frame_mask=frame_mask,
+        )
+
+    def prepare_for_inference(self, *, keep_posterior_encoder: bool) -> None:
+        """Drop what only training uses and multiply weight norm out, in place.
+
+        keep_posterior_encoder: for voice conversion, which nothing else needs it for.
+        """
+        self.duration_predictor.discard_training_parts()
+        if not keep_posterior_encoder:
+            del self.posterior_encoder
+        fold_weight_norm(self)
+        self.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def align(
+    prior_latent: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
+) -> Alignment:
+    """The most likely monotonic alignment of frames with tokens (section 2.2.1).
+
+    prior_latent [B, C, F], prior [B, C, T], lengths [B]. The search runs on the CPU.
+    """
+    scores = prior_log_likelihood(prior_latent, prior)
+    found = monotonic_alignment(scores.cpu(), frame_lengths.cpu(), token_lengths.cpu())
+    device = prior_latent.device
+    return Alignment(index=found.index.to(device), durations=found.durations.to(device))

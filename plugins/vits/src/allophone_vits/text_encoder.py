@@ -1,0 +1,156 @@
+"""The text encoder: phonemes to hidden states and the prior's statistics (VITS, section 2.5.1).
+
+A transformer with post-norm blocks, whose attention knows relative positions within a small window
+(Shaw et al. 2018), and whose feed-forward layers are convolutions.
+
+Legend: B batch, T text, H hidden, C latent channels, A attention heads, D channels a head,
+W positions in the window (2 * window + 1).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allophone_vits.config import TextEncoderConfig
+from allophone_vits.gaussian import Gaussian
+from allophone_vits.layers import ChannelNorm, masked, same_convolution
+
+
+@frozen(kw_only=True)
+class Neighbours:
+    """Which positions lie in the window around each: the same for all layers of an encoder.
+
+    index: [T, W], the neighbour's position, clamped to the text.
+    inside: [T, W], whether there is such a position.
+    """
+
+    index: Tensor
+    inside: Tensor
+
+    @classmethod
+    def of(cls, size: int, window: int, device: torch.device) -> Neighbours:
+        """The neighbours of `size` positions, `window` to each side."""
+        offsets = torch.arange(-window, window + 1, device=device)
+        index = torch.arange(size, device=device).unsqueeze(1) + offsets
+        return cls(index=index.clamp(0, size - 1), inside=(index >= 0) & (index < size))
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention in which neighbours have learned keys and values of their own.
+
+    The window is added along its few diagonals, so no [T, 2T - 1] matrix of relative positions is
+    ever made; both embeddings are shared by the heads.
+    """
+
+    def __init__(self, channels: int, heads: int, window: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Conv1d(channels, channels, 1)
+        self.key = nn.Conv1d(channels, channels, 1)
+        self.value = nn.Conv1d(channels, channels, 1)
+        self.output = nn.Conv1d(channels, channels, 1)
+        for projection in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(projection.weight)
+        size = channels // heads
+        scale = size**-0.5
+        self.relative_keys = nn.Parameter(torch.randn(1, 2 * window + 1, size) * scale)
+        self.relative_values = nn.Parameter(torch.randn(1, 2 * window + 1, size) * scale)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, neighbours: Neighbours, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]."""
+        query, key, value = (
+            projection(hidden).unflatten(1, (self.heads, -1)).transpose(2, 3)
+            for projection in (self.query, self.key, self.value)
+        )  # [B, A, T, D]
+        query = query / math.sqrt(query.size(-1))
+        index = neighbours.index.expand(*query.shape[:2], -1, -1)  # [B, A, T, W]
+        scores = query @ key.transpose(2, 3)  # [B, A, T, T]
+        relative_scores = query @ self.relative_keys.transpose(1, 2) * neighbours.inside
+        scores = scores.scatter_add(-1, index, relative_scores)
+        if mask is not None:
+            scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
+        weights = self.dropout(scores.softmax(dim=-1))
+        near = weights.gather(-1, index) * neighbours.inside
+        attended = weights @ value + near @ self.relative_values  # [B, A, T, D]
+        output: Tensor = self.output(attended.transpose(2, 3).flatten(1, 2))
+        return output
+
+
+class FeedForward(nn.Module):
+    """Two convolutions with a rectifier between them."""
+
+    def __init__(
+        self, channels: int, inner_channels: int, kernel_size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.expand = same_convolution(channels, inner_channels, kernel_size)
+        self.contract = same_convolution(inner_channels, channels, kernel_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]."""
+        inner = self.dropout(functional.relu(self.expand(masked(hidden, mask))))
+        return masked(self.contract(masked(inner, mask)), mask)
+
+
+class TransformerBlock(nn.Module):
+    """Attention and feed-forward, each with a residual connection and a norm after it."""
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        super().__init__()
+        channels, dropout = config.hidden_channels, config.dropout
+        self.attention = RelativeAttention(channels, config.heads, config.window, dropout)
+        self.attention_norm = ChannelNorm(channels)
+        self.feed_forward = FeedForward(
+            channels, config.feed_forward_channels, config.kernel_size, dropout
+        )
+        self.feed_forward_norm = ChannelNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, neighbours: Neighbours, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]."""
+        attended = self.attention(hidden, neighbours, mask)
+        hidden = self.attention_norm(hidden + self.dropout(attended))
+        transformed = self.feed_forward(hidden, mask)
+        output: Tensor = self.feed_forward_norm(hidden + self.dropout(transformed))
+        return output
+
+
+@frozen(kw_only=True)
+class EncodedText:
+    """hidden: [B, H, T], what durations are predicted from; prior: [B, C, T] of each token."""
+
+    hidden: Tensor
+    prior: Gaussian
+
+
+class TextEncoder(nn.Module):
+    """Token ids to hidden states and, for each token, the prior over its frames' latents."""
+
+    def __init__(
+        self, config: TextEncoderConfig, *, vocabulary_size: int, latent_channels: int
+    ) -> None:
+        super().__init__()
+        self.window = config.window
+        self.embedding = nn.Embedding(vocabulary_size, config.hidden_channels)
+        nn.init.normal_(self.embedding.weight, std=config.hidden_channels**-0.5)
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
+        self.prior = nn.Conv1d(config.hidden_channels, 2 * latent_channels, 1)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> EncodedText:
+        """tokens [B, T] ids, mask [B, 1, T] -> `EncodedText`."""
+        hidden = self.embedding(tokens).transpose(1, 2) * math.sqrt(self.embedding.embedding_dim)
+        hidden = masked(hidden, mask)
+        neighbours = Neighbours.of(tokens.size(1), self.window, tokens.device)
+        for block in self.blocks:
+            hidden = block(hidden, neighbours, mask)
+        hidden = masked(hidden, mask)
+        return EncodedText(
+            hidden=hidden, prior=Gaussian.from_statistics(masked(self.prior(hidden), mask))
+        )

@@ -1,0 +1,53 @@
+"""A non-causal WaveNet: gated convolutions with residual and skip connections (van den Oord et al.
+2016; without dilation, as VITS has it in its posterior encoder and its flow).
+
+Legend: B batch, H hidden channels, S speaker channels, F frames.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from allophone_vits.layers import masked, same_convolution, weight_normed
+
+
+class WaveNet(nn.Module):
+    """`layers` gated convolutions, whose skip outputs are added up."""
+
+    def __init__(
+        self, channels: int, *, layers: int, kernel_size: int, speaker_channels: int = 0
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.gates = nn.ModuleList(
+            weight_normed(same_convolution(channels, 2 * channels, kernel_size))
+            for _ in range(layers)
+        )
+        # The last layer feeds nothing but the sum, so it has no residual half.
+        self.outputs = nn.ModuleList(
+            weight_normed(nn.Conv1d(channels, channels if layer == layers - 1 else 2 * channels, 1))
+            for layer in range(layers)
+        )
+        self.speaker = (
+            weight_normed(nn.Conv1d(speaker_channels, 2 * channels * layers, 1))
+            if speaker_channels
+            else None
+        )
+
+    def forward(self, hidden: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
+        """hidden [B, H, F], mask [B, 1, F], speaker [B, S, 1] -> [B, H, F]."""
+        conditions = [None] * len(self.gates)
+        if self.speaker is not None:
+            conditions = self.speaker(speaker).chunk(len(self.gates), dim=1)
+        total = hidden.new_zeros(())
+        for gate, output, condition in zip(self.gates, self.outputs, conditions, strict=True):
+            gated = gate(hidden)
+            if condition is not None:
+                gated = gated + condition
+            content, opening = gated.chunk(2, dim=1)
+            result = output(content.tanh() * opening.sigmoid())
+            if result.size(1) > self.channels:
+                residual, result = result.chunk(2, dim=1)
+                hidden = masked(hidden + residual, mask)
+            total = total + result
+        return masked(total, mask)
