@@ -6,10 +6,16 @@ derived again, so that ids mean the same in training and in synthesis.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
 from attrs import frozen
 
+from allophone.data.atomic import written_whole
 from allophone.errors import UserError, near_miss
-from allophone.text.symbols import SymbolTable
+from allophone.text.config import TextConfig
+from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
 
 
 @frozen(kw_only=True)
@@ -28,9 +34,77 @@ class Vocabulary:
         """The id of a language; the first one where no name is given. UserError names the near misses."""
         return _position("language", name, self.languages)
 
+    def to_json(self) -> str:
+        """The vocabulary as a JSON object, which `from_json` reads back equal."""
+        content = {
+            "speakers": self.speakers,
+            "languages": self.languages,
+            "symbols": json.loads(self.symbols.to_json()),
+        }
+        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        """The vocabulary that `to_json` wrote; UserError where the text is none."""
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"The vocabulary is not valid JSON: {error}") from error
+        if not isinstance(content, dict) or content.keys() != {"speakers", "languages", "symbols"}:
+            raise UserError("The vocabulary must be a JSON object of speakers, languages, symbols.")
+        names: dict[str, tuple[str, ...]] = {}
+        for kind in ("speakers", "languages"):
+            if not _is_list_of_names(content[kind]):
+                raise UserError(f"The {kind} of a vocabulary must be a list of distinct names.")
+            names[kind] = tuple(content[kind])
+        return cls(symbols=SymbolTable.from_json(json.dumps(content["symbols"])), **names)
+
+
+def build_vocabulary(
+    text: TextConfig, *, symbols: Iterable[str], speakers: Iterable[str], languages: Iterable[str]
+) -> Vocabulary:
+    """The vocabulary of a corpus: sorted, so that the order of its utterances does not matter."""
+    table = SymbolTable.from_symbols(
+        symbols,
+        blank=BLANK if text.blank else None,
+        bos=BOS if text.boundaries else None,
+        eos=EOS if text.boundaries else None,
+    )
+    return Vocabulary(
+        symbols=table,
+        speakers=tuple(sorted(set(speakers))),
+        languages=tuple(sorted(set(languages))),
+    )
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """The vocabulary in the folder of a run or a voice; UserError where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The vocabulary {path} cannot be read: {error}") from error
+    try:
+        return Vocabulary.from_json(text)
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocabulary, whole or not at all."""
+    with written_whole(path) as file:
+        file.write(vocabulary.to_json().encode())
+
+
+def _is_list_of_names(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(name, str) for name in value)
+        and len(set(value)) == len(value)
+    )
+
 
 def _position(kind: str, name: str | None, names: tuple[str, ...]) -> int:
-    if name is None or (not names and name is None):
+    if name is None:
         return 0
     if name not in names:
         known = near_miss(name, names) or f"It knows only one {kind}, without a name."

@@ -1,0 +1,99 @@
+"""Which utterances a model learns from, and which it is measured by. Light.
+
+Where a corpus publishes its splits, they stay. The others are shared out by a seeded hash of the id,
+so that the same utterance falls on the same side on every machine and in every order, and goes on doing
+so when the corpus grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from allophone.data.manifest import Split, Utterance
+from allophone.errors import UserError, near_miss
+
+if TYPE_CHECKING:
+    from allophone.config.experiment import SplitsConfig
+
+
+def assign_splits(utterances: Sequence[Utterance], config: SplitsConfig) -> list[Utterance]:
+    """Give every utterance a split; those that have one keep it.
+
+    What one speaker says in the same words (two microphones, two takes) stays together. A share or a
+    count above zero is given one utterance at least.
+
+    UserError for ids of `golden_test` that are not there, and for shares that leave nothing to train on.
+    """
+    ranked = _ranked_groups((u for u in utterances if u.split is None), config.seed)
+    total = sum(len(group) for _, group in ranked)
+    splits: dict[str, Split] = {u.id: u.split for u in utterances if u.split is not None}
+    valid = _take(ranked, config.valid, total)
+    test = _take([(1 - rank, group) for rank, group in reversed(ranked)], config.test, total)
+    if ranked and len(valid) + len(test) >= len(ranked):
+        raise UserError(
+            f"data.splits.valid ({config.valid:g}) and data.splits.test ({config.test:g}) leave "
+            f"none of {total} utterances to train on.",
+            hint="0 leaves a split empty.",
+        )
+    for index, (_, group) in enumerate(ranked):
+        in_test = index >= len(ranked) - len(test)
+        split: Split = "valid" if index < len(valid) else "test" if in_test else "train"
+        splits |= dict.fromkeys((utterance.id for utterance in group), split)
+    splits |= dict.fromkeys(_golden(utterances, splits, config), "golden_test")
+    return [evolve(utterance, split=splits[utterance.id]) for utterance in utterances]
+
+
+def _take(
+    ranked: Sequence[tuple[float, list[Utterance]]], wanted: float, total: int
+) -> list[list[Utterance]]:
+    """The groups from the front that make up a share of all (below 1) or a count."""
+    taken: list[list[Utterance]] = []
+    count = 0
+    for rank, group in ranked:
+        enough = count >= min(wanted, total) if wanted >= 1 else rank >= wanted and count > 0
+        if wanted == 0 or enough:
+            break
+        taken.append(group)
+        count += len(group)
+    return taken
+
+
+def _golden(
+    utterances: Sequence[Utterance], splits: dict[str, Split], config: SplitsConfig
+) -> list[str]:
+    """The ids set apart for listening: the named ones, or a handful of at most half the test split."""
+    if isinstance(config.golden_test, int):
+        test = [u for u in utterances if splits[u.id] == "test"]
+        ordered = sorted(test, key=lambda u: _rank(u.id, config.seed))
+        return [u.id for u in ordered[: min(config.golden_test, len(test) // 2)]]
+    for name in config.golden_test:
+        if name not in splits:
+            raise UserError(
+                f"data.splits.golden_test names '{name}', which is no utterance.",
+                hint=near_miss(name, splits),
+            )
+    return list(config.golden_test)
+
+
+def _ranked_groups(
+    utterances: Iterable[Utterance], seed: int
+) -> list[tuple[float, list[Utterance]]]:
+    """Utterances that must stay together, each group with its place in [0, 1), in order of it."""
+    groups: dict[tuple[str | None, str], list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        words = " ".join(utterance.text.casefold().split())
+        alone = ("", utterance.id)
+        groups[(utterance.speaker, f"text {words}") if words else alone].append(utterance)
+    ranked = [(_rank(min(u.id for u in group), seed), group) for group in groups.values()]
+    return sorted(ranked, key=lambda item: (item[0], item[1][0].id))
+
+
+def _rank(name: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the name and the seed alone."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
