@@ -8,8 +8,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import allophone
 import pytest
+
+import allophone
 
 FLOORS = (
     {"errors"},

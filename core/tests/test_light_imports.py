@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from allophone.registry import KINDS, default_registry
 from allophone.testing.light import HEAVY, heavy_imports
 

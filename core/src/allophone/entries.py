@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from attrs import Factory, field, frozen, validators
+from attrs import Factory, field, fields, frozen, validators
 
 _REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
@@ -196,6 +197,18 @@ class RecipeEntry:
     path: str
 
 
+def references(entry: Any) -> Iterator[tuple[str, Ref]]:
+    """All that a record refers to, its importers' references included: ("importers.piper.importer", Ref)."""
+    for attribute in fields(type(entry)):
+        value = getattr(entry, attribute.name)
+        if isinstance(value, Ref):
+            yield attribute.name, value
+        if attribute.name == "importers":
+            for importer in value:
+                for name, ref in references(importer):
+                    yield f"importers.{importer.name}.{name}", ref
+
+
 def pluggable(
     kind: str, *, default: str | None = None, many: Literal["list", "table"] | None = None
 ) -> Any:
@@ -209,7 +222,7 @@ def pluggable(
     many: "list" for a tuple of such tables, "table" for a mapping of them, where a table that does
         not say its type has its own key for one.
     """
-    empty = {"list": Factory(tuple), "table": Factory(dict)}
+    empty: dict[str, Any] = {"list": Factory(tuple), "table": Factory(dict)}
     return field(
         default=empty[many] if many else None,
         metadata={"pluggable": kind, "default_type": default, "many": many},

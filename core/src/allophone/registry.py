@@ -151,16 +151,20 @@ class Registry:
         return failures
 
 
-def build_registry(extra: Mapping[str, Any] | None = None) -> Registry:
+def build_registry(
+    extra: Mapping[str, Any] | None = None, *, strict: bool | None = None
+) -> Registry:
     """Load the core's own offers and every plugin that is installed.
 
     extra: further plugin modules by name, as tests and notebooks have them.
-    Raises PluginError for two plugins that offer the same name, and, when
-    ALLOPHONE_STRICT_PLUGINS is set, for any plugin that is broken.
+    strict: whether a broken plugin is fatal; unless given, ALLOPHONE_STRICT_PLUGINS decides.
+    Raises PluginError, when strict, for the first plugin that is broken, or that offers what another
+    one offers already.
     """
     manager = pluggy.PluginManager("allophone")
     manager.add_hookspecs(hookspecs)
-    strict = os.environ.get("ALLOPHONE_STRICT_PLUGINS", "") not in ("", "0")
+    if strict is None:
+        strict = os.environ.get("ALLOPHONE_STRICT_PLUGINS", "") not in ("", "0")
     plugins: list[Plugin] = []
     for name, distribution, version, load in _candidates(extra or {}):
         try:
@@ -172,7 +176,7 @@ def build_registry(extra: Mapping[str, Any] | None = None) -> Registry:
             if strict:
                 raise PluginError(
                     f"The plugin '{name}' of {distribution} {version} does not work: {error}",
-                    hint="Plugins are strict because ALLOPHONE_STRICT_PLUGINS is set.",
+                    hint="Any broken plugin is fatal where ALLOPHONE_STRICT_PLUGINS is set.",
                 ) from error
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, PluginError):

