@@ -1,0 +1,33 @@
+"""`allophone convert`: say a recording again in another speaker's voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from allophone.cli.voice_options import open_voice, voice_options
+
+
+@click.command("convert")
+@click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--from", "source", required=True, metavar="SPEAKER", help="Who speaks in it.")
+@click.option("--to", "target", required=True, metavar="SPEAKER", help="Who shall speak.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@voice_options
+def command(
+    recording: Path,
+    out: Path,
+    source: str,
+    target: str,
+    seed: int,
+    place: str | None,
+    device: str,
+    vocoder: str | None,
+) -> None:
+    """Say RECORDING again as another of the voice's speakers, into OUT (.wav or .flac)."""
+    voice = open_voice(place, device=device, vocoder=vocoder)
+    converted = voice.convert(recording, source=source, target=target, seed=seed)
+    converted.save(out)
+    click.echo(f"Wrote {out}: {converted.seconds:.2f} s, {voice.sample_rate} Hz.", err=True)

@@ -1,0 +1,130 @@
+"""The options of the commands that speak, and the voice that they choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from allophone.errors import UserError
+from allophone.registry import default_registry
+
+if TYPE_CHECKING:
+    from allophone.entries import VoiceEntry
+    from allophone.synthesis.voice import Voice
+
+_CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
+"""Controls that many families have, with an option of their own; others go through --control."""
+
+
+def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which voice, on which device, through which vocoder."""
+    for option in reversed(
+        (
+            click.option(
+                "--voice",
+                "place",
+                metavar="VOICE",
+                help="A voice folder, a run, a "
+                "checkpoint, or an installed voice; may be left out when one is installed.",
+            ),
+            click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1."),
+            click.option(
+                "--vocoder",
+                metavar="VOCODER",
+                help="For voices that make mel spectrograms: a vocoder's folder, or griffin-lim.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Who speaks and how; the controls arrive as `controls`, see `chosen_controls`."""
+    for option in reversed(
+        (
+            click.option("--speaker", metavar="NAME", help="Which of the voice's speakers."),
+            click.option("--language", metavar="CODE", help="Which of the voice's languages."),
+            click.option("--length-scale", type=float, help="Slower above 1, faster below."),
+            click.option("--noise-scale", type=float, help="How much the sound varies."),
+            click.option("--noise-scale-duration", type=float, help="How much the rhythm varies."),
+            click.option(
+                "--control",
+                "other_controls",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="Any other control of the voice's model; may be repeated.",
+            ),
+            click.option(
+                "--seed",
+                default=0,
+                show_default=True,
+                type=click.IntRange(min=0),
+                help="What is random in the speech follows from this.",
+            ),
+            click.option(
+                "--pause",
+                default=0.2,
+                show_default=True,
+                type=click.FloatRange(min=0),
+                help="Seconds of silence between sentences.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the controls out of a command's arguments: those that were given, by name."""
+    from allophone.config.tables import parse_assignment
+
+    controls = {name: given.pop(name) for name in _CONTROLS}
+    controls |= dict(parse_assignment(each) for each in given.pop("other_controls"))
+    return {name: value for name, value in controls.items() if value is not None}
+
+
+def open_voice(
+    place: str | None, *, device: str, vocoder: str | None, language: str | None = None
+) -> Voice:
+    """Load the voice that was asked for, or the only one that is installed and fits, saying which."""
+    from allophone.synthesis.voice import load
+
+    return load(place or only_voice(language), device=device, vocoder=vocoder)
+
+
+def only_voice(language: str | None) -> str:
+    """The name of the installed voice, of `language` where one is asked for.
+
+    UserError, listing them, when there is not exactly one.
+    """
+    installed: Sequence[VoiceEntry] = tuple(default_registry().entries("voices").values())
+    fitting = [voice for voice in installed if language in (None, voice.language)]
+    if len(fitting) == 1:
+        click.echo(f"Speaking as '{fitting[0].name}', the only voice that fits.", err=True)
+        return fitting[0].name
+    if not installed:
+        raise UserError(
+            "No voice was named, and none is installed.",
+            hint="Say which with --voice: a voice folder, a run or a checkpoint.",
+        )
+    raise UserError(
+        f"No voice was named, and {len(fitting)} installed ones fit.",
+        hint="Say which with --voice:\n" + "\n".join(_described(voice) for voice in installed),
+    )
+
+
+def mention_speaker(voice: Voice, speaker: str | None) -> None:
+    """Say who speaks where there is a choice that was not made."""
+    if speaker is None and len(voice.speakers) > 1:
+        click.echo(
+            f"Speaking as '{voice.speakers[0]}', the first of {len(voice.speakers)} speakers; "
+            "another with --speaker.",
+            err=True,
+        )
+
+
+def _described(voice: VoiceEntry) -> str:
+    return f"  {voice.name}: {voice.summary} ({voice.language}, {voice.licence})"

@@ -1,0 +1,112 @@
+"""Turning checkpoints of other projects, and runs of one's own, into voice and vocoder folders."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from attrs import frozen
+
+from allophone.entries import ImporterEntry
+from allophone.errors import PluginError, UserError, near_miss
+from allophone.registry import Registry
+from allophone.synthesis.folder import VOICE, read_vocoder, write_folder, write_voice
+from allophone.synthesis.places import find_voice, is_run
+from allophone.synthesis.voice import prepare
+
+
+@frozen(kw_only=True)
+class Importer:
+    """A format that can be read: its name is "<family>.<format>"."""
+
+    name: str
+    entry: ImporterEntry
+    registry: Registry
+
+    def recognises(self, source: Path) -> bool:
+        return bool(self._load("recognises")(source))
+
+    def read(self, source: Path, destination: Path) -> None:
+        self._load("importer")(source, destination)
+
+    def _load(self, attribute: str) -> Callable[..., object]:
+        try:
+            function: Callable[..., object] = getattr(self.entry, attribute).load()
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"The importer {self.name} does not load: {type(error).__name__}: {error}",
+                hint="Install what it needs, or leave its plugin out: ALLOPHONE_DISABLE_PLUGINS.",
+            ) from error
+        return function
+
+
+def import_checkpoint(
+    source: Path, destination: Path, format_name: str | None, registry: Registry
+) -> str:
+    """Write the folder of the voice or vocoder that `source` holds, and load it once as a check.
+
+    format_name: "<family>.<format>"; None asks each importer whether it recognises `source`. A run or
+        one of its checkpoints needs no importer.
+    Returns what it was read as. Raises UserError when `destination` exists, when no importer or more
+    than one recognises `source`, and for what an importer finds wrong with it.
+    """
+    if format_name is None and is_run(source):
+        stored = find_voice(source, registry).read(registry)
+        write_voice(destination, stored, registry=registry)
+        return "a run of Allophone"
+    importer = _choose(source, format_name, registry)
+
+    def fill(folder: Path) -> None:
+        inner = folder / "imported"
+        importer.read(source, inner)
+        _check(inner, registry)
+        for path in inner.iterdir():
+            shutil.move(path, folder / path.name)
+        inner.rmdir()
+
+    write_folder(destination, fill)
+    return importer.name
+
+
+def _choose(source: Path, format_name: str | None, registry: Registry) -> Importer:
+    importers = {importer.name: importer for importer in _importers(registry)}
+    if format_name is not None:
+        if format_name not in importers:
+            raise UserError(
+                f"There is no importer '{format_name}'.", hint=near_miss(format_name, importers)
+            )
+        return importers[format_name]
+    fitting = [name for name, importer in importers.items() if importer.recognises(source)]
+    if len(fitting) == 1:
+        return importers[fitting[0]]
+    listed = "\n".join(
+        f"  {name}: {importers[name].entry.summary}" for name in fitting or sorted(importers)
+    )
+    if fitting:
+        raise UserError(
+            f"{source} may be any of {len(fitting)} formats:\n{listed}",
+            hint="Say which with --as.",
+        )
+    raise UserError(
+        f"No importer recognises {source}." + (f" There is:\n{listed}" if listed else ""),
+        hint="If it is one of these, say so with --as; a plugin may have others.",
+    )
+
+
+def _importers(registry: Registry) -> Iterator[Importer]:
+    for kind in ("models", "vocoders"):
+        for family, entry in registry.entries(kind).items():
+            for importer in entry.importers:
+                yield Importer(name=f"{family}.{importer.name}", entry=importer, registry=registry)
+
+
+def _check(folder: Path, registry: Registry) -> None:
+    """Load what was written: what is broken shall be seen now, not when it is first used."""
+    device = torch.device("cpu")
+    if (folder / VOICE).is_file():
+        stored = find_voice(folder, registry).read(registry)
+        prepare(stored, device=device, vocoder=None, registry=registry)
+    else:
+        read_vocoder(folder, registry)

@@ -1,0 +1,329 @@
+"""`load` a voice, let it `say` something.
+
+    voice = allophone.load("joe")
+    voice.say("Hello there.", length_scale=1.2).save("hello.wav")
+
+N samples.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import define, field
+from numpy.typing import NDArray
+from torch import Tensor
+
+from allophone.audio.files import read_audio
+from allophone.config import structure, unstructure
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.frontend import build_frontend
+from allophone.registry import Registry, default_registry
+from allophone.synthesis import rendering
+from allophone.synthesis.folder import StoredVoice, VoiceDescription
+from allophone.synthesis.places import find_voice
+from allophone.synthesis.protocol import (
+    Mels,
+    Speech,
+    StreamingSynthesizer,
+    Synthesizer,
+    Vocoder,
+    VoiceConverter,
+)
+from allophone.synthesis.rendering import Spoken, Take
+from allophone.synthesis.script import Script, read_sentences
+from allophone.synthesis.vocoders import FALLBACK, load_vocoder, vocode
+from allophone.synthesis.waveform import Waveform
+
+SENTENCE_PAUSE = 0.2
+"""Seconds of silence between two sentences, beside what the model itself makes at their ends."""
+
+_log = logging.getLogger(__name__)
+
+
+def load(
+    place: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    vocoder: str | Path | None = None,
+    registry: Registry | None = None,
+) -> Voice:
+    """Make a voice ready to speak.
+
+    place: a voice folder, the folder of a run (its latest checkpoint speaks, with averaged weights
+        where it keeps them), a checkpoint, or the name of an installed voice.
+    device: as PyTorch names it: "cpu", "cuda", "cuda:1".
+    vocoder: the folder of a vocoder, for a voice that makes mel spectrograms; without one it is heard
+        through Griffin-Lim, which needs no training, and a warning is logged.
+    Raises UserError for what is not there or does not fit, PluginError, with what to install, for a
+    model family that is missing.
+    """
+    registry = registry or default_registry()
+    stored = find_voice(place, registry).read(registry)
+    return prepare(stored, device=torch.device(device), vocoder=vocoder, registry=registry)
+
+
+def prepare(
+    stored: StoredVoice,
+    *,
+    device: torch.device,
+    vocoder: str | Path | None,
+    registry: Registry,
+) -> Voice:
+    """Make a stored voice ready to speak."""
+    description = stored.description
+    model = unstructure(description, registry=registry)["model"]["type"]
+    build = registry.load("models", model, "synthesizer")
+    voice = Voice(
+        description=description,
+        vocabulary=stored.vocabulary,
+        synthesizer=build(stored.spec, stored.weights, device),
+        device=device,
+        registry=registry,
+    )
+    voice.controls({})
+    if vocoder is not None:
+        voice.vocoder = load_vocoder(vocoder, description.audio, device=device, registry=registry)
+    return voice
+
+
+@define(kw_only=True, eq=False)
+class Voice:
+    """A voice that is ready to speak.
+
+    What is random in a text depends on its seed alone: the same text with the same seed and controls
+    is the same speech, alone, in a batch (within rounding) and streamed.
+
+    Controls (`length_scale`, `noise_scale`, ...) are the model family's; those that are not given are
+    as the voice's own folder says, or else the family. `speaker` and `language` are names; without
+    one the first that the voice knows speaks.
+    """
+
+    description: VoiceDescription
+    vocabulary: Vocabulary
+    synthesizer: Synthesizer = field(repr=False)
+    device: torch.device
+    registry: Registry = field(repr=False)
+    vocoder: Vocoder | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.description.about.name
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of all that it says."""
+        return self.description.audio.sample_rate
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The names of its speakers; may be empty where there is only one."""
+        return self.vocabulary.speakers
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages it speaks."""
+        return self.vocabulary.languages or (self.description.text.language,)
+
+    def say(
+        self,
+        text: str,
+        *,
+        speaker: str | None = None,
+        language: str | None = None,
+        seed: int = 0,
+        pause: float = SENTENCE_PAUSE,
+        **controls: Any,
+    ) -> Waveform:
+        """Say a text, sentence by sentence, with `pause` seconds between them.
+
+        Sentence i is said with `seed + i`. Raises UserError for a text without words, symbols that the
+        voice does not know, an unknown speaker, language or control.
+        """
+        return self.speak(
+            text, speaker=speaker, language=language, seed=seed, pause=pause, **controls
+        ).waveform
+
+    def speak(
+        self,
+        text: str,
+        *,
+        speaker: str | None = None,
+        language: str | None = None,
+        seed: int = 0,
+        pause: float = SENTENCE_PAUSE,
+        **controls: Any,
+    ) -> Spoken:
+        """As `say`, with the times of all phonemes."""
+        script = self.script(text, speaker=speaker, language=language)
+        return self.perform(
+            [script], seed=seed, pause=pause, batch_size=1, controls=self.controls(controls)
+        )[0]
+
+    def say_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        speaker: str | None = None,
+        language: str | None = None,
+        seed: int = 0,
+        pause: float = SENTENCE_PAUSE,
+        batch_size: int = 8,
+        **controls: Any,
+    ) -> list[Waveform]:
+        """What `say` makes of each text, `batch_size` sentences of like length at a time."""
+        scripts = [self.script(text, speaker=speaker, language=language) for text in texts]
+        spoken = self.perform(
+            scripts,
+            seed=seed,
+            pause=pause,
+            batch_size=batch_size,
+            controls=self.controls(controls),
+        )
+        return [one.waveform for one in spoken]
+
+    def stream(
+        self,
+        text: str,
+        *,
+        speaker: str | None = None,
+        language: str | None = None,
+        seed: int = 0,
+        pause: float = SENTENCE_PAUSE,
+        **controls: Any,
+    ) -> Iterator[NDArray[np.float32]]:
+        """As `say`, in chunks [N] that come as soon as they are made and join to what `say` gives.
+
+        The text and the controls are checked at once, before the first chunk is asked for.
+        """
+        script = self.script(text, speaker=speaker, language=language)
+        return self._stream(script, seed, pause, self.controls(controls))
+
+    def convert(
+        self, recording: str | Path | Waveform, *, source: str, target: str, seed: int = 0
+    ) -> Waveform:
+        """Say a recording of the speaker `source` again in the voice of `target`.
+
+        Raises UserError where the voice's model cannot, and for speakers that it does not know.
+        """
+        if not isinstance(self.synthesizer, VoiceConverter):
+            raise UserError(
+                f"The voice '{self.name}' cannot convert recordings: its model only reads texts."
+            )
+        speakers = self.vocabulary.speaker_id(source), self.vocabulary.speaker_id(target)
+        samples = self._samples_of(recording)
+        with torch.inference_mode():
+            converted = self.synthesizer.convert(
+                torch.from_numpy(samples).to(self.device), *speakers, seed=seed
+            )
+        return Waveform(samples=rendering.to_numpy(converted), sample_rate=self.sample_rate)
+
+    def script(
+        self, text: str, *, speaker: str | None = None, language: str | None = None
+    ) -> Script:
+        """Read a text, without saying it yet. Raises UserError for what cannot be said."""
+        spoken = language or self.languages[0]
+        if spoken not in self.languages:
+            self.vocabulary.language_id(language)
+        frontend = build_frontend(self.description.text, spoken, self.registry)
+        return Script(
+            sentences=read_sentences(text, frontend, self.vocabulary.symbols),
+            speaker=self.vocabulary.speaker_id(speaker),
+            language=self.languages.index(spoken),
+        )
+
+    def controls(self, given: Mapping[str, Any]) -> Any:
+        """The model family's controls, as the voice has them but for what is given.
+
+        Raises ConfigError for unknown ones, with near misses, and for values that are not valid.
+        """
+        return structure(
+            self.synthesizer.controls,
+            {**self.description.controls, **given},
+            where=f"What to control of '{self.name}'",
+            registry=self.registry,
+        )
+
+    def perform(
+        self,
+        scripts: Sequence[Script],
+        *,
+        seed: int,
+        pause: float,
+        batch_size: int,
+        controls: Any,
+    ) -> list[Spoken]:
+        """Say scripts, `batch_size` sentences of like length at a time."""
+        lines = [line for script in scripts for line in rendering.lines_of(script, seed)]
+        by_length = sorted(range(len(lines)), key=lambda index: len(lines[index].sentence.ids))
+        takes: dict[int, Take] = {}
+        for start in range(0, len(lines), batch_size):
+            chosen = by_length[start : start + batch_size]
+            batch = [lines[index] for index in chosen]
+            said = rendering.say_lines(batch, self.synthesizer, controls, self._vocode, self.device)
+            takes.update(zip(chosen, said, strict=True))
+        in_order = iter([takes[index] for index in range(len(lines))])
+        return [
+            rendering.join(
+                script,
+                [next(in_order) for _ in script.sentences],
+                pause=pause,
+                audio=self.description.audio,
+                table=self.vocabulary.symbols,
+            )
+            for script in scripts
+        ]
+
+    def _stream(
+        self, script: Script, seed: int, pause: float, controls: Any
+    ) -> Iterator[NDArray[np.float32]]:
+        for index, line in enumerate(rendering.lines_of(script, seed)):
+            if index:
+                yield rendering.silent(pause, self.description.audio)
+            if isinstance(self.synthesizer, StreamingSynthesizer):
+                text = rendering.text_batch([line], self.device)
+                yield from _chunks(self.synthesizer.stream(text, controls))
+            else:
+                takes = rendering.say_lines(
+                    [line], self.synthesizer, controls, self._vocode, self.device
+                )
+                yield takes[0].samples
+
+    def _vocode(self, mels: Mels) -> Speech:
+        if self.vocoder is None:
+            _log.warning(
+                "'%s' makes mel spectrograms and no vocoder was given: they are heard through "
+                "Griffin-Lim, which sounds hollow.",
+                self.name,
+            )
+            self.vocoder = load_vocoder(
+                FALLBACK, self.description.audio, device=self.device, registry=self.registry
+            )
+        return vocode(self.vocoder, mels)
+
+    def _samples_of(self, recording: str | Path | Waveform) -> NDArray[np.float32]:
+        if not isinstance(recording, Waveform):
+            return read_audio(Path(recording), sample_rate=self.sample_rate).samples
+        if recording.sample_rate != self.sample_rate:
+            raise UserError(
+                f"The recording has {recording.sample_rate} samples a second, the voice "
+                f"{self.sample_rate}.",
+                hint="Give the path of a file, which is resampled, or resample it.",
+            )
+        return recording.samples
+
+
+def _chunks(chunks: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+    """Take chunks one by one, so that inference mode ends before the caller goes on."""
+    while True:
+        with torch.inference_mode():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield rendering.to_numpy(chunk)

@@ -1,0 +1,31 @@
+"""WAV as bytes, for where there is no file to go back to: a pipe that is written while it is heard.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+_UNKNOWN = 0xFFFFFFFF
+"""The length that players take for "until the end"."""
+
+
+def wav_header(sample_rate: int, *, samples: int | None) -> bytes:
+    """The header of a 16-bit file of one channel; None where it is not known how long it will be."""
+    data = _UNKNOWN if samples is None else 2 * samples
+    whole = _UNKNOWN if samples is None else 36 + data
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", whole, b"WAVE"),
+        *(b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16),
+        *(b"data", data),
+    )
+
+
+def pcm16(samples: NDArray[np.float32]) -> bytes:
+    """Samples [N] as 16-bit little-endian integers; what lies beyond -1 and 1 is clipped."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
