@@ -75,7 +75,7 @@ class Plugin:
     entries: Mapping[str, tuple[Any, ...]] = Factory(dict)
 
 
-@define
+@define(eq=False)
 class Registry:
     """The plugins of this environment and what they offer."""
 
