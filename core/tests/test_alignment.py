@@ -16,6 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
 from allophone.alignment import (
     Alignment,
     instruction_set,
@@ -24,9 +28,6 @@ from allophone.alignment import (
     search,
 )
 from allophone.errors import UserError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
 
 Scores = npt.NDArray[np.float32]
 
@@ -232,6 +233,18 @@ def test_values_of_a_graph_are_taken_as_numbers() -> None:
     alignment = monotonic_alignment(values * 2, torch.tensor([6]), torch.tensor([3]))
     assert not alignment.index.requires_grad
     assert values.requires_grad
+
+
+def test_it_works_within_a_compiled_function() -> None:
+    def durations(values: Tensor) -> Tensor:
+        lengths = torch.tensor([60, 50]), torch.tensor([20, 18])
+        return monotonic_alignment(values * 2, *lengths, threads=1).durations + 1
+
+    values = torch.randn(2, 60, 20)
+    compiled = torch.compile(durations, backend="eager")
+    assert torch.equal(compiled(values), durations(values))
+    with pytest.raises(UserError, match="NaN"):
+        compiled(values * torch.nan)
 
 
 def test_another_python_thread_runs_during_the_search() -> None:

@@ -1,6 +1,6 @@
 """Describes the C extension `allophone.alignment._search` to cffi; core/setup.py builds it.
 
-By hand, after a change of the C sources: `python setup.py build_ext --inplace` in core/.
+In a checkout `pip install -e core` builds it anew after a change of the C sources.
 """
 
 from pathlib import Path

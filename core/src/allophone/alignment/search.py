@@ -81,24 +81,36 @@ def monotonic_alignment(
             converted silently: scores on a GPU take a `.cpu()`, which waits for the device, and
             that should be seen where it is done.
     """
-    extension = _extension()
     _check_tensor("values", values, torch.float32, "BFT")
     _check_tensor("frame_lengths", frame_lengths, torch.int64, "B")
     _check_tensor("token_lengths", token_lengths, torch.int64, "B")
-    batch, frames, tokens = values.shape
-    if not len(frame_lengths) == len(token_lengths) == batch:
+    if not len(frame_lengths) == len(token_lengths) == len(values):
         raise UserError(
-            f"monotonic_alignment: values hold {batch} utterances, but frame_lengths "
+            f"monotonic_alignment: values hold {len(values)} utterances, but frame_lengths "
             f"{len(frame_lengths)} and token_lengths {len(token_lengths)}."
         )
-    if threads is None:
-        threads = torch.get_num_threads()
-    elif threads < 1:
+    if threads is not None and threads < 1:
         raise UserError(f"monotonic_alignment: threads is {threads}; it takes at least 1.")
 
-    ffi, lib = extension.ffi, extension.lib
+    # torch.compile cannot look into the extension, so there the search is one opaque operator. In
+    # eager mode the call by way of an operator would cost more than aligning a short utterance.
+    search = _search_operator if torch.compiler.is_compiling() else _search
+    index, durations = search(values, frame_lengths, token_lengths, threads, instruction_set)
+    return Alignment(index=index, durations=durations)
+
+
+def _search(
+    values: Tensor,
+    frame_lengths: Tensor,
+    token_lengths: Tensor,
+    threads: int | None,
+    instruction_set: str | None,
+) -> tuple[Tensor, Tensor]:
+    """Calls the extension: the index [B, F] and durations [B, T] of `Alignment`."""
+    ffi, lib = _extension().ffi, _extension().lib
     rank = 0 if instruction_set is None else _rank(instruction_set)
-    threads = min(threads, max(batch, 1))
+    batch, frames, tokens = values.shape
+    threads = min(threads or torch.get_num_threads(), max(batch, 1))
     index = torch.empty(batch, frames, dtype=torch.int64)
     durations = torch.empty(batch, tokens, dtype=torch.int64)
     refusals = torch.empty(batch, dtype=torch.uint8)
@@ -117,7 +129,27 @@ def monotonic_alignment(
     search.instruction_set = rank
     if lib.search_batch(search):
         raise _refusal(refusals.tolist(), values, frame_lengths, token_lengths)
-    return Alignment(index=index, durations=durations)
+    return index, durations
+
+
+_search_operator = torch.library.custom_op(
+    "allophone::monotonic_alignment", _search, mutates_args=(), device_types="cpu"
+)
+
+
+@_search_operator.register_fake
+def _search_shapes(
+    values: Tensor,
+    frame_lengths: Tensor,
+    token_lengths: Tensor,
+    threads: int | None,
+    instruction_set: str | None,
+) -> tuple[Tensor, Tensor]:
+    batch, frames, tokens = values.shape
+    return (
+        values.new_empty(batch, frames, dtype=torch.int64),
+        values.new_empty(batch, tokens, dtype=torch.int64),
+    )
 
 
 @cache
