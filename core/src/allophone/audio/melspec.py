@@ -123,6 +123,11 @@ class MelSpec:
         return self.n_fft // 2 if self.center else (self.n_fft - self.hop_length) // 2
 
     @property
+    def frame_center(self) -> int:
+        """The sample on which the first frame is centred; the others follow by `hop_length`."""
+        return self.n_fft // 2 - self.pad_length
+
+    @property
     def min_samples(self) -> int:
         """The shortest waveform that has a spectrogram: one frame, and enough to reflect."""
         one_frame = max(1, self.n_fft - 2 * self.pad_length)

@@ -1,0 +1,170 @@
+"""Reading and writing recordings. N samples, C channels.
+
+What is done to a recording on the way in (channels mixed, rate changed) is said in its notes.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from attrs import frozen
+from numpy.typing import NDArray
+
+from allophone.data.atomic import written_whole
+from allophone.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_FULL_SCALE = 32768
+# Telephony files hold nothing but samples: 16 kHz, one channel.
+_TELEPHONE_RATE = 16000
+
+
+@frozen(kw_only=True, eq=False)
+class Audio:
+    """A recording: samples [N] float32, one channel, full scale at -1 and 1.
+
+    notes: what was changed in reading, in words: "mixed 2 channels into one".
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.samples) / self.sample_rate
+
+
+def read_audio(
+    path: str | Path,
+    *,
+    sample_rate: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> Audio:
+    """Read a recording, or the part of it between `start` and `end`, in seconds.
+
+    Whatever libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, ...; any sample format) and Asterisk's
+    headerless `.sln16` and `.g722`, the latter with `allophone[g722]`. Several channels are averaged;
+    where `sample_rate` is given, the recording is resampled to it (soxr, high quality).
+
+    Raises:
+        UserError: the file is missing, unreadable, empty, shorter than `start`, or holds samples that
+            are not numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no recording {path}")
+    if path.suffix.lower() in (".g722", ".sln16"):
+        channels, rate = _read_telephony(path, start, end), _TELEPHONE_RATE
+    else:
+        channels, rate = _read_file(path, start, end)
+    if not len(channels):
+        raise UserError(f"The recording {path} has no samples{_between(start, end)}")
+    if not np.isfinite(channels).all():
+        raise UserError(f"The recording {path} holds samples that are no numbers")
+    notes = []
+    samples = channels[:, 0]
+    if channels.shape[1] > 1:
+        samples = channels.mean(axis=1)
+        notes.append(f"mixed {channels.shape[1]} channels into one")
+    if sample_rate is not None and sample_rate != rate:
+        samples = soxr.resample(samples, rate, sample_rate)
+        notes.append(f"resampled from {rate} to {sample_rate} Hz")
+        rate = sample_rate
+    return Audio(samples=np.ascontiguousarray(samples), sample_rate=rate, notes=tuple(notes))
+
+
+def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> int:
+    """Write samples [N] as 16-bit WAV or FLAC, by the ending of `path`: whole or not at all.
+
+    Samples beyond -1 and 1 are clipped, never wrapped around; a warning is logged that says how many.
+
+    Returns:
+        How many samples were clipped.
+
+    Raises:
+        UserError: another ending, or samples that are no float vector of numbers.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise UserError(
+            f"Cannot write {path}: its ending names no format that is written",
+            hint=f"Use one of {', '.join(_FORMATS)}.",
+        )
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise UserError(
+            f"Cannot write {path}: expected float samples [N], "
+            f"not {samples.dtype} {list(samples.shape)}"
+        )
+    if not np.isfinite(samples).all():
+        raise UserError(f"Cannot write {path}: the samples are not all numbers")
+    clipped = int((np.abs(samples) > 1).sum())
+    if clipped:
+        _log.warning("%s: clipped %d of %d samples", path, clipped, len(samples))
+    integers = np.rint(samples.astype(np.float64) * _FULL_SCALE)
+    integers = integers.clip(-_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    with written_whole(path) as file:
+        soundfile.write(
+            file, integers, sample_rate, format=_FORMATS[path.suffix.lower()], subtype="PCM_16"
+        )
+    return clipped
+
+
+def _read_file(
+    path: Path, start: float | None, end: float | None
+) -> tuple[NDArray[np.float32], int]:
+    """Channels [N, C] and sample rate."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            first, last = _sample_range(file.frames, file.samplerate, start, end)
+            # Asking for the position where it already is fails for files that cannot be sought in.
+            if first:
+                file.seek(first)
+            samples = file.read(last - first, dtype="float32", always_2d=True)
+            return np.asarray(samples, dtype=np.float32), file.samplerate
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UserError(
+            f"Cannot read the recording {path}: {error}",
+            hint="It may be damaged or of a format that libsndfile does not know; convert it to WAV "
+            "or FLAC.",
+        ) from error
+
+
+def _read_telephony(path: Path, start: float | None, end: float | None) -> NDArray[np.float32]:
+    """Channels [N, 1] at 16 kHz."""
+    content = path.read_bytes()
+    if path.suffix.lower() == ".sln16":
+        integers = np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2")
+    else:
+        try:
+            from G722 import G722
+        except ImportError as error:
+            raise UserError(
+                f"Reading {path} needs the package G722", hint="pip install 'allophone[g722]'"
+            ) from error
+        integers = np.asarray(G722(_TELEPHONE_RATE, 64000).decode(content), dtype=np.int16)
+    first, last = _sample_range(len(integers), _TELEPHONE_RATE, start, end)
+    return integers[first:last, None].astype(np.float32) / np.float32(_FULL_SCALE)
+
+
+def _sample_range(
+    total: int, sample_rate: int, start: float | None, end: float | None
+) -> tuple[int, int]:
+    first = 0 if start is None else min(total, max(0, round(start * sample_rate)))
+    last = total if end is None else min(total, round(end * sample_rate))
+    return first, max(first, last)
+
+
+def _between(start: float | None, end: float | None) -> str:
+    if start is None and end is None:
+        return ""
+    return f" from {start or 0:g} s to {'its end' if end is None else f'{end:g} s'}"

@@ -1,0 +1,193 @@
+"""Linear and mel spectrograms, as a `MelSpec` describes them, on any device.
+
+B batch, N samples, F frames, K frequency bins, M mel bands.
+
+Everything is computed in float32, under autocast too: squares and logarithms overflow float16.
+Windows and filter banks are made once for each spec and device. Gradients are finite everywhere.
+
+Without `lengths`, a batch is taken to be full: what pads the shorter waveforms counts as sound. With
+`lengths`, each row is padded at its own end, so its frames are just those that it has alone, and
+frames past them are zero.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+
+
+def linear_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    """The magnitude spectrogram, to the power that `spec` asks for.
+
+    Args:
+        waveform: [B, N] in [-1, 1], of `spec.sample_rate`.
+        lengths: samples of each row [B], or None where all are full.
+
+    Returns:
+        [B, K, F] float32, with F = `spec.frames(N)`.
+
+    Raises:
+        UserError: a waveform is shorter than `spec.min_samples`, or no float tensor [B, N]. Lengths on
+            another device than the CPU are not looked at, since that would wait for the device.
+    """
+    _check(waveform, spec, lengths)
+    with torch.autocast(device_type=waveform.device.type, enabled=False):
+        padded = _padded(waveform.float(), spec, lengths)
+        spectrum = torch.stft(
+            padded,
+            spec.n_fft,
+            spec.hop_length,
+            spec.win_length,
+            window=_window(spec, waveform.device),
+            center=False,
+            return_complex=True,
+        )
+        if spec.magnitude_epsilon > 0:
+            power = torch.view_as_real(spectrum).square().sum(-1) + spec.magnitude_epsilon
+            magnitude = power.sqrt()
+        else:
+            # Unlike the square root's, the gradient of `abs` is finite at silence.
+            magnitude = spectrum.abs()
+        linear = magnitude if spec.power == 1 else magnitude.square()
+        return linear if lengths is None else _zero_past(linear, frame_lengths(lengths, spec))
+
+
+def mel_from_linear(linear: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    """The mel spectrogram of what `linear_spectrogram` gave for the same spec.
+
+    Args:
+        linear: [B, K, F].
+        lengths: frames of each row [B], or None where all are full.
+
+    Returns:
+        [B, M, F] float32.
+    """
+    if linear.dim() != 3 or linear.shape[1] != spec.n_bins:
+        raise UserError(
+            f"A linear spectrogram of this MelSpec has the shape [B, {spec.n_bins}, F], "
+            f"not {list(linear.shape)}"
+        )
+    with torch.autocast(device_type=linear.device.type, enabled=False):
+        mel = torch.matmul(mel_filters(spec, linear.device), linear.float())
+        if spec.log_base != "none":
+            mel = mel.clamp(min=spec.log_floor)
+            mel = mel.log() if spec.log_base == "e" else mel.log10()
+        mel = mel * spec.log_gain + spec.log_offset
+        if spec.clip_low is not None or spec.clip_high is not None:
+            mel = mel.clamp(min=spec.clip_low, max=spec.clip_high)
+        return mel if lengths is None else _zero_past(mel, lengths)
+
+
+def mel_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    """The mel spectrogram [B, M, F] float32 of waveforms [B, N]; see `linear_spectrogram`."""
+    linear = linear_spectrogram(waveform, spec, lengths=lengths)
+    frames = None if lengths is None else frame_lengths(lengths, spec)
+    return mel_from_linear(linear, spec, lengths=frames)
+
+
+def frame_lengths(lengths: Tensor, spec: MelSpec) -> Tensor:
+    """`spec.frames` for a tensor: samples [B] -> frames [B], int64."""
+    samples = lengths.long() + 2 * spec.pad_length - spec.n_fft
+    return (torch.div(samples, spec.hop_length, rounding_mode="floor") + 1).clamp(min=0)
+
+
+def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
+    """Triangular filters [M, K] float32, evenly spaced on the mel scale (Slaney 1998, or HTK)."""
+    return _filter_bank(spec, torch.device(device))
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _filter_bank(spec: MelSpec, device: torch.device) -> Tensor:
+    low, high = _to_mel(spec.f_min, spec), _to_mel(spec.highest_frequency, spec)
+    steps = torch.linspace(low, high, spec.n_mels + 2, dtype=torch.float64)
+    edges = torch.tensor([_to_hertz(mel, spec) for mel in steps.tolist()], dtype=torch.float64)
+    bins = torch.linspace(0, spec.sample_rate / 2, spec.n_bins, dtype=torch.float64)
+    lower, peak, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising = (bins - lower) / (peak - lower)
+    falling = (upper - bins) / (upper - peak)
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    if spec.mel_norm == "slaney":
+        filters = filters * (2 / (upper - lower))
+    return filters.to(device, torch.float32)
+
+
+# Slaney's Auditory Toolbox: linear below 1 kHz, and 27 steps for a factor of 6.4 above it.
+_LINEAR_STEP = 200 / 3
+_BREAK = 1000.0
+_LOG_STEP = math.log(6.4) / 27
+
+
+def _to_mel(hertz: float, spec: MelSpec) -> float:
+    if spec.mel_scale == "htk":
+        return 2595 * math.log10(1 + hertz / 700)
+    if hertz < _BREAK:
+        return hertz / _LINEAR_STEP
+    return _BREAK / _LINEAR_STEP + math.log(hertz / _BREAK) / _LOG_STEP
+
+
+def _to_hertz(mel: float, spec: MelSpec) -> float:
+    if spec.mel_scale == "htk":
+        return 700 * (10 ** (mel / 2595) - 1)
+    above = mel - _BREAK / _LINEAR_STEP
+    return mel * _LINEAR_STEP if above < 0 else _BREAK * math.exp(above * _LOG_STEP)
+
+
+# A tensor made in inference mode could not be used in training afterwards.
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _window(spec: MelSpec, device: torch.device) -> Tensor:
+    window = torch.hann_window(spec.win_length, dtype=torch.float64)
+    if spec.normalize_window:
+        window = window / window.norm()
+    return window.to(device, torch.float32)
+
+
+def _check(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> None:
+    if waveform.dim() != 2 or not waveform.is_floating_point():
+        raise UserError(
+            "A spectrogram is made of float waveforms [B, N], not of "
+            f"{waveform.dtype} {list(waveform.shape)}"
+        )
+    shortest = waveform.shape[1]
+    if lengths is not None and lengths.device.type == "cpu" and len(lengths):
+        shortest = min(shortest, int(lengths.min()))
+    if shortest < spec.min_samples:
+        raise UserError(
+            f"A waveform of {shortest} samples is too short for a spectrogram, which needs "
+            f"{spec.min_samples}",
+            hint="Leave out utterances shorter than that, or pad them with silence.",
+        )
+
+
+def _padded(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> Tensor:
+    """waveform [B, N] with `spec.pad_length` samples more on both sides of each row's own content."""
+    pad = spec.pad_length
+    if lengths is None:
+        mode = "reflect" if spec.padding == "reflect" else "constant"
+        return F.pad(waveform, (pad, pad), mode=mode) if pad else waveform
+    n = waveform.shape[1]
+    ends = lengths.to(waveform.device)[:, None]
+    position = torch.arange(-pad, n + pad, device=waveform.device)
+    if spec.padding == "zeros":
+        source, real = position, (position >= 0) & (position < ends)
+    else:
+        # Mirrored at the first sample, and at the row's last one.
+        source = position.abs()
+        source = torch.where(source < ends, source, 2 * (ends - 1) - source)
+        real = position < ends + pad
+    gathered = waveform.gather(1, source.clamp(0, n - 1).expand(len(waveform), -1))
+    return torch.where(real, gathered, 0.0)
+
+
+def _zero_past(values: Tensor, lengths: Tensor) -> Tensor:
+    """values [B, C, F] with the frames past lengths [B] set to zero."""
+    frame = torch.arange(values.shape[2], device=values.device)
+    return torch.where(frame < lengths.to(values.device)[:, None, None], values, 0.0)
