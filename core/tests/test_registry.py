@@ -108,7 +108,7 @@ def test_duplicate_names_name_both_sides(installed):
 
 def test_a_misspelt_hook_is_refused_with_its_near_miss(installed):
     module = types.ModuleType("inline_plugin")
-    module.allophone_modles = hookimpl(list)
+    module.allophone_modles = hookimpl(lambda: iter(()))
     registry = installed(odd=module)
     odd = next(p for p in registry.plugins if p.name == "odd")
     assert "allophone_modles" in odd.failure

@@ -40,8 +40,9 @@ def _name() -> Any:
     return field(validator=validators.matches_re(_NAME))
 
 
-def _ref() -> Any:
-    return field(converter=lambda given: given if isinstance(given, Ref) else Ref(given))
+def as_ref(given: Ref | str) -> Ref:
+    """A reference as the record keeps it, given as one or as its text."""
+    return given if isinstance(given, Ref) else Ref(given)
 
 
 @frozen(kw_only=True)
@@ -54,8 +55,8 @@ class CorpusEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    reader: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    reader: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)
@@ -68,8 +69,8 @@ class FeatureExtractorEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    extractor: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    extractor: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)
@@ -82,8 +83,8 @@ class PhonemizerEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    phonemizer: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    phonemizer: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)
@@ -96,7 +97,7 @@ class NormalizerEntry:
 
     language: str = _name()
     summary: str
-    normalizer: Ref = _ref()
+    normalizer: Ref = field(converter=as_ref)
 
     @property
     def name(self) -> str:
@@ -114,8 +115,8 @@ class ImporterEntry:
 
     name: str = _name()
     summary: str
-    importer: Ref = _ref()
-    recognises: Ref = _ref()
+    importer: Ref = field(converter=as_ref)
+    recognises: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)
@@ -128,8 +129,8 @@ class ModelEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    synthesizer: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    synthesizer: Ref = field(converter=as_ref)
     importers: tuple[ImporterEntry, ...] = ()
 
 
@@ -145,8 +146,8 @@ class TrainerEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    objective: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    objective: Ref = field(converter=as_ref)
     trains: str
     speaks: str
 
@@ -162,8 +163,8 @@ class VocoderEntry:
 
     name: str = _name()
     summary: str
-    config: Ref = _ref()
-    vocoder: Ref = _ref()
+    config: Ref = field(converter=as_ref)
+    vocoder: Ref = field(converter=as_ref)
     needs_weights: bool = True
     importers: tuple[ImporterEntry, ...] = ()
 
@@ -180,7 +181,7 @@ class VoiceEntry:
     summary: str
     language: str
     licence: str
-    locate: Ref = _ref()
+    locate: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,92 @@
+"""Writing a new plugin from the files below `plugin/`.
+
+Each of them is the text of a file with `$name`s in it (`string.Template`) and `.template` at the end
+of its own name; a folder called `package` takes the name that the plugin is imported by.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from attrs import frozen
+
+from allophone.errors import UserError
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@frozen
+class PluginNames:
+    """What a plugin called `name` is called where: `whisper-net` is the name of its model."""
+
+    name: str
+
+    @property
+    def distribution(self) -> str:
+        """What is installed: `allophone-whisper-net`."""
+        return f"allophone-{self.name}"
+
+    @property
+    def package(self) -> str:
+        """What is imported: `allophone_whisper_net`."""
+        return self.distribution.replace("-", "_")
+
+
+def write_plugin(name: str, into: Path) -> Path:
+    """Write a plugin that trains and speaks into the new folder `into`/allophone-NAME, and return that.
+
+    The folder appears whole or not at all. Raises UserError for a name that cannot be one, and where
+    something lies in that place already.
+    """
+    names = PluginNames(_checked(name))
+    folder = into / names.distribution
+    if folder.exists():
+        raise UserError(
+            f"{folder} exists already.", hint="Choose another name, or another place with --into."
+        )
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=into))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error}", hint="Give another --into.") from error
+    try:
+        _fill(unfinished, resources.files(__name__).joinpath("plugin"), names)
+        unfinished.chmod(0o755)
+        os.rename(unfinished, folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return folder
+
+
+def _checked(name: str) -> str:
+    if name.startswith("allophone-"):
+        raise UserError(
+            f"'{name}' begins with what all plugins are called.",
+            hint=f"The plugin '{name.removeprefix('allophone-')}' comes in the package '{name}'.",
+        )
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"'{name}' cannot be the name of a plugin.",
+            hint="Use small letters and digits, with single hyphens between words: whisper-net",
+        )
+    return name
+
+
+def _fill(folder: Path, templates: Traversable, names: PluginNames) -> None:
+    values = {"name": names.name, "distribution": names.distribution, "package": names.package}
+    for template in templates.iterdir():
+        if template.is_dir():
+            below = folder / (names.package if template.name == "package" else template.name)
+            below.mkdir()
+            _fill(below, template, names)
+        elif template.name.endswith(".template"):
+            text = Template(template.read_text(encoding="utf-8")).substitute(values)
+            (folder / template.name.removesuffix(".template")).write_text(text, encoding="utf-8")
