@@ -1,0 +1,70 @@
+"""F0 of a gliding tone, which is known at every sample. N samples, F frames."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.pitch import PitchMethod, fundamental_frequency
+from allophone.errors import UserError
+
+RATE = 16000
+CORNERED = MelSpec(sample_rate=RATE, hop_length=200, win_length=800)
+SPECS = [CORNERED, MelSpec(sample_rate=RATE, hop_length=200, win_length=800, center=True)]
+
+
+def glide(n: int = RATE) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """A harmonic tone that rises from 120 to 240 Hz after 0.3 s of faint noise, and its F0; both [N].
+
+    It rises by 1.5 Hz in a frame of 200 samples, so a track that is a frame out of place shows.
+    """
+    f0 = np.linspace(120, 240, n)
+    phase = 2 * np.pi * np.cumsum(f0) / RATE
+    samples = 0.1 * sum(np.sin(k * phase) / k for k in range(1, 8))
+    samples[: round(0.3 * n)] = 0
+    samples += np.random.default_rng(0).normal(0, 1e-4, n)
+    return samples.astype(np.float32), f0
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=["cornered", "centered"])
+@pytest.mark.parametrize(("method", "tolerance"), [("pyin", 0.6), ("dio", 0.1)])
+def test_f0_lies_at_the_centers_of_the_frames(spec: MelSpec, method: PitchMethod, tolerance: float):
+    if method == "dio":
+        pytest.importorskip("pyworld")
+    samples, f0 = glide(RATE + 37)
+    found = fundamental_frequency(samples, spec, method=method)
+    assert found.dtype == np.float32
+    assert found.shape == (spec.frames(len(samples)),)
+    centers = spec.frame_center + spec.hop_length * np.arange(len(found))
+    silent = centers < 0.28 * RATE
+    steady = (centers > 0.36 * RATE) & (centers < 0.95 * RATE)
+    assert (found[silent] == 0).mean() > 0.9
+    assert (found[steady] > 0).all()
+    error = found[steady] - f0[centers[steady]]
+    assert abs(np.median(error)) < tolerance
+
+
+@pytest.mark.parametrize("method", ["pyin", "dio"])
+@pytest.mark.parametrize("n", [CORNERED.min_samples, 5000])
+def test_silence_has_no_pitch(method: PitchMethod, n: int):
+    if method == "dio":
+        pytest.importorskip("pyworld")
+    found = fundamental_frequency(np.zeros(n, np.float32), CORNERED, method=method)
+    assert found.shape == (CORNERED.frames(n),)
+    assert not found.any()
+
+
+def test_dio_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pyworld", None)
+    with pytest.raises(UserError, match=r"allophone\[pyworld\]"):
+        fundamental_frequency(np.zeros(RATE, np.float32), CORNERED, method="dio")
+
+
+@pytest.mark.parametrize(("f_min", "f_max"), [(0.0, 400.0), (300.0, 200.0), (60.0, 9000.0)])
+def test_a_range_that_makes_no_sense_is_refused(f_min: float, f_max: float):
+    with pytest.raises(UserError, match="cannot be looked for"):
+        fundamental_frequency(np.zeros(RATE, np.float32), CORNERED, f_min=f_min, f_max=f_max)
