@@ -86,12 +86,17 @@ class UpsamplingStage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to samples between -1 and 1, `hop_length` of them a frame."""
+    """Latents to samples between -1 and 1, `hop_length` of them a frame.
+
+    margin: how many frames before and after it decide a frame's samples.
+    """
 
     def __init__(
         self, config: DecoderConfig, *, latent_channels: int, speaker_channels: int = 0
     ) -> None:
         super().__init__()
+        self.hop_length = config.hop_length
+        self.margin = receptive_margin(config)
         self.input = same_convolution(latent_channels, config.channels, EDGE_KERNEL_SIZE)
         self.speaker = nn.Conv1d(speaker_channels, config.channels, 1) if speaker_channels else None
         self.stages = nn.ModuleList(
@@ -105,13 +110,15 @@ class Decoder(nn.Module):
     def forward(
         self, latent: Tensor, mask: Tensor | None = None, speaker: Tensor | None = None
     ) -> Tensor:
-        """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> waveform [B, N].
+        """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> waveform [B, N], float32.
 
-        With a mask, an utterance's samples do not depend on what it is padded with.
+        With a mask, an utterance's samples do not depend on what it is padded with. Computes in the
+        type of its own weights.
         """
-        hidden = self.input(masked(latent, mask))
-        if self.speaker is not None:
-            hidden = hidden + self.speaker(speaker)
+        precision = self.input.weight.dtype
+        hidden = self.input(masked(latent.to(precision), mask))
+        if self.speaker is not None and speaker is not None:
+            hidden = hidden + self.speaker(speaker.to(precision))
         hidden = masked(hidden, mask)
         for stage in self.stages:
             mask = (
@@ -121,7 +128,7 @@ class Decoder(nn.Module):
             )
             hidden = stage(hidden, mask)
         waveform = self.output(functional.leaky_relu(hidden, LAST_SLOPE)).squeeze(1)
-        return masked(waveform.tanh(), None if mask is None else mask.squeeze(1))
+        return masked(waveform.float().tanh(), None if mask is None else mask.squeeze(1))
 
 
 def receptive_margin(config: DecoderConfig) -> int:

@@ -15,10 +15,14 @@ from attrs import frozen
 from torch import Tensor
 
 from allophone_vits.config import VitsControls
-from allophone_vits.decoder import receptive_margin
+from allophone_vits.decoder import Decoder
 from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Vits
 from allophone_vits.noise import Stream, normal_noise
+
+FIRST_CHUNK_FRAMES = 32
+CHUNK_FRAMES = 160
+"""As many frames as keep the decoder's largest layers about within a processor core's cache."""
 
 
 @frozen(kw_only=True)
@@ -112,26 +116,51 @@ def convert_latents(
     )
 
 
-def decode(model: Vits, latents: Latents) -> Tensor:
+def decode(decoder: Decoder, latents: Latents) -> Tensor:
     """The waveforms [B, N], zero past each utterance's frames."""
     mask = None
     if len(latents.values) > 1:
         mask = sequence_mask(latents.lengths, latents.values.size(2))
-    waveform: Tensor = model.decoder(latents.values, mask, latents.speaker)
+    waveform: Tensor = decoder(latents.values, mask, latents.speaker)
     return waveform
 
 
-def decode_in_chunks(model: Vits, latents: Latents, chunk_frames: int) -> Iterator[Tensor]:
+def decode_in_chunks(decoder: Decoder, latents: Latents) -> Iterator[Tensor]:
     """Chunks [N] of one utterance (B = 1), which join to what `decode` gives up to rounding.
 
     Each is decoded with as many frames around it as its samples depend on.
     """
-    margin = receptive_margin(model.config.decoder)
-    hop_length = model.config.decoder.hop_length
-    frames = latents.values.size(2)
-    for start in range(0, frames, chunk_frames):
-        stop = min(start + chunk_frames, frames)
-        first = max(0, start - margin)
-        around = latents.values[:, :, first : stop + margin]
-        waveform: Tensor = model.decoder(around, None, latents.speaker)
-        yield waveform[0, (start - first) * hop_length : (stop - first) * hop_length]
+    start = 0
+    for size in chunk_sizes(latents.values.size(2)):
+        stop = start + size
+        first = max(0, start - decoder.margin)
+        around = latents.values[:, :, first : stop + decoder.margin]
+        waveform: Tensor = decoder(around, None, latents.speaker)
+        yield waveform[
+            0, (start - first) * decoder.hop_length : (stop - first) * decoder.hop_length
+        ]
+        start = stop
+
+
+def chunk_sizes(frames: int) -> list[int]:
+    """Into how many frames a time an utterance is decoded: a short chunk first, to be heard soon.
+
+    An utterance that one chunk can hold is not divided: the frames around a chunk cost as much as
+    those in it.
+    """
+    if frames <= CHUNK_FRAMES:
+        return [frames]
+    count = -(-(frames - FIRST_CHUNK_FRAMES) // CHUNK_FRAMES)
+    size, larger = divmod(frames - FIRST_CHUNK_FRAMES, count)
+    return [FIRST_CHUNK_FRAMES, *([size + 1] * larger), *([size] * (count - larger))]
+
+
+def rows(latents: Latents) -> Iterator[Latents]:
+    """Each utterance alone, without padding."""
+    for row, length in enumerate(latents.lengths.tolist()):
+        one = slice(row, row + 1)
+        yield Latents(
+            values=latents.values[one, :, :length],
+            lengths=latents.lengths[one],
+            speaker=None if latents.speaker is None else latents.speaker[one],
+        )

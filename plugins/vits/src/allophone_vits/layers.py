@@ -5,6 +5,7 @@ Legend: B batch, T text or frames, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -43,6 +44,20 @@ def weight_normed(module: _M) -> _M:
     """
     normed: _M = parametrizations.weight_norm(module)
     return normed
+
+
+def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a module after `fold_weight_norm`, from those before it."""
+    magnitude, direction = (f".parametrizations.weight.original{part}" for part in (0, 1))
+    result = {name: tensor for name, tensor in weights.items() if ".parametrizations." not in name}
+    for name, tensor in weights.items():
+        if name.endswith(direction):
+            module = name.removesuffix(direction)
+            length = torch.linalg.vector_norm(
+                tensor, dim=tuple(range(1, tensor.dim())), keepdim=True
+            )
+            result[f"{module}.weight"] = tensor * (weights[module + magnitude] / length)
+    return result
 
 
 def fold_weight_norm(module: nn.Module) -> None:

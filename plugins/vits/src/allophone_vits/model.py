@@ -6,6 +6,8 @@ S speaker channels.
 
 from __future__ import annotations
 
+import re
+
 import torch
 from attrs import frozen
 from torch import Tensor, nn
@@ -21,6 +23,11 @@ from allophone_vits.layers import fold_weight_norm, masked, sequence_mask
 from allophone_vits.posterior_encoder import PosteriorEncoder
 from allophone_vits.segments import random_starts, slice_segments
 from allophone_vits.text_encoder import TextEncoder
+
+TRAINING_ONLY = re.compile(
+    r"posterior_encoder\.|duration_predictor\.posterior\.|duration_predictor\.flow\.couplings\.0\."
+)
+"""The names of weights that speaking does not need; voice conversion takes the posterior encoder."""
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,6 @@ tensors are found through the nodes that use them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -154,19 +153,3 @@ def _dilations(nodes: Sequence[_Node]) -> list[list[int]]:
     return [
         [by_block[block][index] for index in sorted(by_block[block])] for block in range(blocks)
     ]
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """The JSON file beside a Piper voice or checkpoint; UserError where it is missing or none."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} is missing.",
-            hint="A Piper voice is two files: the model, and a JSON file with its phoneme ids.",
-        )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(settings, dict) or "phoneme_id_map" not in settings:
-        raise UserError(f"{path} has no 'phoneme_id_map', so it does not belong to a Piper voice.")
-    return settings

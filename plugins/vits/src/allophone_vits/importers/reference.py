@@ -25,14 +25,9 @@ from allophone_vits.config import (
 )
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
-from allophone_vits.model import Vits
+from allophone_vits.model import TRAINING_ONLY, Vits
 
 Tensors = Mapping[str, Tensor]
-
-TRAINING_ONLY = re.compile(
-    r"posterior_encoder\.|duration_predictor\.posterior\.|duration_predictor\.flow\.couplings\.0\."
-)
-"""Names of ours that an export for inference lacks."""
 
 
 def infer_config(
@@ -128,6 +123,11 @@ class _Shapes:
         """One more than the highest number that the group of `pattern` finds at a name's beginning."""
         found = [re.match(pattern, name) for name in self.tensors]
         return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def trim_vocabulary(tensors: Tensors, size: int) -> dict[str, Tensor]:
+    """Without the rows of the embedding that no symbol has: models are often given some to spare."""
+    return {**tensors, "enc_p.emb.weight": tensors["enc_p.emb.weight"][:size]}
 
 
 def generator_weights(

@@ -1,0 +1,135 @@
+"""`VitsSynthesizer`: VITS as the core's voices speak with it.
+
+Legend: B batch, T text, F frames, N samples, K frequency bins.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from allophone.audio.spectrogram import linear_spectrogram
+from allophone.errors import UserError
+from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
+from allophone.weights import load_weights
+from allophone_vits.channels_last import use_channels_last
+from allophone_vits.config import VitsControls
+from allophone_vits.decoder import Decoder
+from allophone_vits.inference import (
+    Latents,
+    convert_latents,
+    decode,
+    decode_in_chunks,
+    infer_latents,
+    rows,
+)
+from allophone_vits.layers import folded
+from allophone_vits.model import TRAINING_ONLY, Vits
+
+
+def build_synthesizer(
+    spec: VoiceSpec, weights: Mapping[str, Tensor], device: torch.device
+) -> VitsSynthesizer:
+    """Make a voice's weights ready to speak.
+
+    weights: the state of `Vits`; what only training uses may be missing, and is not kept.
+    Raises UserError for weights that do not fit the voice's description.
+    """
+    speakers = len(spec.vocabulary.speakers)
+    with torch.device("meta"):
+        model = Vits(
+            spec.model,
+            vocabulary_size=spec.vocabulary.symbols.size,
+            speakers=speakers,
+            audio=spec.audio,
+        )
+    can_convert = speakers > 1 and "posterior_encoder.input.weight" in weights
+    model.prepare_for_inference(keep_posterior_encoder=can_convert)
+    model.to_empty(device=device)
+    needed = {
+        name: weight
+        for name, weight in folded(weights).items()
+        if not TRAINING_ONLY.match(name) or (can_convert and name.startswith("posterior_encoder."))
+    }
+    load_weights(model, needed, where="this voice")
+    if device.type == "cpu":
+        use_channels_last(model)
+    return VitsSynthesizer(model, spec)
+
+
+class VitsSynthesizer:
+    """Speaks texts, whole or in chunks, and converts recordings from one speaker to another.
+
+    On a CPU, utterances are decoded one by one in chunks that stay in its caches, and streaming hands
+    out the same chunks. A GPU decodes a whole batch at once.
+    """
+
+    controls = VitsControls
+
+    def __init__(self, model: Vits, spec: VoiceSpec) -> None:
+        self._model = model
+        self._audio = spec.audio
+        self._speakers = spec.vocabulary.speakers
+        self._half_decoder: Decoder | None = None
+
+    def synthesize(self, text: TextBatch, controls: VitsControls) -> Speech:
+        """Say some sentences: waveform [B, N], and the frames of each id."""
+        latents = self._latents(text, controls)
+        decoder = self._decoder(controls)
+        if latents.values.device.type == "cpu":
+            waveforms = [torch.cat(list(decode_in_chunks(decoder, row))) for row in rows(latents)]
+            waveform = nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
+        else:
+            waveform = decode(decoder, latents)
+        return Speech(
+            waveform=waveform,
+            lengths=latents.lengths * self._audio.hop_length,
+            durations=latents.durations,
+        )
+
+    def stream(self, text: TextBatch, controls: VitsControls) -> Iterator[Tensor]:
+        """Say one sentence (B = 1) in chunks [N]."""
+        latents = self._latents(text, controls)
+        decoder = self._decoder(controls)
+        if latents.values.device.type == "cpu":
+            yield from decode_in_chunks(decoder, latents)
+        else:
+            yield decode(decoder, latents)[0]
+
+    def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
+        """Say a recording [N] of one speaker again as another, both by id."""
+        if not hasattr(self._model, "posterior_encoder"):
+            raise UserError(
+                "This voice cannot convert recordings.",
+                hint="That takes a voice of two speakers or more, with its posterior encoder, "
+                "which voices exported for synthesis alone lack.",
+            )
+        spectrogram = linear_spectrogram(waveform.unsqueeze(0), self._audio)
+        latents = convert_latents(
+            self._model,
+            spectrogram,
+            source=torch.tensor([source], device=waveform.device),
+            target=torch.tensor([target], device=waveform.device),
+            seed=seed,
+        )
+        return decode(self._model.decoder, latents)[0]
+
+    def _latents(self, text: TextBatch, controls: VitsControls) -> Latents:
+        return infer_latents(
+            self._model,
+            tokens=text.ids,
+            token_lengths=text.lengths,
+            speakers=text.speakers,
+            seeds=text.seeds,
+            controls=controls,
+        )
+
+    def _decoder(self, controls: VitsControls) -> Decoder:
+        if controls.precision == "fp32":
+            return self._model.decoder
+        if self._half_decoder is None:
+            self._half_decoder = copy.deepcopy(self._model.decoder).bfloat16()
+        return self._half_decoder
