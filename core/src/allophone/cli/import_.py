@@ -25,4 +25,4 @@ def command(source: Path, destination: Path, format_name: str | None) -> None:
     from allophone.synthesis.importing import import_checkpoint
 
     done = import_checkpoint(source, destination, format_name, default_registry())
-    click.echo(f"Wrote {destination}, from {done}.")
+    click.echo(f"Wrote {destination}, from {done}.", err=True)

@@ -1,8 +1,9 @@
 """Griffin-Lim: a waveform for a mel spectrogram without any training (Griffin and Lim 1984).
 
-The mel is undone step by step, as `MelSpec` describes how it was made: logarithm, filter bank (by its
-pseudo-inverse), power. The phase that is missing is found by going back and forth between spectrogram
-and waveform, with the momentum of Perraudin et al. (2013).
+The mel is undone step by step, as `MelSpec` describes how it was made: logarithm, filter bank, power.
+The filter bank's inverse shall not be negative: it begins with the pseudo-inverse and goes on with
+multiplicative updates (Lee and Seung 2001). The phase that is missing is found by going back and forth
+between spectrogram and waveform, with the momentum of Perraudin et al. (2013).
 
 B batch, M mels, K frequency bins, F frames, N samples.
 """
@@ -22,6 +23,8 @@ from allophone.synthesis.config import GriffinLimConfig
 from allophone.synthesis.protocol import VocoderSpec
 
 _TINY = 1e-8
+_UPDATES = 30
+"""Multiplicative updates of the inverse filter bank; the mel of speech is then met to some percent."""
 
 
 class GriffinLim:
@@ -36,7 +39,8 @@ class GriffinLim:
             self.window = functional.pad(
                 self.window, (before, audio.n_fft - audio.win_length - before)
             )
-        self.from_mel = torch.linalg.pinv(mel_filters(audio, device))
+        self.filters = mel_filters(audio, device)
+        self.inverse_filters = torch.linalg.pinv(self.filters)
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """mel [B, M, F], lengths [B] in frames -> waveform [B, F * hop_length], zero past lengths."""
@@ -55,9 +59,18 @@ class GriffinLim:
             mel = base ** ((mel - audio.log_offset) / audio.log_gain)
         else:
             mel = (mel - audio.log_offset) / audio.log_gain
-        linear = (self.from_mel @ mel).clamp_min(0) ** (1 / audio.power)
+        linear = self._without_filters(mel) ** (1 / audio.power)
         magnitude = (linear.square() - audio.magnitude_epsilon).clamp_min(0).sqrt()
         return magnitude * self.window.norm() if audio.normalize_window else magnitude
+
+    def _without_filters(self, mel: Tensor) -> Tensor:
+        """Non-negative [K, F] of which the filters make nearly this mel [M, F]."""
+        linear = (self.inverse_filters @ mel).clamp_min(_TINY)
+        back = self.filters.transpose(0, 1)
+        wanted = back @ mel
+        for _ in range(_UPDATES):
+            linear = linear * wanted / (back @ (self.filters @ linear)).clamp_min(_TINY**2)
+        return linear
 
     def _invert(self, magnitude: Tensor) -> Tensor:
         """Magnitudes [K, F] -> samples [N]; the first phases are random, and always the same."""

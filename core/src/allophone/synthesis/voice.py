@@ -309,7 +309,10 @@ class Voice:
 
     def _samples_of(self, recording: str | Path | Waveform) -> NDArray[np.float32]:
         if not isinstance(recording, Waveform):
-            return read_audio(Path(recording), sample_rate=self.sample_rate).samples
+            audio = read_audio(recording, sample_rate=self.sample_rate)
+            for note in audio.notes:
+                _log.warning("%s: %s", recording, note)
+            return audio.samples
         if recording.sample_rate != self.sample_rate:
             raise UserError(
                 f"The recording has {recording.sample_rate} samples a second, the voice "

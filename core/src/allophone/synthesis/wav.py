@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 _UNKNOWN = 0xFFFFFFFF
 """The length that players take for "until the end"."""
 
+_FULL_SCALE = 32768
+
 
 def wav_header(sample_rate: int, *, samples: int | None) -> bytes:
     """The header of a 16-bit file of one channel; None where it is not known how long it will be."""
@@ -27,5 +29,9 @@ def wav_header(sample_rate: int, *, samples: int | None) -> bytes:
 
 
 def pcm16(samples: NDArray[np.float32]) -> bytes:
-    """Samples [N] as 16-bit little-endian integers; what lies beyond -1 and 1 is clipped."""
-    return np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    """Samples [N] as 16-bit little-endian integers; what lies beyond -1 and 1 is clipped.
+
+    The same integers as those of the files that `write_audio` writes.
+    """
+    integers = np.rint(samples.astype(np.float64) * _FULL_SCALE)
+    return integers.clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes()

@@ -31,4 +31,4 @@ class Waveform:
 
         Samples beyond -1 and 1 are clipped, and a warning is logged that says how many.
         """
-        write_audio(Path(path), self.samples, self.sample_rate)
+        write_audio(path, self.samples, self.sample_rate)

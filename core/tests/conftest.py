@@ -1,0 +1,272 @@
+"""A family of toy models that speak: deterministic, trained by nobody, registered as an inline plugin.
+
+B batch, T text, F frames, M mels, N samples.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from attrs import field, frozen, validators
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.entries import (
+    ImporterEntry,
+    ModelEntry,
+    TrainerEntry,
+    VocoderEntry,
+    VoiceEntry,
+)
+from allophone.errors import UserError
+from allophone.hookspecs import hookimpl
+from allophone.registry import build_registry
+from allophone.synthesis.folder import (
+    About,
+    StoredVocoder,
+    StoredVoice,
+    VocoderDescription,
+    VoiceDescription,
+    write_vocoder,
+    write_voice,
+)
+from allophone.synthesis.protocol import Mels, Speech
+from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.symbols import SymbolTable
+
+AUDIO = MelSpec(sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
+LETTERS = "abcdefghijklmnopqrstuvwxyz .,!?"
+
+
+@frozen(kw_only=True)
+class ToyConfig:
+    """The model `toy`, which makes waveforms."""
+
+    pitch: float = field(default=0.1, validator=validators.gt(0))
+
+
+@frozen(kw_only=True)
+class ToyMelConfig:
+    """The model `toymel`, which makes mels."""
+
+
+@frozen(kw_only=True)
+class ToyTrainerConfig:
+    """The trainer of `toy`."""
+
+
+@frozen(kw_only=True)
+class ToyVocoderConfig:
+    """The vocoder `toycoder`, which is learned."""
+
+
+@frozen(kw_only=True)
+class ToyControls:
+    length_scale: float = field(default=1.0, validator=validators.gt(0))
+    noise_scale: float = field(default=0.5, validator=validators.ge(0))
+
+
+def durations_of(text, controls):
+    mask = torch.arange(text.ids.size(1)) < text.lengths[:, None]
+    return torch.ceil((1 + text.ids % 3) * controls.length_scale).long() * mask
+
+
+class ToySynthesizer:
+    """Speaks a tone an id, with noise by the row's seed."""
+
+    controls = ToyControls
+
+    def __init__(self, spec, weights, device):
+        del device
+        if set(weights) != {"gain"}:
+            raise UserError(f"The weights do not fit: {sorted(weights)}")
+        self.gain = weights["gain"]
+        self.pitch = spec.model.pitch
+        self.hop = spec.audio.hop_length
+
+    def synthesize(self, text, controls):
+        durations = durations_of(text, controls)
+        lengths = durations.sum(1) * self.hop
+        waveform = torch.zeros(len(text.ids), int(lengths.max()))
+        for row in range(len(waveform)):
+            per_sample = text.ids[row].repeat_interleave(durations[row] * self.hop)
+            generator = torch.Generator().manual_seed(text.seeds[row])
+            noise = torch.rand(len(per_sample), generator=generator) - 0.5
+            tone = torch.sin(self.pitch * (per_sample + text.speakers[row]).cumsum(0))
+            said = self.gain * tone + 0.1 * controls.noise_scale * noise
+            waveform[row, : len(said)] = said
+        return Speech(waveform=waveform, lengths=lengths, durations=durations)
+
+    def stream(self, text, controls):
+        assert len(text.ids) == 1
+        yield from self.synthesize(text, controls).waveform[0].split(100)
+
+    def convert(self, waveform, source, target, *, seed):
+        del seed
+        return waveform * (1 + source) / (2 + target)
+
+
+class ToyMelSynthesizer:
+    """Says a mel that is all one value."""
+
+    controls = ToyControls
+
+    def __init__(self, spec, weights, device):
+        del weights, device
+        self.bands = spec.audio.n_mels
+
+    def synthesize(self, text, controls):
+        durations = durations_of(text, controls)
+        frames = durations.sum(1)
+        mask = torch.arange(int(frames.max())) < frames[:, None]
+        mel = -2.0 * mask[:, None].expand(-1, self.bands, -1)
+        return Mels(mel=mel, lengths=frames, durations=durations)
+
+
+class ToyVocoder:
+    def __init__(self, spec, weights, device):
+        del device
+        self.audio = spec.audio
+        self.value = weights["value"]
+
+    def vocode(self, mel, lengths):
+        mask = torch.arange(mel.size(2)) < lengths[:, None]
+        return (self.value * mask).repeat_interleave(self.audio.hop_length, dim=1)
+
+
+def import_toy(source: Path, destination: Path) -> None:
+    write_voice(destination, stored_voice(name=source.stem), registry=toy_registry())
+
+
+def import_broken_toy(source: Path, destination: Path) -> None:
+    weights = {"wrong": torch.ones(1)}
+    write_voice(destination, stored_voice(weights=weights), registry=toy_registry())
+
+
+def import_toy_vocoder(source: Path, destination: Path) -> None:
+    write_vocoder(destination, stored_vocoder(), registry=toy_registry())
+
+
+def ends_in_toy(source: Path) -> bool:
+    return source.suffix == ".toy"
+
+
+def ends_in_broken(source: Path) -> bool:
+    return source.suffix == ".broken" or source.name == "both.toy"
+
+
+def ends_in_coder(source: Path) -> bool:
+    return source.suffix == ".coder"
+
+
+def importer(name, importer, recognises):
+    return ImporterEntry(
+        name=name,
+        summary="Toys.",
+        importer=f"{__name__}:{importer}",
+        recognises=f"{__name__}:{recognises}",
+    )
+
+
+def toy_plugin(voices=()):
+    """The plugin; voices: (name, language, folder) of those that it ships."""
+    module = types.ModuleType("toy_plugin")
+
+    @hookimpl
+    def allophone_models():
+        yield ModelEntry(
+            name="toy",
+            summary="Tones.",
+            config=f"{__name__}:ToyConfig",
+            synthesizer=f"{__name__}:ToySynthesizer",
+            importers=(
+                importer("file", "import_toy", "ends_in_toy"),
+                importer("broken", "import_broken_toy", "ends_in_broken"),
+            ),
+        )
+        yield ModelEntry(
+            name="toymel",
+            summary="Mels.",
+            config=f"{__name__}:ToyMelConfig",
+            synthesizer=f"{__name__}:ToyMelSynthesizer",
+        )
+
+    @hookimpl
+    def allophone_trainers():
+        yield TrainerEntry(
+            name="toy",
+            summary="Trains nothing.",
+            config=f"{__name__}:ToyTrainerConfig",
+            objective=f"{__name__}:ToyConfig",
+            trains="toy",
+            speaks="generator",
+        )
+
+    @hookimpl
+    def allophone_vocoders():
+        yield VocoderEntry(
+            name="toycoder",
+            summary="One value.",
+            config=f"{__name__}:ToyVocoderConfig",
+            vocoder=f"{__name__}:ToyVocoder",
+            importers=(importer("file", "import_toy_vocoder", "ends_in_coder"),),
+        )
+
+    @hookimpl
+    def allophone_voices():
+        for name, language, folder in voices:
+            setattr(sys.modules[__name__], f"locate_{name}", lambda folder=folder: folder)
+            yield VoiceEntry(
+                name=name,
+                summary="A toy.",
+                language=language,
+                licence="CC0-1.0",
+                locate=f"{__name__}:locate_{name}",
+            )
+
+    for hook in (allophone_models, allophone_trainers, allophone_vocoders, allophone_voices):
+        setattr(module, hook.__name__, hook)
+    return module
+
+
+def toy_registry(voices=()):
+    return build_registry({"toys": toy_plugin(voices)})
+
+
+def stored_voice(
+    *, name="tim", model=None, weights=None, speakers=(), languages=(), controls=None, audio=AUDIO
+):
+    return StoredVoice(
+        description=VoiceDescription(
+            about=About(name=name, licence="CC0-1.0", summary="A toy voice."),
+            model=model or ToyConfig(),
+            audio=audio,
+            text=TextConfig(language="en", normalize=False, phonemizer=GraphemeConfig()),
+            controls=controls or {},
+        ),
+        vocabulary=Vocabulary(
+            symbols=SymbolTable.from_symbols(LETTERS, blank="_"),
+            speakers=speakers,
+            languages=languages,
+        ),
+        weights={"gain": torch.tensor([0.25])} if weights is None else weights,
+    )
+
+
+def stored_vocoder(audio=AUDIO):
+    return StoredVocoder(
+        description=VocoderDescription(
+            about=About(name="coder", licence="CC0-1.0"), vocoder=ToyVocoderConfig(), audio=audio
+        ),
+        weights={"value": torch.tensor([0.5])},
+    )
+
+
+@pytest.fixture
+def toys():
+    """Everything above, for tests: `toys.stored_voice(...)`, `toys.toy_registry()`, ..."""
+    return sys.modules[__name__]
