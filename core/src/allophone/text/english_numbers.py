@@ -36,7 +36,10 @@ def cardinal(digits: str) -> str:
 
 def ordinal(digits: str) -> str:
     """ "21" -> "twenty first"."""
-    return _spelled(int(digits.replace(",", "")), "ordinal")
+    plain = digits.replace(",", "")
+    if len(plain) > _LONGEST:
+        return digit_by_digit(plain) + "th"
+    return _spelled(int(plain), "ordinal")
 
 
 def year(digits: str) -> str:

@@ -37,6 +37,8 @@ _ANY_MARK = "".join(map(re.escape, _MARK_OF))
 
 # eSpeak NG has read up to two characters past the mark when it returns a clause.
 _CLAUSE_END = re.compile(rf"([{_ANY_MARK}])\W*\w{{0,2}}$")
+# Marks alone say nothing, but eSpeak NG would name some of them: "exclamation".
+_SILENT = re.compile(rf"[{_ANY_MARK}\s\"'()\[\]\u2018-\u201f\u00ab\u00bb-]*")
 _TEXT_END = re.compile(rf"([{_ANY_MARK}])\W*$")
 
 # Around the words of another language than the voice's: "(en)weekend(de)".
@@ -69,6 +71,8 @@ class EspeakEngine:
 
     def clauses(self, text: str) -> list[Clause]:
         """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
+        if _SILENT.fullmatch(text):
+            return []
         # A C string would end at a NUL.
         encoded = text.encode("utf-8", errors="replace").replace(b"\0", b" ")
         rest = ctypes.c_char_p(encoded)

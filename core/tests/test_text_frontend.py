@@ -1,0 +1,88 @@
+"""The front end: normalizer and phonemizer in turn, and raw phonemes past both of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allophone.errors import UserError
+from allophone.text.config import GraphemeConfig
+from allophone.text.frontend import TextFrontend
+from allophone.text.normalization import EnglishNormalizer, clean_text
+from allophone.text.phonemizers import GraphemePhonemizer
+
+
+class Recorder:
+    """A phonemizer that spells its texts and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
+        assert language == "en"
+        self.calls.append(list(texts))
+        return [list(text.upper()) for text in texts]
+
+
+def spelled(text: str) -> str:
+    frontend = TextFrontend(normalizer=clean_text, phonemizer=Recorder(), language="en")
+    return "".join(frontend.symbols(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("hello", "HELLO"),
+        ("", ""),
+        ("[[həlˈoʊ]]", "həlˈoʊ"),
+        ("say [[həlˈoʊ]] twice", "SAY həlˈoʊ TWICE"),
+        ("say[[həlˈoʊ]]twice", "SAYhəlˈoʊTWICE"),
+        ("say  [[ həlˈoʊ ]]\ntwice", "SAY həlˈoʊ TWICE"),
+        ("[[a]][[b]] [[c d]]", "ab c d"),
+        ("oh [[a]], [[b]]? yes.", "OH a, b? YES."),
+        ("end [[a]].", "END a."),
+        ("a [[]] b", "A B"),
+        (" [[a]] ", "a"),
+        ("[[ɪ 5 $ ç]]", "ɪ 5 $ ç"),
+    ],
+)
+def test_raw_phonemes_pass_untouched(text: str, symbols: str):
+    assert spelled(text) == symbols
+
+
+@pytest.mark.parametrize("text", ["a [[b", "a ]] b", "[[a [[b]]", "[[a]] b]]"])
+def test_brackets_without_a_counterpart_are_an_error(text: str):
+    with pytest.raises(UserError, match="no counterpart"):
+        spelled(text)
+
+
+def test_a_batch_is_phonemized_in_one_call_and_equals_single_texts():
+    phonemizer = Recorder()
+    frontend = TextFrontend(normalizer=clean_text, phonemizer=phonemizer, language="en")
+    texts = ["one [[a]] two", "", "[[b]]", "three"]
+    together = frontend.symbols_batch(texts)
+    assert len(phonemizer.calls) == 1
+    assert together == [frontend.symbols(text) for text in texts]
+
+
+def test_the_normalizer_sees_only_plain_text():
+    frontend = TextFrontend(
+        normalizer=EnglishNormalizer(),
+        phonemizer=GraphemePhonemizer(GraphemeConfig()),
+        language="en-us",
+    )
+    assert "".join(frontend.symbols("I have 3 [[5]] dogs")) == "i have three 5 dogs"
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(["a", " ", "[[x]]", "[[ y z ]]", ",", ". ", "b c"]), max_size=12
+    )
+)
+def test_symbols_never_begin_or_end_with_a_space_nor_hold_two(pieces: list[str]):
+    symbols = spelled("".join(pieces))
+    assert symbols == symbols.strip()
+    assert "  " not in symbols

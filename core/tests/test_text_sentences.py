@@ -1,0 +1,86 @@
+"""Where sentences end, and that nothing but white space is lost between them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allophone.text.sentences import split_sentences
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["Hello.", "World!", "How are you?", "Fine"],
+        ['He said "Go!" and left.', '"Why?" she asked.', "\u201cBecause.\u201d", "Then."],
+        ["Wait... what?", "Hmm\u2026", "Yes."],
+        ["Mr. Smith lives at No. 5 Main St. in the U.S. Army.", "He said no.", "Then he left."],
+        ["He met J. R. R. Tolkien at 6 p.m.", "The end."],
+        ["So do I.", "You too."],
+        ["It costs $3.50, e.g. on Mondays vs. Tuesdays.", "2.5 is less."],
+        ["It was 1999.", "Then came 2000."],
+        ["(It rained.)", "[It stopped!]", "Good."],
+        ["Das ist z. B. Berlin.", "Und dann?"],
+        ["Привет!", "Как дела?", "Хорошо."],
+        ["¿Qué tal?", "¡Muy bien!"],
+        ["你好。", "今天天气很好！", "“是吗？”", "好"],
+        ["नमस्ते।", "आप कैसे हैं?"],
+    ],
+)
+def test_texts_are_divided_at_the_ends_of_sentences(sentences: list[str]):
+    joint = "" if sentences[0].startswith("你") else " "
+    assert split_sentences(joint.join(sentences)) == sentences
+
+
+def test_an_empty_line_ends_a_sentence_and_a_single_break_does_not():
+    assert split_sentences("Title\n\nFirst line\nsecond line.") == [
+        "Title",
+        "First line\nsecond line.",
+    ]
+
+
+def test_raw_phonemes_stay_whole():
+    text = "Say [[wˈʌt? nˈoʊ. Jˈɛs!]] now. Then [[a. B]]"
+    assert split_sentences(text) == ["Say [[wˈʌt? nˈoʊ. Jˈɛs!]] now.", "Then [[a. B]]"]
+
+
+@pytest.mark.parametrize("text", ["", "  \n\n \t"])
+def test_white_space_holds_no_sentence(text: str):
+    assert split_sentences(text) == []
+
+
+PIECES = st.sampled_from(
+    [
+        "a",
+        "Bc",
+        "Mr",
+        "5",
+        ".",
+        "?",
+        "!",
+        "...",
+        " ",
+        "\n\n",
+        "[[",
+        "]]",
+        '"',
+        ")",
+        "。",
+        "u.S.",
+        "é",
+    ]
+)
+
+
+@given(pieces=st.lists(PIECES, max_size=40))
+def test_nothing_but_white_space_is_lost(pieces: list[str]):
+    text = "".join(pieces)
+    sentences = split_sentences(text)
+    assert "".join("".join(sentences).split()) == "".join(text.split())
+    assert all(sentence == sentence.strip() != "" for sentence in sentences)
+
+
+def test_long_texts_take_linear_time():
+    sentence = "The quick brown fox jumps over the lazy dog."
+    assert split_sentences(f"{sentence} " * 20_000) == [sentence] * 20_000
