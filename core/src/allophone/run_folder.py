@@ -3,12 +3,13 @@
     runs/lj/
         config.toml                     the complete resolved experiment
         vocabulary.json                 symbols, speakers, languages
-        metrics.jsonl                   the metrics of every step
+        metrics.jsonl                   what was measured, one JSON object a line
+        finetune.json                   what was taken of other weights, where it began with some
         tensorboard/
         checkpoints/step-00001000/
             model.safetensors           weights, by module: "generator.decoder..."
-            average.safetensors         their moving average, where the run keeps one
-            state.pt                    optimizers, schedules, sampler, random generators
+            average.safetensors         the moving average of what speaks, where the run keeps one
+            state.pt                    optimizers, position in the data, random generators
             config.toml, vocabulary.json, provenance.json
 
 Light.
@@ -25,6 +26,7 @@ from allophone.errors import UserError
 CONFIG = "config.toml"
 VOCABULARY = "vocabulary.json"
 METRICS = "metrics.jsonl"
+FINETUNE = "finetune.json"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "model.safetensors"

@@ -1,0 +1,164 @@
+"""The training loop: load, step, log, validate, sample, save."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+
+from allophone.config import unstructure
+from allophone.data.batch import Batch
+from allophone.errors import UserError, near_miss
+from allophone.events import (
+    CheckpointSaved,
+    RunFinished,
+    RunStarted,
+    SampleAudio,
+    SampleImage,
+    SamplesMade,
+    StepFinished,
+    TrainEvent,
+    Validated,
+)
+from allophone.training.checkpoint import prune, write_checkpoint
+from allophone.training.meter import Means, SpeedMeter
+from allophone.training.objective import Sampler
+from allophone.training.run import Run
+from allophone.training.seeding import deterministic_on_cpu
+from allophone.training.signals import StopRequest, stop_on_signals
+
+_log = logging.getLogger(__name__)
+
+
+def train(run: Run) -> str:
+    """Train from where the run stands until its last step, a signal, or an error.
+
+    Returns why it ended: "max_steps" or "signal". What was learned by then is in a checkpoint.
+    """
+    if not run.rank.first:
+        return _Loop(run).go()
+    from allophone.training.observers import MetricsFile, TensorBoard, plugged_in
+
+    with plugged_in(run.registry, MetricsFile(), TensorBoard()):
+        return _Loop(run).go()
+
+
+class _Loop:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = run.experiment.runtime
+        self.means = Means()
+        self.speed = SpeedMeter()
+        self.failures: set[str] = set()
+
+    def go(self) -> str:
+        run = self.run
+        plain = unstructure(run.experiment, registry=run.registry)
+        self._tell(RunStarted, config=plain, max_steps=self.config.max_steps)
+        try:
+            with stop_on_signals() as stop, deterministic_on_cpu(run.rank.device):
+                reason = self._train(stop)
+        except BaseException as error:
+            self._tell(RunFinished, reason=f"{type(error).__name__}: {error}")
+            raise
+        self._tell(RunFinished, reason=reason)
+        return reason
+
+    def _train(self, stop: StopRequest) -> str:
+        runtime = self.run.runtime
+        for batches in self._micro_batches():
+            for metrics in runtime.take_step(batches):
+                self.means.add(metrics)
+            self.speed.add(batches)
+            if self.run.average:
+                self.run.average.update(runtime.step)
+
+            reason = self._reason_to_end(stop)
+            if reason or self._due(self.config.log_every):
+                self._report()
+            with self.speed.paused():
+                saving = reason is not None or self._due(self.config.checkpoint_every)
+                rated = saving and self.config.keep.best_metric is not None
+                if rated or self._due(self.config.validate_every):
+                    self._validate()
+                if self._due(self.config.sample_every):
+                    self._sample()
+                if saving:
+                    self._save()
+            if reason:
+                return reason
+        raise AssertionError("the epochs have no end")
+
+    def _micro_batches(self) -> Iterator[list[Batch]]:
+        """What each step is made of; an epoch may end inside of one, and no batch is left over."""
+        epochs = iter(lambda: self.run.train, None)
+        batches = (batch for epoch in epochs for batch in epoch)
+        while True:
+            drawn = list(islice(batches, self.config.accumulate))
+            self.run.runtime.epoch = self.run.train.epoch
+            yield drawn
+
+    def _due(self, every: int) -> bool:
+        return self.run.runtime.step % every == 0
+
+    def _reason_to_end(self, stop: StopRequest) -> str | None:
+        # All ranks must end at the same step, whichever of them the signal reached first.
+        if self.run.rank.any(bool(stop)):
+            return "signal"
+        limit = self.config.max_steps
+        return "max_steps" if limit is not None and self.run.runtime.step >= limit else None
+
+    def _report(self) -> None:
+        self._tell(
+            StepFinished,
+            epoch=self.run.train.epoch,
+            metrics=self.means.collect(self.run.rank),
+            throughput=self.speed.collect(self.run.rank),
+        )
+
+    def _validate(self) -> None:
+        run = self.run
+        if run.valid is None:
+            return
+        means = Means()
+        with run.listening():
+            for batch in run.valid:
+                batch = batch.to(run.rank.device)
+                means.add(run.objective.eval_step(run.runtime, batch), weight=len(batch))
+        run.validation = means.collect(run.rank)
+        best = self.config.keep.best_metric
+        if best is not None and best not in run.validation:
+            raise UserError(
+                f"runtime.keep.best_metric is '{best}', but validation gives no such metric.",
+                hint=near_miss(best, run.validation),
+            )
+        self._tell(Validated, metrics=run.validation)
+
+    def _sample(self) -> None:
+        run = self.run
+        if not isinstance(run.objective, Sampler) or not run.samples:
+            return
+        samples: dict[str, SampleAudio | SampleImage] = {}
+        with run.listening():
+            for batch in run.samples:
+                samples |= run.objective.sample(run.runtime, batch.to(run.rank.device))
+        self._tell(SamplesMade, samples=samples)
+
+    def _save(self) -> None:
+        run = self.run
+        snapshot = run.snapshot()
+        if run.rank.first:
+            checkpoint = write_checkpoint(run.folder, run.runtime.step, snapshot, run.registry)
+            prune(run.folder, self.config.keep)
+            self._tell(CheckpointSaved, path=checkpoint.path)
+
+    def _tell(self, event: type[TrainEvent], **what: object) -> None:
+        """Tell the observers, on rank 0; one that fails is reported once and does not stop the run."""
+        if not self.run.rank.first:
+            return
+        said = event(run=self.run.folder, step=self.run.runtime.step, **what)
+        for error in self.run.registry.notify(said):
+            failure = f"{type(error).__name__}: {error}"
+            if failure not in self.failures:
+                self.failures.add(failure)
+                _log.warning("An observer of the training failed: %s", failure, exc_info=error)

@@ -1,0 +1,152 @@
+"""What the trainer itself does with a run's events: a line of JSON each, and TensorBoard.
+
+They are plugged in for the length of a run through the hook that everybody's observers use.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from allophone.events import (
+    CheckpointSaved,
+    RunFinished,
+    RunStarted,
+    SampleAudio,
+    SamplesMade,
+    StepFinished,
+    TrainEvent,
+    Validated,
+)
+from allophone.hookspecs import hookimpl
+from allophone.registry import Registry
+from allophone.run_folder import METRICS, TENSORBOARD
+
+# Dark blue over green to yellow: even in brightness, so that it reads in grey too.
+_COLOURS = np.array(
+    [
+        [0.27, 0.00, 0.33],
+        [0.23, 0.32, 0.55],
+        [0.13, 0.57, 0.55],
+        [0.37, 0.79, 0.38],
+        [0.99, 0.91, 0.14],
+    ]
+)
+
+
+class MetricsFile:
+    """Writes what is measured to `metrics.jsonl`, one JSON object a line, flushed line by line.
+
+    Numbers are written with all their digits. When a run begins at a step, as after a resume, lines
+    of later steps are cut off: their work was lost, and is about to be done again.
+    """
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        path = event.run / METRICS
+        if isinstance(event, RunStarted):
+            _cut_after(path, event.step)
+        elif isinstance(event, StepFinished):
+            _append(
+                path,
+                {
+                    "event": "step",
+                    "step": event.step,
+                    "epoch": event.epoch,
+                    "metrics": _finite(event.metrics),
+                    "throughput": _finite(event.throughput),
+                },
+            )
+        elif isinstance(event, Validated):
+            _append(
+                path,
+                {"event": "validated", "step": event.step, "metrics": _finite(event.metrics)},
+            )
+
+
+class TensorBoard:
+    """Writes scalars, audio and pictures to the folder `tensorboard` of the run."""
+
+    def __init__(self) -> None:
+        self._writer: SummaryWriter | None = None
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        if isinstance(event, RunStarted):
+            # Whatever an earlier process wrote beyond this step is hidden: it is done again.
+            self._writer = SummaryWriter(event.run / TENSORBOARD, purge_step=event.step + 1)
+        writer = self._writer
+        if writer is None:
+            return
+        if isinstance(event, StepFinished):
+            self._scalars("train", event.metrics, event.step)
+            self._scalars("throughput", event.throughput, event.step)
+            writer.add_scalar("train/epoch", event.epoch, event.step)
+        elif isinstance(event, Validated):
+            self._scalars("valid", event.metrics, event.step)
+        elif isinstance(event, SamplesMade):
+            for name, sample in event.samples.items():
+                if isinstance(sample, SampleAudio):
+                    samples = np.asarray(sample.samples, dtype=np.float32)[None]
+                    writer.add_audio(name, samples, event.step, sample_rate=sample.sample_rate)
+                else:
+                    picture = paint(np.asarray(sample.values, dtype=np.float64))
+                    writer.add_image(name, picture, event.step, dataformats="HWC")
+        elif isinstance(event, CheckpointSaved):
+            writer.flush()
+        elif isinstance(event, RunFinished):
+            writer.close()
+            self._writer = None
+
+    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        assert self._writer is not None
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)
+
+
+@contextmanager
+def plugged_in(registry: Registry, *observers: object) -> Iterator[None]:
+    """Have observers told of a run's events inside."""
+    for observer in observers:
+        registry.hooks.register(observer)
+    try:
+        yield
+    finally:
+        for observer in observers:
+            registry.hooks.unregister(observer)
+
+
+def paint(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A mel or an alignment [height, width] as a picture [height, width, 3], its first row at the foot."""
+    low, high = float(values.min()), float(values.max())
+    brightness = (values[::-1] - low) / max(high - low, 1e-12)
+    stops = np.linspace(0, 1, len(_COLOURS))
+    channels = [np.interp(brightness, stops, _COLOURS[:, channel]) for channel in range(3)]
+    return (np.stack(channels, axis=-1) * 255).astype(np.uint8)
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN and no infinity: they become null."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _cut_after(path: Path, step: int) -> None:
+    """Drop the lines of later steps, and a last line that was never finished."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    path.write_text("".join(line for line in whole if json.loads(line)["step"] <= step), "utf-8")

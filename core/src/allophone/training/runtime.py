@@ -1,0 +1,289 @@
+"""The verbs that a training step is written with (`objective.Runtime`), and taking the steps.
+
+One step of the runtime is `accumulate` micro-batches through the objective's `train_step`, at the last
+of which every optimizer that was updated steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from attrs import define, field
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from allophone.config.experiment import RuntimeConfig
+from allophone.data.batch import Batch
+from allophone.errors import PluginError, UserError, near_miss
+from allophone.training.guards import (
+    SeenLoss,
+    check_finite,
+    check_nothing_leaked,
+    check_reached,
+)
+from allophone.training.objective import Metrics, Objective, OptimizerPlan
+from allophone.training.ranks import Rank
+
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@define(kw_only=True)
+class _Optimizer:
+    """An optimizer with its plan, and what it is about in the current step.
+
+    configured: the options that each of its groups was built with, its learning rate among them.
+    """
+
+    plan: OptimizerPlan
+    optimizer: torch.optim.Optimizer
+    parameters: list[tuple[str, nn.Parameter]]
+    configured: list[dict[str, Any]]
+    losses: list[SeenLoss] = field(factory=list)
+
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """The factor that the schedule puts on the configured learning rates."""
+        taken = step if self.plan.per == "step" else epoch
+        return self.plan.schedule(taken) if self.plan.schedule else 1.0
+
+
+class TrainerRuntime:
+    """Runs an objective's steps on one rank: device, ranks, precision, accumulation, optimizers.
+
+    The objective's modules are moved to the rank's device, compiled in place where the config says so,
+    and wrapped in DistributedDataParallel where there are several ranks. Buffers are not broadcast: a
+    GAN runs its discriminator twice a step, and a broadcast between would overwrite what the first
+    pass remembers. Checkpoints hold the buffers of rank 0.
+
+    step: optimizer steps taken; epoch: set by the loop, for schedules that count epochs.
+    """
+
+    def __init__(self, objective: Objective, config: RuntimeConfig, rank: Rank) -> None:
+        self.rank = rank
+        self.step = 0
+        self.epoch = 0
+        self._objective = objective
+        self._config = config
+        self._dtype = _dtype(config.precision, rank.device)
+        self._scaler = GradScaler(rank.device.type, enabled=self._dtype == torch.float16)
+        self.modules = dict(objective.modules)
+        for module in self.modules.values():
+            module.to(rank.device).train()
+            if config.compile:
+                module.compile()
+        self._run = {name: self._parallel(module) for name, module in self.modules.items()}
+        self._optimizers = {
+            name: self._build(name, plan) for name, plan in objective.optimizers().items()
+        }
+        self._batch_ids: tuple[str, ...] = ()
+        self._last_of_step = True
+        self._measured: dict[str, float | Tensor] = {}
+
+    # The verbs.
+
+    @property
+    def device(self) -> torch.device:
+        return self.rank.device
+
+    def __getitem__(self, module: str) -> nn.Module:
+        return self._run[_known("module", module, self._run)]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(
+            self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32
+        )
+
+    def update(self, optimizer: str, loss: Tensor) -> None:
+        state = self._optimizers[_known("optimizer", optimizer, self._optimizers)]
+        if loss.ndim != 0:
+            raise ValueError(f"The loss of '{optimizer}' must be a scalar, not {list(loss.shape)}.")
+        state.losses.append(SeenLoss(loss=loss.detach(), ids=self._batch_ids))
+        torch.autograd.backward(self._scaler.scale(loss / self._config.accumulate))
+        if self._last_of_step:
+            self._advance(optimizer, state)
+
+    @contextmanager
+    def frozen(self, *modules: str) -> Iterator[None]:
+        with ExitStack() as stack:
+            for name in modules:
+                # Its reducer would wait for gradients that are not going to come.
+                stack.enter_context(_unsynchronised(self[name]))
+                stack.enter_context(_without_gradients(self.modules[name]))
+            yield
+
+    # Taking steps.
+
+    def take_step(self, batches: Sequence[Batch]) -> list[Metrics]:
+        """One optimizer step over some micro-batches; returns the metrics of each, detached."""
+        assert len(batches) == self._config.accumulate
+        metrics: list[Metrics] = []
+        self._measured = {}
+        for number, batch in enumerate(batches, start=1):
+            self._batch_ids = batch.ids
+            self._last_of_step = number == len(batches)
+            with ExitStack() as stack:
+                if not self._last_of_step:
+                    for module in self._run.values():
+                        stack.enter_context(_unsynchronised(module))
+                found = self._objective.train_step(self, batch.to(self.device))
+            metrics.append({name: _detached(value) for name, value in found.items()})
+        for name, state in self._optimizers.items():
+            check_nothing_leaked(name, state.parameters)
+        if self._scaler.is_enabled():
+            self._scaler.update()
+            self._check_scale()
+        self.step += 1
+        metrics[-1] = {**metrics[-1], **self._measured}
+        return metrics
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Modules in eval mode and no gradients inside; each part back in its own mode afterwards."""
+        modes = [
+            (part, part.training) for module in self.modules.values() for part in module.modules()
+        ]
+        for module in self.modules.values():
+            module.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for part, training in modes:
+                part.training = training
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes on from step to step, beside the weights."""
+        return {
+            "step": self.step,
+            "scaler": self._scaler.state_dict(),
+            "optimizers": {
+                name: {"state": state.optimizer.state_dict(), "configured": state.configured}
+                for name, state in self._optimizers.items()
+            },
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`; options that are configured otherwise by now are the new ones."""
+        if saved["optimizers"].keys() != self._optimizers.keys():
+            raise UserError(
+                f"The checkpoint has the optimizers {sorted(saved['optimizers'])}, the objective "
+                f"{sorted(self._optimizers)}.",
+                hint="Resume with the configuration of the run, or fine-tune from the checkpoint.",
+            )
+        self.step = saved["step"]
+        self._scaler.load_state_dict(saved["scaler"])
+        for name, state in self._optimizers.items():
+            state.optimizer.load_state_dict(saved["optimizers"][name]["state"])
+            before = saved["optimizers"][name]["configured"]
+            for group, old, new in zip(
+                state.optimizer.param_groups, before, state.configured, strict=True
+            ):
+                group.update({key: new[key] for key in new if new[key] != old.get(key)})
+
+    def _parallel(self, module: nn.Module) -> nn.Module:
+        trainable = any(parameter.requires_grad for parameter in module.parameters())
+        if self.rank.world_size == 1 or not trainable:
+            return module
+        on_gpu = self.device.type == "cuda"
+        return DistributedDataParallel(
+            module,
+            device_ids=[self.device.index] if on_gpu else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
+
+    def _build(self, name: str, plan: OptimizerPlan) -> _Optimizer:
+        if unknown := [module for module in plan.modules if module not in self.modules]:
+            raise PluginError(
+                f"The optimizer '{name}' is for the module '{unknown[0]}', which is not there.",
+                hint=near_miss(unknown[0], self.modules),
+            )
+        parameters = [
+            (f"{module}.{below}", parameter)
+            for module in plan.modules
+            for below, parameter in self.modules[module].named_parameters()
+            if parameter.requires_grad
+        ]
+        optimizer = plan.optimizer(parameter for _, parameter in parameters)
+        configured = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in optimizer.param_groups
+        ]
+        return _Optimizer(
+            plan=plan, optimizer=optimizer, parameters=parameters, configured=configured
+        )
+
+    def _advance(self, name: str, state: _Optimizer) -> None:
+        """Check and clip the gradients of one optimizer, step it, and forget them."""
+        if len(state.losses) != self._config.accumulate:
+            raise RuntimeError(
+                f"'{name}' was updated {len(state.losses)} times in a step of "
+                f"{self._config.accumulate} batches; it must be updated once a batch."
+            )
+        gradients = [p.grad for _, p in state.parameters if p.grad is not None]
+        if self.rank.world_size > 1 or not gradients:
+            check_reached(name, state.parameters)
+        self._scaler.unscale_(state.optimizer)
+        norm = get_total_norm(gradients)
+        expected = None if self._scaler.is_enabled() else norm
+        check_finite(name, self.step, state.losses, expected, state.parameters)
+        limit = state.plan.clip_norm or self._config.clip_norm
+        if limit is not None:
+            clip_grads_with_norm_([p for _, p in state.parameters], limit, norm)
+        factor = state.learning_rate(self.step, self.epoch)
+        for group, configured in zip(state.optimizer.param_groups, state.configured, strict=True):
+            group["lr"] = configured["lr"] * factor
+        self._scaler.step(state.optimizer)
+        state.optimizer.zero_grad(set_to_none=True)
+        state.losses.clear()
+        self._measured[f"gradient_norm/{name}"] = norm
+        self._measured[f"learning_rate/{name}"] = state.optimizer.param_groups[0]["lr"]
+
+    def _check_scale(self) -> None:
+        scale = self._scaler.get_scale()
+        self._measured["loss_scale"] = scale
+        if scale < 1:
+            raise FloatingPointError(
+                f"The gradients are not finite at step {self.step} however far the loss is scaled "
+                f"down, last on the batch of {', '.join(self._batch_ids)}."
+            )
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
+        raise UserError(
+            f"{torch.cuda.get_device_name(device)} does not calculate in bf16.",
+            hint="Set runtime.precision to fp16 or fp32.",
+        )
+    return _PRECISIONS[precision]
+
+
+def _unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
+    """Keep the gradients of a module on this rank, where it is one of several."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def _without_gradients(module: nn.Module) -> Iterator[None]:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def _detached(value: Tensor | float) -> Tensor | float:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _known(kind: str, name: str, known: Mapping[str, Any]) -> str:
+    if name not in known:
+        raise KeyError(f"The objective has no {kind} '{name}'. {near_miss(name, known)}")
+    return name
