@@ -23,9 +23,9 @@ from allophone.events import (
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import Means, SpeedMeter
 from allophone.training.objective import Sampler
-from allophone.training.run import Run
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.signals import StopRequest, stop_on_signals
+from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
 

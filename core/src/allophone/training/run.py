@@ -1,110 +1,189 @@
-"""Everything that a run is made of: what a checkpoint takes from it, and gives back to it."""
+"""Putting a run together from its experiment: anew, from a checkpoint, or from other weights."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
-from attrs import define, field
+from attrs import evolve
 
+from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
-from allophone.data.batch import Batch
-from allophone.data.vocabulary import Vocabulary
-from allophone.loading import EpochLoader
+from allophone.data.batch import Batch, Padded
+from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from allophone.entries import TrainerEntry
+from allophone.errors import ConfigError, PluginError, UserError, near_miss
+from allophone.loading import Corpus, EpochLoader, open_corpus
 from allophone.registry import Registry
-from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint
-from allophone.training.checkpoint import Snapshot, read_state, validation_of
+from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
+from allophone.training.checkpoint import sweep
 from allophone.training.ema import MovingAverage
-from allophone.training.objective import Objective, Stateful
+from allophone.training.finetune import Source, extended, read_source, take_weights
+from allophone.training.objective import Objective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone.training.seeding import (
-    random_state,
-    restore_random_state,
-    seeded_apart,
-)
-from allophone.weights import below, load_weights, prefixed, read_weights
+from allophone.training.seeding import seed_everything
+from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
 
 
-@define(kw_only=True)
-class Run:
-    """A run on one rank.
+def open_run(
+    folder: Path,
+    experiment: Experiment,
+    *,
+    rank: Rank,
+    registry: Registry,
+    resume: Checkpoint | None = None,
+    finetune: Path | None = None,
+) -> Run:
+    """Put a run together: from nothing, from a checkpoint of its own, or from other weights.
 
-    speaks: the objective's module that a voice is made of; of it `average` is kept, where one is.
-    valid: the validation batches, None where the split is empty.
-    samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
-    validation: the latest validation metrics.
+    folder: where it is kept; made where it is not there.
+    resume: the checkpoint to go on from, with everything.
+    finetune: a run, a checkpoint or a voice whose weights are taken where they fit; what became of
+        each is written to `finetune.json`.
+    Raises UserError for data that is not prepared, checkpoints that would be written over, a
+    configuration that does not fit, and whatever the objective finds wrong.
     """
+    check_folder(folder, resume)
+    trainer = _trainer(experiment, registry)
+    corpus = open_corpus(experiment, registry)
+    source = read_source(finetune, speaks=trainer.speaks) if finetune else None
+    vocabulary = _vocabulary(corpus, resume, source)
 
-    folder: Path
-    experiment: Experiment
-    registry: Registry
-    rank: Rank
-    vocabulary: Vocabulary
-    objective: Objective
-    runtime: TrainerRuntime
-    speaks: str
-    train: EpochLoader
-    valid: EpochLoader | None = None
-    samples: Sequence[Batch] = ()
-    average: MovingAverage | None = None
-    validation: dict[str, float] = field(factory=dict)
+    config = experiment.runtime
+    seed_everything(config.seed)
+    build = registry.load("trainers", trainer.name, "objective")
+    objective: Objective = build(experiment, vocabulary)
+    _check_objective(objective, trainer, experiment)
+    report = take_weights(objective.modules, source, vocabulary) if source else None
+    runtime = TrainerRuntime(objective, config, rank)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Eval mode, averaged weights where they are kept, and random numbers that are always the same."""
-        averaged = self.average.applied() if self.average else nullcontext()
-        seed = self.experiment.runtime.seed + self.rank.index
-        with averaged, self.runtime.evaluating(), seeded_apart(seed):
-            yield
+    valid, samples = _validation_data(corpus, objective, vocabulary, rank)
+    run = Run(
+        folder=folder,
+        experiment=experiment,
+        registry=registry,
+        rank=rank,
+        vocabulary=vocabulary,
+        objective=objective,
+        runtime=runtime,
+        speaks=trainer.speaks,
+        train=corpus.loader(
+            "train",
+            features=objective.features,
+            vocabulary=vocabulary,
+            rank=rank.index,
+            world_size=rank.world_size,
+        ),
+        valid=valid,
+        samples=samples,
+    )
+    if config.ema_decay is not None:
+        run.average = MovingAverage(runtime.modules[trainer.speaks], config.ema_decay)
+    # From here on each rank draws its own numbers: dropout on two ranks must not be the same.
+    seed_everything(config.seed + rank.index)
+    if resume:
+        run.restore(resume)
+    if rank.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        write_toml(folder / CONFIG, unstructure(experiment, registry=registry))
+        write_vocabulary(folder / VOCABULARY, vocabulary)
+        if report:
+            report.write(folder / FINETUNE)
+            _log.info(report)
+    return run
 
-    def snapshot(self) -> Snapshot:
-        """All that a checkpoint must hold; every rank must ask."""
-        state = {
-            "runtime": self.runtime.state_dict(),
-            "train": self.train.state_dict(),
-            "random": self.rank.gather(random_state()),
-        }
-        if isinstance(self.objective, Stateful):
-            state["objective"] = self.objective.state_dict()
-        return Snapshot(
-            weights={
-                name: tensor
-                for prefix, module in self.runtime.modules.items()
-                for name, tensor in prefixed(module.state_dict(), prefix).items()
-            },
-            average=prefixed(self.average.state_dict(), self.speaks) if self.average else None,
-            state=state,
-            experiment=self.experiment,
-            vocabulary=self.vocabulary,
-            epoch=self.train.epoch,
-            validation=self.validation,
+
+def check_folder(folder: Path, resume: Checkpoint | None) -> None:
+    """Refuse to write over checkpoints: those of another run, and those after the one to resume."""
+    there = checkpoints(folder)
+    if there and resume is None:
+        raise UserError(
+            f"{folder} is a run already, at step {there[-1].step}.",
+            hint="Go on with it: --resume. Or begin another one in another folder: --run.",
+        )
+    if resume and there and there[-1].step > resume.step:
+        raise UserError(
+            f"{folder} has gone on to step {there[-1].step}, beyond {resume.path.name}.",
+            hint="Branch off into another folder (--run), or delete the later checkpoints.",
         )
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on where a checkpoint was written: all of its weights and all of its state."""
-        state = read_state(checkpoint)
-        weights = read_weights(checkpoint.path / WEIGHTS)
-        for prefix, module in self.runtime.modules.items():
-            load_weights(module, below(weights, prefix), where=f"{checkpoint.path}, {prefix}")
-        if self.average:
-            kept = checkpoint.path / AVERAGE
-            averages = read_weights(kept) if kept.is_file() else weights
-            self.average.load_state_dict(below(averages, self.speaks), where=str(kept))
-        self.runtime.load_state_dict(state["runtime"])
-        self.train.load_state_dict(state["train"])
-        if isinstance(self.objective, Stateful):
-            self.objective.load_state_dict(state["objective"])
-        self.validation = validation_of(checkpoint)
-        if len(state["random"]) == self.rank.world_size:
-            restore_random_state(state["random"][self.rank.index])
-        else:
-            _log.warning(
-                "The run had %d ranks and has %d now: random numbers begin anew.",
-                len(state["random"]),
-                self.rank.world_size,
+
+def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
+    if experiment.trainer is None:
+        raise ConfigError("The experiment has no [trainer], so there is nothing to train.")
+    name = unstructure(experiment, registry=registry)["trainer"]["type"]
+    entry: TrainerEntry = registry.find("trainers", name)
+    return entry
+
+
+def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None) -> Vocabulary:
+    if resume:
+        return read_vocabulary(resume.path / VOCABULARY)
+    vocabulary = corpus.build_vocabulary()
+    return extended(source.vocabulary, vocabulary) if source else vocabulary
+
+
+def _check_objective(objective: Objective, trainer: TrainerEntry, experiment: Experiment) -> None:
+    if missing := [name for name in objective.features if name not in experiment.features]:
+        raise ConfigError(
+            f"The trainer '{trainer.name}' needs the feature '{missing[0]}', which the experiment "
+            f"does not extract.",
+            hint=f"Add a table [features.{missing[0]}], then run: allophone extract",
+        )
+    if trainer.speaks not in objective.modules:
+        raise PluginError(
+            f"The trainer '{trainer.name}' says that '{trainer.speaks}' speaks, which is none of its "
+            f"objective's modules.",
+            hint=near_miss(trainer.speaks, objective.modules),
+        )
+
+
+def _validation_data(
+    corpus: Corpus, objective: Objective, vocabulary: Vocabulary, rank: Rank
+) -> tuple[EpochLoader | None, list[Batch]]:
+    """The validation batches of this rank, and for rank 0 those to be heard."""
+    config = corpus.experiment.runtime
+    if not corpus.split("valid"):
+        if config.keep.best_metric is not None:
+            raise ConfigError(
+                "runtime.keep.best_metric: there are no validation utterances to rate by.",
+                hint="Set data.splits.valid, and run: allophone prepare",
             )
+        _log.warning("There are no validation utterances: nothing is validated, nothing is heard.")
+        return None, []
+    load = partial(corpus.loader, "valid", features=objective.features, vocabulary=vocabulary)
+    valid = load(rank=rank.index, world_size=rank.world_size)
+    heard = _first_utterances(load(), config.samples) if rank.first else []
+    return valid, heard
+
+
+def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:
+    batches: list[Batch] = []
+    for batch in loader:
+        if count <= 0:
+            break
+        batches.append(_first_rows(batch, count))
+        count -= len(batches[-1])
+    return batches
+
+
+def _first_rows(batch: Batch, count: int) -> Batch:
+    """The first utterances of a batch, without the padding that only the others needed."""
+    features = {}
+    for name, padded in batch.features.items():
+        lengths = padded.lengths[:count]
+        features[name] = Padded(values=padded.values[:count, : int(lengths.max())], lengths=lengths)
+    rows = min(count, len(batch))
+    return evolve(
+        batch,
+        ids=batch.ids[:count],
+        features=features,
+        speakers=batch.speakers[:count],
+        languages=batch.languages[:count],
+        audio_seconds=batch.audio_seconds * rows / len(batch),
+    )

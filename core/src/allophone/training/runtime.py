@@ -66,7 +66,7 @@ class TrainerRuntime:
         self.rank = rank
         self.step = 0
         self.epoch = 0
-        self._objective = objective
+        self.objective = objective
         self._config = config
         self._dtype = _dtype(config.precision, rank.device)
         self._scaler = GradScaler(rank.device.type, enabled=self._dtype == torch.float16)
@@ -129,7 +129,7 @@ class TrainerRuntime:
                 if not self._last_of_step:
                     for module in self._run.values():
                         stack.enter_context(_unsynchronised(module))
-                found = self._objective.train_step(self, batch.to(self.device))
+                found = self.objective.train_step(self, batch.to(self.device))
             metrics.append({name: _detached(value) for name, value in found.items()})
         for name, state in self._optimizers.items():
             check_nothing_leaked(name, state.parameters)

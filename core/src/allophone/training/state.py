@@ -1,0 +1,110 @@
+"""Everything that a run is made of: what a checkpoint takes from it, and gives back to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from attrs import define, field
+
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
+from allophone.data.vocabulary import Vocabulary
+from allophone.loading import EpochLoader
+from allophone.registry import Registry
+from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint
+from allophone.training.checkpoint import Snapshot, read_state, validation_of
+from allophone.training.ema import MovingAverage
+from allophone.training.objective import Objective, Stateful
+from allophone.training.ranks import Rank
+from allophone.training.runtime import TrainerRuntime
+from allophone.training.seeding import (
+    random_state,
+    restore_random_state,
+    seeded_apart,
+)
+from allophone.weights import below, load_weights, prefixed, read_weights
+
+_log = logging.getLogger(__name__)
+
+
+@define(kw_only=True)
+class Run:
+    """A run on one rank.
+
+    speaks: the objective's module that a voice is made of; of it `average` is kept, where one is.
+    valid: the validation batches, None where the split is empty.
+    samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
+    validation: the latest validation metrics.
+    """
+
+    folder: Path
+    experiment: Experiment
+    registry: Registry
+    rank: Rank
+    vocabulary: Vocabulary
+    objective: Objective
+    runtime: TrainerRuntime
+    speaks: str
+    train: EpochLoader
+    valid: EpochLoader | None = None
+    samples: Sequence[Batch] = ()
+    average: MovingAverage | None = None
+    validation: dict[str, float] = field(factory=dict)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Eval mode, averaged weights where they are kept, and random numbers that are always the same."""
+        averaged = self.average.applied() if self.average else nullcontext()
+        seed = self.experiment.runtime.seed + self.rank.index
+        with averaged, self.runtime.evaluating(), seeded_apart(seed):
+            yield
+
+    def snapshot(self) -> Snapshot:
+        """All that a checkpoint must hold; every rank must ask."""
+        state = {
+            "runtime": self.runtime.state_dict(),
+            "train": self.train.state_dict(),
+            "random": self.rank.gather(random_state()),
+        }
+        if isinstance(self.objective, Stateful):
+            state["objective"] = self.objective.state_dict()
+        return Snapshot(
+            weights={
+                name: tensor
+                for prefix, module in self.runtime.modules.items()
+                for name, tensor in prefixed(module.state_dict(), prefix).items()
+            },
+            average=prefixed(self.average.state_dict(), self.speaks) if self.average else None,
+            state=state,
+            experiment=self.experiment,
+            vocabulary=self.vocabulary,
+            epoch=self.train.epoch,
+            validation=self.validation,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on where a checkpoint was written: all of its weights and all of its state."""
+        state = read_state(checkpoint)
+        weights = read_weights(checkpoint.path / WEIGHTS)
+        for prefix, module in self.runtime.modules.items():
+            load_weights(module, below(weights, prefix), where=f"{checkpoint.path}, {prefix}")
+        if self.average:
+            kept = checkpoint.path / AVERAGE
+            averages = read_weights(kept) if kept.is_file() else weights
+            self.average.load_state_dict(below(averages, self.speaks), where=str(kept))
+        self.runtime.load_state_dict(state["runtime"])
+        self.train.load_state_dict(state["train"])
+        if isinstance(self.objective, Stateful):
+            self.objective.load_state_dict(state["objective"])
+        self.validation = validation_of(checkpoint)
+        if len(state["random"]) == self.rank.world_size:
+            restore_random_state(state["random"][self.rank.index])
+        else:
+            _log.warning(
+                "The run had %d ranks and has %d now: random numbers begin anew.",
+                len(state["random"]),
+                self.rank.world_size,
+            )
