@@ -50,8 +50,8 @@ def linear_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | Non
             return_complex=True,
         )
         if spec.magnitude_epsilon > 0:
-            power = torch.view_as_real(spectrum).square().sum(-1) + spec.magnitude_epsilon
-            magnitude = power.sqrt()
+            power = spectrum.real.square() + spectrum.imag.square()
+            magnitude = (power + spec.magnitude_epsilon).sqrt()
         else:
             # Unlike the square root's, the gradient of `abs` is finite at silence.
             magnitude = spectrum.abs()
