@@ -3,7 +3,7 @@
     python -m allophone.testing.corpus recordings
 
 Every letter has a sound of its own: vowels are harmonics under two formants, consonants are noise or
-a hum in a band, a space is a pause. No one would call it a voice, but a spectrogram of it looks like
+a hum in a band, spaces and full stops are pauses. No one would call it a voice, but a spectrogram of it looks like
 one of speech: voiced and unvoiced, loud and quiet, with as many sounds as there are letters. What is
 learned from it is learned from the letters.
 
@@ -52,7 +52,7 @@ def write_corpus(
     choose = random.Random(seed)
     lines = []
     for number in range(utterances):
-        text = " ".join(choose.choices(STORY.split(), k=3 + number % 3))
+        text = " ".join(choose.choices(STORY.split(), k=3 + number % 3)) + "."
         speaker = number % speakers
         samples = synthetic_speech(
             text, pitch=110.0 * 1.25**speaker, sample_rate=sample_rate, seed=seed + number

@@ -1,0 +1,210 @@
+"""What synthesis expects of a model: the contract of a synthesizer.
+
+from allophone.testing import SynthesizerContract
+
+class TestSpeaking(SynthesizerContract):
+    recipe = "mine/tiny"
+    overrides = ("model.channels=16",)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from allophone.config import Experiment
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import ConfigError
+from allophone.loading import Corpus
+from allophone.registry import Registry
+from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.protocol import Mels, Speech, VoiceConverter
+from allophone.synthesis.rendering import lines_of, text_batch
+from allophone.synthesis.voice import Voice, load, prepare
+from allophone.testing.experiment import ExperimentContract, build_objective, trainer_of
+
+ROUNDING = 1e-4
+"""By how much a batch may differ from its rows, in samples between -1 and 1 or in units of the mel."""
+
+Texts = tuple[str, str, str]
+CPU = torch.device("cpu")
+
+
+class SynthesizerContract(ExperimentContract):
+    """A model with random weights speaks as voices promise: repeatably, in batches, in chunks.
+
+    It is built from what the recipe's objective begins with, so it needs no training.
+    """
+
+    @classmethod
+    def weights(
+        cls, experiment: Experiment, vocabulary: Vocabulary, registry: Registry
+    ) -> Mapping[str, Tensor]:
+        """The weights to speak with: those of the module that the recipe's trainer names in `speaks`.
+
+        Replace this where a voice is made of more than one training.
+        """
+        objective = build_objective(experiment, vocabulary, registry)
+        return objective.modules[trainer_of(experiment, registry).speaks].state_dict()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def texts(cls, corpus: Corpus) -> Texts:
+        """A short, a longer and a long sentence of the corpus, whose symbols the vocabulary has."""
+        by_length = sorted((u.text for u in corpus.split("train")), key=len)
+        return by_length[0], by_length[len(by_length) // 2], by_length[-1]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stored(
+        cls, experiment: Experiment, vocabulary: Vocabulary, registry: Registry
+    ) -> StoredVoice:
+        """The voice, as it would lie on disk."""
+        description = VoiceDescription(
+            about=About(name="contract", licence="none"),
+            model=experiment.model,
+            audio=experiment.audio,
+            text=experiment.text,
+        )
+        weights = cls.weights(experiment, vocabulary, registry)
+        return StoredVoice(description=description, vocabulary=vocabulary, weights=weights)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def voice(cls, stored: StoredVoice, registry: Registry) -> Voice:
+        """The voice, ready to speak."""
+        return prepare(stored, device=CPU, vocoder=None, registry=registry)
+
+    def synthesize(
+        self, voice: Voice, *texts: str, seed: int = 0, **controls: Any
+    ) -> Speech | Mels:
+        """What the model itself makes of some sentences, in one batch."""
+        lines = [line for text in texts for line in lines_of(voice.script(text), seed)]
+        with torch.inference_mode():
+            return voice.synthesizer.synthesize(text_batch(lines, CPU), voice.controls(controls))
+
+    def test_controls_have_defaults_and_are_checked(self, voice: Voice) -> None:
+        cls = voice.synthesizer.controls
+        assert attrs.has(cls), f"`controls` should be an attrs class, not {cls!r}."
+        cls()
+        with pytest.raises(ConfigError, match="no_such_control"):
+            voice.controls({"no_such_control": 1})
+        for field in attrs.fields(cls):
+            with pytest.raises(ConfigError, match=field.name):
+                voice.controls({field.name: {}})
+        impossible = {"length_scale": 0.0, "noise_scale": -1.0, "noise_scale_duration": -1.0}
+        for name in impossible.keys() & {field.name for field in attrs.fields(cls)}:
+            try:
+                voice.controls({name: impossible[name]})
+            except ConfigError:
+                continue
+            pytest.fail(f"{name} = {impossible[name]} is accepted: give the field a validator.")
+
+    def test_lengths_and_durations_agree(
+        self, voice: Voice, texts: Texts, experiment: Experiment
+    ) -> None:
+        said = self.synthesize(voice, *texts)
+        values = said.mel.transpose(1, 2) if isinstance(said, Mels) else said.waveform
+        assert len(values) == len(said.lengths) == len(texts), "There is not one row a sentence."
+        assert values.dtype == torch.float32, f"{values.dtype} should be float32."
+        assert values.isfinite().all(), "There is NaN or infinity in what was said."
+        for row, length in zip(values, said.lengths.tolist(), strict=True):
+            assert 0 < length <= len(row), f"A length of {length} in a row of {len(row)}."
+            assert not row[length:].any(), "What is past the length of a row should be zero."
+        if said.durations is not None:
+            hop = 1 if isinstance(said, Mels) else experiment.audio.hop_length
+            frames = said.durations.sum(1).tolist()
+            assert [count * hop for count in frames] == said.lengths.tolist(), (
+                f"Durations of {frames} frames in all do not make lengths of "
+                f"{said.lengths.tolist()} with {hop} a frame: phonemes would be timed wrongly."
+            )
+
+    def test_a_batch_says_what_its_rows_say(self, voice: Voice, texts: Texts) -> None:
+        together = self.synthesize(voice, *texts)
+        for row, text in enumerate(texts):
+            alone = self.synthesize(voice, text)
+            length = int(alone.lengths[0])
+            assert int(together.lengths[row]) == length, (
+                f"'{text}' has the length {length} alone and {int(together.lengths[row])} in a "
+                "batch: mask padding in what predicts durations, and draw noise row by row, each "
+                "row from a generator with its own seed."
+            )
+            apart = float((values_of(together, row) - values_of(alone, 0)).abs().max())
+            assert apart < ROUNDING, (
+                f"'{text}' differs by {apart:.2g} between alone and in a batch: mask padding at the "
+                "input of each layer, and draw noise row by row, each row from its own seed."
+            )
+
+    def test_a_seed_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
+        first, again = (self.synthesize(voice, texts[0], seed=7) for _ in range(2))
+        torch.manual_seed(99)
+        third = self.synthesize(voice, texts[0], seed=7)
+        for other in (again, third):
+            assert torch.equal(first.lengths, other.lengths), "The same seed gives other lengths."
+            assert torch.equal(values_of(first, 0), values_of(other, 0)), (
+                "The same seed does not say the same: draw noise from a torch.Generator that is "
+                "seeded with the row's seed, not from the global one."
+            )
+
+    def test_a_greater_length_scale_is_slower(self, voice: Voice, texts: Texts) -> None:
+        names = {field.name for field in attrs.fields(voice.synthesizer.controls)}
+        if "length_scale" not in names:
+            pytest.skip("This model has no length_scale.")
+        usual, slow = (
+            int(self.synthesize(voice, texts[2], length_scale=scale).lengths[0])
+            for scale in (1.0, 3.0)
+        )
+        assert slow > usual, f"length_scale=3 gives a length of {slow}, and 1 gives {usual}."
+
+    def test_a_stream_joins_to_what_is_said(self, voice: Voice, texts: Texts) -> None:
+        text = f"{texts[2]} {texts[1]}"
+        said = voice.say(text, seed=3).samples
+        chunks = list(voice.stream(text, seed=3))
+        joined = np.concatenate(chunks)
+        assert len(joined) == len(said), f"The stream has {len(joined)} samples, not {len(said)}."
+        assert np.array_equal(joined, said), (
+            f"The stream differs by {np.abs(joined - said).max():.2g} from what is said at once: "
+            "decode in the same chunks both times, each with as much around it as the decoder sees."
+        )
+
+    def test_a_voice_folder_speaks_the_same(
+        self,
+        stored: StoredVoice,
+        voice: Voice,
+        texts: Texts,
+        registry: Registry,
+        tmp_path: Path,
+    ) -> None:
+        write_voice(tmp_path / "voice", stored, registry=registry)
+        loaded = load(tmp_path / "voice", registry=registry)
+        before, after = (one.say(texts[1], seed=5).samples for one in (voice, loaded))
+        assert np.array_equal(before, after), (
+            "After writing and loading the voice speaks otherwise: is there something beside the "
+            "weights, the config and the vocabulary that decides what is said?"
+        )
+
+    def test_conversion_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
+        if not isinstance(voice.synthesizer, VoiceConverter):
+            pytest.skip("This model converts no recordings.")
+        waveform = torch.from_numpy(voice.say(texts[2]).samples)
+        with torch.inference_mode():
+            first, again = (
+                voice.synthesizer.convert(waveform, 0, len(voice.speakers) - 1, seed=1)
+                for _ in range(2)
+            )
+        assert first.ndim == 1, f"convert() should give samples [N], not {list(first.shape)}."
+        assert first.isfinite().all(), "There is NaN or infinity among the converted samples."
+        assert torch.equal(first, again), "The same seed converts otherwise."
+
+
+def values_of(said: Speech | Mels, row: int) -> Tensor:
+    """One row of what was said, without padding: samples [N] or a mel [M, F]."""
+    values = said.mel if isinstance(said, Mels) else said.waveform
+    return values[row, ..., : int(said.lengths[row])]

@@ -1,0 +1,142 @@
+"""What synthesis expects of a vocoder: its contract.
+
+from allophone.testing import VocoderContract
+
+class TestVocoder(VocoderContract):
+    vocoder = "mine"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import mel_spectrogram
+from allophone.errors import UserError
+from allophone.registry import Registry, default_registry
+from allophone.synthesis.folder import About, StoredVocoder, VocoderDescription, write_vocoder
+from allophone.synthesis.protocol import Vocoder, VocoderSpec
+from allophone.synthesis.vocoders import load_vocoder
+from allophone.testing.corpus import synthetic_speech
+
+ROUNDING = 1e-4
+"""By how much a batch may differ from its rows, in samples between -1 and 1."""
+
+
+class VocoderContract:
+    """A vocoder gives `hop_length` samples a frame, row by row, for mels of its own kind.
+
+    vocoder: its name.
+    audio: the mels that it takes.
+    config: its config; the defaults unless set.
+    """
+
+    vocoder: str
+    audio: MelSpec = MelSpec()
+    config: Any = None
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls) -> Registry:
+        """Where the vocoder is looked up."""
+        return default_registry()
+
+    @classmethod
+    def weights(cls) -> Mapping[str, Tensor]:
+        """The weights to try it with, random ones will do; replace this where it needs any."""
+        return {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def spec(cls, registry: Registry) -> VocoderSpec:
+        """What it is built from."""
+        config = cls.config or registry.load("vocoders", cls.vocoder, "config")()
+        return VocoderSpec(vocoder=config, audio=cls.audio)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def built(cls, registry: Registry, spec: VocoderSpec) -> Vocoder:
+        """The vocoder, ready to be heard."""
+        build = registry.load("vocoders", cls.vocoder, "vocoder")
+        vocoder: Vocoder = build(spec, cls.weights(), torch.device("cpu"))
+        return vocoder
+
+    def mels(self, *frames: int) -> tuple[Tensor, Tensor]:
+        """Mels of synthetic speech [B, M, F], zero past their lengths [B]."""
+        rows = torch.zeros(len(frames), self.audio.n_mels, max(frames))
+        for index, (row, count) in enumerate(zip(rows, frames, strict=True)):
+            samples = synthetic_speech(
+                "the sun rose over a quiet sea",
+                pitch=110.0,
+                sample_rate=self.audio.sample_rate,
+                seed=index,
+            )
+            mel = mel_spectrogram(torch.from_numpy(samples)[None], self.audio)[0]
+            row[:, :count] = mel[:, :count]
+        return rows, torch.tensor(frames)
+
+    def test_it_takes_the_mels_it_was_built_for(self, built: Vocoder) -> None:
+        differences = built.audio.differences(self.audio)
+        assert not differences, f"vocoder.audio is not the `audio` of its spec: {differences}"
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize("frames", [1, 7, 40])
+    def test_a_frame_makes_hop_length_samples(self, built: Vocoder, frames: int) -> None:
+        waveform = built.vocode(*self.mels(frames))
+        expected = (1, frames * self.audio.hop_length)
+        assert tuple(waveform.shape) == expected, (
+            f"{frames} frames give {list(waveform.shape)}, not {list(expected)}: [B, F * hop_length]. "
+            "Pad or crop, so that durations in frames stay true in samples."
+        )
+        assert waveform.dtype == torch.float32, f"Samples should be float32, not {waveform.dtype}."
+        assert waveform.isfinite().all(), "There is NaN or infinity among the samples."
+
+    @torch.inference_mode()
+    def test_a_batch_gives_what_its_rows_give(self, built: Vocoder) -> None:
+        frames = (25, 40, 9)
+        mel, lengths = self.mels(*frames)
+        together = built.vocode(mel, lengths)
+        for row, count in enumerate(frames):
+            alone = built.vocode(mel[row : row + 1, :, :count], lengths[row : row + 1])[0]
+            samples = count * self.audio.hop_length
+            apart = float((together[row, :samples] - alone).abs().max())
+            assert apart < ROUNDING, (
+                f"Row {row}, {count} frames, differs by {apart:.2g} from what it gives alone: mask "
+                "what is past its length at the input of each layer, and draw noise row by row."
+            )
+            assert not together[row, samples:].any(), f"Row {row} is not zero past its length."
+
+    @torch.inference_mode()
+    def test_it_says_the_same_again(self, built: Vocoder) -> None:
+        mels = self.mels(20)
+        same = torch.equal(built.vocode(*mels), built.vocode(*mels))
+        assert same, (
+            "The same mel gives other samples: draw noise from a generator with a fixed seed."
+        )
+
+    def test_other_mels_are_refused(
+        self, registry: Registry, spec: VocoderSpec, tmp_path: Path
+    ) -> None:
+        if not registry.find("vocoders", self.vocoder).needs_weights:
+            pytest.skip("It adapts to any mel.")
+        stored = StoredVocoder(
+            description=VocoderDescription(
+                about=About(name="contract", licence="none"),
+                vocoder=spec.vocoder,
+                audio=self.audio,
+            ),
+            weights=self.weights(),
+        )
+        write_vocoder(tmp_path / "vocoder", stored, registry=registry)
+        cpu = torch.device("cpu")
+        load_vocoder(tmp_path / "vocoder", self.audio, device=cpu, registry=registry)
+        other = evolve(self.audio, hop_length=self.audio.hop_length // 2)
+        with pytest.raises(UserError, match="hop_length"):
+            load_vocoder(tmp_path / "vocoder", other, device=cpu, registry=registry)
