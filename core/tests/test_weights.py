@@ -1,5 +1,8 @@
 """Weight files are whole or absent, and what does not fit is named."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -86,3 +89,18 @@ def test_comparison_sorts_names_by_what_is_the_matter():
     assert comparison.missing == ("less",)
     assert comparison.unexpected == ("more",)
     assert not comparison.exact
+
+
+def test_a_model_without_values_has_shapes_and_costs_no_compiler():
+    code = (
+        "import sys\n"
+        "from torch import nn\n"
+        "from allophone.weights import without_values\n"
+        "with without_values():\n"
+        "    model = nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 3, 2), nn.LayerNorm(3))\n"
+        "assert all(parameter.is_meta for parameter in model.parameters())\n"
+        "assert model[1].weight.shape == (3, 4, 2)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+        "assert not nn.Linear(2, 2).weight.is_meta\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

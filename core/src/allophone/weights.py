@@ -8,14 +8,17 @@ A weight file is safetensors: tensors by name and nothing that could run. Names 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from attrs import frozen
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from allophone.errors import UserError, near_miss
 
@@ -96,6 +99,34 @@ def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comp
         missing=tuple(name for name in wanted if name not in weights),
         unexpected=tuple(name for name in weights if name not in wanted),
     )
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Modules that are built inside have the shapes of their parameters and no values, and no memory.
+
+    For a model whose weights are about to be read: `module.to_empty(device=...)`, then `load_weights`.
+    Initialisation is left out because drawing random values without memory makes PyTorch import its
+    compiler, which takes seconds.
+    """
+    with torch.device("meta"), _NoInitialisation():
+        yield
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Makes the functions of torch.nn.init do nothing."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
