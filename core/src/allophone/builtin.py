@@ -76,6 +76,16 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
             config=f"allophone.features.config:{name.capitalize()}Config",
             extractor=f"allophone.features.{name}:{name.capitalize()}Extractor",
         )
+    for name, summary in (
+        ("phones", "The phones that the corpus's label files name."),
+        ("durations", "How many frames each of those phones lasts."),
+    ):
+        yield FeatureExtractorEntry(
+            name=name,
+            summary=summary,
+            config=f"allophone.features.config:{name.capitalize()}Config",
+            extractor=f"allophone.features.labels:{name.capitalize()}Extractor",
+        )
 
 
 @hookimpl

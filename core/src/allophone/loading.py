@@ -13,17 +13,29 @@ is found by the keys of the extractors that the experiment names.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+import torch
+from attrs import asdict, frozen
+from torch.utils.data import DataLoader
 
-from allophone.config.experiment import Experiment
+from allophone.config.experiment import BatchingConfig, Experiment
 from allophone.data.batch import Batch
+from allophone.data.batching import BatchPlan, plan_batches
+from allophone.data.dataset import Example, ExampleDataset, LoadedExample, collate
+from allophone.data.digests import digest_of
 from allophone.data.dropped import Dropped
 from allophone.data.manifest import Split, Utterance
-from allophone.data.vocabulary import Vocabulary
-from allophone.registry import Registry
+from allophone.data.vocabulary import Vocabulary, build_vocabulary
+from allophone.errors import UserError, near_miss
+from allophone.registry import Registry, default_registry
+from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
+from allophone.text.symbols import SymbolTable
+
+_log = logging.getLogger(__name__)
 
 
 class EpochLoader:
@@ -31,29 +43,62 @@ class EpochLoader:
 
     Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
     the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
-    over all ranks every utterance comes once an epoch. A batch counts as consumed when it is handed
-    out, so a state taken after the step on batch k resumes with batch k + 1.
+    over all ranks every utterance comes once an epoch (but see `allophone.data.batching` for when a
+    batch holds a single utterance). A batch counts as consumed when it is handed out, so a state taken
+    after the step on batch k resumes with batch k + 1.
 
     epoch: epochs that were finished.
     position: batches of the current epoch that were handed out on this rank.
-    dropped: utterances of the split that cannot be batched, by id, and why.
+    dropped: utterances of the split that the vocabulary does not cover, by id, and why.
     """
 
-    epoch: int
-    position: int
-    dropped: Mapping[str, Dropped]
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        plan: BatchPlan,
+        symbols: SymbolTable,
+        *,
+        rank: int,
+        workers: int,
+        dropped: Mapping[str, Dropped],
+    ) -> None:
+        """`Corpus.loader` makes these."""
+        self.epoch = 0
+        self.position = 0
+        self.dropped = dropped
+        self._plan = plan
+        self._rank = rank
+        self._fingerprint = digest_of(
+            [asdict(plan), [[example.id, example.seconds] for example in examples]]
+        )
+        self._rest = _Batches()
+        # A generator of its own: otherwise each epoch would draw from the one that a resume restores.
+        self._loader: DataLoader[LoadedExample] = DataLoader(
+            ExampleDataset(examples, symbols),
+            batch_sampler=self._rest,
+            collate_fn=collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
 
     def __len__(self) -> int:
         """Batches of a whole epoch on this rank: the same on every rank, in every epoch."""
-        raise NotImplementedError
+        return self._plan.steps
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches from `position` to the end of the epoch."""
-        raise NotImplementedError
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
+        for batch in self._loader:
+            self.position += 1
+            yield batch
+        self.epoch += 1
+        self.position = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch and position, as plain numbers and strings; the same on every rank."""
-        raise NotImplementedError
+        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
@@ -61,23 +106,61 @@ class EpochLoader:
         When the data, the batching or the number of ranks is not what it was, a position in the epoch
         means nothing: the epoch is begun anew, and a warning is logged.
         """
-        raise NotImplementedError
+        self.epoch = state["epoch"]
+        self.position = state["position"]
+        if state["plan"] != self._fingerprint and self.position:
+            _log.warning(
+                "The utterances, the batching or the number of ranks have changed: epoch %d is begun "
+                "anew.",
+                self.epoch,
+            )
+            self.position = 0
+
+
+class _Batches:
+    """The batches that a DataLoader is to read next, as positions in the dataset."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 @frozen(kw_only=True)
 class Corpus:
-    """The utterances of an experiment with what is stored of each."""
+    """The utterances of an experiment with what is stored of each.
+
+    stored: what can be used, in the order of the manifest; what cannot was reported by extraction.
+    """
 
     experiment: Experiment
-    utterances: tuple[Utterance, ...]
+    stored: tuple[StoredUtterance, ...]
 
     def split(self, split: Split) -> tuple[Utterance, ...]:
         """The usable utterances of a split, in the order of the manifest; may be empty."""
-        raise NotImplementedError
+        return tuple(item.utterance for item in self._of(split))
 
     def build_vocabulary(self) -> Vocabulary:
-        """The symbols, speakers and languages of the training split, in sorted order."""
-        raise NotImplementedError
+        """The symbols, speakers and languages of the training split, in sorted order.
+
+        UserError where the split is empty.
+        """
+        train = self._of("train")
+        if not train:
+            raise self._empty("train", {})
+        symbols: set[str] = set()
+        for item in train:
+            symbols |= _symbols(item)
+        return build_vocabulary(
+            self.experiment.text,
+            symbols=symbols,
+            speakers=_speakers(train),
+            languages={self._language(item) for item in train},
+        )
 
     def loader(
         self,
@@ -90,10 +173,115 @@ class Corpus:
     ) -> EpochLoader:
         """Batches of a split: shuffled for "train", in a fixed order for the others.
 
+        Utterances with a symbol, speaker or language that the vocabulary lacks are left out, with a
+        warning that counts them.
+
         UserError when nothing is left to batch, when there are fewer utterances than ranks, or when
         one utterance alone exceeds the budget of a batch; each says what to change.
         """
-        raise NotImplementedError
+        self._require(features)
+        speakers = _speakers(self._of(split))
+        if not vocabulary.speakers and len(speakers) > 1:
+            raise UserError(
+                f"The split '{split}' has {len(speakers)} speakers, and the vocabulary knows only one, "
+                "without a name.",
+                hint="A voice of one speaker is fine-tuned on the recordings of one.",
+            )
+        examples: list[Example] = []
+        dropped: dict[str, Dropped] = {}
+        for item in self._of(split):
+            example = self._example(item, features, vocabulary)
+            if isinstance(example, Dropped):
+                dropped[item.utterance.id] = example
+            else:
+                examples.append(example)
+        if not examples:
+            raise self._empty(split, dropped)
+        if dropped:
+            _log.warning(
+                "%d of %d utterances of the split '%s' are left out: %s",
+                len(dropped),
+                len(dropped) + len(examples),
+                split,
+                _counted(dropped),
+            )
+        batching = self.experiment.data.batching
+        _refuse_impossible(split, examples, batching, world_size)
+        plan = plan_batches(
+            [example.seconds for example in examples],
+            max_length=batching.max_seconds,
+            max_items=batching.max_utterances,
+            buckets=batching.buckets,
+            world_size=world_size,
+            shuffle=split == "train",
+            seed=self.experiment.runtime.seed,
+        )
+        if plan.idle:
+            _log.warning(
+                "Each batch of the split '%s' holds one utterance, and %d of them cannot be shared by "
+                "%d ranks: so many sit out each epoch. A larger data.batching.max_seconds avoids it.",
+                split,
+                plan.idle,
+                world_size,
+            )
+        return EpochLoader(
+            examples,
+            plan,
+            vocabulary.symbols,
+            rank=rank,
+            workers=batching.workers,
+            dropped=dropped,
+        )
+
+    def _of(self, split: Split) -> list[StoredUtterance]:
+        return [item for item in self.stored if item.utterance.split == split]
+
+    def _language(self, item: StoredUtterance) -> str:
+        return item.utterance.language or self.experiment.text.language
+
+    def _require(self, features: Sequence[str]) -> None:
+        known = self.experiment.features
+        for name in features:
+            if name not in known:
+                raise UserError(
+                    f"The trainer needs the feature '{name}', which the experiment does not extract.",
+                    hint=f"Add the table [features.{name}] and run `allophone extract`. "
+                    f"{near_miss(name, known) or ''}".rstrip(),
+                )
+
+    def _example(
+        self, item: StoredUtterance, features: Sequence[str], vocabulary: Vocabulary
+    ) -> Example | Dropped:
+        utterance = item.utterance
+        missing = vocabulary.symbols.missing(sorted(_symbols(item, features)))
+        if missing:
+            return Dropped(reason="unknown symbol", detail=" ".join(map(repr, missing)))
+        language = self._language(item)
+        if vocabulary.languages and language not in vocabulary.languages:
+            return Dropped(reason="unknown language", detail=language)
+        if vocabulary.speakers and utterance.speaker not in vocabulary.speakers:
+            return Dropped(reason="unknown speaker", detail=str(utterance.speaker))
+        return Example(
+            id=utterance.id,
+            features={name: item.features[name] for name in features},
+            speaker=vocabulary.speaker_id(utterance.speaker) if vocabulary.speakers else 0,
+            language=vocabulary.language_id(language) if vocabulary.languages else 0,
+            seconds=item.seconds,
+        )
+
+    def _empty(self, split: Split, dropped: Mapping[str, Dropped]) -> UserError:
+        splits = Counter(item.utterance.split for item in self.stored)
+        there = ", ".join(f"{name} {count}" for name, count in splits.items())
+        if dropped:
+            return UserError(
+                f"Nothing of the split '{split}' can be used: {_counted(dropped)}.",
+                hint="The vocabulary comes from the training split, or from the voice that is "
+                "fine-tuned. Share the splits so that training has every speaker and language.",
+            )
+        return UserError(
+            f"The split '{split}' has no utterance that can be used; there is: {there or 'nothing'}.",
+            hint="See [data.splits], and dropped.jsonl in the data directory.",
+        )
 
 
 def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Corpus:
@@ -101,4 +289,61 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
 
     UserError naming the command to run when the manifest or features are missing.
     """
-    raise NotImplementedError
+    utterances = prepared_utterances(experiment)
+    features = StoredFeatures(experiment, registry or default_registry())
+    stored: list[StoredUtterance] = []
+    waiting: list[str] = []
+    for utterance in utterances:
+        found = features.find(utterance)
+        if found is None:
+            waiting.append(utterance.id)
+        elif isinstance(found, StoredUtterance):
+            stored.append(found)
+    if waiting:
+        raise UserError(
+            f"The features of {len(waiting)} of {len(utterances)} utterances are not extracted, or "
+            f"from other texts, recordings or settings: {', '.join(waiting[:3])}"
+            f"{', ...' if len(waiting) > 3 else ''}",
+            hint="Run allophone extract RECIPE; it computes only what is missing.",
+        )
+    return Corpus(experiment=experiment, stored=tuple(stored))
+
+
+def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
+    return {item.utterance.speaker for item in items if item.utterance.speaker is not None}
+
+
+def _symbols(item: StoredUtterance, features: Sequence[str] | None = None) -> set[str]:
+    """The symbols of an utterance, of all its features or of some."""
+    symbols: set[str] = set()
+    for name in item.features if features is None else features:
+        if item.features[name].is_text:
+            symbols |= set(item.features[name].read().tolist())
+    return symbols
+
+
+def _refuse_impossible(
+    split: Split, examples: Sequence[Example], batching: BatchingConfig, world_size: int
+) -> None:
+    if len(examples) < world_size:
+        raise UserError(
+            f"The split '{split}' has {len(examples)} utterances for {world_size} ranks; each needs "
+            "one at least.",
+            hint=f"Enlarge the split (data.splits.{split}), or use fewer devices.",
+        )
+    too_long = [example for example in examples if example.seconds > batching.max_seconds]
+    if too_long:
+        longest = max(too_long, key=lambda example: example.seconds)
+        raise UserError(
+            f"{len(too_long)} utterances of the split '{split}' are longer than a whole batch may be "
+            f"(data.batching.max_seconds is {batching.max_seconds:g}); the longest is {longest.id} "
+            f"with {longest.seconds:.1f} s.",
+            hint="Raise data.batching.max_seconds, or lower data.limits.max_seconds to leave them out.",
+        )
+
+
+def _counted(dropped: Mapping[str, Dropped]) -> str:
+    """What was dropped, in words: "unknown symbol 3 (LJ001-0002: 'ß')"."""
+    reasons = Counter(why.reason for why in dropped.values())
+    examples = {why.reason: f"{id}: {why.detail}" for id, why in dropped.items()}
+    return ", ".join(f"{reason} {count} ({examples[reason]})" for reason, count in reasons.items())

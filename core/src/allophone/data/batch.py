@@ -24,7 +24,12 @@ class Padded:
         positions = torch.arange(self.values.shape[1], device=self.lengths.device)
         return positions < self.lengths[:, None]
 
+    def pin_memory(self) -> Padded:
+        """The same in memory that a GPU can fetch from while the CPU goes on."""
+        return Padded(values=self.values.pin_memory(), lengths=self.lengths.pin_memory())
+
     def to(self, device: torch.device) -> Padded:
+        """The same on another device."""
         return Padded(
             values=self.values.to(device, non_blocking=True),
             lengths=self.lengths.to(device, non_blocking=True),
@@ -54,7 +59,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU can fetch from; called by PyTorch's DataLoader."""
+        return evolve(
+            self,
+            features={name: padded.pin_memory() for name, padded in self.features.items()},
+            speakers=self.speakers.pin_memory(),
+            languages=self.languages.pin_memory(),
+        )
+
     def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
         return evolve(
             self,
             features={name: padded.to(device) for name, padded in self.features.items()},

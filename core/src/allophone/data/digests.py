@@ -28,12 +28,21 @@ def digest_of(plain: Any, *, size: int = 16) -> str:
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
-def look_at(path: str, known: Seen = None) -> Seen:
-    """See a file as it is now; its content is read only where it is not what is known."""
+def is_as_known(path: str, known: Seen) -> bool:
+    """Whether a file has the size and the time that are known of it; its content is not read."""
     try:
         status = os.stat(path)
-        if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-            return known
+    except OSError:
+        return known is None
+    return known is not None and known[:2] == (status.st_size, status.st_mtime_ns)
+
+
+def look_at(path: str, known: Seen = None) -> Seen:
+    """See a file as it is now; its content is read only where it is not what is known."""
+    if known is not None and is_as_known(path, known):
+        return known
+    try:
+        status = os.stat(path)
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
     except OSError:
@@ -42,12 +51,16 @@ def look_at(path: str, known: Seen = None) -> Seen:
 
 
 class Digests:
-    """The digests that are known of files, by path."""
+    """The digests that are known of files, by path.
+
+    changed: whether something was seen since the beginning, or the last `save`, that is not kept.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Read what is kept in a folder; where files of it disagree, the one written last is right."""
         self._folder = folder
         self._seen: dict[str, Seen] = {}
+        self.changed = False
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
             try:
                 kept: dict[str, list[Any] | None] = json.loads(path.read_text(encoding="utf-8"))
@@ -75,6 +88,7 @@ class Digests:
 
     def update(self, seen: Mapping[str, Seen]) -> None:
         """Take note of what was seen of some files."""
+        self.changed = self.changed or not (seen.items() <= self._seen.items())
         self._seen |= seen
 
     def save(self, name: str, paths: Iterable[str]) -> None:
@@ -82,3 +96,4 @@ class Digests:
         kept = {path: self._seen[path] for path in sorted(set(paths)) if path in self._seen}
         with written_whole(self._folder / f"{name}.json") as file:
             file.write(json.dumps(kept, ensure_ascii=False).encode())
+        self.changed = False

@@ -41,6 +41,11 @@ class StoredArray:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds symbols rather than numbers."""
+        return self.dtype.startswith("<U")
+
     def read(self) -> NDArray[Any]:
         """A read-only view of the pack, without a copy unless it was stored as 16 bits."""
         pcm = self.dtype == "pcm16"

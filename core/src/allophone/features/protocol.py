@@ -28,7 +28,8 @@ class ExtractionContext:
 
     audio: the experiment's `[audio]` table.
     load_audio: the samples of an utterance, float32 [N] at `audio.sample_rate`, cut and trimmed as
-        `[data]` says; read once for all extractors. UserError for what cannot be read.
+        `[data]` says; read once for all extractors. An extractor that reads "audio" is given only
+        utterances whose recording can be read and keeps to the limits of `[data.limits]`.
     audio_key: plain data that decides what `load_audio` gives, beside the file itself.
     frontend: the text front end of a language, as `[text]` describes it.
     text_key: plain data that decides what `frontend` gives.

@@ -1,0 +1,76 @@
+"""`allophone extract`: compute and store what training needs of each utterance."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from allophone.cli.options import experiment_options
+
+if TYPE_CHECKING:
+    from allophone.preparation.extract import Extracted
+
+
+@click.command
+@experiment_options
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes to share the work; by default one for each core.",
+)
+@click.option(
+    "--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts, on one of N machines."
+)
+def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: str) -> None:
+    """Extract the features of an experiment's utterances into <data.directory>.
+
+    RECIPE is a recipe's name or a TOML file. Only what is not there yet is computed; a run that was
+    killed goes on when it is started again.
+    """
+    from allophone.cli.console import track
+    from allophone.config import resolve
+    from allophone.preparation.extract import Shard, extract
+    from allophone.registry import default_registry
+
+    extracted = extract(
+        resolve(recipe, overrides).experiment,
+        default_registry(),
+        workers=workers or _cores(),
+        shard=Shard.parse(shard),
+        track=track,
+    )
+    _show(extracted)
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container or a job are not all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _show(extracted: Extracted) -> None:
+    from rich.table import Table
+
+    from allophone.cli.console import console
+
+    for note, count in sorted(extracted.notes.items()):
+        console.print(f"{count:,} recordings: {note}")
+    added = ", ".join(f"{name} {count:,}" for name, count in extracted.computed.items() if count)
+    console.print(f"newly extracted: {added or 'nothing'}")
+    console.print(f"usable: {extracted.usable:,} utterances, {extracted.seconds / 60:,.1f} minutes")
+    if not extracted.dropped:
+        return
+    table = Table(title=f"left out (each is named in {extracted.report})", title_justify="left")
+    table.add_column("reason")
+    table.add_column("utterances", justify="right")
+    table.add_column("for example")
+    reasons = Counter(why.reason for why in extracted.dropped.values())
+    for reason, count in reasons.most_common():
+        id, why = next(item for item in extracted.dropped.items() if item[1].reason == reason)
+        table.add_row(reason, f"{count:,}", f"{id}: {why.detail}")
+    console.print(table)

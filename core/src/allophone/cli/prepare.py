@@ -1,0 +1,61 @@
+"""`allophone prepare`: list a corpus's utterances in a manifest, with splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from allophone.cli.options import experiment_options
+
+if TYPE_CHECKING:
+    from allophone.preparation.prepare import Prepared
+
+
+@click.command
+@experiment_options
+@click.option("--root", help="The folder of the (first) corpus: sets data.corpora.0.root.")
+def command(recipe: str, overrides: Sequence[str], root: str | None) -> None:
+    """List the utterances of an experiment's corpora in <data.directory>/manifest.jsonl.
+
+    RECIPE is a recipe's name or a TOML file.
+    """
+    from allophone.config import resolve
+    from allophone.preparation.prepare import prepare
+    from allophone.registry import default_registry
+
+    if root is not None:
+        quoted = root.replace("\\", "\\\\").replace('"', '\\"')
+        overrides = [*overrides, f'data.corpora.0.root="{quoted}"']
+    _show(prepare(resolve(recipe, overrides).experiment, default_registry()))
+
+
+def _show(prepared: Prepared) -> None:
+    from rich.table import Table
+
+    from allophone.cli.console import console, status
+
+    for corpus, count in prepared.corpora.items():
+        if count.missing:
+            status.print(
+                f"{corpus}: {len(count.missing)} of {count.utterances} recordings are missing "
+                f"({', '.join(count.missing[:3])}{', ...' if len(count.missing) > 3 else ''}); "
+                "they are listed, and extraction will leave them out.",
+                style="yellow",
+            )
+    table = Table(title=str(prepared.manifest), title_justify="left")
+    table.add_column("split")
+    table.add_column("utterances", justify="right")
+    for split, utterances in prepared.splits.items():
+        table.add_row(split, f"{utterances:,}")
+    table.add_section()
+    table.add_row("all", f"{sum(prepared.splits.values()):,}")
+    console.print(table)
+    console.print(f"speakers: {prepared.speakers}, languages: {', '.join(prepared.languages)}")
+    for split in ("train", "valid"):
+        if not prepared.splits[split]:
+            status.print(
+                f"The split '{split}' is empty: see [data.splits] and the corpus's own splits.",
+                style="yellow",
+            )

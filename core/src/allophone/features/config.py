@@ -1,0 +1,45 @@
+"""The tables `[features.<name>]` of core's own extractors. Light: attrs alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import field, frozen, validators
+
+
+@frozen(kw_only=True)
+class WaveformConfig:
+    """The recording itself; `[audio]` and `[data]` say all there is to say about it."""
+
+
+@frozen(kw_only=True)
+class PhonemesConfig:
+    """The symbols of the text; `[text]` says how they are made."""
+
+
+@frozen(kw_only=True)
+class F0Config:
+    """Fundamental frequency.
+
+    method: "pyin" needs nothing more; "dio" is many times quicker and needs `allophone[pyworld]`.
+    f_min, f_max: where it is looked for, Hz.
+    """
+
+    method: Literal["pyin", "dio"] = "pyin"
+    f_min: float = field(default=65.0, validator=validators.gt(0))
+    f_max: float = field(default=800.0, validator=validators.gt(0))
+
+
+@frozen(kw_only=True)
+class EnergyConfig:
+    """The energy of each frame; `[audio]` says what a frame is."""
+
+
+@frozen(kw_only=True)
+class PhonesConfig:
+    """The phones that the corpus's label files name, for corpora that have such files."""
+
+
+@frozen(kw_only=True)
+class DurationsConfig:
+    """How many frames each of those phones lasts."""

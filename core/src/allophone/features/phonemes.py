@@ -1,0 +1,61 @@
+"""The symbols of the text. T symbols."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allophone.data.dropped import Dropped
+from allophone.data.manifest import Utterance
+from allophone.errors import UserError
+from allophone.features.config import PhonemesConfig
+from allophone.features.protocol import ExtractionContext
+from allophone.text.frontend import TextFrontend
+
+
+class PhonemesExtractor:
+    """Symbols [T] as strings, as `[text]` makes them: without blanks, which a table puts between."""
+
+    reads = frozenset({"text"})
+
+    def __init__(self, config: PhonemesConfig, context: ExtractionContext) -> None:
+        self._context = context
+        self.key: Mapping[str, Any] = {"version": 1, "text": dict(context.text_key)}
+
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.str_] | Dropped]:
+        """One sequence an utterance; those without a letter or a number are dropped."""
+        languages: dict[str | None, list[Utterance]] = defaultdict(list)
+        for utterance in utterances:
+            languages[utterance.language].append(utterance)
+        results: dict[str, NDArray[np.str_] | Dropped] = {}
+        for language, spoken in languages.items():
+            frontend = self._context.frontend(language)
+            # What is wrong with the front end itself, such as a package that is not installed, is an
+            # error and no fault of any text.
+            frontend.symbols("")
+            symbols = _symbols([utterance.text for utterance in spoken], frontend)
+            results |= {u.id: _checked(s, u) for u, s in zip(spoken, symbols, strict=True)}
+        for utterance in utterances:
+            yield results[utterance.id]
+
+
+def _symbols(texts: Sequence[str], frontend: TextFrontend) -> list[list[str] | UserError]:
+    """The symbols of each text; an error where a text has one, and not for those beside it."""
+    try:
+        return list(frontend.symbols_batch(texts))
+    except UserError as error:
+        if len(texts) == 1:
+            return [error]
+    return [result for text in texts for result in _symbols([text], frontend)]
+
+
+def _checked(symbols: list[str] | UserError, utterance: Utterance) -> NDArray[np.str_] | Dropped:
+    if isinstance(symbols, UserError):
+        return Dropped(reason="unreadable text", detail=str(symbols))
+    if not any(symbol.isalnum() for symbol in symbols):
+        return Dropped(reason="empty text", detail=f"nothing to say in {utterance.text!r}")
+    return np.array(symbols)

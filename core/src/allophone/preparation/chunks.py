@@ -1,0 +1,93 @@
+"""The unit of extraction: some hundred utterances, stored feature by feature.
+
+Chunks follow from the manifest alone, so any process may do any of them, in any order, and be killed:
+what it had stored stays stored, and another one does the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from allophone.data.digests import Seen, look_at
+from allophone.data.dropped import Dropped
+from allophone.data.manifest import Utterance
+from allophone.data.store import StoredArray
+from allophone.stored import StoredFeatures
+
+CHUNK = 128
+
+Chunk = tuple[Utterance, ...]
+
+
+@frozen(kw_only=True)
+class ChunkDone:
+    """What came of a chunk.
+
+    seen: its files as they are now.
+    computed: arrays that were not there before, by feature.
+    notes: what was done to how many recordings in reading them.
+    """
+
+    seen: Mapping[str, Seen]
+    computed: Mapping[str, int]
+    notes: Mapping[str, int]
+
+
+def chunks(utterances: Sequence[Utterance]) -> Iterator[Chunk]:
+    """Cut a manifest into chunks."""
+    for first in range(0, len(utterances), CHUNK):
+        yield tuple(utterances[first : first + CHUNK])
+
+
+def extract_chunk(stored: StoredFeatures, chunk: Chunk) -> ChunkDone:
+    """Extract and store what is missing of a chunk.
+
+    What an earlier feature has dropped, no later one is asked for. What was dropped in another run is
+    tried again, since it may have been for want of a package.
+    """
+    seen = {
+        path: look_at(path, stored.digests[path])
+        for utterance in chunk
+        for path in stored.files(utterance)
+    }
+    stored.digests.update(seen)
+    left = [u for u in chunk if all(seen[path] for path in stored.files(u))]
+    computed: Counter[str] = Counter()
+    for name in stored.extractors:
+        computed[name] = _extract_feature(stored, name, left)
+        for utterance in list(left):
+            if isinstance(stored.usable(name, utterance), Dropped):
+                left.remove(utterance)
+                stored.recordings.forget(utterance)
+    notes = dict(stored.recordings.notes)
+    stored.recordings.clear()
+    return ChunkDone(seen=seen, computed=computed, notes=notes)
+
+
+def _extract_feature(stored: StoredFeatures, name: str, utterances: Sequence[Utterance]) -> int:
+    """Extract and store what is missing of one feature; how many arrays that made."""
+    # By key, since two utterances may be made of the same: one text at two microphones.
+    missing = {
+        stored.key(name, utterance): utterance
+        for utterance in utterances
+        if not isinstance(stored.lookup(name, utterance), StoredArray)
+    }
+    if not missing:
+        return 0
+    store = stored.store(name)
+    try:
+        extracted = list(stored.extractors[name].extract(list(missing.values())))
+    except Exception as error:
+        ids = [utterance.id for utterance in missing.values()]
+        error.add_note(f"While '{name}' was extracted of {ids[0]} to {ids[-1]}.")
+        raise
+    results = dict(zip(missing, extracted, strict=True))
+    arrays = {key: r for key, r in results.items() if not isinstance(r, Dropped)}
+    dropped = {key: r for key, r in results.items() if isinstance(r, Dropped)}
+    news = {key: reason for key, reason in dropped.items() if reason != store.find(key)}
+    if arrays or news:
+        store.commit({**arrays, **news})
+    return len(arrays)

@@ -1,0 +1,108 @@
+"""From corpora on disk to the manifest of an experiment: `allophone prepare`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from allophone.config import Experiment, unstructure
+from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
+from allophone.data.splits import assign_splits
+from allophone.errors import UserError
+from allophone.registry import Registry
+
+
+@frozen(kw_only=True)
+class CorpusCount:
+    """What was found in one corpus; `missing` recordings are listed, but not there."""
+
+    utterances: int
+    missing: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Prepared:
+    """What `prepare` did: the manifest, and what is in it."""
+
+    manifest: Path
+    corpora: Mapping[str, CorpusCount]
+    splits: Mapping[Split, int]
+    speakers: int
+    languages: tuple[str, ...]
+
+
+def prepare(experiment: Experiment, registry: Registry) -> Prepared:
+    """Read the corpora of an experiment and write its manifest.
+
+    With several corpora, ids and speakers carry the name of theirs, so that they stay apart.
+    UserError for a corpus that is not what its table says, and where all its recordings are missing.
+    """
+    if not experiment.data.corpora:
+        raise UserError(
+            "The experiment names no corpus.",
+            hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
+        )
+    utterances: list[Utterance] = []
+    counts: dict[str, CorpusCount] = {}
+    for name, read in _readers(experiment, registry):
+        found = list(read)
+        counts[name] = _counted(name, found)
+        utterances += found
+    split = assign_splits(utterances, experiment.data.splits)
+    manifest = Path(experiment.data.directory).expanduser() / MANIFEST
+    write_manifest(manifest, split)
+    by_split = Counter(utterance.split for utterance in split)
+    default = experiment.text.language
+    return Prepared(
+        manifest=manifest,
+        corpora=counts,
+        splits={name: by_split[name] for name in SPLITS},
+        speakers=len({utterance.speaker for utterance in split}),
+        languages=tuple(sorted({utterance.language or default for utterance in split})),
+    )
+
+
+def _readers(
+    experiment: Experiment, registry: Registry
+) -> Iterator[tuple[str, Iterator[Utterance]]]:
+    """Each corpus's name and utterances; its type is its name, numbered where it is there twice."""
+    configs = experiment.data.corpora
+    tables = unstructure(experiment.data, registry=registry)["corpora"]
+    types = [table["type"] for table in tables]
+    for index, (kind, config) in enumerate(zip(types, configs, strict=True)):
+        name = kind if types.count(kind) == 1 else f"{kind}{types[: index + 1].count(kind)}"
+        utterances = iter(registry.load("corpora", kind, "reader")(config))
+        yield name, utterances if len(configs) == 1 else _kept_apart(name, utterances)
+
+
+def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Utterance]:
+    for utterance in utterances:
+        yield evolve(
+            utterance,
+            id=f"{corpus}-{utterance.id}",
+            speaker=corpus if utterance.speaker is None else f"{corpus}-{utterance.speaker}",
+        )
+
+
+def _counted(name: str, utterances: Sequence[Utterance]) -> CorpusCount:
+    if not utterances:
+        raise UserError(f"The corpus '{name}' has no utterances.")
+    unnamed = sum(utterance.speaker is None for utterance in utterances)
+    if 0 < unnamed < len(utterances):
+        raise UserError(
+            f"{unnamed} of {len(utterances)} utterances of the corpus '{name}' name no speaker.",
+            hint="Name the speaker of all of them, or of none.",
+        )
+    missing = tuple(u.id for u in utterances if not os.path.exists(u.audio))
+    if len(missing) == len(utterances):
+        raise UserError(
+            f"All {len(utterances)} recordings of the corpus '{name}' are missing, from "
+            f"{utterances[0].audio} on.",
+            hint="The list was found, and the recordings it names were not: is root the right "
+            "folder, and was the corpus unpacked whole?",
+        )
+    return CorpusCount(utterances=len(utterances), missing=missing)
