@@ -42,7 +42,7 @@ class ChannelsLastConv1d(nn.Module):
 
 
 def use_channels_last(module: nn.Module) -> None:
-    """Replace every one-dimensional convolution below `module`, for inference; weight norm is folded."""
+    """Replace every one-dimensional convolution below `module`, built in `for_inference`."""
     for name, child in module.named_children():
         if isinstance(child, nn.Conv1d | nn.ConvTranspose1d):
             setattr(module, name, ChannelsLastConv1d(child))

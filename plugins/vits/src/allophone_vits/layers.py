@@ -5,12 +5,15 @@ Legend: B batch, T text or frames, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations
+from torch.overrides import TorchFunctionMode
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -42,12 +45,14 @@ def weight_normed(module: _M) -> _M:
     HiFi-GAN's code draws these weights from N(0, 0.01) after the split, which has no effect there:
     the weight is computed anew from its two parts. So they start as PyTorch makes them, here too.
     """
+    if not _splitting_weights.get():
+        return module
     normed: _M = parametrizations.weight_norm(module)
     return normed
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a module after `fold_weight_norm`, from those before it."""
+    """What the same modules built in `for_inference` want: weight norm multiplied out."""
     magnitude, direction = (f".parametrizations.weight.original{part}" for part in (0, 1))
     result = {name: tensor for name, tensor in weights.items() if ".parametrizations." not in name}
     for name, tensor in weights.items():
@@ -60,11 +65,34 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def fold_weight_norm(module: nn.Module) -> None:
-    """Multiply every magnitude and direction out, in place: quicker, and no longer trainable so."""
-    for part in module.modules():
-        if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight")
+@contextmanager
+def for_inference() -> Iterator[None]:
+    """Build modules whose weights are about to be loaded, to speak and not to learn.
+
+    They have no weight norm, and whatever memory holds for weights: filling these would take longer
+    than all the rest.
+    """
+    token = _splitting_weights.set(False)
+    try:
+        with _Uninitialised():
+            yield
+    finally:
+        _splitting_weights.reset(token)
+
+
+_splitting_weights = ContextVar("splitting_weights", default=True)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Skips what `torch.nn.init` would fill a tensor with."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def same_convolution(

@@ -19,7 +19,7 @@ from allophone_vits.decoder import Decoder
 from allophone_vits.durations import build_duration_predictor
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, prior_log_likelihood
-from allophone_vits.layers import fold_weight_norm, masked, sequence_mask
+from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.posterior_encoder import PosteriorEncoder
 from allophone_vits.segments import random_starts, slice_segments
 from allophone_vits.text_encoder import TextEncoder
@@ -137,16 +137,14 @@ class Vits(nn.Module):
             frame_mask=frame_mask,
         )
 
-    def prepare_for_inference(self, *, keep_posterior_encoder: bool) -> None:
-        """Drop what only training uses and multiply weight norm out, in place.
+    def discard_training_parts(self, *, keep_posterior_encoder: bool) -> None:
+        """Drop what speaking does not use, in place.
 
-        keep_posterior_encoder: for voice conversion, which nothing else needs it for.
+        keep_posterior_encoder: for voice conversion.
         """
         self.duration_predictor.discard_training_parts()
         if not keep_posterior_encoder:
             del self.posterior_encoder
-        fold_weight_norm(self)
-        self.eval().requires_grad_(False)
 
 
 @torch.no_grad()

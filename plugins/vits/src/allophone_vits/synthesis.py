@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from allophone.audio.spectrogram import linear_spectrogram
 from allophone.errors import UserError
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weights import load_weights
+from allophone.weights import load_weights, without_values
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
@@ -26,7 +26,7 @@ from allophone_vits.inference import (
     infer_latents,
     rows,
 )
-from allophone_vits.layers import folded
+from allophone_vits.layers import folded, for_inference
 from allophone_vits.model import TRAINING_ONLY, Vits
 
 
@@ -39,7 +39,7 @@ def build_synthesizer(
     Raises UserError for weights that do not fit the voice's description.
     """
     speakers = len(spec.vocabulary.speakers)
-    with torch.device("meta"):
+    with for_inference():
         model = Vits(
             spec.model,
             vocabulary_size=spec.vocabulary.symbols.size,
@@ -47,14 +47,15 @@ def build_synthesizer(
             audio=spec.audio,
         )
     can_convert = speakers > 1 and "posterior_encoder.input.weight" in weights
-    model.prepare_for_inference(keep_posterior_encoder=can_convert)
-    model.to_empty(device=device)
+    model.discard_training_parts(keep_posterior_encoder=can_convert)
+    model.eval().requires_grad_(False)
     needed = {
         name: weight
         for name, weight in folded(weights).items()
         if not TRAINING_ONLY.match(name) or (can_convert and name.startswith("posterior_encoder."))
     }
     load_weights(model, needed, where="this voice")
+    model.to(device)
     if device.type == "cpu":
         use_channels_last(model)
     return VitsSynthesizer(model, spec)
