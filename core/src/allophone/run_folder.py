@@ -17,7 +17,9 @@ Light.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -75,3 +77,14 @@ def find_checkpoint(place: Path) -> Checkpoint:
             hint="Give the folder of a run that has saved one, or a checkpoint's own folder.",
         )
     return found[-1]
+
+
+def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says of itself: step, epoch, validation metrics, and what it was made with.
+
+    Its tables `model` and `trainer` name the type and the distribution that each came from.
+    """
+    provenance: dict[str, Any] = json.loads(
+        (checkpoint.path / PROVENANCE).read_text(encoding="utf-8")
+    )
+    return provenance

@@ -36,6 +36,7 @@ from allophone.run_folder import (
     Checkpoint,
     checkpoint_path,
     checkpoints,
+    read_provenance,
 )
 from allophone.weights import write_weights
 
@@ -117,20 +118,13 @@ def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
         scores = {
             validation[keep.best_metric]: checkpoint
             for checkpoint in reversed(there)
-            if keep.best_metric in (validation := validation_of(checkpoint))
+            if keep.best_metric in (validation := read_provenance(checkpoint)["validation"])
         }
         kept |= {scores[min(scores)]} if scores else set()
     gone = [checkpoint for checkpoint in there if checkpoint not in kept]
     for checkpoint in gone:
         _delete(checkpoint.path)
     return gone
-
-
-def validation_of(checkpoint: Checkpoint) -> dict[str, float]:
-    """The validation metrics that a checkpoint was written with."""
-    provenance = json.loads((checkpoint.path / PROVENANCE).read_text(encoding="utf-8"))
-    validation: dict[str, float] = provenance["validation"]
-    return validation
 
 
 def sweep(run: Path) -> None:

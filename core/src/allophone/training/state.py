@@ -14,8 +14,8 @@ from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.loading import EpochLoader
 from allophone.registry import Registry
-from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint
-from allophone.training.checkpoint import Snapshot, read_state, validation_of
+from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
+from allophone.training.checkpoint import Snapshot, read_state
 from allophone.training.ema import MovingAverage
 from allophone.training.objective import Objective, Stateful
 from allophone.training.ranks import Rank
@@ -99,7 +99,7 @@ class Run:
         self.train.load_state_dict(state["train"])
         if isinstance(self.objective, Stateful):
             self.objective.load_state_dict(state["objective"])
-        self.validation = validation_of(checkpoint)
+        self.validation = read_provenance(checkpoint)["validation"]
         if len(state["random"]) == self.rank.world_size:
             restore_random_state(state["random"][self.rank.index])
         else:

@@ -1,0 +1,93 @@
+"""How a training run looks: a line that moves on a terminal, lines of a log anywhere else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from allophone.events import (
+    CheckpointSaved,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    TrainEvent,
+    Validated,
+)
+from allophone.hookspecs import hookimpl
+
+_ASIDE = ("gradient_norm/", "learning_rate/", "loss_scale")
+"""Metrics that the logs have and a line has no room for."""
+
+
+class StatusHandler(logging.Handler):
+    """Prints log records where remarks belong; a record may be anything that rich knows how to draw."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warned = record.levelno >= logging.WARNING
+        drawn = record.getMessage() if record.args or warned else record.msg
+        self._console.print(drawn, style="yellow" if warned else None, markup=False)
+
+
+class TrainingDisplay:
+    """An observer that shows steps, validations and checkpoints."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("Training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        if isinstance(event, RunStarted):
+            self._task = self._progress.add_task(
+                "", total=event.max_steps, completed=event.step, metrics=""
+            )
+            self._progress.start()
+        elif isinstance(event, StepFinished):
+            speed = event.throughput
+            line = (
+                f"{_line(event.metrics)}  {speed['steps']:.2f} steps/s, "
+                f"{speed['audio_seconds']:.0f} s of audio/s"
+            )
+            if self._console.is_terminal and self._task is not None:
+                self._progress.update(self._task, completed=event.step, metrics=line)
+            else:
+                self._say(f"Step {event.step}: {line}")
+        elif isinstance(event, Validated):
+            self._say(f"Validated at step {event.step}: {_line(event.metrics)}")
+        elif isinstance(event, CheckpointSaved):
+            self._say(f"Saved {event.path}")
+        elif isinstance(event, RunFinished):
+            self._progress.stop()
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+def _line(metrics: Mapping[str, float]) -> str:
+    shown = {name: value for name, value in metrics.items() if not name.startswith(_ASIDE)}
+    return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
