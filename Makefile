@@ -23,7 +23,7 @@ $(UV): .venv/bin/python
 
 $(STAMP): $(UV) $(PROJECTS) $(SOURCES)
 	$(UV) pip install --quiet --python .venv/bin/python --reinstall-package allophone \
-		--editable "core[espeak]" --editable "plugins/vits[joe]" --group dev
+		--editable "core[espeak,g722]" --editable "plugins/vits[joe]" --group dev
 	touch $@
 
 say: setup
