@@ -27,7 +27,7 @@ FLOORS = (
     },
     {"hookspecs", "features", "corpora"},
     {"registry", "builtin"},
-    {"config", "frontend", "loading"},
+    {"config", "frontend", "stored", "loading"},
     {"training", "synthesis", "preparation"},
     {"testing"},
     {"doctor", "templates", "cli"},

@@ -76,7 +76,8 @@ def plan_batches(
 
     max_length: the budget of a batch: its longest utterance times how many it has.
     max_items: and no more utterances than these.
-    buckets: into how many groups of like length the utterances are sorted, if there are enough.
+    buckets: into how many groups of like length the utterances are sorted, as long as each group has
+        enough for a batch of `max_items` on each rank.
 
     ValueError where one utterance exceeds the budget or there are fewer utterances than ranks.
     """
@@ -86,6 +87,7 @@ def plan_batches(
         raise ValueError(f"an utterance of {max(lengths)} exceeds the budget of {max_length}")
     longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     planned = []
+    buckets = max(1, min(buckets, len(lengths) // (max_items * world_size)))
     for indices in _cut(longest_first, buckets, world_size):
         room = math.floor(max_length / lengths[indices[0]]) if lengths[indices[0]] else max_items
         steps = math.ceil(len(indices) / (min(max_items, room) * world_size))
@@ -107,7 +109,6 @@ def plan_batches(
 def _cut(indices: list[int], buckets: int, world_size: int) -> list[list[int]]:
     """Cut a list into buckets that the ranks can share evenly; the last one has what is left over."""
     shares = len(indices) // world_size
-    buckets = min(buckets, shares)
     edges = [world_size * (shares * bucket // buckets) for bucket in range(buckets)]
     return [
         indices[first:last] for first, last in zip(edges, [*edges[1:], len(indices)], strict=True)

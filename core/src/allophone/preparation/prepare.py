@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 
 from allophone.config import Experiment, unstructure
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
-from allophone.data.splits import assign_splits
 from allophone.errors import UserError
+from allophone.preparation.splits import assign_splits
 from allophone.registry import Registry
 
 

@@ -10,15 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from allophone.config.experiment import SplitsConfig
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError, near_miss
-
-if TYPE_CHECKING:
-    from allophone.config.experiment import SplitsConfig
 
 
 def assign_splits(utterances: Sequence[Utterance], config: SplitsConfig) -> list[Utterance]:
