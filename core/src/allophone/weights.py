@@ -102,14 +102,12 @@ def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comp
 
 
 @contextmanager
-def without_values() -> Iterator[None]:
-    """Modules that are built inside have the shapes of their parameters and no values, and no memory.
+def uninitialised() -> Iterator[None]:
+    """Build modules whose weights are about to be loaded: they hold whatever was in memory.
 
-    For a model whose weights are about to be read: `module.to_empty(device=...)`, then `load_weights`.
-    Initialisation is left out because drawing random values without memory makes PyTorch import its
-    compiler, which takes seconds.
+    Filling them would take longer than reading the weights.
     """
-    with torch.device("meta"), _NoInitialisation():
+    with _NoInitialisation():
         yield
 
 
@@ -124,7 +122,7 @@ class _NoInitialisation(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
+        if getattr(func, "__module__", None) == nn.init.__name__:
             return args[0] if args else given["tensor"]
         return func(*args, **given)
 
