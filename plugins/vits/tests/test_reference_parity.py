@@ -54,9 +54,7 @@ _SINGLE = VitsConfig(
     posterior_encoder=PosteriorEncoderConfig(hidden_channels=12),
     flow=FlowConfig(hidden_channels=12),
     duration=DurationConfig(channels=12),
-    decoder=DecoderConfig(
-        channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
-    ),
+    decoder=DecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
 )
 SIZES = {
     "single": (_SINGLE, 0),

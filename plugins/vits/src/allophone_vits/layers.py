@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
-from torch.overrides import TorchFunctionMode
+
+from allophone.weights import uninitialised
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -69,30 +70,17 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def for_inference() -> Iterator[None]:
     """Build modules whose weights are about to be loaded, to speak and not to learn.
 
-    They have no weight norm, and whatever memory holds for weights: filling these would take longer
-    than all the rest.
+    They have no weight norm, and hold whatever was in memory.
     """
     token = _splitting_weights.set(False)
     try:
-        with _Uninitialised():
+        with uninitialised():
             yield
     finally:
         _splitting_weights.reset(token)
 
 
 _splitting_weights = ContextVar("splitting_weights", default=True)
-
-
-class _Uninitialised(TorchFunctionMode):
-    """Skips what `torch.nn.init` would fill a tensor with."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
 
 
 def same_convolution(

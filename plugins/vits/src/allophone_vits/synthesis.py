@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from allophone.audio.spectrogram import linear_spectrogram
 from allophone.errors import UserError
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weights import load_weights, without_values
+from allophone.weights import load_weights
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
@@ -48,14 +48,13 @@ def build_synthesizer(
         )
     can_convert = speakers > 1 and "posterior_encoder.input.weight" in weights
     model.discard_training_parts(keep_posterior_encoder=can_convert)
-    model.eval().requires_grad_(False)
+    model.to(device).eval().requires_grad_(False)
     needed = {
         name: weight
         for name, weight in folded(weights).items()
         if not TRAINING_ONLY.match(name) or (can_convert and name.startswith("posterior_encoder."))
     }
     load_weights(model, needed, where="this voice")
-    model.to(device)
     if device.type == "cpu":
         use_channels_last(model)
     return VitsSynthesizer(model, spec)

@@ -57,9 +57,10 @@ class RelativeAttention(nn.Module):
         for projection in (self.query, self.key, self.value):
             nn.init.xavier_uniform_(projection.weight)
         size = channels // heads
-        scale = size**-0.5
-        self.relative_keys = nn.Parameter(torch.randn(1, 2 * window + 1, size) * scale)
-        self.relative_values = nn.Parameter(torch.randn(1, 2 * window + 1, size) * scale)
+        self.relative_keys = nn.Parameter(torch.empty(1, 2 * window + 1, size))
+        self.relative_values = nn.Parameter(torch.empty(1, 2 * window + 1, size))
+        for embedding in (self.relative_keys, self.relative_values):
+            nn.init.normal_(embedding, std=size**-0.5)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Tensor, neighbours: Neighbours, mask: Tensor | None) -> Tensor:

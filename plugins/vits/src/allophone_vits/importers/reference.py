@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.weights import uninitialised
 from allophone_vits.config import (
     DecoderConfig,
     DiscriminatorConfig,
@@ -143,7 +144,7 @@ def generator_weights(
 
     UserError names every tensor that is missing, left over, or of another shape.
     """
-    with torch.device("meta"):
+    with uninitialised():
         model = Vits(config, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
     places = {
         name: place
@@ -161,8 +162,8 @@ def generator_weights(
 
 def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict[str, Tensor]:
     """The state of `Discriminator(config)`; errors as `generator_weights`."""
-    with torch.device("meta"):
-        model: nn.Module = Discriminator(config)
+    with uninitialised():
+        model = Discriminator(config)
     return _place(tensors, model.state_dict(), reference_discriminator_name)
 
 
