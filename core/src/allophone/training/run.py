@@ -57,7 +57,7 @@ def open_run(
     seed_everything(config.seed)
     build = registry.load("trainers", trainer.name, "objective")
     objective: Objective = build(experiment, vocabulary)
-    _check_objective(objective, trainer, experiment)
+    _check_objective(objective, trainer)
     report = take_weights(objective.modules, source, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
@@ -128,13 +128,7 @@ def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None
     return extended(source.vocabulary, vocabulary) if source else vocabulary
 
 
-def _check_objective(objective: Objective, trainer: TrainerEntry, experiment: Experiment) -> None:
-    if missing := [name for name in objective.features if name not in experiment.features]:
-        raise ConfigError(
-            f"The trainer '{trainer.name}' needs the feature '{missing[0]}', which the experiment "
-            f"does not extract.",
-            hint=f"Add a table [features.{missing[0]}], then run: allophone extract",
-        )
+def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
     if trainer.speaks not in objective.modules:
         raise PluginError(
             f"The trainer '{trainer.name}' says that '{trainer.speaks}' speaks, which is none of its "

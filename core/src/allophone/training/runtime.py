@@ -80,6 +80,7 @@ class TrainerRuntime:
             name: self._build(name, plan) for name, plan in objective.optimizers().items()
         }
         self._batch_ids: tuple[str, ...] = ()
+        self._updated: set[str] = set()
         self._last_of_step = True
         self._measured: dict[str, float | Tensor] = {}
 
@@ -101,6 +102,9 @@ class TrainerRuntime:
         state = self._optimizers[_known("optimizer", optimizer, self._optimizers)]
         if loss.ndim != 0:
             raise ValueError(f"The loss of '{optimizer}' must be a scalar, not {list(loss.shape)}.")
+        if optimizer in self._updated:
+            raise RuntimeError(f"'{optimizer}' must be updated once a batch, and was twice.")
+        self._updated.add(optimizer)
         state.losses.append(SeenLoss(loss=loss.detach(), ids=self._batch_ids))
         torch.autograd.backward(self._scaler.scale(loss / self._config.accumulate))
         if self._last_of_step:
@@ -118,12 +122,17 @@ class TrainerRuntime:
     # Taking steps.
 
     def take_step(self, batches: Sequence[Batch]) -> list[Metrics]:
-        """One optimizer step over some micro-batches; returns the metrics of each, detached."""
+        """One optimizer step over some micro-batches; returns the metrics of each, detached.
+
+        An optimizer steps in its `update` with the last of them. What comes after that in the same
+        `train_step` meets the new weights, as the generator's loss does in a GAN; with the batches
+        before it met the old ones.
+        """
         assert len(batches) == self._config.accumulate
         metrics: list[Metrics] = []
         self._measured = {}
         for number, batch in enumerate(batches, start=1):
-            self._batch_ids = batch.ids
+            self._batch_ids, self._updated = batch.ids, set()
             self._last_of_step = number == len(batches)
             with ExitStack() as stack:
                 if not self._last_of_step:
@@ -219,11 +228,6 @@ class TrainerRuntime:
 
     def _advance(self, name: str, state: _Optimizer) -> None:
         """Check and clip the gradients of one optimizer, step it, and forget them."""
-        if len(state.losses) != self._config.accumulate:
-            raise RuntimeError(
-                f"'{name}' was updated {len(state.losses)} times in a step of "
-                f"{self._config.accumulate} batches; it must be updated once a batch."
-            )
         gradients = [p.grad for _, p in state.parameters if p.grad is not None]
         if self.rank.world_size > 1 or not gradients:
             check_reached(name, state.parameters)

@@ -73,14 +73,13 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
 
     Without it the gradient of indexing is added up by several threads in the order in which they come.
     """
-    before = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.get_deterministic_debug_mode()
     if device.type == "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_deterministic_debug_mode("warn")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.set_deterministic_debug_mode(before)
 
 
 def _cuda_in_use() -> bool:

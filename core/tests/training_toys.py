@@ -1,0 +1,424 @@
+"""Toy objectives and data in memory, to train in milliseconds; also a script that trains in a process.
+
+    python training_toys.py RUN [--steps N] [--resume] [--trainer NAME] [--die-at STEP] [--slow]
+
+B batch, L length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import evolve, frozen
+from torch import nn
+
+from allophone.config import Experiment
+from allophone.config.experiment import DataConfig, KeepConfig, RuntimeConfig
+from allophone.data.batch import Batch, Padded
+from allophone.data.vocabulary import Vocabulary
+from allophone.entries import ModelEntry, TrainerEntry
+from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished, TrainEvent
+from allophone.hookspecs import hookimpl
+from allophone.registry import Registry, build_registry
+from allophone.run_folder import find_checkpoint
+from allophone.text.symbols import SymbolTable
+from allophone.training import run as run_module
+from allophone.training.launch import device_of, find_place, join, reported_to_launcher, start
+from allophone.training.loop import train
+from allophone.training.objective import OptimizerPlan
+from allophone.training.observers import plugged_in
+from allophone.training.ranks import Rank
+from allophone.training.schedule import exponential
+
+
+@frozen(kw_only=True)
+class ToyModelConfig:
+    """The model that all toys train."""
+
+    hidden: int = 4
+
+
+@frozen(kw_only=True)
+class RegressorConfig:
+    """The trainer `toy.regressor`: one optimizer, dropout, an embedding of the symbols."""
+
+    learning_rate: float = 0.05
+    dropout: float = 0.0
+    fails_at: int = -1
+
+
+@frozen(kw_only=True)
+class GanConfig:
+    """The trainer `toy.gan`: two optimizers."""
+
+    learning_rate: float = 0.05
+    frozen: bool = True
+
+
+class RegressorModel(nn.Module):
+    """[B, 4] to [B]; the embedding of the symbols moves all of them together."""
+
+    def __init__(self, *, symbols: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.symbols = nn.Embedding(symbols, hidden)
+        self.body = nn.Sequential(
+            nn.Linear(4, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.body(values)[:, 0] + self.symbols.weight.mean()
+
+
+class Regressor:
+    """Fits `target` [B] to `input` [B, L]; keeps a count beside its modules."""
+
+    features = ("input", "target")
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        self.config: RegressorConfig = experiment.trainer
+        model = RegressorModel(
+            symbols=vocabulary.symbols.size,
+            hidden=experiment.model.hidden,
+            dropout=self.config.dropout,
+        )
+        self.modules = {"model": model}
+        self.seen = 0
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        return {
+            "model": OptimizerPlan(
+                modules=("model",),
+                optimizer=lambda parameters: torch.optim.Adam(
+                    parameters, lr=self.config.learning_rate
+                ),
+                schedule=exponential(0.9),
+                per="epoch",
+            )
+        }
+
+    def train_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        with rt.autocast():
+            error = (rt["model"](batch["input"].values) - batch["target"].values[:, 0]).float()
+        loss = error.square().mean()
+        if rt.step == self.config.fails_at:
+            loss = loss * float("nan")
+        rt.update("model", loss)
+        self.seen += len(batch)
+        return {"loss": loss, "seen": float(self.seen)}
+
+    def eval_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        error = rt["model"](batch["input"].values) - batch["target"].values[:, 0]
+        return {"loss": error.square().mean(), "drawn": torch.rand(())}
+
+    def sample(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        assert not rt["model"].training
+        wave = np.sin(np.arange(800) / 10).astype(np.float32)
+        made: dict[str, Any] = {}
+        for id in batch.ids:
+            made[f"{id}/audio"] = SampleAudio(samples=wave, sample_rate=8000)
+            made[f"{id}/mel"] = SampleImage(values=np.outer(np.arange(8.0), np.arange(20.0)))
+        return made
+
+    def state_dict(self) -> dict[str, object]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        self.seen = state["seen"]  # type: ignore[assignment]
+
+
+class Gan:
+    """A generator of `target` from `input`, and a discriminator: the step of the docs."""
+
+    features = ("input", "target")
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        self.config: GanConfig = experiment.trainer
+        self.modules = {
+            "model": nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1)),
+            "discriminator": nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)),
+        }
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        def sgd(parameters: Any) -> torch.optim.Optimizer:
+            return torch.optim.SGD(parameters, lr=self.config.learning_rate)
+
+        return {
+            name: OptimizerPlan(modules=(name,), optimizer=sgd)
+            for name in ("discriminator", "model")
+        }
+
+    def train_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        real = batch["target"].values
+        with rt.autocast():
+            fake = rt["model"](batch["input"].values)
+            on_real, on_fake = rt["discriminator"](real), rt["discriminator"](fake.detach())
+        d_loss = (on_real - 1).square().float().mean() + on_fake.square().float().mean()
+        rt.update("discriminator", d_loss)
+        with rt.frozen(*(["discriminator"] if self.config.frozen else [])):
+            with rt.autocast():
+                judged = rt["discriminator"](fake)
+            g_loss = (judged - 1).square().float().mean()
+            rt.update("model", g_loss)
+        return {"d_loss": d_loss, "g_loss": g_loss}
+
+    def eval_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        return {
+            "distance": (rt["model"](batch["input"].values) - batch["target"].values).abs().mean()
+        }
+
+
+def make_batch(ids: list[int]) -> Batch:
+    """Utterances whose input and target follow from their number."""
+    inputs = torch.stack(
+        [torch.randn(4, generator=torch.Generator().manual_seed(number)) for number in ids]
+    )
+    lengths = torch.full((len(ids),), 4)
+    return Batch(
+        ids=tuple(f"u{number}" for number in ids),
+        features={
+            "input": Padded(values=inputs, lengths=lengths),
+            "target": Padded(values=inputs.sum(1, keepdim=True).sin(), lengths=lengths // 4),
+        },
+        speakers=torch.zeros(len(ids), dtype=torch.int64),
+        languages=torch.zeros(len(ids), dtype=torch.int64),
+        audio_seconds=2.0 * len(ids),
+    )
+
+
+class MemoryLoader:
+    """What `allophone.loading.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
+
+    def __init__(
+        self, numbers: list[int], size: int, *, shuffle: bool, rank: int, ranks: int
+    ) -> None:
+        self.numbers, self.size, self.shuffle, self.rank, self.ranks = (
+            numbers,
+            size,
+            shuffle,
+            rank,
+            ranks,
+        )
+        self.epoch = 0
+        self.position = 0
+
+    def __len__(self) -> int:
+        return len(self.numbers) // self.size
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = list(self.numbers)
+        if self.shuffle:
+            np.random.RandomState(self.epoch).shuffle(order)
+        for position in range(self.position, len(self)):
+            together = order[position * self.size : (position + 1) * self.size]
+            self.position += 1
+            yield make_batch(together[self.rank :: self.ranks])
+        self.epoch += 1
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.epoch, self.position = state["epoch"], state["position"]
+
+
+@frozen(kw_only=True)
+class MemoryCorpus:
+    """What `allophone.loading.Corpus` is, over numbers."""
+
+    experiment: Experiment
+    symbols: str = "abc"
+    speakers: tuple[str, ...] = ()
+    size: int = 4
+    valid: int = 6
+
+    def split(self, split: str) -> tuple[int, ...]:
+        return tuple(range(10)) if split == "train" else tuple(range(100, 100 + self.valid))
+
+    def build_vocabulary(self) -> Vocabulary:
+        return Vocabulary(
+            symbols=SymbolTable.from_symbols(self.symbols, blank="_"), speakers=self.speakers
+        )
+
+    def loader(
+        self, split: str, *, features: Any, vocabulary: Any, rank: int = 0, world_size: int = 1
+    ) -> MemoryLoader:
+        size = self.size if split == "train" else 3
+        return MemoryLoader(
+            list(self.split(split)), size, shuffle=split == "train", rank=rank, ranks=world_size
+        )
+
+
+def toy_registry() -> Registry:
+    """Everything installed, and the toys."""
+    plugin = types.ModuleType("toy_training")
+
+    @hookimpl
+    def allophone_models() -> Iterator[ModelEntry]:
+        yield ModelEntry(
+            name="toy.model", summary="-", config="training_toys:ToyModelConfig", synthesizer="x:y"
+        )
+
+    @hookimpl
+    def allophone_trainers() -> Iterator[TrainerEntry]:
+        for name in ("Regressor", "Gan"):
+            yield TrainerEntry(
+                name=f"toy.{name.lower()}",
+                summary="-",
+                config=f"training_toys:{name}Config",
+                objective=f"training_toys:{name}",
+                trains="toy.model",
+                speaks="model",
+            )
+
+    plugin.allophone_models = allophone_models  # type: ignore[attr-defined]
+    plugin.allophone_trainers = allophone_trainers  # type: ignore[attr-defined]
+    return build_registry({"toy_training": plugin})
+
+
+def make_experiment(trainer: Any = None, hidden: int = 4, **runtime: Any) -> Experiment:
+    """An experiment of a toy; `runtime` are the values of its table [runtime]."""
+    plain = {
+        "log_every": 1,
+        "validate_every": 1000,
+        "sample_every": 1000,
+        "checkpoint_every": 1000,
+        "keep": KeepConfig(last=100),
+        **runtime,
+    }
+    return Experiment(
+        data=DataConfig(directory="nowhere"),
+        model=ToyModelConfig(hidden=hidden),
+        trainer=trainer or RegressorConfig(),
+        runtime=RuntimeConfig(**plain),
+    )
+
+
+def make_corpus(experiment: Experiment, _: Registry | None = None) -> MemoryCorpus:
+    """Stands in for `open_corpus`."""
+    return MemoryCorpus(experiment=experiment)
+
+
+class Recorder:
+    """Remembers the events of a run."""
+
+    def __init__(self) -> None:
+        self.events: list[TrainEvent] = []
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def losses(self) -> list[float]:
+        return [event.metrics["loss"] for event in self.of(StepFinished)]
+
+
+def train_toy(
+    folder: Path,
+    experiment: Experiment,
+    *,
+    registry: Registry,
+    rank: Rank | None = None,
+    **how: Any,
+) -> Recorder:
+    """Train in this process; what `open_run` takes as `resume` and `finetune` is passed on."""
+    recorder = Recorder()
+    run = run_module.open_run(folder, experiment, rank=rank or Rank(), registry=registry, **how)
+    with plugged_in(registry, recorder):
+        train(run)
+    return recorder
+
+
+class Dies:
+    """Kills its own process, as nobody can prevent, when a step is finished."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        if isinstance(event, StepFinished) and event.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Slow:
+    """Tells on standard output that the run goes, and takes its time."""
+
+    @hookimpl
+    def allophone_train_event(self, event: TrainEvent) -> None:
+        if isinstance(event, RunStarted | StepFinished):
+            sys.stdout.write(f"step {event.step}\n")
+            sys.stdout.flush()
+            time.sleep(0.05)
+
+
+@contextmanager
+def in_memory() -> Iterator[None]:
+    """Let runs be opened on data in memory."""
+    before = run_module.open_corpus
+    run_module.open_corpus = make_corpus  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        run_module.open_corpus = before
+
+
+def main() -> None:
+    """Train as a program of its own."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument("--steps", type=int)
+    arguments.add_argument("--trainer", default="regressor")
+    arguments.add_argument("--dropout", type=float, default=0.0)
+    arguments.add_argument("--fails-at", type=int, default=-1)
+    arguments.add_argument("--fails-on-rank", type=int)
+    arguments.add_argument("--processes", type=int, default=1)
+    arguments.add_argument("--resume", action="store_true")
+    arguments.add_argument("--die-at", type=int)
+    arguments.add_argument("--slow", action="store_true")
+    given = arguments.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    place = find_place()
+    if place is None and given.processes > 1:
+        start([sys.executable, *sys.argv], given.processes)
+        return
+    device = device_of(place, "cpu") if place else torch.device("cpu")
+    with reported_to_launcher(), join(place, device) as rank, in_memory():
+        fails_here = given.fails_on_rank in (None, rank.index)
+        trainer: Any = GanConfig()
+        if given.trainer == "regressor":
+            fails_at = given.fails_at if fails_here else -1
+            trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
+        experiment = make_experiment(trainer, max_steps=given.steps, checkpoint_every=4)
+        experiment = evolve(experiment, runtime=evolve(experiment.runtime, ema_decay=0.9))
+        registry = toy_registry()
+        checkpoint = find_checkpoint(given.run) if given.resume else None
+        run = run_module.open_run(
+            given.run, experiment, rank=rank, registry=registry, resume=checkpoint
+        )
+        observers: list[object] = [Dies(given.die_at)] if given.die_at else []
+        observers += [Slow()] if given.slow else []
+        with plugged_in(registry, *observers):
+            train(run)
+
+
+if __name__ == "__main__":
+    from training_toys import main as main_of_module
+
+    main_of_module()
