@@ -19,16 +19,24 @@
  *     not_less(a, b)               one bit a lane: not a < b, so set for a NaN
  */
 
-/* Aligns an utterance of 1 <= tokens <= frames, whose rows of scores lie `stride` floats apart.
- * False where a score is NaN or +inf, or the sum along a path became it: then nothing is written.
- */
-TARGET static bool FOR(search_utterance)(const float *scores, int64_t stride, int64_t frames,
-                                         int64_t tokens, void *workspace, int64_t *index,
-                                         int64_t *durations) {
+/* Adds the scores of one vector of tokens to their totals. Takes the totals of the vector before as
+ * they were in the last frame, and gives those of this one. */
+TARGET INLINE FOR(vector) FOR(advance)(FOR(vector) score, FOR(vector) before, float *totals,
+                                       FOR(bits) *stepped, int *refused) {
+    const FOR(vector) stay = FOR(load)(totals);
+    const FOR(vector) step = FOR(shift_in)(before, stay);
+    const FOR(vector) total = FOR(add)(score, FOR(greater)(stay, step));
+    FOR(store)(totals, total);
+    *stepped = (FOR(bits))FOR(less)(stay, step);
+    *refused |= FOR(not_less)(total, FOR(splat)(INFINITY));
+    return stay;
+}
+
+/* Fills `stepped` [frames, vectors of tokens], frame by frame. A vector of totals lies before
+ * `totals`. False where a score is NaN or +inf, or a sum of scores became it. */
+TARGET static bool FOR(decide)(const float *scores, int64_t stride, int64_t frames, int64_t tokens,
+                               float *totals, FOR(bits) *stepped) {
     const int64_t vectors = (tokens + LANES - 1) / LANES;
-    const int64_t last_token = tokens - 1;
-    float *totals = (float *)workspace + LANES; /* a vector of -inf lies before the first token */
-    FOR(bits) *stepped = (FOR(bits) *)(totals + vectors * LANES); /* [frames, vectors] */
     int refused = 0;
 
     for (int64_t vector = -1; vector < vectors; ++vector)
@@ -39,40 +47,59 @@ TARGET static bool FOR(search_utterance)(const float *scores, int64_t stride, in
         /* The tokens that a path through this frame can be at, if it is to start at token 0 in
          * frame 0 and to end at the last token in the last frame. */
         const int64_t first = frame + tokens > frames ? frame + tokens - frames : 0;
-        const int64_t last = frame < last_token ? frame : last_token;
+        const int64_t last = frame < tokens ? frame : tokens - 1;
+        const int64_t last_vector = last / LANES;
+        const int low = (int)(first % LANES), high = (int)(last % LANES);
         const float *row = scores + frame * stride;
+        FOR(bits) *bits = stepped + frame * vectors;
+
         int64_t vector = first / LANES;
         FOR(vector) before = FOR(load)(totals + (vector - 1) * LANES);
-
-        for (; vector <= last / LANES; ++vector) {
-            const int64_t base = vector * LANES;
-            const bool whole = base >= first && base + LANES - 1 <= last;
-            const int low = base < first ? (int)(first - base) : 0;
-            const int high = last - base < LANES ? (int)(last - base) : LANES - 1;
-            __builtin_prefetch(row + base + PREFETCH_AHEAD);
-            const FOR(vector) score =
-                whole ? FOR(load)(row + base) : FOR(load_between)(row + base, low, high);
-            const FOR(vector) stay = FOR(load)(totals + base);
-            const FOR(vector) step = FOR(shift_in)(before, stay);
-            const FOR(vector) total = FOR(add)(score, FOR(greater)(stay, step));
-            FOR(store)(totals + base, total);
-            stepped[frame * vectors + vector] = (FOR(bits))FOR(less)(stay, step);
-            refused |= FOR(not_less)(total, FOR(splat)(INFINITY));
-            before = stay;
+        FOR(vector) score = FOR(load_between)(row + vector * LANES, low,
+                                              vector == last_vector ? high : LANES - 1);
+        before = FOR(advance)(score, before, totals + vector * LANES, bits + vector, &refused);
+        for (++vector; vector < last_vector; ++vector) {
+            const float *from = row + vector * LANES;
+            if (LANES > 1) __builtin_prefetch(from + PREFETCH_AHEAD);
+            score = FOR(load)(from);
+            before =
+                FOR(advance)(score, before, totals + vector * LANES, bits + vector, &refused);
+        }
+        if (vector == last_vector) {
+            score = FOR(load_between)(row + vector * LANES, 0, high);
+            FOR(advance)(score, before, totals + vector * LANES, bits + vector, &refused);
         }
         if (frame == 0) totals[-1] = -INFINITY;
     }
-    if (refused) return false;
+    return !refused;
+}
 
-    /* At token == frame only a step leads back, whatever was decided between -inf and -inf. */
-    int64_t token = last_token;
+/* Follows the decisions from the last token in the last frame. */
+TARGET static void FOR(walk_back)(const FOR(bits) *stepped, int64_t frames, int64_t tokens,
+                                  int64_t *index, int64_t *durations) {
+    const int64_t vectors = (tokens + LANES - 1) / LANES;
+    int64_t token = tokens - 1;
+
+    /* At token == frame only a step leads back, whatever was decided between -inf and -inf. The
+     * branch is seldom taken and easily foreseen; arithmetic in its place is slower. */
     for (int64_t frame = frames - 1; frame >= 0; --frame) {
-        const int bit = stepped[frame * vectors + token / LANES] >> (token % LANES) & 1;
+        const size_t vector = (size_t)token / LANES, lane = (size_t)token % LANES;
         index[frame] = token;
         durations[token] = frame; /* in the end the token's first frame */
-        token -= bit | (token == frame);
+        if (token == frame || stepped[(size_t)(frame * vectors) + vector] >> lane & 1) --token;
     }
     for (token = 0; token < tokens; ++token)
-        durations[token] = (token < last_token ? durations[token + 1] : frames) - durations[token];
+        durations[token] = (token + 1 < tokens ? durations[token + 1] : frames) - durations[token];
+}
+
+/* Aligns an utterance of 1 <= tokens <= frames, whose rows of scores lie `stride` floats apart.
+ * False where the scores do not allow it: then nothing is written. */
+TARGET static bool FOR(search_utterance)(const float *scores, int64_t stride, int64_t frames,
+                                         int64_t tokens, void *workspace, int64_t *index,
+                                         int64_t *durations) {
+    float *totals = (float *)workspace + LANES;
+    FOR(bits) *stepped = (FOR(bits) *)(totals + (tokens + LANES - 1) / LANES * LANES);
+    if (!FOR(decide)(scores, stride, frames, tokens, totals, stepped)) return false;
+    FOR(walk_back)(stepped, frames, tokens, index, durations);
     return true;
 }

@@ -17,15 +17,26 @@ which comes with `allophone[testing]`.
 
 from __future__ import annotations
 
-import pytest
+import importlib
+from typing import TYPE_CHECKING, Any
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("plugin", "trainer", "synthesizer", "vocoder"))
-)
-
-from allophone.testing.plugin import PluginContract  # noqa: E402
-from allophone.testing.synthesizer import SynthesizerContract  # noqa: E402
-from allophone.testing.trainer import TrainerContract  # noqa: E402
-from allophone.testing.vocoder import VocoderContract  # noqa: E402
+if TYPE_CHECKING:
+    from allophone.testing.plugin import PluginContract
+    from allophone.testing.synthesizer import SynthesizerContract
+    from allophone.testing.trainer import TrainerContract
+    from allophone.testing.vocoder import VocoderContract
 
 __all__ = ["PluginContract", "SynthesizerContract", "TrainerContract", "VocoderContract"]
+
+_LAZY = {
+    "PluginContract": "allophone.testing.plugin",
+    "SynthesizerContract": "allophone.testing.synthesizer",
+    "TrainerContract": "allophone.testing.trainer",
+    "VocoderContract": "allophone.testing.vocoder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'allophone.testing' has no attribute '{name}'")

@@ -99,12 +99,22 @@ class ExperimentContract:
         """The symbols, speakers and languages of the corpus."""
         return corpus.build_vocabulary()
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def batch(
+        cls, experiment: Experiment, corpus: Corpus, vocabulary: Vocabulary, registry: Registry
+    ) -> Batch:
+        """The first batch of the training split."""
+        objective = build_objective(experiment, vocabulary, registry)
+        loader = corpus.loader("train", features=objective.features, vocabulary=vocabulary)
+        return next(iter(loader))
+
 
 def build_objective(
-    experiment: Experiment, vocabulary: Vocabulary, registry: Registry, *, seed: int = 0
+    experiment: Experiment, vocabulary: Vocabulary, registry: Registry
 ) -> Objective:
-    """The objective of an experiment with the same random weights for the same seed."""
-    seed_everything(seed)
+    """The objective of an experiment, with the same random weights each time."""
+    seed_everything(0)
     build = registry.load("trainers", trainer_of(experiment, registry).name, "objective")
     objective: Objective = build(experiment, vocabulary)
     return objective

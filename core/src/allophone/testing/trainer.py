@@ -25,7 +25,6 @@ from allophone.config import Experiment, unstructure, write_toml
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
-from allophone.loading import Corpus
 from allophone.registry import Registry
 from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.testing.examined import SEED, ExaminedObjective
@@ -57,16 +56,6 @@ class TrainerContract(ExperimentContract):
     learning_steps: int = 20
     falls_to: float = 0.95
     padding_metrics: tuple[str, ...] | None = None
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def batch(
-        cls, experiment: Experiment, corpus: Corpus, vocabulary: Vocabulary, registry: Registry
-    ) -> Batch:
-        """The first batch of the training split."""
-        objective = build_objective(experiment, vocabulary, registry)
-        loader = corpus.loader("train", features=objective.features, vocabulary=vocabulary)
-        return next(iter(loader))
 
     def test_each_parameter_has_one_optimizer(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry
@@ -208,7 +197,8 @@ class TrainerContract(ExperimentContract):
         command += ["--devices", "cpu", "--processes", "2", "--max-steps", "2"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, f"Training on two ranks failed:\n{done.stdout}\n{done.stderr}"
-        assert [found.step for found in checkpoints(tmp_path / "run")] == [2]
+        saved = [found.step for found in checkpoints(tmp_path / "run")]
+        assert saved == [2], f"After two steps there are checkpoints of {saved}."
 
     def test_samples_can_be_shown(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch

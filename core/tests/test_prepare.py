@@ -1,0 +1,262 @@
+"""Manifests, splits, and `allophone prepare`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from attrs import evolve
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allophone.cli.prepare import command
+from allophone.config import Experiment, structure
+from allophone.config.experiment import SplitsConfig
+from allophone.data.manifest import Utterance, read_manifest, write_manifest
+from allophone.errors import UserError
+from allophone.preparation.prepare import prepare
+from allophone.preparation.splits import assign_splits
+from allophone.registry import default_registry
+from allophone.testing.corpus import write_corpus
+
+
+def utterances(count, **fields):
+    return [Utterance(id=f"u{n:04d}", audio="x", text=f"text {n}", **fields) for n in range(count)]
+
+
+def splits(assigned):
+    return {utterance.id: utterance.split for utterance in assigned}
+
+
+def test_a_manifest_reads_back_equal(tmp_path):
+    written = [
+        Utterance(id="a", audio="a.wav", text='Grün "ist"\u2028alles'),
+        Utterance(
+            id="b",
+            audio="b.wav",
+            text="",
+            speaker="p1",
+            language="de",
+            start=0.5,
+            end=2,
+            labels="b.lab",
+            split="golden_test",
+        ),
+    ]
+    write_manifest(tmp_path / "manifest.jsonl", written)
+    assert read_manifest(tmp_path / "manifest.jsonl") == tuple(written)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"id": "b", "audio": "b.wav", "te', "manifest.jsonl:2 is no JSON"),
+        ("[]", "manifest.jsonl:2 is no JSON object"),
+        ('{"id": "b", "audio": "b.wav"}', "manifest.jsonl:2 lacks text"),
+        ('{"id": "b", "audio": "b", "text": "", "lang": "de"}', ":2 has an unknown field 'lang'"),
+        ('{"id": "b/c", "audio": "b", "text": ""}', ":2 holds no valid utterance"),
+        ('{"id": "b", "audio": "b", "text": 3}', ":2 holds no valid utterance"),
+        ('{"id": "a", "audio": "b.wav", "text": ""}', "called 'a': a.wav and b.wav"),
+    ],
+)
+def test_a_broken_line_of_a_manifest_is_named(tmp_path, line, complaint):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"id": "a", "audio": "a.wav", "text": "A"}\n' + line + "\n")
+    with pytest.raises(UserError, match=complaint):
+        read_manifest(path)
+
+
+def test_two_utterances_of_one_id_are_refused_before_anything_is_written(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    write_manifest(path, utterances(2))
+    with pytest.raises(UserError, match="called 'u0000'"):
+        write_manifest(path, utterances(1) + utterances(1))
+    assert len(read_manifest(path)) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.jsonl"]
+
+
+def test_shares_are_about_what_was_asked_for():
+    counted = Counter(
+        splits(
+            assign_splits(utterances(2000), SplitsConfig(valid=0.1, test=0.05, golden_test=5))
+        ).values()
+    )
+    assert 150 < counted["valid"] < 250
+    assert 65 < counted["test"] + counted["golden_test"] < 135
+    assert counted["golden_test"] == 5
+
+
+def test_counts_are_exactly_what_was_asked_for():
+    config = SplitsConfig(valid=7, test=11, golden_test=0)
+    counted = Counter(splits(assign_splits(utterances(100), config)).values())
+    assert counted == {"train": 82, "valid": 7, "test": 11}
+
+
+@given(order=st.permutations(range(40)), seed=st.integers(0, 5))
+def test_splits_depend_on_id_and_seed_alone(order, seed):
+    config = SplitsConfig(valid=0.2, test=0.2, seed=seed)
+    items = utterances(40)
+    assert splits(assign_splits(items, config)) == splits(
+        assign_splits([items[index] for index in order], config)
+    )
+
+
+def test_another_seed_gives_other_splits():
+    first, second = (
+        splits(assign_splits(utterances(200), SplitsConfig(valid=0.2, seed=seed)))
+        for seed in (0, 1)
+    )
+    assert first != second
+
+
+def test_shares_stay_where_they_are_when_the_corpus_grows():
+    config = SplitsConfig(valid=0.2, test=0.2, golden_test=0)
+    small = splits(assign_splits(utterances(100), config))
+    large = splits(assign_splits(utterances(150), config))
+    assert {id: large[id] for id in small} == small
+
+
+def test_a_larger_test_split_leaves_validation_alone():
+    small, large = (
+        splits(assign_splits(utterances(200), SplitsConfig(test=test))) for test in (0.1, 0.3)
+    )
+    assert {id for id, split in small.items() if split == "valid"} == {
+        id for id, split in large.items() if split == "valid"
+    }
+
+
+def test_two_microphones_of_one_sentence_stay_together():
+    items = [
+        Utterance(id=f"{n}_{mic}", audio="x", text=f"Sentence {n}", speaker="p1")
+        for n in range(200)
+        for mic in ("mic1", "mic2")
+    ]
+    assigned = splits(assign_splits(items, SplitsConfig(valid=0.3, test=0.3, golden_test=0)))
+    assert len(set(assigned.values())) == 3
+    for n in range(200):
+        assert assigned[f"{n}_mic1"] == assigned[f"{n}_mic2"]
+
+
+def test_the_same_text_of_two_speakers_need_not_stay_together():
+    items = [
+        Utterance(id=f"{n}", audio="x", text="Please call Stella.", speaker=f"p{n}")
+        for n in range(100)
+    ]
+    assigned = assign_splits(items, SplitsConfig(valid=0.3, test=0))
+    assert {utterance.split for utterance in assigned} == {"train", "valid"}
+
+
+def test_published_splits_stay():
+    items = [
+        *(evolve(u, split="valid") for u in utterances(5)),
+        *(evolve(u, id=f"t{u.id}", split="train") for u in utterances(50)),
+    ]
+    assigned = assign_splits(items, SplitsConfig(valid=0.9, test=0.0))
+    assert [u.split for u in assigned] == [u.split for u in items]
+
+
+def test_a_small_corpus_has_one_utterance_in_each_split():
+    assigned = splits(assign_splits(utterances(10), SplitsConfig(valid=0.001, test=0.001)))
+    assert Counter(assigned.values()) == {"train": 8, "valid": 1, "test": 1}
+
+
+def test_golden_utterances_are_those_that_are_named():
+    config = SplitsConfig(golden_test=("u0003", "u0017"))
+    assigned = splits(assign_splits(utterances(50), config))
+    assert {id for id, split in assigned.items() if split == "golden_test"} == {"u0003", "u0017"}
+    with pytest.raises(UserError, match="'U0003', which is no utterance") as caught:
+        assign_splits(utterances(50), SplitsConfig(golden_test=("U0003",)))
+    assert "u0003" in caught.value.hint
+
+
+def test_splits_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(UserError, match="leave none of 10 utterances"):
+        assign_splits(utterances(10), SplitsConfig(valid=5, test=5))
+
+
+def experiment(directory, *corpora):
+    return structure(Experiment, {"data": {"directory": str(directory), "corpora": list(corpora)}})
+
+
+def table(root, **fields):
+    return {"type": "table", "root": str(root), **fields}
+
+
+def test_prepare_writes_a_manifest(tmp_path):
+    write_corpus(tmp_path / "recordings", utterances=20)
+    prepared = prepare(
+        experiment(tmp_path / "data", table(tmp_path / "recordings")), default_registry()
+    )
+    manifest = read_manifest(tmp_path / "data" / "manifest.jsonl")
+    assert len(manifest) == 20
+    assert all(u.split for u in manifest)
+    assert prepared.splits == {
+        split: sum(u.split == split for u in manifest) for split in prepared.splits
+    }
+    assert (prepared.speakers, prepared.languages) == (1, ("en-us",))
+
+
+def test_corpora_are_kept_apart(tmp_path):
+    write_corpus(tmp_path / "one", utterances=4, speakers=2)
+    write_corpus(tmp_path / "two", utterances=4)
+    prepare(
+        experiment(
+            tmp_path,
+            table(tmp_path / "one", columns=["audio", "text", "speaker"]),
+            table(tmp_path / "two", language="ru"),
+        ),
+        default_registry(),
+    )
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    assert manifest[0].id == "table1-utterance-000"
+    assert manifest[4].id == "table2-utterance-000"
+    assert [u.speaker for u in manifest[:5]] == ["table1-speaker-0", "table1-speaker-1"] * 2 + [
+        "table2"
+    ]
+    assert {u.language for u in manifest} == {None, "ru"}
+
+
+def test_missing_recordings_are_named_and_all_missing_is_an_error(tmp_path):
+    write_corpus(tmp_path, utterances=3)
+    (tmp_path / "utterance-001.wav").unlink()
+    prepared = prepare(experiment(tmp_path / "data", table(tmp_path)), default_registry())
+    assert prepared.corpora["table"].missing == ("utterance-001",)
+    for path in tmp_path.glob("*.wav"):
+        path.unlink()
+    with pytest.raises(UserError, match="All 3 recordings of the corpus 'table' are missing"):
+        prepare(experiment(tmp_path / "data", table(tmp_path)), default_registry())
+
+
+def test_an_unnamed_speaker_among_named_ones_is_an_error(tmp_path):
+    rows = [{"audio": "a.wav", "text": "A", "speaker": "x"}, {"audio": "b.wav", "text": "B"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(UserError, match="1 of 2 utterances of the corpus 'table' name no speaker"):
+        prepare(experiment(tmp_path, table(tmp_path, file="list.jsonl")), default_registry())
+
+
+def test_an_experiment_without_a_corpus_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="names no corpus"):
+        prepare(experiment(tmp_path), default_registry())
+
+
+def test_the_command_takes_the_root(tmp_path):
+    write_corpus(tmp_path / "my recordings", utterances=12)
+    (tmp_path / "e.toml").write_text(
+        '[data]\ndirectory = "elsewhere"\n[[data.corpora]]\ntype = "table"\nroot = "nowhere"\n'
+    )
+    result = CliRunner().invoke(
+        command,
+        [
+            str(tmp_path / "e.toml"),
+            "--root",
+            str(tmp_path / "my recordings"),
+            "--set",
+            f"data.directory={tmp_path / 'data'}",
+        ],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0
+    assert "train" in result.output
+    assert len(read_manifest(tmp_path / "data" / "manifest.jsonl")) == 12
