@@ -96,15 +96,20 @@ class StochasticDurationPredictor(nn.Module):
         return masked(self.text_output(self.text_convolutions(text, mask)), mask)
 
     def loss(
-        self, hidden: Tensor, durations: Tensor, mask: Tensor, speaker: Tensor | None = None
+        self,
+        hidden: Tensor,
+        durations: Tensor,
+        noise: Tensor,
+        mask: Tensor,
+        speaker: Tensor | None = None,
     ) -> Tensor:
         """The negative variational bound of the durations' log-likelihood, nats an utterance [B].
 
-        hidden [B, H, T], durations [B, 1, T] frames, mask [B, 1, T], speaker [B, S, 1].
+        hidden [B, H, T], durations [B, 1, T] frames, noise [B, 2, T], mask [B, 1, T],
+        speaker [B, S, 1].
         """
         text = self._text(hidden, mask, speaker)
         durations = durations.float()
-        noise = torch.randn(durations.size(0), 2, durations.size(2), device=durations.device)
         extra = self.posterior(durations, noise, text, mask)
         log_duration = masked((durations - extra.fraction).clamp_min(1e-5).log(), mask)
         pair, log_determinant = self.flow(
@@ -157,9 +162,17 @@ class DeterministicDurationPredictor(nn.Module):
         return masked(self.output(masked(hidden, mask)), mask)
 
     def loss(
-        self, hidden: Tensor, durations: Tensor, mask: Tensor, speaker: Tensor | None = None
+        self,
+        hidden: Tensor,
+        durations: Tensor,
+        noise: Tensor,
+        mask: Tensor,
+        speaker: Tensor | None = None,
     ) -> Tensor:
-        """The squared error of the log durations, summed over the tokens of each utterance [B]."""
+        """The squared error of the log durations, summed over the tokens of each utterance [B].
+
+        As the stochastic predictor's; `noise` is [B, 0, T], and not used.
+        """
         target = (durations.float() + 1e-6).log()
         error = self.forward(hidden, mask, speaker).float() - target
         return total_inside(error.square(), mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, ModelEntry, VoiceEntry
+from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry, VoiceEntry
 from allophone.hookspecs import hookimpl
 
 
@@ -24,6 +24,35 @@ def allophone_models() -> Iterator[ModelEntry]:
             ),
         ),
     )
+
+
+@hookimpl
+def allophone_trainers() -> Iterator[TrainerEntry]:
+    yield TrainerEntry(
+        name="vits",
+        summary="VITS's own: adversarial, with feature matching, mel, KL and duration losses.",
+        config="allophone_vits.config:VitsTrainerConfig",
+        objective="allophone_vits.objective:VitsObjective",
+        trains="vits",
+        speaks="generator",
+    )
+
+
+@hookimpl
+def allophone_recipes() -> Iterator[RecipeEntry]:
+    for name, summary in (
+        ("ljspeech", "The published model of one English speaker, 22.05 kHz."),
+        ("vctk", "The published model of 109 English speakers, 22.05 kHz."),
+        ("libritts", "More than a thousand English readers, 24 kHz."),
+        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
+        ("tiny", "A few hundred thousand parameters: minutes on a CPU."),
+    ):
+        yield RecipeEntry(
+            name=f"vits/{name}",
+            summary=summary,
+            package="allophone_vits",
+            path=f"recipes/{name}.toml",
+        )
 
 
 @hookimpl

@@ -7,6 +7,7 @@ S speaker channels.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 from attrs import frozen
@@ -20,8 +21,9 @@ from allophone_vits.durations import build_duration_predictor
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, prior_log_likelihood
 from allophone_vits.layers import masked, sequence_mask
+from allophone_vits.noise import Stream, normal_noise
 from allophone_vits.posterior_encoder import PosteriorEncoder
-from allophone_vits.segments import random_starts, slice_segments
+from allophone_vits.segments import middle_starts, random_starts, slice_segments
 from allophone_vits.text_encoder import TextEncoder
 
 TRAINING_ONLY = re.compile(
@@ -105,11 +107,14 @@ class Vits(nn.Module):
         frame_lengths: Tensor,
         speakers: Tensor,
         segment_frames: int,
+        seeds: Sequence[int] | None = None,
     ) -> VitsOutput:
         """The training pass of figure 1a.
 
         tokens [B, T] ids and spectrogram [B, K, F], with lengths [B]; speakers [B] ids, which a
-        model of one speaker does not look at. Draws from PyTorch's global generators.
+        model of one speaker does not look at. Noise and segments are drawn from PyTorch's global
+        generators, unless each row is given a seed: then its noise is its own, and its segment the
+        middle one, as validation wants it.
         """
         text_mask = sequence_mask(token_lengths, tokens.size(1))
         frame_mask = sequence_mask(frame_lengths, spectrogram.size(2))
@@ -117,14 +122,20 @@ class Vits(nn.Module):
 
         text = self.text_encoder(tokens, text_mask)
         posterior = self.posterior_encoder(spectrogram, frame_mask, speaker)
-        latent = masked(posterior.sample(torch.randn_like(posterior.mean)), frame_mask)
+        noise = _noise(seeds, Stream.LATENT, posterior.mean.size(1), frame_lengths, frame_mask)
+        latent = masked(posterior.sample(noise), frame_mask)
         prior_latent = self.flow(latent, frame_mask, speaker)
 
         alignment = align(prior_latent, text.prior, frame_lengths, token_lengths)
         durations = alignment.durations.unsqueeze(1)
-        duration_loss = self.duration_predictor.loss(text.hidden, durations, text_mask, speaker)
+        channels = self.duration_predictor.noise_channels
+        noise = _noise(seeds, Stream.DURATION, channels, token_lengths, text_mask)
+        duration_loss = self.duration_predictor.loss(
+            text.hidden, durations, noise, text_mask, speaker
+        )
 
-        starts = random_starts(frame_lengths, segment_frames)
+        choose_starts = random_starts if seeds is None else middle_starts
+        starts = choose_starts(frame_lengths, segment_frames)
         segments = slice_segments(latent, starts, segment_frames)
         return VitsOutput(
             waveform=self.decoder(segments, speaker=speaker),
@@ -145,6 +156,17 @@ class Vits(nn.Module):
         self.duration_predictor.discard_training_parts()
         if not keep_posterior_encoder:
             del self.posterior_encoder
+
+
+def _noise(
+    seeds: Sequence[int] | None, stream: Stream, channels: int, lengths: Tensor, mask: Tensor
+) -> Tensor:
+    """Standard normal noise as wide as the mask: lengths [B], mask [B, 1, F] -> [B, channels, F]."""
+    if seeds is None:
+        return torch.randn(len(mask), channels, mask.size(2), device=mask.device)
+    return normal_noise(
+        seeds, stream, channels=channels, lengths=lengths.tolist(), size=mask.size(2)
+    ).to(mask.device)
 
 
 @torch.no_grad()

@@ -23,10 +23,15 @@ class Stream(enum.IntEnum):
 
 
 def normal_noise(
-    seeds: Sequence[int], stream: Stream, *, channels: int, lengths: Sequence[int]
+    seeds: Sequence[int],
+    stream: Stream,
+    *,
+    channels: int,
+    lengths: Sequence[int],
+    size: int | None = None,
 ) -> Tensor:
-    """Standard normal noise [B, C, T], T the longest of `lengths`; zeros beyond each row's length."""
-    noise = torch.zeros(len(seeds), channels, max(lengths))
+    """Standard normal noise [B, C, T], T the longest of `lengths` or `size`; zeros beyond a length."""
+    noise = torch.zeros(len(seeds), channels, max(lengths) if size is None else size)
     for row, seed, length in zip(noise, seeds, lengths, strict=True):
         # PyTorch's CPU generator takes the lowest 32 bits of a seed alone.
         generator = torch.Generator().manual_seed((seed * len(Stream) + stream) % 2**32)

@@ -19,6 +19,11 @@ def random_starts(lengths: Tensor, size: int) -> Tensor:
     return (torch.rand(len(lengths), device=lengths.device) * room).long()
 
 
+def middle_starts(lengths: Tensor, size: int) -> Tensor:
+    """Where the window of `size` in the middle of each utterance begins: lengths [B] -> [B]."""
+    return (lengths - size).clamp_min(0) // 2
+
+
 def slice_segments(values: Tensor, starts: Tensor, size: int) -> Tensor:
     """The windows values[b, :, starts[b] : starts[b] + size]: [B, C, F] -> [B, C, size].
 

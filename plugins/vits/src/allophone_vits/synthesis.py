@@ -1,4 +1,4 @@
-"""`VitsSynthesizer`: VITS as the core's voices speak with it.
+"""VITS as the core's voices speak with it, and convert recordings.
 
 Legend: B batch, T text, F frames, N samples, K frequency bins.
 """
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from allophone.audio.spectrogram import linear_spectrogram
-from allophone.errors import UserError
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
 from allophone.weights import load_weights
 from allophone_vits.channels_last import use_channels_last
@@ -57,11 +56,11 @@ def build_synthesizer(
     load_weights(model, needed, where="this voice")
     if device.type == "cpu":
         use_channels_last(model)
-    return VitsSynthesizer(model, spec)
+    return VitsConverter(model, spec) if can_convert else VitsSynthesizer(model, spec)
 
 
 class VitsSynthesizer:
-    """Speaks texts, whole or in chunks, and converts recordings from one speaker to another.
+    """Speaks texts, whole or in chunks.
 
     On a CPU, utterances are decoded one by one in chunks that stay in its caches, and streaming hands
     out the same chunks. A GPU decodes a whole batch at once.
@@ -72,7 +71,6 @@ class VitsSynthesizer:
     def __init__(self, model: Vits, spec: VoiceSpec) -> None:
         self._model = model
         self._audio = spec.audio
-        self._speakers = spec.vocabulary.speakers
         self._half_decoder: Decoder | None = None
 
     def synthesize(self, text: TextBatch, controls: VitsControls) -> Speech:
@@ -99,24 +97,6 @@ class VitsSynthesizer:
         else:
             yield decode(decoder, latents)[0]
 
-    def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
-        """Say a recording [N] of one speaker again as another, both by id."""
-        if not hasattr(self._model, "posterior_encoder"):
-            raise UserError(
-                "This voice cannot convert recordings.",
-                hint="That takes a voice of two speakers or more, with its posterior encoder, "
-                "which voices exported for synthesis alone lack.",
-            )
-        spectrogram = linear_spectrogram(waveform.unsqueeze(0), self._audio)
-        latents = convert_latents(
-            self._model,
-            spectrogram,
-            source=torch.tensor([source], device=waveform.device),
-            target=torch.tensor([target], device=waveform.device),
-            seed=seed,
-        )
-        return decode(self._model.decoder, latents)[0]
-
     def _latents(self, text: TextBatch, controls: VitsControls) -> Latents:
         return infer_latents(
             self._model,
@@ -133,3 +113,19 @@ class VitsSynthesizer:
         if self._half_decoder is None:
             self._half_decoder = copy.deepcopy(self._model.decoder).bfloat16()
         return self._half_decoder
+
+
+class VitsConverter(VitsSynthesizer):
+    """A synthesizer of two speakers or more that has kept its posterior encoder."""
+
+    def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
+        """Say a recording [N] of one speaker again as another, both by id."""
+        spectrogram = linear_spectrogram(waveform.unsqueeze(0), self._audio)
+        latents = convert_latents(
+            self._model,
+            spectrogram,
+            source=torch.tensor([source], device=waveform.device),
+            target=torch.tensor([target], device=waveform.device),
+            seed=seed,
+        )
+        return decode(self._model.decoder, latents)[0]

@@ -1,0 +1,216 @@
+"""Training VITS, as section 2 of its paper says it.
+
+Legend: B batch, T text, F frames, N samples, M mel bands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from attrs import frozen
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allophone.audio.spectrogram import (
+    frame_lengths,
+    linear_spectrogram,
+    mel_from_linear,
+    mel_spectrogram,
+)
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.events import SampleAudio, SampleImage
+from allophone.training.objective import Metrics, OptimizerPlan, Runtime
+from allophone.training.schedule import exponential
+from allophone_vits.config import VitsConfig, VitsControls, VitsTrainerConfig
+from allophone_vits.discriminator import Discriminator
+from allophone_vits.gaussian import kl_divergence
+from allophone_vits.inference import decode, infer_latents, rows
+from allophone_vits.losses import adversarial_loss, discriminator_loss, feature_matching_loss
+from allophone_vits.model import Vits, VitsOutput
+from allophone_vits.segments import slice_segments
+
+
+@frozen(kw_only=True)
+class Target:
+    """What the recordings of a batch are to the model.
+
+    waveform: [B, N]; spectrogram: linear, [B, K, F], with frame_lengths [B].
+    """
+
+    waveform: Tensor
+    spectrogram: Tensor
+    frame_lengths: Tensor
+
+
+class VitsObjective:
+    """A generator, and discriminators that tell its segments from recorded ones."""
+
+    features = ("waveform", "phonemes")
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        model, trainer = experiment.model, experiment.trainer
+        assert isinstance(model, VitsConfig)
+        assert isinstance(trainer, VitsTrainerConfig)
+        self.trainer = trainer
+        self.audio = experiment.audio
+        self.segment_frames = trainer.segment_frames(self.audio)
+        self.modules: Mapping[str, nn.Module] = {
+            "generator": Vits(
+                model,
+                vocabulary_size=vocabulary.symbols.size,
+                speakers=len(vocabulary.speakers),
+                audio=self.audio,
+            ),
+            "discriminator": Discriminator(trainer.discriminator),
+        }
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        """AdamW for each of the two, with a rate that decays from epoch to epoch."""
+        trainer = self.trainer
+        return {
+            name: OptimizerPlan(
+                modules=(name,),
+                optimizer=lambda parameters: torch.optim.AdamW(
+                    parameters,
+                    lr=trainer.learning_rate,
+                    betas=trainer.betas,
+                    eps=trainer.epsilon,
+                    weight_decay=trainer.weight_decay,
+                ),
+                schedule=exponential(trainer.decay),
+                per="epoch",
+            )
+            for name in self.modules
+        }
+
+    def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """The discriminators learn first, on what the generator makes now; then the generator."""
+        target = self._target(batch)
+        with rt.autocast():
+            output = self._generate(rt, batch, target)
+            generated, real = output.waveform, self._real_segments(output, target)
+            verdict = rt["discriminator"](real, generated.detach())
+        loss = discriminator_loss(verdict)
+        rt.update("discriminator", loss)
+
+        with rt.frozen("discriminator"), rt.autocast():
+            verdict = rt["discriminator"](real, generated)
+        losses = {
+            "adversarial": adversarial_loss(verdict),
+            "feature": feature_matching_loss(verdict),
+            **self._reconstruction_losses(output, target),
+        }
+        total = (
+            losses["adversarial"]
+            + self.trainer.feature_weight * losses["feature"]
+            + self.trainer.mel_weight * losses["mel"]
+            + self.trainer.kl_weight * losses["kl"]
+            + self.trainer.duration_weight * losses["duration"]
+        )
+        rt.update("generator", total)
+        return {
+            "discriminator_loss": loss,
+            "generator_loss": total,
+            **{f"{name}_loss": value for name, value in losses.items()},
+        }
+
+    def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """The generator's own losses; every utterance has noise of its own, and its middle segment."""
+        target = self._target(batch)
+        with rt.autocast():
+            output = self._generate(rt, batch, target, seeds=range(len(batch)))
+        losses = self._reconstruction_losses(output, target)
+        return {f"{name}_loss": value for name, value in losses.items()}
+
+    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
+        """Each text said by the model, its mel beside the recording's, and how they are aligned."""
+        target = self._target(batch)
+        phonemes = batch["phonemes"]
+        seeds = range(len(batch))
+        model = self._generator()
+        with rt.autocast():
+            alignment = self._generate(rt, batch, target, seeds=seeds).alignment.dense()
+        spoken = infer_latents(
+            model,
+            tokens=phonemes.values,
+            token_lengths=phonemes.lengths,
+            speakers=batch.speakers,
+            seeds=seeds,
+            controls=VitsControls(),
+        )
+        recorded = mel_from_linear(target.spectrogram, self.audio, lengths=target.frame_lengths)
+        samples: dict[str, SampleAudio | SampleImage] = {}
+        for row, (name, latents) in enumerate(zip(batch.ids, rows(spoken), strict=True)):
+            waveform = decode(model.decoder, latents)
+            frames, tokens = int(target.frame_lengths[row]), int(phonemes.lengths[row])
+            mel = mel_spectrogram(waveform, self.audio)[0]
+            samples |= {
+                f"{name}/audio": SampleAudio(
+                    samples=_numpy(waveform[0]), sample_rate=self.audio.sample_rate
+                ),
+                f"{name}/mel": SampleImage(values=_numpy(mel)),
+                f"{name}/recorded_mel": SampleImage(values=_numpy(recorded[row, :, :frames])),
+                f"{name}/alignment": SampleImage(values=_numpy(alignment[row, :frames, :tokens].T)),
+            }
+        return samples
+
+    def _target(self, batch: Batch) -> Target:
+        waveform = batch["waveform"]
+        lengths = frame_lengths(waveform.lengths, self.audio)
+        spectrogram = linear_spectrogram(waveform.values, self.audio, lengths=waveform.lengths)
+        return Target(waveform=waveform.values, spectrogram=spectrogram, frame_lengths=lengths)
+
+    def _generate(
+        self, rt: Runtime, batch: Batch, target: Target, seeds: Sequence[int] | None = None
+    ) -> VitsOutput:
+        phonemes = batch["phonemes"]
+        try:
+            output: VitsOutput = rt["generator"](
+                tokens=phonemes.values,
+                token_lengths=phonemes.lengths,
+                spectrogram=target.spectrogram,
+                frame_lengths=target.frame_lengths,
+                speakers=batch.speakers,
+                segment_frames=self.segment_frames,
+                seeds=seeds,
+            )
+        except UserError as error:
+            rows = ", ".join(f"{row} {name}" for row, name in enumerate(batch.ids))
+            raise UserError(
+                f"{error.message} The rows of this batch are: {rows}.", hint=error.hint
+            ) from error
+        return output
+
+    def _real_segments(self, output: VitsOutput, target: Target) -> Tensor:
+        starts = output.segment_starts * self.audio.hop_length
+        waveform = target.waveform.unsqueeze(1)
+        return slice_segments(waveform, starts, self.trainer.segment_size).squeeze(1)
+
+    def _reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
+        """The terms of the evidence lower bound, and of the durations (sections 2.1 and 2.2)."""
+        segments = slice_segments(target.spectrogram, output.segment_starts, self.segment_frames)
+        return {
+            "mel": functional.l1_loss(
+                mel_spectrogram(output.waveform, self.audio), mel_from_linear(segments, self.audio)
+            ),
+            "kl": kl_divergence(
+                output.prior_latent, output.posterior, output.prior, output.frame_mask
+            ),
+            "duration": output.duration_loss,
+        }
+
+    def _generator(self) -> Vits:
+        generator = self.modules["generator"]
+        assert isinstance(generator, Vits)
+        return generator
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array

@@ -1,0 +1,43 @@
+"""What Allophone promises its users of every plugin, model and trainer, kept by VITS."""
+
+from __future__ import annotations
+
+from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
+
+SMALL = (
+    "model.text_encoder={hidden_channels = 16, feed_forward_channels = 16, layers = 1}",
+    "model.posterior_encoder={hidden_channels = 16, layers = 2}",
+    "model.flow={hidden_channels = 16, couplings = 2, layers = 1}",
+    "model.latent_channels=16",
+    "model.decoder.channels=32",
+    "trainer.segment_size=4096",
+    "trainer.learning_rate=2e-3",
+    "trainer.discriminator={periods = [2], scale_channels = [8, 8], period_channels = [4, 4]}",
+)
+STOCHASTIC = "model.duration={kind = 'stochastic', channels = 16, couplings = 2}"
+
+
+class TestPlugin(PluginContract):
+    plugin = "vits"
+
+
+class TestTraining(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = SMALL
+
+
+class TestTrainingManySpeakers(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = (*SMALL, STOCHASTIC)
+    speakers = 3
+
+
+class TestSpeaking(SynthesizerContract):
+    recipe = "vits/tiny"
+    overrides = SMALL
+
+
+class TestSpeakingManySpeakers(SynthesizerContract):
+    recipe = "vits/tiny"
+    overrides = (*SMALL, STOCHASTIC)
+    speakers = 3
