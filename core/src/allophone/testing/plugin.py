@@ -43,12 +43,7 @@ class PluginContract:
     @classmethod
     def offered(cls, registry: Registry) -> Plugin:
         """What the plugin offers."""
-        plugins = {plugin.name: plugin for plugin in registry.plugins}
-        assert cls.plugin in plugins, (
-            f"There is no plugin '{cls.plugin}', only {sorted(plugins)}. Is it installed "
-            f"(pip install -e .), with an entry point of that name in the group '{ENTRY_POINT_GROUP}'?"
-        )
-        return plugins[cls.plugin]
+        return find_plugin(cls.plugin, registry)
 
     def test_it_works(self, offered: Plugin) -> None:
         assert offered.failure is None, f"The registry refuses the plugin: {offered.failure}"
@@ -137,6 +132,16 @@ class PluginContract:
                 f"{cls.__qualname__} cannot be made without arguments: {error}. Give every field a "
                 "default, so that --set can change a table's type, or name values in `required`."
             )
+
+
+def find_plugin(name: str, registry: Registry) -> Plugin:
+    """The plugin of that name, working or not."""
+    plugins = {plugin.name: plugin for plugin in registry.plugins}
+    assert name in plugins, (
+        f"There is no plugin '{name}', only {sorted(plugins)}. Is it installed (pip install -e .), "
+        f"with an entry point of that name in the group '{ENTRY_POINT_GROUP}'?"
+    )
+    return plugins[name]
 
 
 def entries_of(plugin: Plugin) -> Iterator[tuple[str, Any]]:
