@@ -1,0 +1,260 @@
+"""What extractors make of utterances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+from attrs import evolve
+
+from allophone.audio.energy import frame_energy
+from allophone.audio.melspec import MelSpec
+from allophone.data.dropped import Dropped
+from allophone.data.manifest import Utterance
+from allophone.errors import UserError
+from allophone.features.config import (
+    DurationsConfig,
+    EnergyConfig,
+    F0Config,
+    PhonemesConfig,
+    PhonesConfig,
+    WaveformConfig,
+)
+from allophone.features.energy import EnergyExtractor
+from allophone.features.f0 import F0Extractor
+from allophone.features.labels import DurationsExtractor, PhonesExtractor, read_labels
+from allophone.features.phonemes import PhonemesExtractor
+from allophone.features.protocol import ExtractionContext
+from allophone.features.recordings import RecordingReader
+from allophone.features.seconds import SecondsExtractor
+from allophone.features.waveform import WaveformExtractor
+from allophone.frontend import build_frontend
+from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
+
+SPEC = MelSpec(sample_rate=16000, n_fft=512, hop_length=128, win_length=512)
+RATE = SPEC.sample_rate
+
+
+def make_context(spec=SPEC, trim_db=None, phonemizer=None):
+    recordings = RecordingReader(sample_rate=spec.sample_rate, trim_db=trim_db)
+    text = TextConfig(phonemizer=phonemizer or GraphemeConfig())
+    return ExtractionContext(
+        audio=spec,
+        load_audio=recordings,
+        audio_key=recordings.key,
+        frontend=lambda language: build_frontend(text, language),
+        text_key={"phonemizer": repr(text.phonemizer)},
+    )
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """A second of 200 Hz at 16 bits between two half seconds of silence."""
+    samples = np.zeros(2 * RATE)
+    samples[RATE // 2 : 3 * RATE // 2] = 0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    return Utterance(id="tone", audio=str(path), text="Tone")
+
+
+def only(extractor, *utterances):
+    results = list(extractor.extract(utterances))
+    assert len(results) == len(utterances)
+    return results[0] if len(results) == 1 else results
+
+
+def test_a_waveform_is_the_recording_sample_for_sample(tone):
+    waveform = only(WaveformExtractor(WaveformConfig(), make_context()), tone)
+    assert waveform.dtype == np.float32
+    assert np.array_equal(waveform * 32768, soundfile.read(tone.audio, dtype="int16")[0])
+
+
+def test_a_waveform_is_cut_trimmed_and_resampled(tone):
+    part = evolve(tone, start=0.75, end=1.25)
+    assert len(only(WaveformExtractor(WaveformConfig(), make_context()), part)) == RATE // 2
+    trimmed = only(WaveformExtractor(WaveformConfig(), make_context(trim_db=40)), tone)
+    assert RATE <= len(trimmed) < 1.2 * RATE
+    half = evolve(SPEC, sample_rate=8000)
+    assert len(only(WaveformExtractor(WaveformConfig(), make_context(half)), tone)) == RATE
+
+
+def test_seconds_are_those_of_what_is_left(tone):
+    assert float(only(SecondsExtractor(make_context()), tone)) == 2.0
+    assert float(only(SecondsExtractor(make_context()), evolve(tone, start=0.5))) == 1.5
+    trimmed = float(only(SecondsExtractor(make_context(trim_db=40)), tone))
+    assert 1 <= trimmed < 1.2
+
+
+def test_what_cannot_be_read_is_dropped(tone, tmp_path):
+    (tmp_path / "broken.wav").write_bytes(b"RIFF....WAVE")
+    broken = evolve(tone, id="broken", audio=str(tmp_path / "broken.wav"))
+    good, bad = only(SecondsExtractor(make_context()), tone, broken)
+    assert float(good) == 2.0
+    assert bad.reason == "unreadable audio"
+    assert "broken.wav" in bad.detail
+
+
+def test_a_recording_is_read_once_and_what_was_done_to_it_is_noted(tone, tmp_path):
+    stereo = tmp_path / "stereo.wav"
+    soundfile.write(stereo, np.zeros((8000, 2)), 8000)
+    reader = RecordingReader(sample_rate=RATE, trim_db=None)
+    utterance = evolve(tone, id="stereo", audio=str(stereo))
+    first = reader(utterance)
+    stereo.unlink()
+    assert reader(utterance) is first
+    assert dict(reader.notes) == {
+        "mixed 2 channels into one": 1,
+        "resampled from 8000 to 16000 Hz": 1,
+    }
+    reader.forget(utterance)
+    with pytest.raises(UserError):
+        reader(utterance)
+
+
+def test_phonemes_are_symbols_of_each_utterances_language(tone):
+    english = evolve(tone, id="en", text="Two cats.")
+    german = evolve(tone, id="de", text="Zwei Katzen.", language="de")
+    extractor = PhonemesExtractor(PhonemesConfig(), make_context(phonemizer=EspeakConfig()))
+    results = only(extractor, german, english, evolve(english, id="again"))
+    assert ["".join(symbols) for symbols in results] == [
+        "tsvˈaɪ kˈatsən.",
+        "tˈuː kˈæts.",
+        "tˈuː kˈæts.",
+    ]
+    assert results[0].dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty text"),
+        ("  ... !", "empty text"),
+        ("a [[b", "unreadable text"),
+    ],
+)
+def test_a_text_without_phonemes_is_dropped_and_its_neighbours_are_not(tone, text, reason):
+    extractor = PhonemesExtractor(PhonemesConfig(), make_context())
+    bad, good = only(extractor, evolve(tone, id="bad", text=text), tone)
+    assert bad.reason == reason
+    assert "".join(good) == "tone"
+
+
+def test_a_language_that_nobody_speaks_is_an_error_and_drops_nothing(tone):
+    extractor = PhonemesExtractor(PhonemesConfig(), make_context(phonemizer=EspeakConfig()))
+    with pytest.raises(UserError, match="xyzzy"):
+        list(extractor.extract([evolve(tone, language="xyzzy")]))
+
+
+def test_energy_has_a_value_a_frame(tone):
+    context = make_context()
+    energy = only(EnergyExtractor(EnergyConfig(), context), tone)
+    samples = context.load_audio(tone)
+    assert len(energy) == SPEC.frames(len(samples))
+    assert np.array_equal(energy, frame_energy(samples, SPEC))
+    assert energy[len(energy) // 2] > 10 * energy[5]
+
+
+def test_f0_is_looked_for_as_the_table_says(tone, monkeypatch):
+    asked = {}
+
+    def record(samples, spec, **settings):
+        asked.update(settings, samples=samples, spec=spec)
+        return np.full(spec.frames(len(samples)), 200, np.float32)
+
+    # The true one is tested beside it, and takes ten seconds to compile.
+    monkeypatch.setattr("allophone.features.f0.fundamental_frequency", record)
+    context = make_context()
+    f0 = only(F0Extractor(F0Config(method="dio", f_max=400), context), tone)
+    assert len(f0) == SPEC.frames(2 * RATE)
+    assert asked.pop("samples") is context.load_audio(tone)
+    assert asked == {"spec": SPEC, "method": "dio", "f_min": 65.0, "f_max": 400}
+
+
+def test_keys_change_with_what_decides_the_result():
+    others = [
+        evolve(SPEC, hop_length=64),
+        evolve(SPEC, sample_rate=8000),
+        evolve(SPEC, n_mels=40),
+    ]
+
+    def keys(build):
+        return [build(make_context(spec)).key for spec in (SPEC, *others)]
+
+    first, hop, rate, mels = keys(lambda context: F0Extractor(F0Config(), context))
+    assert mels == first
+    assert hop != first != rate
+    first, hop, rate, mels = keys(lambda context: EnergyExtractor(EnergyConfig(), context))
+    assert mels == first
+    assert hop != first != rate
+    first, hop, rate, mels = keys(lambda context: WaveformExtractor(WaveformConfig(), context))
+    assert hop == mels == first != rate
+    assert (
+        F0Extractor(F0Config(f_min=80), make_context()).key
+        != F0Extractor(F0Config(), make_context()).key
+    )
+    assert (
+        WaveformExtractor(WaveformConfig(), make_context(trim_db=30)).key
+        != WaveformExtractor(WaveformConfig(), make_context()).key
+    )
+    assert (
+        PhonemesExtractor(PhonemesConfig(), make_context(phonemizer=EspeakConfig())).key
+        != PhonemesExtractor(PhonemesConfig(), make_context()).key
+    )
+
+
+@pytest.fixture
+def labelled(tone, tmp_path):
+    path = tmp_path / "tone.lab"
+    path.write_text("separator ;\n#\n0.5 125 pau\n0.502 125 t\n1.5 125 oo\n1.98 125 pau\n")
+    return evolve(tone, labels=str(path))
+
+
+def test_phones_and_their_durations(labelled):
+    context = make_context()
+    phones = only(PhonesExtractor(PhonesConfig(), context), labelled)
+    durations = only(DurationsExtractor(DurationsConfig(), context), labelled)
+    assert phones.tolist() == ["pau", "t", "oo", "pau"]
+    # 125 frames a second: 62.5, 62.75, 187.5, and the last one to the end at 250.
+    assert durations.tolist() == [62, 1, 125, 62]
+    assert durations.sum() == SPEC.frames(2 * RATE)
+
+
+def test_labels_that_run_past_the_recording_end_with_it(labelled):
+    cut = DurationsExtractor(DurationsConfig(), make_context())
+    soundfile.write(labelled.audio, np.zeros(RATE), RATE)
+    durations = only(cut, labelled)
+    assert durations.tolist() == [62, 1, 62, 0]
+
+
+def test_utterances_without_labels_are_dropped(labelled, tmp_path):
+    (tmp_path / "broken.lab").write_text("#\n0.5 125\n")
+    extractor = PhonesExtractor(PhonesConfig(), make_context())
+    results = only(
+        extractor,
+        evolve(labelled, labels=None),
+        evolve(labelled, start=0.5),
+        evolve(labelled, labels=str(tmp_path / "broken.lab")),
+    )
+    assert all(isinstance(result, Dropped) for result in results)
+    assert [result.reason for result in results] == ["no labels", "no labels", "unreadable labels"]
+
+
+def test_durations_and_trimming_exclude_each_other():
+    with pytest.raises(UserError, match=r"data\.trim_db"):
+        DurationsExtractor(DurationsConfig(), make_context(trim_db=30))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("0.5 125 pau\n", "no line '#'"),
+        ("#\n", "name no phones"),
+        ("#\n0.5 125\n", "tone.lab:2 is not of the form"),
+        ("#\n0.5 125 a\n0.4 125 b\n", "tone.lab:3 ends before"),
+    ],
+)
+def test_broken_labels_are_named(tmp_path, content, complaint):
+    path = tmp_path / "tone.lab"
+    path.write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        read_labels(path)
