@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,9 @@ from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterance
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
+
+Reject = Callable[[Mapping[str, int]], Dropped | None]
+"""Why an utterance with features of these lengths cannot be used, or None."""
 
 
 class EpochLoader:
@@ -168,13 +171,14 @@ class Corpus:
         *,
         features: Sequence[str],
         vocabulary: Vocabulary,
+        reject: Reject | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> EpochLoader:
         """Batches of a split: shuffled for "train", in a fixed order for the others.
 
-        Utterances with a symbol, speaker or language that the vocabulary lacks are left out, with a
-        warning that counts them.
+        Utterances with a symbol, speaker or language that the vocabulary lacks, and those that `reject`
+        has a reason against, are left out, with a warning that counts them.
 
         UserError when nothing is left to batch, when there are fewer utterances than ranks, or when
         one utterance alone exceeds the budget of a batch; each says what to change.
@@ -190,7 +194,7 @@ class Corpus:
         examples: list[Example] = []
         dropped: dict[str, Dropped] = {}
         for item in self._of(split):
-            example = self._example(item, features, vocabulary)
+            example = self._example(item, features, vocabulary, reject)
             if isinstance(example, Dropped):
                 dropped[item.utterance.id] = example
             else:
@@ -250,7 +254,11 @@ class Corpus:
                 )
 
     def _example(
-        self, item: StoredUtterance, features: Sequence[str], vocabulary: Vocabulary
+        self,
+        item: StoredUtterance,
+        features: Sequence[str],
+        vocabulary: Vocabulary,
+        reject: Reject | None,
     ) -> Example | Dropped:
         utterance = item.utterance
         missing = vocabulary.symbols.missing(sorted(_symbols(item, features)))
@@ -261,6 +269,8 @@ class Corpus:
             return Dropped(reason="unknown language", detail=language)
         if vocabulary.speakers and utterance.speaker not in vocabulary.speakers:
             return Dropped(reason="unknown speaker", detail=str(utterance.speaker))
+        if reject and (why := reject(_lengths(item, features, vocabulary.symbols))):
+            return why
         return Example(
             id=utterance.id,
             features={name: item.features[name] for name in features},
@@ -320,6 +330,17 @@ def _symbols(item: StoredUtterance, features: Sequence[str] | None = None) -> se
         if item.features[name].is_text:
             symbols |= set(item.features[name].read().tolist())
     return symbols
+
+
+def _lengths(
+    item: StoredUtterance, features: Sequence[str], symbols: SymbolTable
+) -> dict[str, int]:
+    """How long each feature will be in a batch."""
+    stored = {name: item.features[name] for name in features}
+    return {
+        name: symbols.encoded_length(array.shape[0]) if array.is_text else array.shape[0]
+        for name, array in stored.items()
+    }
 
 
 def _refuse_impossible(

@@ -27,6 +27,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from allophone.data.batch import Batch
+from allophone.data.dropped import Dropped
 from allophone.events import SampleAudio, SampleImage
 
 Metrics = Mapping[str, Tensor | float]
@@ -114,6 +115,18 @@ class Sampler(Protocol):
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """Audio, mels and alignments by name, such as "LJ001-0001/audio"; NumPy arrays on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """An objective that cannot learn from every utterance."""
+
+    def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
+        """Why an utterance cannot be used, or None. It is left out of the batches, counted and named.
+
+        lengths: of the features as they come in a batch: samples of "waveform", ids of "phonemes".
+        """
         ...
 
 

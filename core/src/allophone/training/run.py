@@ -14,13 +14,13 @@ from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
-from allophone.loading import Corpus, EpochLoader, open_corpus
+from allophone.loading import Corpus, EpochLoader, Reject, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
 from allophone.training.checkpoint import sweep
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import Source, extended, read_source, take_weights
-from allophone.training.objective import Objective
+from allophone.training.objective import Objective, Selective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
@@ -75,6 +75,7 @@ def open_run(
             "train",
             features=objective.features,
             vocabulary=vocabulary,
+            reject=_reject(objective),
             rank=rank.index,
             world_size=rank.world_size,
         ),
@@ -150,10 +151,20 @@ def _validation_data(
             )
         _log.warning("There are no validation utterances: nothing is validated, nothing is heard.")
         return None, []
-    load = partial(corpus.loader, "valid", features=objective.features, vocabulary=vocabulary)
+    load = partial(
+        corpus.loader,
+        "valid",
+        features=objective.features,
+        vocabulary=vocabulary,
+        reject=_reject(objective),
+    )
     valid = load(rank=rank.index, world_size=rank.world_size)
     heard = _first_utterances(load(), config.samples) if rank.first else []
     return valid, heard
+
+
+def _reject(objective: Objective) -> Reject | None:
+    return objective.reject if isinstance(objective, Selective) else None
 
 
 def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:

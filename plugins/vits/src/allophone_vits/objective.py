@@ -22,6 +22,7 @@ from allophone.audio.spectrogram import (
 )
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.dropped import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.events import SampleAudio, SampleImage
@@ -88,6 +89,13 @@ class VitsObjective:
             )
             for name in self.modules
         }
+
+    def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
+        """A frame belongs to one token, so an utterance must have as many frames as tokens."""
+        frames, tokens = self.audio.frames(lengths["waveform"]), lengths["phonemes"]
+        if tokens <= frames:
+            return None
+        return Dropped(reason="more tokens than frames", detail=f"{tokens} tokens, {frames} frames")
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The discriminators learn first, on what the generator makes now; then the generator."""
