@@ -7,7 +7,7 @@ what it had stored stays stored, and another one does the rest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
@@ -36,10 +36,9 @@ class ChunkDone:
     notes: Mapping[str, int]
 
 
-def chunks(utterances: Sequence[Utterance]) -> Iterator[Chunk]:
+def cut(utterances: Sequence[Utterance]) -> list[Chunk]:
     """Cut a manifest into chunks."""
-    for first in range(0, len(utterances), CHUNK):
-        yield tuple(utterances[first : first + CHUNK])
+    return [tuple(utterances[first : first + CHUNK]) for first in range(0, len(utterances), CHUNK)]
 
 
 def extract_chunk(stored: StoredFeatures, chunk: Chunk) -> ChunkDone:

@@ -23,8 +23,8 @@ from allophone.data.digests import is_as_known
 from allophone.data.dropped import Dropped
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
-from allophone.preparation import worker
-from allophone.preparation.chunks import Chunk, ChunkDone, chunks, extract_chunk
+from allophone.preparation import chunks, worker
+from allophone.preparation.chunks import Chunk, ChunkDone
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
@@ -87,11 +87,15 @@ def extract(
         are installed, not those that `registry` may have beside them.
     UserError where there is no manifest, a feature cannot be had at all, or nothing is left to train on.
     """
-    mine = list(chunks(prepared_utterances(experiment)))[shard.index - 1 :: shard.count]
+    mine = chunks.cut(prepared_utterances(experiment))[shard.index - 1 :: shard.count]
     stored = StoredFeatures(experiment, registry)
     for name in stored.extractors:
         stored.store(name).clean()
-    todo = [chunk for chunk in mine if not _is_done(stored, chunk)]
+    undone = [sum(not _is_done(stored, utterance) for utterance in chunk) for chunk in mine]
+    todo = [chunk for chunk, count in zip(mine, undone, strict=True) if count]
+    if sum(undone) <= chunks.CHUNK:
+        # Starting processes would take longer.
+        workers = 1
     computed: Counter[str] = Counter()
     notes: Counter[str] = Counter()
 
@@ -116,17 +120,16 @@ def extract(
     return _report(experiment, stored, mine, shard, computed, notes)
 
 
-def _is_done(stored: StoredFeatures, chunk: Chunk) -> bool:
-    """Whether nothing of a chunk is to be extracted, or dropped before and to be tried again."""
-    for utterance in chunk:
-        if not all(is_as_known(path, stored.digests[path]) for path in stored.files(utterance)):
+def _is_done(stored: StoredFeatures, utterance: Utterance) -> bool:
+    """Whether nothing is to be extracted, or was dropped in an earlier run and is to be tried again."""
+    if not all(is_as_known(path, stored.digests[path]) for path in stored.files(utterance)):
+        return False
+    for name in stored.extractors:
+        found = stored.lookup(name, utterance)
+        if found is None or isinstance(found, Dropped):
             return False
-        for name in stored.extractors:
-            found = stored.lookup(name, utterance)
-            if found is None or isinstance(found, Dropped):
-                return False
-            if isinstance(stored.usable(name, utterance), Dropped):
-                break
+        if isinstance(stored.usable(name, utterance), Dropped):
+            return True
     return True
 
 
@@ -134,9 +137,9 @@ def _results(
     experiment: Experiment, stored: StoredFeatures, todo: Sequence[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, ChunkDone]]:
     """The chunks as they are done, in this process or in others."""
-    if workers <= 1 or len(todo) <= 1:
+    if workers <= 1:
         for chunk in todo:
-            yield chunk, extract_chunk(stored, chunk)
+            yield chunk, chunks.extract_chunk(stored, chunk)
         return
     plain = unstructure(experiment)
     tables = {name: plain[name] for name in ("data", "text", "audio", "features")}
