@@ -35,6 +35,8 @@ WEIGHTS = "model.safetensors"
 AVERAGE = "average.safetensors"
 STATE = "state.pt"
 PROVENANCE = "provenance.json"
+BESIDE_VOICE = "training.safetensors"
+"""In the folder of a voice: weights that only training goes on with, by module ("discriminator...")."""
 
 
 @frozen(order=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import AVERAGE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
+from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.weights import compare, prefixed, read_weights
 
@@ -86,7 +86,7 @@ def read_source(place: Path, *, speaks: str) -> Source:
     """Read what is to be fine-tuned: a run, a checkpoint or the folder of a voice.
 
     speaks: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
-    of it, that is taken.
+    of it, that is taken. Of a voice, what its folder has for training beside it is taken too.
     """
     if not place.exists():
         raise UserError(
@@ -95,6 +95,8 @@ def read_source(place: Path, *, speaks: str) -> Source:
         )
     if (place / WEIGHTS).is_file() and not (place / STATE).is_file():
         weights = prefixed(read_weights(place / WEIGHTS), speaks)
+        if (place / BESIDE_VOICE).is_file():
+            weights |= read_weights(place / BESIDE_VOICE)
         return Source(path=place, weights=weights, vocabulary=read_vocabulary(place / VOCABULARY))
     path = find_checkpoint(place).path
     weights = read_weights(path / WEIGHTS)

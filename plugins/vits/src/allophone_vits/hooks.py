@@ -22,6 +22,27 @@ def allophone_models() -> Iterator[ModelEntry]:
                 importer="allophone_vits.importers.piper:import_voice",
                 recognises="allophone_vits.importers.piper:recognises_voice",
             ),
+            *(
+                ImporterEntry(
+                    name=name,
+                    summary=summary,
+                    importer=f"allophone_vits.importers.{module}:import_checkpoint",
+                    recognises=f"allophone_vits.importers.{module}:recognises",
+                )
+                for name, module, summary in (
+                    (
+                        "piper-checkpoint",
+                        "piper_checkpoint",
+                        "A training checkpoint of Piper: .ckpt.",
+                    ),
+                    (
+                        "jaywalnut310",
+                        "jaywalnut310",
+                        "A checkpoint of the reference: G_<step>.pth.",
+                    ),
+                    ("amphion", "amphion", "An experiment of Amphion's VITS recipe."),
+                )
+            ),
         ),
     )
 

@@ -1,12 +1,7 @@
-"""Piper's voices and training checkpoints, as voice folders.
-
-A Piper voice is `NAME.onnx` with `NAME.onnx.json`; a checkpoint is `NAME.ckpt` with a `config.json` of
-the same content in its folder or the one above `lightning_logs`.
-"""
+"""Piper's voices: `NAME.onnx`, with `NAME.onnx.json` beside it."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +12,11 @@ from attrs import frozen
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.folder import About, StoredVoice, write_voice
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, read_json, voice_of
 from allophone_vits.importers.piper_onnx import read_graph
-from allophone_vits.importers.reference import generator_weights, infer_config, trim_vocabulary
 
 
 def recognises_voice(source: Path) -> bool:
@@ -38,32 +33,17 @@ def read_voice(source: Path, about: About) -> StoredVoice:
     """A Piper voice as one of ours; it lacks what only training and voice conversion use."""
     settings = read_settings(_settings_of_voice(source))
     graph = read_graph(source)
-    config = infer_config(
-        graph.tensors,
+    checkpoint = ReferenceCheckpoint(
+        generator=graph.tensors,
+        inference_only=True,
         upsample_rates=graph.upsample_rates,
         residual_dilations=graph.residual_dilations,
-    )
-    audio = settings.audio(hop_length=math.prod(graph.upsample_rates))
-    symbols = settings.vocabulary.symbols
-    weights = generator_weights(
-        trim_vocabulary(graph.tensors, symbols.size),
-        config,
-        vocabulary_size=symbols.size,
-        speakers=len(settings.vocabulary.speakers),
-        audio=audio,
-        inference_only=True,
-    )
-    return StoredVoice(
-        description=VoiceDescription(
-            about=about,
-            model=config,
-            audio=audio,
-            text=settings.text,
-            controls=settings.controls,
-        ),
+        audio=settings.audio(hop_length=math.prod(graph.upsample_rates)),
+        text=settings.text,
         vocabulary=settings.vocabulary,
-        weights=weights,
+        controls=settings.controls,
     )
+    return voice_of(checkpoint, about)
 
 
 def _settings_of_voice(source: Path) -> Path:
@@ -97,8 +77,8 @@ def read_settings(path: Path) -> PiperSettings:
             f"{path} is missing.",
             hint="A Piper voice is two files: the model, and a JSON file with its phoneme ids.",
         )
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return PiperSettings(
             sample_rate=content["audio"]["sample_rate"],
             text=_text(content, path),
@@ -107,8 +87,6 @@ def read_settings(path: Path) -> PiperSettings:
             ),
             controls=_controls(content.get("inference", {})),
         )
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
     except KeyError as error:
         raise UserError(f"{path} belongs to no Piper voice: it has no key {error}.") from error
 

@@ -1,0 +1,153 @@
+"""Checkpoints of the reference implementation: `G_<step>.pth`, `D_<step>.pth` and `config.json`.
+
+The symbols are not part of its files but of its code. Where config.json has a list `symbols`, as forks
+write it, they are taken from there; otherwise they must be those of the published models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
+from allophone.text.symbols import SymbolTable
+from allophone_vits.importers.checkpoint import (
+    ReferenceCheckpoint,
+    read_json,
+    read_pickled,
+    tensors_below,
+    write_checkpoint,
+)
+from allophone_vits.importers.reference import Tensors
+
+PUBLISHED_SYMBOLS = (
+    "_",
+    *';:,.!?¡¿—…"«»“” ',
+    *"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    *"ɑɐɒæɓʙβɔɕçɗɖðʤəɘɚɛɜɝɞɟʄɡɠɢʛɦɧħɥʜɨɪʝɭɬɫɮʟɱɯɰŋɳɲɴøɵɸθœɶʘɹɺɾɻʀʁɽʂʃʈʧʉʊʋⱱʌɣɤʍχʎʏʑʐʒʔʡʕʢǀǁǂǃ",
+    *"ˈˌːˑʼʴʰʱʲʷˠˤ˞↓↑→↗↘'̩'ᵻ",
+)
+"""The symbols of the published models in the order of their ids."""
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` is a generator's checkpoint, or a folder with some."""
+    if source.is_dir():
+        return any(source.glob("G_*.pth")) and (source / "config.json").is_file()
+    return source.suffix == ".pth" and _config_of(source) is not None
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the voice folder of a checkpoint, or of the latest one in a folder."""
+    generator = _latest(source) if source.is_dir() else source
+    path = _config_of(generator)
+    if path is None:
+        raise UserError(
+            f"{generator} has no config.json beside it.",
+            hint="Copy there the configuration that it was trained with.",
+        )
+    discriminator = generator.with_name(re.sub(r"^G_", "D_", generator.name))
+    checkpoint = _assemble(
+        read_json(path),
+        path,
+        _model(generator),
+        _model(discriminator) if discriminator != generator and discriminator.is_file() else None,
+    )
+    write_checkpoint(destination, checkpoint, name=source.stem)
+
+
+def _latest(folder: Path) -> Path:
+    def step(path: Path) -> int:
+        digits = re.sub(r"\D", "", path.stem)
+        return int(digits) if digits else -1
+
+    found = sorted(folder.glob("G_*.pth"), key=step)
+    if not found:
+        raise UserError(f"There is no G_<step>.pth in {folder}.")
+    return found[-1]
+
+
+def _config_of(checkpoint: Path) -> Path | None:
+    places = (checkpoint.with_suffix(".json"), checkpoint.with_name("config.json"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _model(path: Path) -> Tensors:
+    content = read_pickled(path)
+    if "model" not in content:
+        raise UserError(f"{path} has no entry 'model', so it is no checkpoint of VITS.")
+    return tensors_below(content["model"], "")
+
+
+def _assemble(
+    config: Mapping[str, Any], path: Path, generator: Tensors, discriminator: Tensors | None
+) -> ReferenceCheckpoint:
+    try:
+        data, model = config["data"], config["model"]
+        return ReferenceCheckpoint(
+            generator=generator,
+            discriminator=discriminator,
+            upsample_rates=model["upsample_rates"],
+            residual_dilations=model["resblock_dilation_sizes"],
+            audio=_audio(data),
+            text=_text(data),
+            vocabulary=Vocabulary(
+                symbols=_symbols(config, path, len(generator["enc_p.emb.weight"])),
+                speakers=_speakers(config),
+            ),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: there is no {error}, which VITS's configuration has.") from error
+
+
+def _audio(data: Mapping[str, Any]) -> MelSpec:
+    return MelSpec(
+        sample_rate=data["sampling_rate"],
+        n_fft=data["filter_length"],
+        win_length=data["win_length"],
+        hop_length=data["hop_length"],
+        n_mels=data["n_mel_channels"],
+        f_min=float(data["mel_fmin"]),
+        f_max=None if data["mel_fmax"] is None else float(data["mel_fmax"]),
+    )
+
+
+def _text(data: Mapping[str, Any]) -> TextConfig:
+    """The published cleaner is espeak's American English; others are not known here.
+
+    For those, texts are taken letter by letter: they have to be given as the cleaner leaves them.
+    """
+    published = list(data["text_cleaners"]) == ["english_cleaners2"]
+    return TextConfig(
+        language="en-us",
+        normalize=published,
+        phonemizer=EspeakConfig() if published else GraphemeConfig(lowercase=False),
+        blank=data["add_blank"],
+    )
+
+
+def _symbols(config: Mapping[str, Any], path: Path, rows: int) -> SymbolTable:
+    symbols = config.get("symbols", PUBLISHED_SYMBOLS)
+    if len(symbols) != rows:
+        raise UserError(
+            f"The model has {rows} symbols, not the {len(symbols)} that are known of it.",
+            hint=f"Add to {path} a list 'symbols' in the order of their ids, the padding first.",
+        )
+    # Of a symbol that is listed twice, the reference uses the later id.
+    ids = {symbol: id for id, symbol in enumerate(symbols)}
+    return SymbolTable(ids=ids, blank=symbols[0] if config["data"]["add_blank"] else None)
+
+
+def _speakers(config: Mapping[str, Any]) -> tuple[str, ...]:
+    count = config["data"].get("n_speakers", 0)
+    names = config.get("speakers", ())
+    if isinstance(names, Mapping):
+        names = sorted(names, key=lambda name: names[name])
+    if count < 2:
+        return ()
+    return tuple(names) if len(names) == count else tuple(str(id) for id in range(count))

@@ -1,0 +1,67 @@
+"""Training checkpoints of Piper: Lightning's `.ckpt`, with the voice's `config.json`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from allophone.errors import UserError
+from allophone_vits.config import SIZES
+from allophone_vits.importers.checkpoint import (
+    ReferenceCheckpoint,
+    read_pickled,
+    tensors_below,
+    write_checkpoint,
+)
+from allophone_vits.importers.piper import read_settings
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` looks like a checkpoint of Piper."""
+    return source.suffix == ".ckpt" and _settings_of(source) is not None
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the voice folder of a checkpoint."""
+    path = _settings_of(source)
+    if path is None:
+        raise UserError(
+            f"{source} has no config.json with the voice's phoneme ids.",
+            hint="Copy the config.json that Piper's preprocessing wrote into the checkpoint's folder.",
+        )
+    settings = read_settings(path)
+    content = read_pickled(source)
+    state, parameters = content.get("state_dict", {}), content.get("hyper_parameters", {})
+    generator = tensors_below(state, "model_g.")
+    if not generator:
+        raise UserError(f"{source} holds no generator: none of its tensors begins with 'model_g.'.")
+    decoder = SIZES["medium"].decoder
+    upsample_rates = _tuple(parameters, "upsample_rates", decoder.upsample_rates)
+    checkpoint = ReferenceCheckpoint(
+        generator=generator,
+        discriminator=tensors_below(state, "model_d.") or None,
+        upsample_rates=upsample_rates,
+        residual_dilations=_tuple(
+            parameters, "resblock_dilation_sizes", decoder.residual_dilations
+        ),
+        audio=settings.audio(hop_length=parameters.get("hop_length", decoder.hop_length)),
+        text=settings.text,
+        vocabulary=settings.vocabulary,
+        controls=settings.controls,
+    )
+    write_checkpoint(destination, checkpoint, name=source.stem)
+
+
+def _tuple(parameters: Mapping[str, Any], name: str, default: Any) -> Any:
+    """A parameter that the command line may have left as a string."""
+    value = parameters.get(name, default)
+    return ast.literal_eval(value) if isinstance(value, str) else value
+
+
+def _settings_of(source: Path) -> Path | None:
+    """Beside the checkpoint, or up to four folders above: <run>/lightning_logs/version_0/checkpoints."""
+    places = [source.with_name(f"{source.name}.json")]
+    places += [folder / "config.json" for folder in source.resolve().parents[:4]]
+    return next((place for place in places if place.is_file()), None)

@@ -1,0 +1,259 @@
+"""Checkpoints of other implementations become voices that hold just their weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import evolve
+from safetensors.torch import save_file
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.registry import default_registry
+from allophone.run_folder import BESIDE_VOICE
+from allophone.synthesis.folder import StoredVoice, read_voice
+from allophone.synthesis.importing import import_checkpoint
+from allophone.training.finetune import read_source
+from allophone_vits.config import SIZES, DiscriminatorConfig, DurationConfig, VitsConfig
+from allophone_vits.discriminator import Discriminator
+from allophone_vits.importers import amphion, jaywalnut310, piper_checkpoint
+from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
+from allophone_vits.model import Vits
+
+SMALL = evolve(
+    SIZES["x-low"],
+    speaker_channels=256,
+    posterior_encoder=evolve(SIZES["x-low"].posterior_encoder, layers=2),
+    duration=DurationConfig(kind="deterministic", channels=32),
+)
+AUDIO = MelSpec()
+IPA = ["_", "^", "$", "a", "b", "ə"]
+
+
+def reference_state(
+    config: VitsConfig, *, symbols: int, speakers: int
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """A random model's weights, under our names and under the reference's."""
+    torch.manual_seed(0)
+    model = Vits(config, vocabulary_size=symbols, speakers=speakers, audio=AUDIO)
+    ours = {name: torch.randn_like(weight) for name, weight in model.state_dict().items()}
+    blocks = len(config.decoder.residual_kernel_sizes)
+    paired = config.decoder.residual_block == "1"
+    theirs = {
+        reference_generator_name(name, blocks=blocks, paired=paired): weight
+        for name, weight in ours.items()
+    }
+    assert len(theirs) == len(ours)
+    return ours, theirs
+
+
+@pytest.fixture(scope="module")
+def discriminator() -> dict[str, torch.Tensor]:
+    """The discriminator's state under the reference's names; its full size is all it comes in."""
+    state = Discriminator(DiscriminatorConfig()).state_dict()
+    return {reference_discriminator_name(name): weight for name, weight in state.items()}
+
+
+def model_section(config: VitsConfig) -> dict[str, Any]:
+    return {
+        "upsample_rates": list(config.decoder.upsample_rates),
+        "resblock_dilation_sizes": [list(row) for row in config.decoder.residual_dilations],
+    }
+
+
+def assert_holds(voice: StoredVoice, config: VitsConfig, weights: dict[str, torch.Tensor]) -> None:
+    assert voice.description.model == config
+    assert voice.weights.keys() == weights.keys()
+    rows = voice.vocabulary.symbols.size
+    for name, weight in weights.items():
+        expected = weight[:rows] if name == "text_encoder.embedding.weight" else weight
+        torch.testing.assert_close(voice.weights[name], expected, msg=name)
+
+
+@pytest.mark.parametrize(("speakers", "tensors"), [(0, 838), (109, 858)])
+def test_names_are_those_of_the_published_models(speakers: int, tensors: int) -> None:
+    _, theirs = reference_state(VitsConfig(), symbols=178, speakers=speakers)
+    assert len(theirs) == tensors
+    assert sum(weight.numel() for weight in theirs.values()) > 36_000_000
+    for name in (
+        "enc_p.encoder.attn_layers.5.emb_rel_v",
+        "enc_q.enc.in_layers.15.weight_v",
+        "flow.flows.6.enc.res_skip_layers.3.weight_g",
+        "dp.flows.7.convs.norms_2.2.gamma",
+        "dp.post_flows.1.proj.bias",
+        "dec.resblocks.11.convs2.2.weight_g",
+        "dec.ups.3.weight_v",
+    ):
+        assert name in theirs
+
+
+def write_jaywalnut310(folder: Path, state: dict[str, torch.Tensor], **config: Any) -> Path:
+    torch.save(
+        {"model": state, "iteration": 3, "optimizer": {"state": {}}, "learning_rate": 2e-4},
+        folder / "G_2000.pth",
+    )
+    data = {
+        "sampling_rate": 22050, "filter_length": 1024, "hop_length": 256, "win_length": 1024,
+        "n_mel_channels": 80, "mel_fmin": 0.0, "mel_fmax": None, "add_blank": True,
+        "text_cleaners": ["english_cleaners2"], "n_speakers": 0,
+    }  # fmt: skip
+    data.update(config.pop("data", {}))
+    content = {"data": data, "model": model_section(SMALL), **config}
+    (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_checkpoint_of_the_reference(
+    tmp_path: Path, discriminator: dict[str, torch.Tensor]
+) -> None:
+    ours, theirs = reference_state(SMALL, symbols=178, speakers=0)
+    source = write_jaywalnut310(tmp_path, theirs)
+    torch.save({"model": {}}, source / "G_1000.pth")
+    torch.save({"model": discriminator, "iteration": 3}, source / "D_2000.pth")
+    destination = tmp_path / "voice"
+    assert import_checkpoint(source, destination, None, default_registry()) == "vits.jaywalnut310"
+
+    voice = read_voice(destination)
+    assert_holds(voice, SMALL, ours)
+    assert voice.description.audio == AUDIO
+    assert voice.vocabulary.symbols.blank == "_"
+    assert voice.vocabulary.symbols.ids["ə"] == jaywalnut310.PUBLISHED_SYMBOLS.index("ə")
+    beginning = read_source(destination, speaks="generator")
+    assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
+        discriminator
+    )
+    assert beginning.weights["generator.decoder.input.bias"].equal(ours["decoder.input.bias"])
+
+
+def test_forks_of_the_reference_list_symbols_and_speakers(tmp_path: Path) -> None:
+    ours, theirs = reference_state(SMALL, symbols=len(IPA), speakers=2)
+    source = write_jaywalnut310(
+        tmp_path, theirs, symbols=IPA, speakers={"b": 1, "a": 0}, data={"n_speakers": 2}
+    )
+    jaywalnut310.import_checkpoint(source / "G_2000.pth", tmp_path / "voice")
+    voice = read_voice(tmp_path / "voice")
+    assert_holds(voice, SMALL, ours)
+    assert voice.vocabulary == Vocabulary(symbols=voice.vocabulary.symbols, speakers=("a", "b"))
+    assert list(voice.vocabulary.symbols.ids) == IPA
+    assert not (tmp_path / "voice" / BESIDE_VOICE).exists()
+
+
+def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
+    _, theirs = reference_state(SMALL, symbols=40, speakers=0)
+    source = write_jaywalnut310(tmp_path, theirs)
+    with pytest.raises(UserError, match="40 symbols"):
+        jaywalnut310.import_checkpoint(source, tmp_path / "voice")
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda state: state.pop("dp.conv_2.bias"), "missing: dp.conv_2.bias"),
+        (lambda state: state.update({"enc_q.odd": torch.ones(1)}), "left over: enc_q.odd"),
+        (
+            lambda state: state.update({"enc_q.proj.bias": torch.ones(7)}),
+            r"enc_q.proj.bias: \[7\] where the model has \[192\]",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], object], complaint: str
+) -> None:
+    _, theirs = reference_state(SMALL, symbols=178, speakers=0)
+    damage(theirs)
+    source = write_jaywalnut310(tmp_path, theirs)
+    with pytest.raises(UserError, match=complaint):
+        jaywalnut310.import_checkpoint(source, tmp_path / "voice")
+    assert not (tmp_path / "voice").exists()
+
+
+def test_a_pickle_that_could_run_code_is_not_opened(tmp_path: Path) -> None:
+    source = write_jaywalnut310(tmp_path, {})
+    torch.save({"model": Path.exists}, source / "G_3000.pth")
+    with pytest.raises(UserError, match="not opened for safety"):
+        jaywalnut310.import_checkpoint(source, tmp_path / "voice")
+
+
+def test_a_checkpoint_of_piper(tmp_path: Path) -> None:
+    ours, theirs = reference_state(SMALL, symbols=256, speakers=3)
+    folder = tmp_path / "lightning_logs" / "version_0" / "checkpoints"
+    folder.mkdir(parents=True)
+    source = folder / "epoch=1-step=2.ckpt"
+    torch.save(
+        {
+            "state_dict": {f"model_g.{name}": weight for name, weight in theirs.items()},
+            "hyper_parameters": {
+                "upsample_rates": "(8, 8, 4)",
+                "resblock_dilation_sizes": ((1, 2), (2, 6), (3, 12)),
+                "hop_length": 256,
+                "dataset": [Path("/data/dataset.jsonl")],
+            },
+        },
+        source,
+    )
+    settings = {
+        "audio": {"sample_rate": 16000},
+        "espeak": {"voice": "de"},
+        "inference": {"noise_scale": 0.5, "length_scale": 1, "noise_w": 0.7},
+        "phoneme_id_map": {symbol: [id] for id, symbol in enumerate(IPA)},
+        "num_speakers": 3,
+        "speaker_id_map": {"eva": 2, "max": 0},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert piper_checkpoint.recognises(source)
+    piper_checkpoint.import_checkpoint(source, tmp_path / "voice")
+
+    voice = read_voice(tmp_path / "voice")
+    assert_holds(voice, SMALL, ours)
+    assert voice.description.audio == evolve(AUDIO, sample_rate=16000)
+    assert voice.description.text.language == "de"
+    assert voice.description.controls == {
+        "noise_scale": 0.5, "length_scale": 1.0, "noise_scale_duration": 0.7,
+    }  # fmt: skip
+    assert voice.vocabulary.speakers == ("max", "1", "eva")
+    assert voice.vocabulary.symbols.encode(["a"]) == [1, 0, 3, 0, 2]
+
+
+@pytest.mark.parametrize("as_safetensors", [True, False])
+def test_an_experiment_of_amphion(tmp_path: Path, as_safetensors: bool) -> None:
+    ours, theirs = reference_state(SMALL, symbols=512, speakers=0)
+    # What an idle speaker embedding adds to its models of one speaker.
+    theirs["dec.cond.weight"] = torch.ones(256, 256, 1)
+    theirs["flow.flows.0.enc.cond_layer.weight_g"] = torch.ones(8, 1, 1)
+    experiment = tmp_path / "experiment"
+    for name in ("epoch-0001", "epoch-0002"):
+        (experiment / "checkpoint" / name).mkdir(parents=True)
+    latest = experiment / "checkpoint" / "epoch-0002"
+    if as_safetensors:
+        save_file(
+            {name: weight.clone() for name, weight in theirs.items()}, latest / "model.safetensors"
+        )
+    else:
+        wrapped = {f"module.{name}": weight for name, weight in theirs.items()}
+        torch.save(wrapped, latest / "pytorch_model.bin")
+    (experiment / "symbols.dict").write_text("<eps> 0\naɪ 1\n_ 2\nb 3\n", encoding="utf-8")
+    arguments = {
+        "model_type": "VITS",
+        "preprocess": {
+            "sample_rate": 22050, "n_fft": 1024, "win_size": 1024, "hop_size": 256, "n_mel": 80,
+            "fmin": 0, "fmax": None, "add_blank": True, "language": "en-us", "note": "a,]",
+        },
+        "model": {**model_section(SMALL), "n_speakers": 0},
+        "train": {"multi_speaker_training": False},
+    }  # fmt: skip
+    as_json5 = json.dumps(arguments, indent=1).replace("\n }", ",\n }")
+    (experiment / "args.json").write_text(as_json5)
+    assert amphion.recognises(experiment)
+    amphion.import_checkpoint(experiment, tmp_path / "voice")
+
+    voice = read_voice(tmp_path / "voice")
+    assert_holds(voice, SMALL, ours)
+    assert voice.vocabulary.symbols.ids == {
+        "<pad>": 0, "<bos>": 1, "<eos>": 2, "<eps>": 3, "_": 4, "aɪ": 5, "b": 6,
+    }  # fmt: skip
