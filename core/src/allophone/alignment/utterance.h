@@ -53,10 +53,13 @@ TARGET static bool FOR(decide)(const float *scores, int64_t stride, int64_t fram
         const float *row = scores + frame * stride;
         FOR(bits) *bits = stepped + frame * vectors;
 
+        /* The first and the last vector may reach beyond the band; those between lie within. Only
+         * vectors are worth a prefetch: for single floats it would cost more than it saves. */
         int64_t vector = first / LANES;
         FOR(vector) before = FOR(load)(totals + (vector - 1) * LANES);
         FOR(vector) score = FOR(load_between)(row + vector * LANES, low,
                                               vector == last_vector ? high : LANES - 1);
+        if (LANES > 1) __builtin_prefetch(row + vector * LANES + PREFETCH_AHEAD);
         before = FOR(advance)(score, before, totals + vector * LANES, bits + vector, &refused);
         for (++vector; vector < last_vector; ++vector) {
             const float *from = row + vector * LANES;

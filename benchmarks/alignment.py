@@ -1,0 +1,284 @@
+"""Monotonic alignment search beside its peers on PyPI, and beside reading its input once.
+
+Run `python benchmarks/alignment.py [--json]`. The peers, `monotonic-alignment-search` and
+`monotonic-align`, are called as their users call them: a torch tensor goes in, a path comes out.
+Reading once is `torch.sum` of the same tensor. All is float32 on one thread unless a row says
+otherwise; the contenders take turns, in another order each round, and the tables show medians.
+Every path is compared with ours before anything is timed.
+
+The second table times what a training step does with it: scores of a diagonal Gaussian prior,
+search, expansion of the prior to frames, divergence, backward. Ours takes the scores from one
+batched matrix product and expands by index; the peers' way multiplies with the dense path, as in
+VITS and its descendants. The gradients are compared too.
+
+Shapes: B batch, C channels, F frames, T text tokens.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: the peers' loops and torch's are all held to one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import gc
+import importlib
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import click
+import torch
+from attrs import asdict, field, frozen
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from allophone.alignment import instruction_set, instruction_sets, monotonic_alignment
+
+SIZES = [(1, 300, 50), (16, 500, 100), (32, 1000, 200), (64, 1600, 400)]
+BLOCK_SIZES = [(16, 500, 100), (32, 1000, 200)]
+CHANNELS = 192
+"""Of the prior: what VITS has."""
+
+READ_ONCE = "reading the input once"
+PEERS = {
+    "monotonic-align": "monotonic_align",
+    "monotonic-alignment-search": "monotonic_alignment_search",
+}
+"""Distribution name to import name."""
+
+MaximumPath = Callable[[Tensor, Tensor], Tensor]
+"""Scores and mask [B, F, T] to the dense path [B, F, T]."""
+
+
+@frozen(kw_only=True)
+class Timing:
+    """One row of a table."""
+
+    contender: str
+    milliseconds: float = field()
+    """The median."""
+    speed_up: float | None = field()
+    """How many times as fast as the best peer."""
+    reads: float | None = field()
+    """How many times as long as reading the input once."""
+
+
+def peers() -> tuple[dict[str, MaximumPath], list[str]]:
+    """The search functions of the peers that are installed, and the names of those that are not."""
+    found: dict[str, MaximumPath] = {}
+    for name, module in PEERS.items():
+        try:
+            found[name] = importlib.import_module(module).maximum_path
+        except ImportError:
+            continue
+    return found, [name for name in PEERS if name not in found]
+
+
+def text_major(name: str) -> bool:
+    """Whether the peer wants [B, T, F]; it is handed its own layout, at no cost."""
+    return name == "monotonic-alignment-search"
+
+
+def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median milliseconds of each contender, all of them called once a round.
+
+    Each round has another order: what was called before decides what lies in the caches.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders.items())
+    shuffle = random.Random(0).shuffle
+    for call in contenders.values():
+        call()
+    gc.disable()
+    for _ in range(rounds):
+        shuffle(order)
+        for name, call in order:
+            started = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - started)
+    gc.enable()
+    return {name: 1000 * statistics.median(seconds) for name, seconds in times.items()}
+
+
+def timings(medians: Mapping[str, float]) -> list[Timing]:
+    of_peers = [medians[name] for name in PEERS if name in medians]
+    read_once = medians.get(READ_ONCE)
+    return [
+        Timing(
+            contender=name,
+            milliseconds=median,
+            speed_up=min(of_peers) / median if of_peers else None,
+            reads=median / read_once if read_once else None,
+        )
+        for name, median in medians.items()
+    ]
+
+
+def search_contenders(
+    installed: Mapping[str, MaximumPath], batch: int, frames: int, tokens: int
+) -> dict[str, Callable[[], object]]:
+    values = torch.randn(batch, frames, tokens)
+    mask = torch.ones_like(values)
+    lengths = torch.full((batch,), frames), torch.full((batch,), tokens)
+    path = monotonic_alignment(values, *lengths).dense()
+
+    contenders: dict[str, Callable[[], object]] = {READ_ONCE: values.sum}
+    for name, maximum_path in installed.items():
+        inputs = (values, mask)
+        if text_major(name):
+            inputs = (values.mT.contiguous(), mask.mT.contiguous())
+        theirs = maximum_path(*inputs)
+        if not torch.equal(theirs.mT.bool() if text_major(name) else theirs.bool(), path):
+            raise click.ClickException(f"{name} finds another path than ours.")
+        contenders[name] = partial(maximum_path, *inputs)
+    ours = partial(monotonic_alignment, values, *lengths)
+    for name in instruction_sets():
+        contenders[f"allophone, {name}"] = partial(ours, threads=1, instruction_set=name)
+    contenders[f"allophone, {instruction_set()}, 2 threads"] = partial(ours, threads=2)
+    return contenders
+
+
+def log_likelihood(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """How likely each frame of z [B, C, F] is under each token's Gaussian [B, C, T]: [B, F, T].
+
+    The square is expanded, so that one batched product adds up both terms that hold z.
+    """
+    precision = torch.exp(-2 * log_std)
+    constant = (-0.5 * math.log(2 * math.pi) - log_std - 0.5 * mean**2 * precision).sum(
+        dim=1, keepdim=True
+    )
+    powers = torch.cat([z**2, z], dim=1)
+    weights = torch.cat([-0.5 * precision, mean * precision], dim=1)
+    return torch.baddbmm(constant, powers.mT, weights)
+
+
+def divergence(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """The part of the KL term of VITS that depends on the prior; everything [B, C, F]."""
+    return (log_std + 0.5 * (z - mean) ** 2 * torch.exp(-2 * log_std)).mean()
+
+
+def block_by_index(
+    z: Tensor, mean: Tensor, log_std: Tensor, frame_lengths: Tensor, token_lengths: Tensor
+) -> Tensor:
+    with torch.no_grad():
+        scores = log_likelihood(z, mean, log_std)
+        index = monotonic_alignment(scores, frame_lengths, token_lengths, threads=1).index
+    batch, channels, tokens = mean.shape
+    rows = (index + tokens * torch.arange(batch)[:, None]).flatten()
+
+    def expand(prior: Tensor) -> Tensor:
+        by_token = prior.mT.reshape(batch * tokens, channels)
+        return by_token.index_select(0, rows).view(batch, -1, channels).mT
+
+    return divergence(z, expand(mean), expand(log_std))
+
+
+def block_by_path(
+    z: Tensor, mean: Tensor, log_std: Tensor, maximum_path: MaximumPath, mask: Tensor
+) -> Tensor:
+    """The peers' way; the mask is [B, T, F] for a peer that wants that, otherwise [B, F, T]."""
+    transposed = mask.shape[2] == z.shape[2]
+    with torch.no_grad():
+        precision = torch.exp(-2 * log_std)
+        scores = (-0.5 * math.log(2 * math.pi) - log_std).sum(dim=1, keepdim=True)
+        scores = scores + torch.matmul(-0.5 * z.mT**2, precision)
+        scores = scores + torch.matmul(z.mT, mean * precision)
+        scores = scores + (-0.5 * mean**2 * precision).sum(dim=1, keepdim=True)
+        path = maximum_path(scores.mT.contiguous() if transposed else scores, mask)
+    by_token = path if transposed else path.mT
+    return divergence(z, torch.matmul(mean, by_token), torch.matmul(log_std, by_token))
+
+
+def block_contenders(
+    installed: Mapping[str, MaximumPath], batch: int, frames: int, tokens: int
+) -> dict[str, Callable[[], object]]:
+    inputs = [
+        tensor.requires_grad_()
+        for tensor in (
+            torch.randn(batch, CHANNELS, frames),
+            torch.randn(batch, CHANNELS, tokens),
+            0.1 * torch.randn(batch, CHANNELS, tokens),
+        )
+    ]
+    lengths = torch.full((batch,), frames), torch.full((batch,), tokens)
+
+    def step(block: Callable[..., Tensor], *rest: object) -> list[Tensor]:
+        return list(torch.autograd.grad(block(*inputs, *rest), inputs))
+
+    ours = step(block_by_index, *lengths)
+    contenders: dict[str, Callable[[], object]] = {}
+    for name, maximum_path in installed.items():
+        mask = torch.ones((batch, tokens, frames) if text_major(name) else (batch, frames, tokens))
+        theirs = step(block_by_path, maximum_path, mask)
+        for gradient, other in zip(ours, theirs, strict=True):
+            if not torch.allclose(gradient, other, rtol=1e-4, atol=1e-9):
+                raise click.ClickException(f"{name} leads to other gradients than ours.")
+        contenders[name] = partial(step, block_by_path, maximum_path, mask)
+    contenders["allophone"] = partial(step, block_by_index, *lengths)
+    return contenders
+
+
+def show(console: Console, title: str, results: list[dict[str, Any]]) -> None:
+    table = Table(title=title)
+    for heading in ("B, F, T", "contender"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("ms", "times best peer's speed", "times reading once"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        size = ", ".join(str(extent) for extent in result["size"])
+        for timing in result["timings"]:
+            table.add_row(
+                size,
+                timing.contender,
+                f"{timing.milliseconds:.4g}",
+                f"{timing.speed_up:.1f}" if timing.speed_up else "",
+                f"{timing.reads:.2f}" if timing.reads else "",
+            )
+            size = ""
+        table.add_section()
+    console.print(table)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the tables.")
+@click.option("--rounds", default=30, show_default=True, help="Rounds at the largest size.")
+def main(as_json: bool, rounds: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    installed, missing = peers()
+
+    results: dict[str, list[dict[str, Any]]] = {"search": [], "block": []}
+    for kind, sizes, contenders in (
+        ("search", SIZES, search_contenders),
+        ("block", BLOCK_SIZES, block_contenders),
+    ):
+        for size in sizes:
+            small = math.prod(size) < 2_000_000
+            medians = interleaved(contenders(installed, *size), rounds * 5 if small else rounds)
+            results[kind].append({"size": size, "timings": timings(medians)})
+
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"missing": missing, **results},
+                default=asdict,
+                indent=2,
+            )
+        )
+        return
+    console = Console()
+    show(console, "Monotonic alignment search, one thread", results["search"])
+    show(console, "Scores, search, expansion, divergence, backward; one thread", results["block"])
+    if missing:
+        console.print(f"Not installed, so not measured: pip install {' '.join(missing)}")
+
+
+if __name__ == "__main__":
+    main()
