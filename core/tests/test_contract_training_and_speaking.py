@@ -19,6 +19,7 @@ from allophone.registry import build_registry
 from allophone.templates import write_plugin
 from allophone.testing import SynthesizerContract, TrainerContract
 from allophone.testing.experiment import ExperimentContract
+from allophone.testing.ranks import train_on_ranks
 
 NAME = "contract-breaker"
 PACKAGE = "allophone_contract_breaker"
@@ -195,6 +196,11 @@ def growing(self, losses):
     """Losses that depend on how many there were before."""
     self.count = getattr(self, "count", 0) + 1
     return {**losses, "loss": losses["loss"] * self.count}
+
+
+def test_what_fails_on_a_rank_is_told(tmp_path):
+    failure = train_on_ranks(tmp_path / "absent.toml", tmp_path / "run")
+    assert "absent.toml can't be read" in failure
 
 
 class TestSynthesizerViolations(OnPlugin):

@@ -9,8 +9,6 @@ class TestTraining(TrainerContract):
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from allophone.registry import Registry
 from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.testing.examined import SEED, ExaminedObjective
 from allophone.testing.experiment import ExperimentContract, build_objective, padded_further
+from allophone.testing.ranks import train_on_ranks
 from allophone.training.checkpoint import read_state
 from allophone.training.loop import train
 from allophone.training.objective import Metrics, Objective, Sampler
@@ -174,9 +173,9 @@ class TrainerContract(ExperimentContract):
     def test_resume_is_bit_identical(
         self, experiment: Experiment, registry: Registry, tmp_path: Path
     ) -> None:
-        self.run(experiment, registry, tmp_path / "whole", until=3)
-        self.run(experiment, registry, tmp_path / "parts", until=1)
-        self.run(experiment, registry, tmp_path / "parts", until=3, resume=True)
+        train_quietly(experiment, registry, tmp_path / "whole", until=3)
+        train_quietly(experiment, registry, tmp_path / "parts", until=1)
+        train_quietly(experiment, registry, tmp_path / "parts", until=3, resume=True)
         whole, parts = (find_checkpoint(tmp_path / name) for name in ("whole", "parts"))
         before, after = (read_weights(found.path / WEIGHTS) for found in (whole, parts))
         different = [name for name in before if not torch.equal(before[name], after[name])]
@@ -190,13 +189,13 @@ class TrainerContract(ExperimentContract):
             same = equal(read_state(whole)[key], read_state(parts)[key])
             assert same, f"After a resume, the state of the {key} differs from the unbroken run's."
 
-    def test_two_ranks_train(self, experiment: Experiment, tmp_path: Path) -> None:
-        write_toml(tmp_path / "experiment.toml", unstructure(experiment))
-        command = [sys.executable, "-c", "from allophone.cli import main; main()", "train"]
-        command += [str(tmp_path / "experiment.toml"), "--run", str(tmp_path / "run")]
-        command += ["--devices", "cpu", "--processes", "2", "--max-steps", "2"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, f"Training on two ranks failed:\n{done.stdout}\n{done.stderr}"
+    def test_two_ranks_train(
+        self, experiment: Experiment, registry: Registry, tmp_path: Path
+    ) -> None:
+        plain = unstructure(quiet(experiment, until=2), registry=registry)
+        write_toml(tmp_path / "experiment.toml", plain)
+        failure = train_on_ranks(tmp_path / "experiment.toml", tmp_path / "run")
+        assert failure is None, f"Training on two ranks failed: {failure}"
         saved = [found.step for found in checkpoints(tmp_path / "run")]
         assert saved == [2], f"After two steps there are checkpoints of {saved}."
 
@@ -221,28 +220,28 @@ class TrainerContract(ExperimentContract):
             assert values.ndim == len(axes), f"{name} should be {axes}, not {list(values.shape)}."
             assert np.isfinite(values).all(), f"{name} holds NaN or infinity."
 
-    def run(
-        self,
-        experiment: Experiment,
-        registry: Registry,
-        folder: Path,
-        *,
-        until: int,
-        resume: bool = False,
-    ) -> None:
-        """Train in `folder` up to a step, quietly."""
-        never = 10**6
-        config = evolve(
-            experiment.runtime,
-            max_steps=until,
-            validate_every=never,
-            sample_every=never,
-            checkpoint_every=never,
-            keep=evolve(experiment.runtime.keep, best_metric=None),
-        )
-        checkpoint = find_checkpoint(folder) if resume else None
-        quiet = evolve(experiment, runtime=config)
-        train(open_run(folder, quiet, rank=Rank(), registry=registry, resume=checkpoint))
+
+def train_quietly(
+    experiment: Experiment, registry: Registry, folder: Path, *, until: int, resume: bool = False
+) -> None:
+    """Train in `folder` up to a step, with nothing but a checkpoint at the end."""
+    checkpoint = find_checkpoint(folder) if resume else None
+    planned = quiet(experiment, until=until)
+    train(open_run(folder, planned, rank=Rank(), registry=registry, resume=checkpoint))
+
+
+def quiet(experiment: Experiment, *, until: int) -> Experiment:
+    """The experiment up to a step, without validation, samples and checkpoints on the way."""
+    never = 10**6
+    config = evolve(
+        experiment.runtime,
+        max_steps=until,
+        validate_every=never,
+        sample_every=never,
+        checkpoint_every=never,
+        keep=evolve(experiment.runtime.keep, best_metric=None),
+    )
+    return evolve(experiment, runtime=config)
 
 
 def examined(

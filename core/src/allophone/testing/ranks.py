@@ -1,0 +1,52 @@
+"""Training on two ranks of this machine, each in a process of its own, over gloo.
+
+The processes are forked from a server that has imported all this once, so that only the first test
+waits for PyTorch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import torch
+
+# The first optimizer of a process would import it, which takes seconds.
+import torch._dynamo
+from torch.multiprocessing.spawn import ProcessException, start_processes
+
+from allophone.config import load_experiment
+from allophone.registry import default_registry
+from allophone.training.launch import Place, join
+from allophone.training.loop import train
+from allophone.training.run import open_run
+
+RANKS = 2
+
+
+def train_on_ranks(experiment: Path, folder: Path) -> str | None:
+    """Train a saved experiment in `folder`; what was raised, where a rank failed, or None.
+
+    The ranks know the plugins that are installed.
+    """
+    multiprocessing.set_forkserver_preload([__name__])
+    meeting = folder.with_name(f"{folder.name}.meeting")
+    try:
+        start_processes(  # type: ignore[no-untyped-call]
+            _train, args=(experiment, folder, meeting), nprocs=RANKS, start_method="forkserver"
+        )
+    except ProcessException as error:
+        return str(error)
+    return None
+
+
+def _train(rank: int, experiment: Path, folder: Path, meeting: Path) -> None:
+    torch.set_num_threads(1)
+    place = Place(
+        rank=rank, local_rank=rank, world_size=RANKS, init_method=meeting.absolute().as_uri()
+    )
+    with join(place, torch.device("cpu")) as joined:
+        run = open_run(
+            folder, load_experiment(experiment), rank=joined, registry=default_registry()
+        )
+        train(run)
