@@ -1,0 +1,54 @@
+"""A broken plugin that is really installed is named, and harms nobody else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def broken(environment):
+    """An environment with two plugins: one lacks what it imports, the other lacks its module."""
+    (environment.packages / "allophone_cracked.py").write_text("import no_such_dependency\n")
+    points = "[allophone.plugins]\n{0} = allophone_{0}"
+    environment.describe("allophone-cracked", "1.2.3", points.format("cracked"))
+    environment.describe("allophone-lost", "0.1", points.format("lost"))
+    return environment
+
+
+def test_it_is_listed_with_its_reason_and_the_others_work(broken):
+    listed = broken.allophone("plugins", "--json")
+    plugins = {plugin["name"]: plugin for plugin in json.loads(listed.stdout)}
+    assert "no_such_dependency" in plugins["cracked"]["failure"]
+    assert plugins["cracked"]["version"] == "1.2.3"
+    assert "allophone_lost" in plugins["lost"]["failure"]
+    assert plugins["core"]["failure"] is None
+    assert "griffin-lim" in {entry["name"] for entry in plugins["core"]["entries"]["vocoders"]}
+    shown = broken.allophone("plugins")
+    assert shown.returncode == 1
+    assert "pip install --force-reinstall allophone-cracked" in shown.stdout
+
+
+def test_asking_for_something_of_it_raises_from_its_own_error(broken):
+    asked = broken.allophone("config", "check", "cracked/recipe")
+    assert asked.returncode == 2
+    assert "'cracked', which does not work" in asked.stderr
+    assert "no_such_dependency" in asked.stderr
+    assert "Traceback" not in asked.stderr
+    traced = broken.allophone("config", "check", "cracked/recipe", ALLOPHONE_TRACEBACK="1")
+    assert "ModuleNotFoundError: No module named 'no_such_dependency'" in traced.stderr
+
+
+def test_strict_makes_it_fatal(broken):
+    listed = broken.allophone("plugins", ALLOPHONE_STRICT_PLUGINS="1")
+    assert listed.returncode == 2
+    assert "The plugin 'cracked' of allophone-cracked 1.2.3 does not work" in listed.stderr
+
+
+def test_disabled_it_is_not_there(broken):
+    listed = broken.allophone(
+        "plugins", ALLOPHONE_STRICT_PLUGINS="1", ALLOPHONE_DISABLE_PLUGINS="cracked,lost"
+    )
+    assert listed.returncode == 0, listed.stderr
+    assert "cracked" not in listed.stdout
