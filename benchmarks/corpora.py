@@ -103,8 +103,11 @@ def main(into: Path | None, workers: int) -> None:
 def _unpack(packages: tuple[str, ...], root: Path) -> None:
     with tempfile.TemporaryDirectory() as downloads:
         subprocess.run(["apt-get", "download", "-q", *packages], cwd=downloads, check=True)
+        partial = root.with_name(f"{root.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
         for package in sorted(Path(downloads).glob("*.deb")):
-            subprocess.run(["dpkg", "-x", package, root], check=True)
+            subprocess.run(["dpkg", "-x", package, partial], check=True)
+        partial.rename(root)
 
 
 def _experiment(corpus: RealCorpus, root: Path, data: Path) -> Experiment:

@@ -79,17 +79,14 @@ class StoredFeatures:
     def key(self, name: str, utterance: Utterance) -> str:
         """What the store knows an utterance by, for one feature; its files must have been seen."""
         reads = self.extractors[name].reads
-        made_of: dict[str, Any] = {
-            path: self.digests.digest(path) for path in _files(utterance, reads)
-        }
         parts: dict[str, Any] = {}
         if "audio" in reads:
-            parts["audio"] = [made_of[utterance.audio], utterance.start, utterance.end]
+            parts["audio"] = [self.digests.digest(utterance.audio), utterance.start, utterance.end]
         if "text" in reads:
             language = utterance.language or self._experiment.text.language
             parts["text"] = [utterance.text, language]
         if "labels" in reads and utterance.labels is not None:
-            parts["labels"] = made_of[utterance.labels]
+            parts["labels"] = self.digests.digest(utterance.labels)
         return digest_of(parts)
 
     def lookup(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:

@@ -67,7 +67,7 @@ class FestvoxConfig(CorpusConfig):
     """A voice of the Festvox project: `wav/`, `etc/txt.done.data` and, where it is there, `lab/`.
 
     stress_mark: a character that stands before the stressed vowel in the transcripts ("+" in Debian's
-        festvox-ru); it is replaced by an acute accent on the vowel, which phonemizers understand.
+        festvox-ru); it becomes an acute accent on the vowel. A phonemizer would read it aloud: "plus".
     """
 
     stress_mark: str | None = field(

@@ -21,11 +21,13 @@ Seen = tuple[int, int, str] | None
 """What was seen of a file: its size, the time of its last change in nanoseconds and its digest; None
 for one that was missing or could not be read."""
 
+# Made once: `json.dumps` makes one a call, which a corpus of a million utterances would notice.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
 
 def digest_of(plain: Any, *, size: int = 16) -> str:
     """The digest of plain data (what JSON can hold), in hexadecimal: `size` bytes."""
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+    return hashlib.blake2b(_ENCODER.encode(plain).encode(), digest_size=size).hexdigest()
 
 
 def is_as_known(path: str, known: Seen) -> bool:
