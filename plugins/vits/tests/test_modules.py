@@ -1,0 +1,337 @@
+"""The parts of the model, each by what it promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from attrs import evolve
+from torch import Tensor, nn
+
+from allophone.alignment import monotonic_alignment
+from allophone.audio.melspec import MelSpec
+from allophone.errors import ConfigError
+from allophone_vits.channels_last import use_channels_last
+from allophone_vits.config import (
+    SIZES,
+    DecoderConfig,
+    DurationConfig,
+    FlowConfig,
+    PosteriorEncoderConfig,
+    TextEncoderConfig,
+    VitsConfig,
+    VitsTrainerConfig,
+)
+from allophone_vits.decoder import Decoder, receptive_margin
+from allophone_vits.duration_flow import DurationFlow
+from allophone_vits.gaussian import Gaussian, kl_divergence, prior_log_likelihood
+from allophone_vits.inference import (
+    CHUNK_FRAMES,
+    Latents,
+    chunk_sizes,
+    decode,
+    decode_in_chunks,
+    rows,
+    tokens_of_frames,
+)
+from allophone_vits.layers import folded, for_inference, sequence_mask
+from allophone_vits.model import Vits
+from allophone_vits.noise import Stream, normal_noise
+from allophone_vits.segments import middle_starts, random_starts, slice_segments
+from allophone_vits.spline import Spline
+
+DECODERS = {name: SIZES[name].decoder for name in ("base", "medium")}
+TINY_DECODERS = {name: evolve(decoder, channels=32) for name, decoder in DECODERS.items()}
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """The module with weights that do something: some are zero at first."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return module.eval()
+
+
+class TestSpline:
+    @pytest.fixture
+    def spline(self) -> Spline:
+        torch.manual_seed(0)
+        return Spline.from_parameters(torch.randn(400, 29), bins=10, bound=5.0)
+
+    def test_the_inverse_undoes_it(self, spline: Spline) -> None:
+        x = torch.linspace(-7, 7, 400)
+        y, _ = spline.forward(x)
+        torch.testing.assert_close(spline.inverse(y), x, rtol=0, atol=2e-4)
+
+    def test_its_slope_is_its_derivative(self, spline: Spline) -> None:
+        x = torch.linspace(-6.9, 6.9, 400, requires_grad=True)
+        y, log_slope = spline.forward(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        torch.testing.assert_close(log_slope.exp(), slope, rtol=1e-3, atol=1e-4)
+
+    def test_outside_it_is_the_identity(self, spline: Spline) -> None:
+        x = torch.tensor([-5.001, 5.001, 1e6, -torch.inf]).repeat(100)
+        y, log_slope = spline.forward(x)
+        assert torch.equal(y, x)
+        assert not log_slope.any()
+        assert torch.equal(spline.inverse(x), x)
+
+    def test_it_rises_and_keeps_its_bounds(self) -> None:
+        torch.manual_seed(1)
+        parameters = torch.randn(29).expand(1001, -1)
+        spline = Spline.from_parameters(parameters, bins=10, bound=5.0)
+        y, _ = spline.forward(torch.linspace(-5, 5, 1001))
+        assert (y.diff() > 0).all()
+        assert y[0] == -5
+        assert y[-1] == 5
+
+
+def test_duration_flow_samples_what_it_maps() -> None:
+    flow = shaken(DurationFlow(channels=8, kernel_size=3, couplings=3))
+    text, mask = torch.randn(2, 8, 6), sequence_mask(torch.tensor([6, 4]), 6)
+    pair = torch.randn(2, 2, 6) * mask
+    mapped, _ = flow(pair, text, mask)
+    torch.testing.assert_close(flow.sample(mapped, text, mask), pair[:, :1], rtol=0, atol=1e-4)
+
+
+def test_duration_flow_exports_with_any_length() -> None:
+    class Sample(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.flow = shaken(DurationFlow(channels=8, kernel_size=3, couplings=2))
+
+        def forward(self, noise: Tensor, text: Tensor) -> Tensor:
+            return self.flow.sample(noise, text, None)
+
+    module = Sample().eval()
+    length = torch.export.Dim("length", min=2, max=500)
+    exported = torch.export.export(
+        module,
+        (torch.randn(1, 2, 9), torch.randn(1, 8, 9)),
+        dynamic_shapes=({2: length}, {2: length}),
+    )
+    noise, text = torch.randn(1, 2, 31), torch.randn(1, 8, 31)
+    torch.testing.assert_close(exported.module()(noise, text), module(noise, text))
+
+
+class TestGaussian:
+    def test_likelihood_is_that_of_a_normal_distribution(self) -> None:
+        torch.manual_seed(0)
+        latent = torch.randn(2, 4, 7)
+        prior = Gaussian(mean=torch.randn(2, 4, 5), log_scale=0.5 * torch.randn(2, 4, 5))
+        expected = torch.distributions.Normal(
+            prior.mean[:, :, None], prior.log_scale.exp()[:, :, None]
+        ).log_prob(latent[:, :, :, None])
+        torch.testing.assert_close(
+            prior_log_likelihood(latent, prior), expected.sum(1), rtol=1e-4, atol=1e-4
+        )
+
+    def test_it_is_float32_under_autocast(self) -> None:
+        prior = Gaussian(mean=torch.zeros(1, 2, 3), log_scale=torch.zeros(1, 2, 3))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            values = prior_log_likelihood(torch.zeros(1, 2, 4, dtype=torch.bfloat16), prior)
+        assert values.dtype == torch.float32
+
+    def test_expansion_repeats_each_token_for_its_frames(self) -> None:
+        durations = torch.tensor([[2, 1, 3], [1, 1, 0]])
+        index = tokens_of_frames(durations)
+        assert index.tolist() == [[0, 0, 1, 2, 2, 2], [0, 1, 2, 2, 2, 2]]
+        mean = torch.arange(6.0).reshape(2, 1, 3).requires_grad_()
+        expanded = Gaussian(mean=mean, log_scale=mean).expand(index)
+        assert expanded.mean[0, 0].tolist() == [0, 0, 1, 2, 2, 2]
+        (gradient,) = torch.autograd.grad(expanded.mean[:1].sum(), mean)
+        assert gradient[0, 0].tolist() == [2, 1, 3]
+
+    def test_divergence_ignores_padding(self) -> None:
+        torch.manual_seed(0)
+        mask = sequence_mask(torch.tensor([3, 2]), 3)
+        posterior, prior = (
+            Gaussian(mean=torch.randn(2, 4, 3), log_scale=torch.randn(2, 4, 3)) for _ in range(2)
+        )
+        latent = torch.randn(2, 4, 3)
+        before = kl_divergence(latent, posterior, prior, mask)
+        prior.mean[1, :, 2] = torch.nan
+        assert torch.equal(kl_divergence(latent, posterior, prior, mask), before)
+
+
+class TestDecoder:
+    @pytest.mark.parametrize("name", DECODERS)
+    def test_no_frame_beyond_the_margin_matters_and_the_margin_does(self, name: str) -> None:
+        config = TINY_DECODERS[name]
+        decoder = shaken(Decoder(config, latent_channels=4))
+        margin = receptive_margin(config)
+        frames, middle = 2 * margin + 5, margin + 2
+        latent = torch.zeros(1, 4, frames, requires_grad=True)
+        samples = decoder(latent)[0, middle * config.hop_length :][: config.hop_length]
+        (gradient,) = torch.autograd.grad(samples.sum(), latent)
+        seen = gradient.abs().sum((0, 1)).nonzero().flatten()
+        assert margin == max(middle - int(seen[0]), int(seen[-1]) - middle)
+
+    def test_margins_of_the_published_sizes(self) -> None:
+        assert {name: receptive_margin(config) for name, config in DECODERS.items()} == {
+            "base": 13,
+            "medium": 11,
+        }
+
+    @pytest.mark.parametrize("name", DECODERS)
+    def test_padding_is_not_heard(self, name: str) -> None:
+        config = TINY_DECODERS[name]
+        decoder = shaken(Decoder(config, latent_channels=4, speaker_channels=3))
+        lengths = torch.tensor([9, 30])
+        latents = Latents(
+            values=torch.randn(2, 4, 30), lengths=lengths, speaker=torch.randn(2, 3, 1)
+        )
+        together = decode(decoder, latents)
+        for row, alone in enumerate(rows(latents)):
+            samples = int(lengths[row]) * config.hop_length
+            torch.testing.assert_close(
+                together[row, :samples], decode(decoder, alone)[0], rtol=0, atol=1e-5
+            )
+            assert not together[row, samples:].any()
+
+    def test_chunks_join_to_the_whole(self) -> None:
+        decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+        latents = Latents(values=torch.randn(1, 4, 333), lengths=torch.tensor([333]), speaker=None)
+        whole = decode(decoder, latents)[0]
+        chunks = list(decode_in_chunks(decoder, latents))
+        assert len(chunks) == len(chunk_sizes(333)) > 2
+        torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("frames", [1, CHUNK_FRAMES, CHUNK_FRAMES + 1, 2000])
+    def test_chunks_cover_the_utterance(self, frames: int) -> None:
+        sizes = chunk_sizes(frames)
+        assert sum(sizes) == frames
+        assert min(sizes) >= 1
+        assert max(sizes) <= CHUNK_FRAMES
+
+    @pytest.mark.parametrize("name", DECODERS)
+    def test_the_other_layout_computes_the_same(self, name: str) -> None:
+        decoder = shaken(Decoder(TINY_DECODERS[name], latent_channels=4))
+        with for_inference():
+            quick = Decoder(TINY_DECODERS[name], latent_channels=4)
+        quick.load_state_dict(folded(decoder.state_dict()))
+        use_channels_last(quick)
+        assert not any(isinstance(part, nn.Conv1d) for part in quick.modules())
+        latent = torch.randn(2, 4, 12)
+        torch.testing.assert_close(quick(latent), decoder(latent), rtol=0, atol=1e-5)
+
+
+class TestSegments:
+    def test_windows_lie_inside(self) -> None:
+        lengths = torch.tensor([5, 9, 3])
+        starts = torch.stack([random_starts(lengths, 4) for _ in range(200)])
+        assert starts.amin(0).tolist() == [0, 0, 0]
+        assert starts.amax(0).tolist() == [1, 5, 0]
+        assert middle_starts(lengths, 4).tolist() == [0, 2, 0]
+
+    def test_windows_hold_what_was_there_and_zeros_beyond(self) -> None:
+        values = torch.arange(1.0, 11.0).reshape(2, 1, 5)
+        cut = slice_segments(values, torch.tensor([1, 0]), 3)
+        assert cut.tolist() == [[[2, 3, 4]], [[6, 7, 8]]]
+        longer = slice_segments(values, torch.tensor([0, 0]), 7)
+        assert longer[0, 0].tolist() == [1, 2, 3, 4, 5, 0, 0]
+
+
+def test_noise_belongs_to_the_row() -> None:
+    batch = normal_noise([3, 4], Stream.LATENT, channels=5, lengths=[20, 33], size=40)
+    alone = normal_noise([3], Stream.LATENT, channels=5, lengths=[20])
+    assert batch.shape == (2, 5, 40)
+    assert torch.equal(batch[0, :, :20], alone[0])
+    assert not batch[0, :, 20:].any()
+    other = normal_noise([3], Stream.DURATION, channels=5, lengths=[20])
+    assert not torch.allclose(other, alone)
+
+
+SMALL = VitsConfig(
+    latent_channels=8,
+    speaker_channels=6,
+    text_encoder=TextEncoderConfig(hidden_channels=12, feed_forward_channels=16, layers=2),
+    posterior_encoder=PosteriorEncoderConfig(hidden_channels=12, layers=2),
+    flow=FlowConfig(hidden_channels=12, couplings=2, layers=1),
+    duration=DurationConfig(channels=12, couplings=2),
+    decoder=DecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+)
+AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
+
+
+def test_the_training_pass_in_half_precision_has_losses_in_float32() -> None:
+    torch.manual_seed(0)
+    model = Vits(SMALL, vocabulary_size=9, speakers=1, audio=AUDIO)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(
+            tokens=torch.randint(9, (2, 6)),
+            token_lengths=torch.tensor([6, 4]),
+            spectrogram=torch.rand(2, AUDIO.n_bins, 20),
+            frame_lengths=torch.tensor([20, 15]),
+            speakers=torch.tensor([0, 0]),
+            segment_frames=8,
+        )
+    kl = kl_divergence(output.prior_latent, output.posterior, output.prior, output.frame_mask)
+    for value in (output.waveform, output.duration_loss, kl):
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
+
+
+def test_alignment_is_that_of_the_likelihoods() -> None:
+    torch.manual_seed(0)
+    model = Vits(SMALL, vocabulary_size=9, speakers=1, audio=AUDIO).eval()
+    given = {
+        "tokens": torch.randint(9, (1, 5)),
+        "token_lengths": torch.tensor([5]),
+        "spectrogram": torch.rand(1, AUDIO.n_bins, 20),
+        "frame_lengths": torch.tensor([20]),
+        "speakers": torch.tensor([0]),
+        "segment_frames": 8,
+    }
+    output = model(**given, seeds=[0])
+    prior = model.text_encoder(given["tokens"], None).prior
+    scores = prior_log_likelihood(output.prior_latent, prior).detach()
+    expected = monotonic_alignment(scores, torch.tensor([20]), torch.tensor([5]))
+    assert torch.equal(output.alignment.index, expected.index)
+    assert output.alignment.durations.sum() == 20
+
+
+def test_a_model_of_one_speaker_has_nothing_for_speakers() -> None:
+    one, three = (
+        Vits(SMALL, vocabulary_size=9, speakers=speakers, audio=AUDIO) for speakers in (1, 3)
+    )
+    assert not [name for name in one.state_dict() if "speaker" in name]
+    assert len([name for name in three.state_dict() if name.startswith("speaker_embedding")]) == 1
+
+
+class TestConfig:
+    @pytest.mark.parametrize(
+        ("build", "complaint"),
+        [
+            (lambda: TextEncoderConfig(hidden_channels=7), "heads"),
+            (lambda: TextEncoderConfig(kernel_size=4), "odd"),
+            (lambda: VitsConfig(latent_channels=3), "even"),
+            (lambda: DecoderConfig(upsample_rates=(8, 8)), "upsample_kernel_sizes has 4"),
+            (lambda: DecoderConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "rate of 8"),
+            (lambda: DecoderConfig(channels=24), "halved 4 times"),
+            (lambda: DecoderConfig(residual_dilations=((1,),)), "residual_dilations has 1"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_at_once(self, build: object, complaint: str) -> None:
+        with pytest.raises(ConfigError, match=complaint):
+            build()  # type: ignore[operator]
+
+    def test_the_decoder_must_make_one_hop_of_a_frame(self) -> None:
+        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
+            Vits(VitsConfig(), vocabulary_size=9, speakers=1, audio=MelSpec(hop_length=200))
+
+    def test_a_segment_is_whole_frames(self) -> None:
+        assert VitsTrainerConfig().segment_frames(MelSpec()) == 32
+        with pytest.raises(ConfigError, match="not a multiple"):
+            VitsTrainerConfig(segment_size=1000).segment_frames(MelSpec())
+
+
+def test_sizes_are_those_of_the_published_models() -> None:
+    """Weights and biases as the inference graphs of Piper's medium and of the reference have them."""
+    sizes = {}
+    for name in ("base", "medium"):
+        with for_inference():
+            model = Vits(SIZES[name], vocabulary_size=178, speakers=1, audio=MelSpec())
+        model.discard_training_parts(keep_posterior_encoder=False)
+        sizes[name] = sum(parameter.numel() for parameter in model.parameters())
+    assert 28.2e6 < sizes["base"] < 28.4e6
+    assert sizes["medium"] == 15_650_459 - (256 - 178) * 192
