@@ -1,6 +1,6 @@
 """Toy objectives and data in memory, to train in milliseconds; also a script that trains in a process.
 
-    python training_toys.py RUN [--steps N] [--resume] [--trainer NAME] [--die-at STEP] [--slow]
+    python training_toys.py RUN [--steps N] [--resume PLACE] [--trainer NAME] [--die-at STEP] [--slow]
 
 B batch, L length.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 from torch import nn
 
 from allophone.config import Experiment
@@ -253,7 +253,14 @@ class MemoryCorpus:
         )
 
     def loader(
-        self, split: str, *, features: Any, vocabulary: Any, rank: int = 0, world_size: int = 1
+        self,
+        split: str,
+        *,
+        features: Any,
+        vocabulary: Any,
+        reject: Any = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> MemoryLoader:
         size = self.size if split == "train" else 3
         return MemoryLoader(
@@ -379,6 +386,11 @@ def in_memory() -> Iterator[None]:
         run_module.open_corpus = before
 
 
+def script_experiment(trainer: Any, steps: int | None) -> Experiment:
+    """What the script trains."""
+    return make_experiment(trainer, max_steps=steps, checkpoint_every=4, ema_decay=0.9)
+
+
 def main() -> None:
     """Train as a program of its own."""
     arguments = argparse.ArgumentParser()
@@ -389,7 +401,7 @@ def main() -> None:
     arguments.add_argument("--fails-at", type=int, default=-1)
     arguments.add_argument("--fails-on-rank", type=int)
     arguments.add_argument("--processes", type=int, default=1)
-    arguments.add_argument("--resume", action="store_true")
+    arguments.add_argument("--resume", type=Path)
     arguments.add_argument("--die-at", type=int)
     arguments.add_argument("--slow", action="store_true")
     given = arguments.parse_args()
@@ -405,10 +417,9 @@ def main() -> None:
         if given.trainer == "regressor":
             fails_at = given.fails_at if fails_here else -1
             trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
-        experiment = make_experiment(trainer, max_steps=given.steps, checkpoint_every=4)
-        experiment = evolve(experiment, runtime=evolve(experiment.runtime, ema_decay=0.9))
+        experiment = script_experiment(trainer, given.steps)
         registry = toy_registry()
-        checkpoint = find_checkpoint(given.run) if given.resume else None
+        checkpoint = find_checkpoint(given.resume) if given.resume else None
         run = run_module.open_run(
             given.run, experiment, rank=rank, registry=registry, resume=checkpoint
         )

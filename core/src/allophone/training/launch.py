@@ -157,7 +157,7 @@ def start(command: Sequence[str], processes: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    _hush("torch.distributed.elastic")
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (available or 1) // processes)))
     config = LaunchConfig(
@@ -193,6 +193,13 @@ def reported_to_launcher() -> Iterator[None]:
             raise
         get_error_handler().record_exception(error)
         sys.exit(1)
+
+
+def _hush(package: str) -> None:
+    """Silence the loggers of a package, each of which has a level of its own."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith(package):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _what_failed(failures: Mapping[int, Any]) -> str:

@@ -1,0 +1,193 @@
+"""Several processes that train as one, and finding one's place among them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training_toys import GanConfig, in_memory, script_experiment, toy_registry, train_toy
+
+from allophone.errors import UserError
+from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.training import launch
+from allophone.training.checkpoint import read_state
+from allophone.training.launch import Place, device_of, find_place, first_node, parse_devices
+from allophone.weights import read_weights
+
+TOYS = Path(__file__).with_name("training_toys.py")
+TWO = ("--processes", "2")
+
+
+def run(command, *arguments, expect=0):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [*command, str(TOYS), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def losses_of(folder, *names):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [[line["metrics"][name] for name in names] for line in lines]
+
+
+def test_two_ranks_equal_one_with_their_batches_together(tmp_path):
+    with in_memory():
+        train_toy(tmp_path / "one", script_experiment(GanConfig(), 6), registry=toy_registry())
+    done = run([sys.executable], tmp_path / "two", *TWO, "--steps", 6, "--trainer", "gan")
+    assert done.stderr == ""
+    one, two = (losses_of(tmp_path / name, "d_loss", "g_loss") for name in ("one", "two"))
+    torch.testing.assert_close(torch.tensor(two), torch.tensor(one), rtol=1e-5, atol=1e-6)
+    for name in ("model.safetensors", "average.safetensors"):
+        expected, found = (
+            read_weights(find_checkpoint(tmp_path / run).path / name) for run in ("one", "two")
+        )
+        for key in expected:
+            torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-6)
+
+
+def test_torchrun_is_joined_and_a_resume_is_bit_identical(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    whole, rest = tmp_path / "whole", tmp_path / "rest"
+    run(torchrun, whole, "--steps", 7, "--dropout", 0.3)
+    middle = checkpoints(whole)[0].path
+    assert len(read_state(find_checkpoint(middle))["random"]) == 2
+    run([sys.executable], rest, *TWO, "--steps", 7, "--dropout", 0.3, "--resume", middle)
+    assert losses_of(rest, "loss") == losses_of(whole, "loss")[4:]
+
+
+def test_what_one_rank_raises_is_shown_once_and_plainly(tmp_path):
+    done = run(
+        [sys.executable],
+        *(tmp_path, *TWO, "--steps", 4, "--fails-at", 1, "--fails-on-rank", 1),
+        expect=1,
+    )
+    assert done.stderr.count("became nan at step 1") == 1
+    assert "on the batch of u" in done.stderr
+    assert "ChildFailedError" not in done.stderr
+
+
+def test_a_signal_ends_all_ranks_at_the_same_step(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(TOYS), str(tmp_path), "--slow", "--processes", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() != "step 2\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    assert complaints == ""
+    assert find_checkpoint(tmp_path).step == len(losses_of(tmp_path, "loss"))
+    assert len(checkpoints(tmp_path)) >= 1
+
+
+def test_a_process_alone_has_no_place():
+    assert find_place({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}) is None
+    assert find_place({}) is None
+
+
+def test_the_place_that_torchrun_gives():
+    environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "MASTER_ADDR": "a"}
+    assert find_place(environment) == Place(
+        rank=5, local_rank=1, world_size=8, init_method="env://"
+    )
+
+
+def test_the_place_that_srun_gives():
+    environment = {
+        "SLURM_PROCID": "5",
+        "SLURM_LOCALID": "1",
+        "SLURM_STEP_NUM_TASKS": "8",
+        "SLURM_STEP_NODELIST": "gpu-[03-05,09],other",
+        "SLURM_JOB_ID": "1234567",
+    }
+    place = find_place(environment)
+    assert place == Place(rank=5, local_rank=1, world_size=8, init_method="tcp://gpu-03:34567")
+    named = {**environment, "MASTER_ADDR": "head", "MASTER_PORT": "29500"}
+    assert find_place(named).init_method == "tcp://head:29500"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("solo", "solo"),
+        ("a1,a2", "a1"),
+        ("node[1-4]", "node1"),
+        ("node[007,9]-ib,x", "node007-ib"),
+        ("n[1-2],m[3-4]", "n1"),
+    ],
+)
+def test_the_first_of_slurms_nodes(nodes, first):
+    assert first_node(nodes) == first
+
+
+def test_no_nodes_is_an_error():
+    with pytest.raises(UserError, match="no list of SLURM nodes"):
+        first_node("")
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """gpus(n): torch sees n of them."""
+
+    def pretend(count):
+        monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+def test_devices_are_parsed(gpus):
+    gpus(2)
+    assert parse_devices(None, None) == ("cuda:0",)
+    assert parse_devices("0,1", None) == parse_devices("0, 1", 2) == ("cuda:0", "cuda:1")
+    assert parse_devices("cpu", 3) == ("cpu",) * 3
+    gpus(0)
+    assert parse_devices(None, None) == ("cpu",)
+    assert parse_devices(None, 2) == ("cpu", "cpu")
+
+
+@pytest.mark.parametrize("devices", ["cuda", "0,", "0,0", "-1"])
+def test_no_devices_are_an_error(gpus, devices):
+    gpus(4)
+    with pytest.raises(UserError, match="no devices"):
+        parse_devices(devices, None)
+
+
+def test_devices_that_are_not_there_are_named(gpus):
+    gpus(2)
+    with pytest.raises(UserError, match="no GPU 3 here: torch sees 2"):
+        parse_devices("0,3", None)
+    with pytest.raises(UserError, match="do not fit"):
+        parse_devices("0,1", 3)
+
+
+def test_each_rank_has_a_device_of_its_own(gpus):
+    def place(local_rank):
+        return Place(rank=local_rank, local_rank=local_rank, world_size=4, init_method="env://")
+
+    gpus(4)
+    assert device_of(place(2), None) == torch.device("cuda:2")
+    assert device_of(place(1), "3,2") == torch.device("cuda:2")
+    assert device_of(place(3), "cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="Process 2"):
+        device_of(place(2), "0,1")
+    # A scheduler that shows each task its own GPU shows one.
+    gpus(1)
+    assert device_of(place(3), None) == torch.device("cuda:0")
+    gpus(0)
+    assert device_of(place(3), None) == torch.device("cpu")
