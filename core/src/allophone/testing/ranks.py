@@ -10,9 +10,6 @@ import multiprocessing
 from pathlib import Path
 
 import torch
-
-# The first optimizer of a process would import it, which takes seconds.
-import torch._dynamo
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from allophone.config import load_experiment
@@ -23,13 +20,16 @@ from allophone.training.run import open_run
 
 RANKS = 2
 
+PRELOADED = [__name__, "torch._dynamo"]
+"""What the server imports. The first optimizer of a process asks for the second, which takes seconds."""
+
 
 def train_on_ranks(experiment: Path, folder: Path) -> str | None:
     """Train a saved experiment in `folder`; what was raised, where a rank failed, or None.
 
     The ranks know the plugins that are installed.
     """
-    multiprocessing.set_forkserver_preload([__name__])
+    multiprocessing.set_forkserver_preload(PRELOADED)
     meeting = folder.with_name(f"{folder.name}.meeting")
     try:
         start_processes(  # type: ignore[no-untyped-call]
