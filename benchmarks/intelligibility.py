@@ -100,7 +100,9 @@ def main(keep: Path | None) -> None:
             counts = (score.substitutions, score.deletions, score.insertions)
             total = score.hits + score.substitutions + score.deletions
             table.add_row(name, f"{100 * score.wer:.2f} %", *map(str, counts), str(total))
-            misheard += [(name, *pair) for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]]
+            misheard += [
+                (name, *pair) for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]
+            ]
     console.print(table)
     for name, said, understood in misheard:
         console.print(f"{name}: {said!r} was heard as {understood!r}")

@@ -15,7 +15,9 @@ import time
 import click
 
 HEAVY = ("torch", "numpy", "librosa", "cattrs", "scipy", "torchaudio", "numba", "phonemizer")
-LAUNCH = "import sys; sys.argv = ['allophone', {argument!r}]; from allophone.cli import main; main()"
+LAUNCH = (
+    "import sys; sys.argv = ['allophone', {argument!r}]; from allophone.cli import main; main()"
+)
 CASES = {
     "python -c pass": "pass",
     'python -c "import click"': "import click",
@@ -38,7 +40,9 @@ def imported(code: str) -> list[str]:
         "tell = lambda: print(json.dumps([n for n in heavy if n in sys.modules]), file=sys.stderr)\n"
         f"atexit.register(tell)\n{code}"
     )
-    run = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", watched], capture_output=True, text=True, check=False
+    )
     found: list[str] = json.loads(run.stderr.strip().splitlines()[-1])
     return found
 

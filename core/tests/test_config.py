@@ -6,15 +6,16 @@ import types
 from typing import Literal
 
 import pytest
+from attrs import Factory, field, frozen, validators
+from hypothesis import given
+from hypothesis import strategies as st
+
 from allophone.config import resolve, structure, unstructure
 from allophone.config.tables import assign, merge, parse_assignment, read_toml, write_toml
 from allophone.entries import ModelEntry
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
-from attrs import Factory, field, frozen, validators
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @frozen(kw_only=True)

@@ -6,6 +6,7 @@ import types
 from importlib.metadata import EntryPoint
 
 import pytest
+
 from allophone.entries import ModelEntry, RecipeEntry, Ref
 from allophone.errors import PluginError
 from allophone.hookspecs import hookimpl
