@@ -227,3 +227,13 @@ def test_damaged_digests_are_an_error(tmp_path):
     (tmp_path / "all.json").write_text("{")
     with pytest.raises(UserError, match=r"all\.json is damaged"):
         Digests(tmp_path)
+
+
+def test_two_processes_may_write_one_file_at_once(tmp_path):
+    path = tmp_path / "file"
+    with written_whole(path) as first:
+        first.write(b"first, and long")
+        with written_whole(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert content(tmp_path) == {"file": b"first, and long"}
