@@ -100,7 +100,7 @@ def test_a_model_that_is_not_initialised_draws_nothing():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     with uninitialised():
-        model = nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 3, 2), nn.LSTM(3, 3))
+        nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 3, 2), nn.LSTM(3, 3))
     assert torch.equal(torch.get_rng_state(), before)
     assert nn.Linear(1000, 2).weight.std() > 0
     assert not torch.equal(torch.get_rng_state(), before)
