@@ -23,6 +23,7 @@ from training_toys import (
 from allophone.config import load_experiment
 from allophone.config.experiment import KeepConfig
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
+from allophone.entries import VoiceEntry
 from allophone.errors import ConfigError, UserError
 from allophone.events import (
     CheckpointSaved,
@@ -36,7 +37,7 @@ from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
-from allophone.training.finetune import extended
+from allophone.training.finetune import extended, find_source
 from allophone.training.observers import paint, plugged_in
 from allophone.weights import below, read_weights, write_weights
 
@@ -366,8 +367,16 @@ def test_other_shapes_are_skipped_and_named(tmp_path, registry):
     assert report["skipped"]["model.body.0.weight"] == "of another shape: [4, 4] there, [5, 4] here"
 
 
-def test_there_must_be_something_to_fine_tune_from(tmp_path, registry):
-    with pytest.raises(UserError, match="no .*nowhere to fine-tune from"):
-        train_toy(
-            tmp_path / "run", make_experiment(), registry=registry, finetune=tmp_path / "nowhere"
-        )
+def test_the_source_is_a_folder_or_an_installed_voice(tmp_path, registry, monkeypatch):
+    assert find_source(str(tmp_path), registry) == tmp_path
+    with pytest.raises(UserError, match="no nowhere to fine-tune from"):
+        find_source("nowhere", registry)
+    known = {"jane": VoiceEntry(name="jane", summary="-", language="en", licence="-", locate="a:b")}
+    monkeypatch.setattr(type(registry), "entries", lambda self, kind: known)
+    monkeypatch.setattr(
+        type(registry), "load", lambda self, kind, name, what: lambda: tmp_path / name
+    )
+    assert find_source("jane", registry) == tmp_path / "jane"
+    with pytest.raises(UserError) as caught:
+        find_source("jan", registry)
+    assert "Did you mean 'jane'" in caught.value.hint

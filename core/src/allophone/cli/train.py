@@ -44,7 +44,6 @@ _log = logging.getLogger(__name__)
 )
 @click.option(
     "--finetune",
-    type=click.Path(path_type=Path),
     metavar="PLACE",
     help="Begin with the weights of a run, a checkpoint or a voice, where they fit.",
 )
@@ -63,7 +62,7 @@ def command(
     processes: int | None,
     max_steps: int | None,
     resume: str | None,
-    finetune: Path | None,
+    finetune: str | None,
     compiled: bool,
     overrides: tuple[str, ...],
 ) -> None:
@@ -75,6 +74,7 @@ def command(
     To train on several GPUs name them (--devices 0,1), or start this under torchrun or srun.
     """
     from allophone.registry import default_registry
+    from allophone.training.finetune import find_source
     from allophone.training.launch import (
         device_of,
         find_place,
@@ -91,6 +91,7 @@ def command(
     with reported_to_launcher():
         checkpoint = _checkpoint(folder, resume, recipe, finetune)
         check_folder(folder, checkpoint)
+        source = find_source(finetune, registry) if finetune else None
         said = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
         said += ["runtime.compile=true"] if compiled else []
         resolved = _resolve(recipe, checkpoint, said, registry)
@@ -119,7 +120,7 @@ def command(
                 rank=rank,
                 registry=registry,
                 resume=checkpoint,
-                finetune=finetune,
+                finetune=source,
             )
             try:
                 reason = train(run)
@@ -133,7 +134,7 @@ def command(
 
 
 def _checkpoint(
-    folder: Path, resume: str | None, recipe: str | None, finetune: Path | None
+    folder: Path, resume: str | None, recipe: str | None, finetune: str | None
 ) -> Checkpoint | None:
     """The checkpoint to go on from, None for a new run; UserError for arguments that contradict it."""
     from allophone.run_folder import find_checkpoint

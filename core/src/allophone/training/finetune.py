@@ -19,7 +19,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
-from allophone.errors import UserError
+from allophone.errors import UserError, near_miss
+from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.weights import compare, prefixed, read_weights
@@ -82,17 +83,26 @@ class FineTuneReport:
         return Group(str(self), table)
 
 
+def find_source(place: str, registry: Registry) -> Path:
+    """The folder of a run, a checkpoint or a voice, or of an installed voice by its name."""
+    path = Path(place).expanduser()
+    if path.exists():
+        return path
+    voices = registry.entries("voices")
+    if place not in voices:
+        raise UserError(
+            f"There is no {place} to fine-tune from, neither a folder nor an installed voice.",
+            hint=near_miss(place, voices) or "Give the folder of a run, a checkpoint or a voice.",
+        )
+    return Path(registry.load("voices", place, "locate")())
+
+
 def read_source(place: Path, *, speaks: str) -> Source:
     """Read what is to be fine-tuned: a run, a checkpoint or the folder of a voice.
 
     speaks: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
     of it, that is taken. Of a voice, what its folder has for training beside it is taken too.
     """
-    if not place.exists():
-        raise UserError(
-            f"There is no {place} to fine-tune from.",
-            hint="Give the folder of a run, a checkpoint or a voice.",
-        )
     if (place / WEIGHTS).is_file() and not (place / STATE).is_file():
         weights = prefixed(read_weights(place / WEIGHTS), speaks)
         if (place / BESIDE_VOICE).is_file():
