@@ -7,9 +7,9 @@ otherwise; the contenders take turns, in another order each round, and the table
 Every path is compared with ours before anything is timed.
 
 The second table times what a training step does with it: scores of a diagonal Gaussian prior,
-search, expansion of the prior to frames, divergence, backward. Ours takes the scores from one
-batched matrix product and expands by index; the peers' way multiplies with the dense path, as in
-VITS and its descendants. The gradients are compared too.
+search, expansion of the prior to frames, divergence, backward. Ours is that of the VITS plugin:
+scores from one batched matrix product, expansion by index. The peers' way multiplies with the dense
+path, as the reference and its descendants do. The gradients are compared too.
 
 Shapes: B batch, C channels, F frames, T text tokens.
 """
@@ -40,6 +40,8 @@ from rich.table import Table
 from torch import Tensor
 
 from allophone.alignment import instruction_set, instruction_sets, monotonic_alignment
+from allophone_vits.gaussian import Gaussian
+from allophone_vits.model import align
 
 SIZES = [(1, 300, 50), (16, 500, 100), (32, 1000, 200), (64, 1600, 400)]
 BLOCK_SIZES = [(16, 500, 100), (32, 1000, 200)]
@@ -145,20 +147,6 @@ def search_contenders(
     return contenders
 
 
-def log_likelihood(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """How likely each frame of z [B, C, F] is under each token's Gaussian [B, C, T]: [B, F, T].
-
-    The square is expanded, so that one batched product adds up both terms that hold z.
-    """
-    precision = torch.exp(-2 * log_std)
-    constant = (-0.5 * math.log(2 * math.pi) - log_std - 0.5 * mean**2 * precision).sum(
-        dim=1, keepdim=True
-    )
-    powers = torch.cat([z**2, z], dim=1)
-    weights = torch.cat([-0.5 * precision, mean * precision], dim=1)
-    return torch.baddbmm(constant, powers.mT, weights)
-
-
 def divergence(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """The part of the KL term of VITS that depends on the prior; everything [B, C, F]."""
     return (log_std + 0.5 * (z - mean) ** 2 * torch.exp(-2 * log_std)).mean()
@@ -167,17 +155,10 @@ def divergence(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 def block_by_index(
     z: Tensor, mean: Tensor, log_std: Tensor, frame_lengths: Tensor, token_lengths: Tensor
 ) -> Tensor:
-    with torch.no_grad():
-        scores = log_likelihood(z, mean, log_std)
-        index = monotonic_alignment(scores, frame_lengths, token_lengths, threads=1).index
-    batch, channels, tokens = mean.shape
-    rows = (index + tokens * torch.arange(batch)[:, None]).flatten()
-
-    def expand(prior: Tensor) -> Tensor:
-        by_token = prior.mT.reshape(batch * tokens, channels)
-        return by_token.index_select(0, rows).view(batch, -1, channels).mT
-
-    return divergence(z, expand(mean), expand(log_std))
+    """What the VITS plugin does."""
+    prior = Gaussian(mean=mean, log_scale=log_std)
+    expanded = prior.expand(align(z, prior, frame_lengths, token_lengths).index)
+    return divergence(z, expanded.mean, expanded.log_scale)
 
 
 def block_by_path(
