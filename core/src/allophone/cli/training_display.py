@@ -40,7 +40,8 @@ class StatusHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         warned = record.levelno >= logging.WARNING
         drawn = record.getMessage() if record.args or warned else record.msg
-        self._console.print(drawn, style="yellow" if warned else None, markup=False)
+        style = "yellow" if warned else None
+        self._console.print(drawn, style=style, markup=False, soft_wrap=isinstance(drawn, str))
 
 
 class TrainingDisplay:
