@@ -15,6 +15,7 @@ import allophone
 FLOORS = (
     {"errors"},
     {
+        "atomic",
         "entries",
         "text",
         "audio",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from allophone.data.atomic import remove_abandoned, written_whole
+from allophone.atomic import remove_abandoned, written_whole
 from allophone.data.digests import Digests, digest_of, is_as_known, look_at
 from allophone.data.dropped import Dropped
 from allophone.data.store import FeatureStore, StoredArray

@@ -17,7 +17,7 @@ from allophone.errors import PluginError, UserError
 from allophone.registry import build_registry
 from allophone.synthesis.batch import digest, suit, synthesize
 from allophone.synthesis.config import GriffinLimConfig
-from allophone.synthesis.folder import read_vocoder, read_voice, write_folder
+from allophone.synthesis.folder import read_vocoder, read_voice
 from allophone.synthesis.griffin_lim import GriffinLim
 from allophone.synthesis.importing import import_checkpoint
 from allophone.synthesis.requests import Request, read_requests, requests_of_split
@@ -74,16 +74,6 @@ def test_a_folder_that_exists_is_not_touched(toys, registry, folder):
     with pytest.raises(UserError, match="exists already"):
         toys.write_voice(folder, toys.stored_voice(), registry=registry)
     assert (folder / "voice.toml").read_bytes() == before
-
-
-def test_a_folder_that_fails_leaves_nothing(tmp_path):
-    def fill(unfinished):
-        (unfinished / "half").write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_folder(tmp_path / "new", fill)
-    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json"])

@@ -7,7 +7,6 @@ A weight file is safetensors: tensors by name and nothing that could run. Names 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from allophone.atomic import named_whole
 from allophone.errors import UserError, near_miss
 
 _SHOWN = 8
@@ -40,14 +40,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors by name: the file appears whole, and on the disk, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with named_whole(path) as temporary:
         save_file(_storable(weights), temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def prefixed(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

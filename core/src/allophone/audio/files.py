@@ -14,7 +14,7 @@ import soxr
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.data.atomic import written_whole
+from allophone.atomic import written_whole
 from allophone.errors import UserError
 
 _log = logging.getLogger(__name__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from allophone.atomic import written_whole
 from allophone.errors import ConfigError, UserError
 
 Plain = dict[str, Any]
@@ -37,22 +37,19 @@ def write_toml(path: str | Path, plain: Mapping[str, Any]) -> None:
     """
     import toml
 
-    text = toml.dumps(dict(plain))
-    if tomllib.loads(text) != plain:
+    try:
+        text = toml.dumps(dict(plain))
+        intact = tomllib.loads(text) == plain
+    except (IndexError, ValueError, TypeError):
+        # The encoder stumbles over some invisible characters, and over what is no plain data.
+        intact = False
+    if not intact:
         raise UserError(
             f"{path} can't be written: the data does not survive being written as TOML.",
-            hint="Lists of mixed types and None have no safe form; use tables instead.",
+            hint="Lists of mixed types, None and invisible characters have no safe form.",
         )
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(Path(path)) as file:
+        file.write(text.encode())
 
 
 def merge(lower: Any, upper: Any) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from allophone.data.atomic import written_whole
+from allophone.atomic import written_whole
 from allophone.errors import UserError
 
 Seen = tuple[int, int, str] | None

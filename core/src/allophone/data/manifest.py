@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from attrs import asdict, field, fields_dict, frozen, validators
 
-from allophone.data.atomic import written_whole
+from allophone.atomic import written_whole
 from allophone.errors import UserError, near_miss
 
 Split = Literal["train", "valid", "test", "golden_test"]

@@ -24,7 +24,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.data.atomic import remove_abandoned, written_whole
+from allophone.atomic import remove_abandoned, written_whole
 from allophone.data.dropped import Dropped
 from allophone.errors import UserError
 

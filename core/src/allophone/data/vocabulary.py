@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.data.atomic import written_whole
+from allophone.atomic import written_whole
 from allophone.errors import UserError, near_miss
 from allophone.text.config import TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable

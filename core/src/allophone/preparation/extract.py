@@ -17,8 +17,8 @@ from pathlib import Path
 
 from attrs import field, frozen, validators
 
+from allophone.atomic import written_whole
 from allophone.config import Experiment, unstructure
-from allophone.data.atomic import written_whole
 from allophone.data.digests import is_as_known
 from allophone.data.dropped import Dropped
 from allophone.data.manifest import Utterance

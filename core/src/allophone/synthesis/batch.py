@@ -16,8 +16,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from allophone.atomic import written_whole
 from allophone.config import unstructure
-from allophone.data.atomic import written_whole
 from allophone.errors import UserError
 from allophone.progress import Track, untracked
 from allophone.synthesis.rendering import Spoken

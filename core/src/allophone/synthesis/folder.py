@@ -14,16 +14,14 @@ Whoever makes voices (an importer, an export) calls `write_voice`; `read_voice` 
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen, validators
 from torch import Tensor
 
+from allophone.atomic import folder_whole
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, structure, unstructure, write_toml
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
@@ -141,13 +139,11 @@ def write_voice(
     if speakers > 1:
         facts.append(f"Speakers: {speakers}")
 
-    def fill(folder: Path) -> None:
+    with folder_whole(path) as folder:
         write_toml(folder / VOICE, plain)
         write_weights(folder / WEIGHTS, voice.weights)
         write_vocabulary(folder / VOCABULARY, voice.vocabulary)
         _write_texts(folder, plain, "model", facts, card, licence_text)
-
-    write_folder(path, fill)
 
 
 def write_vocoder(
@@ -161,12 +157,10 @@ def write_vocoder(
     """Write the folder of a vocoder at `path`, as `write_voice` does that of a voice."""
     plain = _plain("vocoders", "vocoder", vocoder.description, registry or default_registry())
 
-    def fill(folder: Path) -> None:
+    with folder_whole(path) as folder:
         write_toml(folder / VOCODER, plain)
         write_weights(folder / WEIGHTS, vocoder.weights)
         _write_texts(folder, plain, "vocoder", [], card, licence_text)
-
-    write_folder(path, fill)
 
 
 def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
@@ -190,24 +184,6 @@ def read_vocoder(path: Path, registry: Registry | None = None) -> StoredVocoder:
         description=_describe(VocoderDescription, path / VOCODER, "vocoders", "vocoder", registry),
         weights=read_weights(path / WEIGHTS),
     )
-
-
-def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder at `path` whole or not at all: `fill` a neighbour, then rename that.
-
-    Raises UserError when something lies at `path` already.
-    """
-    if path.exists():
-        raise UserError(f"{path} exists already.", hint="Remove it, or give another place.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        fill(unfinished)
-        unfinished.chmod(0o755)
-        os.rename(unfinished, path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def _plain(kind: str, table: str, description: Any, registry: Registry) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from attrs import frozen
 
+from allophone.atomic import folder_whole
 from allophone.entries import ImporterEntry
 from allophone.errors import PluginError, UserError, near_miss
 from allophone.registry import Registry
-from allophone.synthesis.folder import VOICE, read_vocoder, write_folder, write_voice
+from allophone.synthesis.folder import VOICE, read_vocoder, write_voice
 from allophone.synthesis.places import find_voice, is_run
 from allophone.synthesis.voice import prepare
 
@@ -58,15 +59,13 @@ def import_checkpoint(
         return "a run of Allophone"
     importer = _choose(source, format_name, registry)
 
-    def fill(folder: Path) -> None:
+    with folder_whole(destination) as folder:
         inner = folder / "imported"
         importer.read(source, inner)
         _check(inner, registry)
         for path in inner.iterdir():
             shutil.move(path, folder / path.name)
         inner.rmdir()
-
-    write_folder(destination, fill)
     return importer.name
 
 

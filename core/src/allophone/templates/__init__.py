@@ -6,10 +6,7 @@ of its own name; a folder called `package` takes the name that the plugin is imp
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,6 +14,7 @@ from string import Template
 
 from attrs import frozen
 
+from allophone.atomic import folder_whole
 from allophone.errors import UserError
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -47,22 +45,8 @@ def write_plugin(name: str, into: Path) -> Path:
     """
     names = PluginNames(_checked(name))
     folder = into / names.distribution
-    if folder.exists():
-        raise UserError(
-            f"{folder} exists already.", hint="Choose another name, or another place with --into."
-        )
-    try:
-        into.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=into))
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error}", hint="Give another --into.") from error
-    try:
+    with folder_whole(folder) as unfinished:
         _fill(unfinished, resources.files(__name__).joinpath("plugin"), names)
-        unfinished.chmod(0o755)
-        os.rename(unfinished, folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return folder
 
 

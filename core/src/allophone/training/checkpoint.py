@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from allophone.atomic import sync_folder, written_whole
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment, KeepConfig
 from allophone.data.vocabulary import Vocabulary, write_vocabulary
@@ -84,12 +84,12 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
         "trainer": _origin("trainers", plain["trainer"]["type"], registry),
         "distributions": _distributions(registry),
     }
-    _write_text(unfinished / PROVENANCE, json.dumps(provenance, indent=1) + "\n")
-    _sync(unfinished)
+    with written_whole(unfinished / PROVENANCE) as file:
+        file.write(json.dumps(provenance, indent=1).encode() + b"\n")
     if path.exists():
         _delete(path)
     unfinished.rename(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
     return Checkpoint(step, path)
 
 
@@ -142,30 +142,13 @@ def _delete(path: Path) -> None:
 
 
 def _write_state(path: Path, state: Mapping[str, Any]) -> None:
-    with path.open("wb") as file:
+    with written_whole(path) as file:
         torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(path):
         raise TypeError(
             f"The state holds {', '.join(unsafe)}, which could not be loaded again: an objective's "
             f"state_dict is made of numbers, strings, tensors, lists, tuples and dicts."
         )
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _origin(kind: str, name: str, registry: Registry) -> dict[str, str]:
