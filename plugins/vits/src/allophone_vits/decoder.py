@@ -21,6 +21,11 @@ LAST_SLOPE = 0.01
 EDGE_KERNEL_SIZE = 7
 
 
+def activated(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """What a residual block convolves: hidden [B, H, N], mask [B, 1, N] -> [B, H, N]."""
+    return masked(functional.leaky_relu(hidden, SLOPE), mask)
+
+
 class ResidualBlock(nn.Module):
     """Dilated convolutions with residual connections.
 
@@ -40,13 +45,16 @@ class ResidualBlock(nn.Module):
             for _ in (dilations if paired else ())
         )
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, N], mask [B, 1, N] -> [B, H, N]; what is outside the mask is undefined."""
+    def forward(self, hidden: Tensor, active: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, N], mask [B, 1, N] -> [B, H, N]; what is outside the mask is undefined.
+
+        active: what `activated` makes of hidden; parallel blocks begin with the same.
+        """
         for index, dilated in enumerate(self.dilated):
-            change = dilated(masked(functional.leaky_relu(hidden, SLOPE), mask))
+            change = dilated(activated(hidden, mask) if index else active)
             if self.plain:
-                change = self.plain[index](masked(functional.leaky_relu(change, SLOPE), mask))
-            hidden = hidden + change
+                change = self.plain[index](activated(change, mask))
+            hidden = change.add_(hidden)  # In place: memory is what the decoder waits for.
         return hidden
 
 
@@ -79,10 +87,11 @@ class UpsamplingStage(nn.Module):
         hidden = self.upsample(functional.leaky_relu(hidden, SLOPE))
         # Each block masks what it convolves, but not the sum that goes through it.
         hidden = masked(hidden, mask)
-        total = self.blocks[0](hidden, mask)
+        active = activated(hidden, mask)
+        total: Tensor = self.blocks[0](hidden, active, mask)
         for block in self.blocks[1:]:
-            total = total + block(hidden, mask)
-        return masked(total / len(self.blocks), mask)
+            total.add_(block(hidden, active, mask))
+        return masked(total.div_(len(self.blocks)), mask)
 
 
 class Decoder(nn.Module):
