@@ -74,15 +74,16 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
     Without it the gradient of indexing is added up by several threads in the order in which they come.
     """
     before = torch.get_deterministic_debug_mode()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filling = memory.fill_uninitialized_memory
     if device.type == "cpu":
         torch.set_deterministic_debug_mode("warn")
         # It shows where memory is read before it is written, at a tenth of the time of a step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        memory.fill_uninitialized_memory = filling
         torch.set_deterministic_debug_mode(before)
 
 
