@@ -27,6 +27,7 @@ from allophone_vits.inference import (
 )
 from allophone_vits.layers import folded, for_inference
 from allophone_vits.model import TRAINING_ONLY, Vits
+from allophone_vits.packed import pack_convolutions
 
 
 def build_synthesizer(
@@ -55,6 +56,8 @@ def build_synthesizer(
     }
     load_weights(model, needed, where="this voice")
     if device.type == "cpu":
+        for part in (model.text_encoder, model.duration_predictor, model.flow):
+            pack_convolutions(part)
         use_channels_last(model)
     return VitsConverter(model, spec) if can_convert else VitsSynthesizer(model, spec)
 
