@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from attrs import evolve
@@ -24,7 +25,10 @@ from allophone_vits.config import SIZES, DiscriminatorConfig, DurationConfig, Vi
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.importers import amphion, jaywalnut310, piper_checkpoint
 from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
+from allophone_vits.importers.piper_onnx import read_graph
 from allophone_vits.model import Vits
+
+onnx = pytest.importorskip("onnx")
 
 SMALL = evolve(
     SIZES["x-low"],
@@ -218,6 +222,96 @@ def test_a_checkpoint_of_piper(tmp_path: Path) -> None:
     }  # fmt: skip
     assert voice.vocabulary.speakers == ("max", "1", "eva")
     assert voice.vocabulary.symbols.encode(["a"]) == [1, 0, 3, 0, 2]
+
+
+def onnx_file(path: Path, nodes: list[Any], **initializers: np.ndarray) -> Path:
+    """A graph of `nodes` whose inputs need not come from anywhere."""
+    tensors = [onnx.numpy_helper.from_array(value, name) for name, value in initializers.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", [], [], initializer=tensors)
+    onnx.save(onnx.helper.make_model(graph), str(path))
+    return path
+
+
+def named(operator: str, inputs: list[str], module: str, number: str = "") -> Any:
+    name = f"/{module}/{operator}{number}"
+    return onnx.helper.make_node(operator, inputs, [f"{name}_output_0"], name=name)
+
+
+SCALE = np.array([[0.5], [-1.5]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "stored"),
+    [
+        ([], {"/dp/flows.0/Exp_output_0": np.exp(-SCALE)}),
+        ([named("Exp", ["onnx::Exp_1"], "dp/flows.0")], {"onnx::Exp_1": -SCALE}),
+        (
+            [
+                named("Neg", ["dp.flows.0.logs"], "dp/flows.0"),
+                named("Exp", ["/dp/flows.0/Neg_output_0"], "dp/flows.0"),
+            ],
+            {"dp.flows.0.logs": SCALE},
+        ),
+    ],
+    ids=["folded", "half folded", "whole"],
+)
+def test_exporters_fold_the_scale_of_durations_to_varying_degrees(
+    tmp_path: Path, nodes: list[Any], stored: dict[str, np.ndarray]
+) -> None:
+    users = [
+        named("Gather", ["sid", "input"], "enc_p/emb"),
+        named("Sub", ["z", "shift"], "dp/flows.0"),
+        named("Mul", ["/dp/flows.0/Sub_output_0", "/dp/flows.0/Exp_output_0"], "dp/flows.0"),
+    ]
+    embedding, shift = np.ones((4, 2), np.float32), np.full((2, 1), 3, np.float32)
+    path = onnx_file(
+        tmp_path / "voice.onnx", [*nodes, *users], sid=embedding, shift=shift, **stored
+    )
+    tensors = read_graph(path).tensors
+    torch.testing.assert_close(tensors["dp.flows.0.logs"], torch.from_numpy(SCALE))
+    assert tensors["dp.flows.0.m"].tolist() == shift.tolist()
+    assert tensors["enc_p.emb.weight"].shape == (4, 2)
+
+
+def test_norms_are_found_though_equal_ones_are_shared(tmp_path: Path) -> None:
+    ones, zeros, small = (
+        np.full(size, value, np.float32) for size, value in ((2, 1), (2, 0), ((), 1e-5))
+    )
+    nodes = [named("Gather", ["embedding", "input"], "enc_p/emb")]
+    for layer in range(2):
+        module = f"enc_p/encoder/norm_layers_1.{layer}"
+        nodes += [
+            named("Add", ["variance", "epsilon"], module),
+            named("Mul", [f"/{module}/Div_output_0", "shared"], module),
+            named(
+                "Add",
+                [f"/{module}/Mul_output_0", "enc_p.encoder.norm_layers_1.0.beta"],
+                module,
+                "_1",
+            ),
+        ]
+    path = onnx_file(
+        tmp_path / "voice.onnx",
+        nodes,
+        embedding=np.ones((4, 2), np.float32),
+        shared=ones,
+        epsilon=small,
+        **{"enc_p.encoder.norm_layers_1.0.beta": zeros},
+    )
+    tensors = read_graph(path).tensors
+    for layer in range(2):
+        assert tensors[f"enc_p.encoder.norm_layers_1.{layer}.gamma"].tolist() == [1, 1]
+        assert tensors[f"enc_p.encoder.norm_layers_1.{layer}.beta"].tolist() == [0, 0]
+
+
+def test_a_file_without_names_of_modules(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Gather", ["12", "input"], ["13"], name="Gather_5")
+    path = onnx_file(tmp_path / "voice.onnx", [node], **{"12": np.ones((4, 2), np.float32)})
+    with pytest.raises(UserError, match="no nodes named after the parts of a VITS model"):
+        read_graph(path)
+    (tmp_path / "voice.onnx").write_bytes(b"not a model")
+    with pytest.raises(UserError, match="no readable ONNX file"):
+        read_graph(path)
 
 
 @pytest.mark.parametrize("as_safetensors", [True, False])

@@ -66,7 +66,7 @@ def allophone_recipes() -> Iterator[RecipeEntry]:
         ("vctk", "The published model of 109 English speakers, 22.05 kHz."),
         ("libritts", "More than a thousand English readers, 24 kHz."),
         ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
-        ("tiny", "A few hundred thousand parameters: minutes on a CPU."),
+        ("tiny", "Under a million parameters: minutes on a CPU."),
     ):
         yield RecipeEntry(
             name=f"vits/{name}",
