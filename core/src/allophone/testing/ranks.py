@@ -7,6 +7,7 @@ waits for PyTorch.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from pathlib import Path
 
 import torch
@@ -19,24 +20,37 @@ from allophone.training.loop import train
 from allophone.training.run import open_run
 
 RANKS = 2
+PATIENCE = 180.0
+"""Seconds after which the ranks are taken to wait for each other."""
 
 PRELOADED = [__name__, "torch._dynamo"]
 """What the server imports. The first optimizer of a process asks for the second, which takes seconds."""
 
 
 def train_on_ranks(experiment: Path, folder: Path) -> str | None:
-    """Train a saved experiment in `folder`; what was raised, where a rank failed, or None.
+    """Train a saved experiment in `folder`; None, or what went wrong on a rank.
 
     The ranks know the plugins that are installed.
     """
     multiprocessing.set_forkserver_preload(PRELOADED)
     meeting = folder.with_name(f"{folder.name}.meeting")
+    ranks = start_processes(  # type: ignore[no-untyped-call]
+        _train,
+        args=(experiment, folder, meeting),
+        nprocs=RANKS,
+        start_method="forkserver",
+        join=False,
+    )
+    deadline = time.monotonic() + PATIENCE
     try:
-        start_processes(  # type: ignore[no-untyped-call]
-            _train, args=(experiment, folder, meeting), nprocs=RANKS, start_method="forkserver"
-        )
+        while not ranks.join(timeout=max(0.0, deadline - time.monotonic())):
+            if time.monotonic() > deadline:
+                return f"it was not done after {PATIENCE:.0f} seconds: one waits for the other."
     except ProcessException as error:
         return str(error)
+    finally:
+        for process in ranks.processes:
+            process.kill()
     return None
 
 
