@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,14 @@ from allophone.training.ranks import Rank
 
 _PATIENCE = timedelta(minutes=30)
 """How long a rank waits for another one, which may be reading a corpus or writing a checkpoint."""
+
+_groups: list[object] = []
+"""The process groups that were joined, kept for good. A module in DistributedDataParallel that outlives
+its group would otherwise be the last to hold it, and destroy it with the interpreter's lock in hand,
+which gloo's own thread may be waiting for: a deadlock when all the work is done."""
+
+_ENDED = "ended"
+"""The file that a rank leaves where the launcher looks for its errors, when there were none."""
 
 
 @frozen(kw_only=True)
@@ -141,6 +150,7 @@ def join(place: Place | None, device: torch.device) -> Iterator[Rank]:
         world_size=place.world_size,
         timeout=_PATIENCE,
     )
+    _groups.append(dist.group.WORLD)
     try:
         yield Rank(index=place.rank, world_size=place.world_size, device=device)
     finally:
@@ -153,29 +163,32 @@ def start(command: Sequence[str], processes: int) -> None:
     The command finds its place with `find_place` and wraps its work in `reported_to_launcher`.
     Raises UserError with what a rank raised, once. A signal is passed on, and the ranks end by it.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     _hush("torch.distributed.elastic")
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (available or 1) // processes)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-    )
-    try:
-        elastic_launch(config, command[0])(*command[1:])
-    except ChildFailedError as error:
-        raise UserError(_what_failed(error.failures)) from None
-    except SignalException:
-        return
+    with tempfile.TemporaryDirectory(prefix="allophone-ranks-") as logs:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
+        )
+        try:
+            elastic_launch(config, command[0])(*command[1:])
+        except ChildFailedError as error:
+            raise UserError(_what_failed(error.failures)) from None
+        except SignalException as stop:
+            # The launcher has waited for the ranks, but does not tell how they ended.
+            _check_ended(Path(logs), processes, stop.sigval.name)
 
 
 @contextmanager
@@ -186,13 +199,16 @@ def reported_to_launcher() -> Iterator[None]:
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
+    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")
     try:
         yield
     except Exception as error:
-        if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+        if not error_file:
             raise
         get_error_handler().record_exception(error)
         sys.exit(1)
+    if error_file:
+        Path(error_file).with_name(_ENDED).touch()
 
 
 def _hush(package: str) -> None:
@@ -207,7 +223,7 @@ def _what_failed(failures: Mapping[int, Any]) -> str:
     told: dict[str, list[int]] = {}
     silent: list[str] = []
     for rank, failure in sorted(failures.items()):
-        message = _recorded(failure.error_file)
+        message = _recorded(Path(failure.error_file))
         if message is None:
             silent.append(f"Rank {rank} ended with exit status {failure.exitcode}.")
         else:
@@ -220,9 +236,22 @@ def _what_failed(failures: Mapping[int, Any]) -> str:
     return "\n".join(shown or silent)
 
 
-def _recorded(error_file: str) -> str | None:
+def _check_ended(logs: Path, processes: int, received: str) -> None:
+    """Raise UserError unless every rank came to its end after a signal."""
+    ended = len(list(logs.rglob(_ENDED)))
+    if ended == processes:
+        return
+    told = {message for path in logs.rglob("error.json") if (message := _recorded(path))}
+    raise UserError(
+        "\n".join(
+            [f"After {received}, {processes - ended} of {processes} ranks did not end well.", *told]
+        ),
+        hint="What was learned since the latest checkpoint is lost.",
+    )
+
+
+def _recorded(path: Path) -> str | None:
     """The message in the file that a failed rank left, with the traceback unless it is a user's error."""
-    path = Path(error_file)
     if not path.is_file():
         return None
     recorded = json.loads(path.read_text(encoding="utf-8"))["message"]
