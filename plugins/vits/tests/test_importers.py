@@ -177,6 +177,14 @@ def test_what_does_not_fit_is_named(
     assert not (tmp_path / "voice").exists()
 
 
+def test_a_discriminator_is_no_generator(
+    tmp_path: Path, discriminator: dict[str, torch.Tensor]
+) -> None:
+    source = write_jaywalnut310(tmp_path, discriminator)
+    with pytest.raises(UserError, match="holds no generator"):
+        jaywalnut310.import_checkpoint(source, tmp_path / "voice")
+
+
 def test_a_pickle_that_could_run_code_is_not_opened(tmp_path: Path) -> None:
     source = write_jaywalnut310(tmp_path, {})
     torch.save({"model": Path.exists}, source / "G_3000.pth")

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 from allophone.alignment import monotonic_alignment
 from allophone.audio.melspec import MelSpec
+from allophone.config.experiment import Experiment
+from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
+from allophone.text.symbols import SymbolTable
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
     DecoderConfig,
+    DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
     PosteriorEncoderConfig,
@@ -36,6 +40,7 @@ from allophone_vits.inference import (
 from allophone_vits.layers import folded, for_inference, sequence_mask
 from allophone_vits.model import Vits
 from allophone_vits.noise import Stream, normal_noise
+from allophone_vits.objective import VitsObjective
 from allophone_vits.segments import middle_starts, random_starts, slice_segments
 from allophone_vits.spline import Spline
 
@@ -288,6 +293,26 @@ def test_alignment_is_that_of_the_likelihoods() -> None:
     expected = monotonic_alignment(scores, torch.tensor([20]), torch.tensor([5]))
     assert torch.equal(output.alignment.index, expected.index)
     assert output.alignment.durations.sum() == 20
+
+
+def test_training_rejects_what_has_more_tokens_than_frames() -> None:
+    trainer = VitsTrainerConfig(
+        segment_size=64,
+        discriminator=DiscriminatorConfig(
+            periods=(2,), scale_channels=(4, 4), period_channels=(4,)
+        ),
+    )
+    objective = VitsObjective(
+        Experiment(model=SMALL, trainer=trainer, audio=AUDIO),
+        Vocabulary(symbols=SymbolTable.from_symbols("abc")),
+    )
+    samples = 16 * 20
+    assert AUDIO.frames(samples) == 20
+    assert objective.reject({"waveform": samples, "phonemes": 20}) is None
+    why = objective.reject({"waveform": samples, "phonemes": 21})
+    assert why is not None
+    assert why.reason == "more tokens than frames"
+    assert why.detail == "21 tokens, 20 frames"
 
 
 def test_a_model_of_one_speaker_has_nothing_for_speakers() -> None:

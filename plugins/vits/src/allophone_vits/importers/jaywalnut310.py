@@ -23,7 +23,7 @@ from allophone_vits.importers.checkpoint import (
     tensors_below,
     write_checkpoint,
 )
-from allophone_vits.importers.reference import Tensors
+from allophone_vits.importers.reference import EMBEDDING, Tensors
 
 PUBLISHED_SYMBOLS = (
     "_",
@@ -79,7 +79,7 @@ def _config_of(checkpoint: Path) -> Path | None:
 
 def _model(path: Path) -> Tensors:
     content = read_pickled(path)
-    if "model" not in content:
+    if not isinstance(content.get("model"), Mapping):
         raise UserError(f"{path} has no entry 'model', so it is no checkpoint of VITS.")
     return tensors_below(content["model"], "")
 
@@ -87,6 +87,8 @@ def _model(path: Path) -> Tensors:
 def _assemble(
     config: Mapping[str, Any], path: Path, generator: Tensors, discriminator: Tensors | None
 ) -> ReferenceCheckpoint:
+    if EMBEDDING not in generator:
+        raise UserError(f"The checkpoint beside {path} holds no generator: it has no {EMBEDDING}.")
     try:
         data, model = config["data"], config["model"]
         return ReferenceCheckpoint(
@@ -97,7 +99,7 @@ def _assemble(
             audio=_audio(data),
             text=_text(data),
             vocabulary=Vocabulary(
-                symbols=_symbols(config, path, len(generator["enc_p.emb.weight"])),
+                symbols=_symbols(config, path, len(generator[EMBEDDING])),
                 speakers=_speakers(config),
             ),
         )

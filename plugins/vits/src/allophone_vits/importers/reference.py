@@ -30,6 +30,9 @@ from allophone_vits.model import TRAINING_ONLY, Vits
 
 Tensors = Mapping[str, Tensor]
 
+EMBEDDING = "enc_p.emb.weight"
+"""What the reference calls the embedding of symbols."""
+
 
 def infer_config(
     tensors: Tensors,
@@ -128,7 +131,7 @@ class _Shapes:
 
 def trim_vocabulary(tensors: Tensors, size: int) -> dict[str, Tensor]:
     """Without the rows of the embedding that no symbol has: models are often given some to spare."""
-    return {**tensors, "enc_p.emb.weight": tensors["enc_p.emb.weight"][:size]}
+    return {**tensors, EMBEDDING: tensors[EMBEDDING][:size]}
 
 
 def generator_weights(
