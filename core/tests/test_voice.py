@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import threading
 
@@ -269,6 +270,9 @@ def write_run(toys, registry, run, *, step, average=False):
     for folder in (run, checkpoint):
         write_toml(folder / "config.toml", plain)
         write_vocabulary(folder / "vocabulary.json", stored.vocabulary)
+    origin = {"type": "toy", "distribution": "toys-from-afar", "version": "1"}
+    provenance = json.dumps({"model": origin, "trainer": origin})
+    (checkpoint / "provenance.json").write_text(provenance)
     gain = torch.tensor([step / 1000])
     weights = {"generator.gain": gain, "discriminator.gain": gain}
     write_weights(checkpoint / "model.safetensors", weights)
@@ -301,5 +305,5 @@ def test_a_run_of_a_plugin_that_is_not_installed_says_what_to_install(toys, regi
     from allophone.registry import build_registry
 
     write_run(toys, registry, tmp_path / "lj", step=100)
-    with pytest.raises(PluginError, match="allophone-toy"):
+    with pytest.raises(PluginError, match="pip install toys-from-afar"):
         load(tmp_path / "lj", registry=build_registry())

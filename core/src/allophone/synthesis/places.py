@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
 from allophone.config import read_toml, structure
 from allophone.data.vocabulary import read_vocabulary
-from allophone.entries import TrainerEntry, VoiceEntry
+from allophone.entries import VoiceEntry
 from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
 from allophone.run_folder import (
     CHECKPOINTS,
     CONFIG,
-    PROVENANCE,
     VOCABULARY,
     Checkpoint,
     find_checkpoint,
+    read_provenance,
 )
 from allophone.synthesis.folder import (
     VOICE,
@@ -85,43 +82,26 @@ def is_run(path: Path) -> bool:
 
 
 def _read_checkpoint(place: Path, checkpoint: Checkpoint, registry: Registry) -> StoredVoice:
+    provenance = read_provenance(checkpoint)
+    _, trainer = (
+        registry.find(
+            f"{table}s", provenance[table]["type"], distribution=provenance[table]["distribution"]
+        )
+        for table in ("model", "trainer")
+    )
     config = checkpoint.path / CONFIG
     plain = read_toml(config)
-    distributions = _distributions(checkpoint.path / PROVENANCE)
-    trainer: TrainerEntry = _entry("trainers", "trainer", config, plain, distributions, registry)
-    _entry("models", "model", config, plain, distributions, registry)
-    run = place.name if place.name != checkpoint.path.name else checkpoint.path.parent.parent.name
-    said: dict[str, Any] = {table: plain[table] for table in ("model", "audio", "text")}
+    run = place if place != checkpoint.path else place.parent.parent
     return StoredVoice(
         description=structure(
             VoiceDescription,
-            {"about": {"name": run or "run", "licence": "not stated"}, **said},
+            {
+                "about": {"name": run.resolve().name, "licence": "not stated"},
+                **{table: plain[table] for table in ("model", "audio", "text")},
+            },
             where=str(config),
             registry=registry,
         ),
         vocabulary=read_vocabulary(checkpoint.path / VOCABULARY),
         weights=below(read_weights(checkpoint.speaking_weights), trainer.speaks),
     )
-
-
-def _entry(
-    kind: str,
-    table: str,
-    config: Path,
-    plain: Mapping[str, Any],
-    distributions: Mapping[str, str],
-    registry: Registry,
-) -> Any:
-    """The entry that a table of a run's config names; PluginError with the package it came from."""
-    name = plain.get(table, {}).get("type")
-    if not isinstance(name, str):
-        raise UserError(f"{config} has no table [{table}] with a type, so nothing can speak.")
-    return registry.find(kind, name, distribution=distributions.get(table))
-
-
-def _distributions(provenance: Path) -> Mapping[str, str]:
-    """Which package a run's model and trainer came from."""
-    if not provenance.is_file():
-        return {}
-    said = json.loads(provenance.read_text(encoding="utf-8"))
-    return {table: said[table]["distribution"] for table in ("model", "trainer") if table in said}
