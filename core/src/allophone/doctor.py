@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import platform
 import shutil
 import sys
@@ -20,6 +19,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from allophone.cache import cache_folder
 from allophone.entries import references
 from allophone.errors import UserError
 from allophone.registry import Plugin, Registry, build_registry
@@ -178,7 +178,7 @@ def check_alignment() -> Finding:
 
 def check_cache() -> Finding:
     """Whether voices that packages ship can be kept where they are converted to."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allophone"
+    folder = cache_folder()
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
