@@ -7,6 +7,7 @@ misspelt one, what was probably meant.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -49,6 +50,7 @@ def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
     return plain
 
 
+@functools.lru_cache(maxsize=8)
 def _converter(registry: Registry) -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     for kind in (bool, int, str):
