@@ -65,7 +65,8 @@ def _show(extracted: Extracted) -> None:
     console.print(f"usable: {extracted.usable:,} utterances, {extracted.seconds / 60:,.1f} minutes")
     if not extracted.dropped:
         return
-    table = Table(title=f"left out (each is named in {extracted.report})", title_justify="left")
+    console.print(f"left out (each is named in {extracted.report}):", soft_wrap=True)
+    table = Table()
     table.add_column("reason")
     table.add_column("utterances", justify="right")
     table.add_column("for example")

@@ -44,7 +44,8 @@ def _show(prepared: Prepared) -> None:
                 "they are listed, and extraction will leave them out.",
                 style="yellow",
             )
-    table = Table(title=str(prepared.manifest), title_justify="left")
+    console.print(f"Wrote {prepared.manifest}", soft_wrap=True)
+    table = Table()
     table.add_column("split")
     table.add_column("utterances", justify="right")
     for split, utterances in prepared.splits.items():
