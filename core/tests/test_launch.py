@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -191,3 +192,33 @@ def test_each_rank_has_a_device_of_its_own(gpus):
     assert device_of(place(3), None) == torch.device("cuda:0")
     gpus(0)
     assert device_of(place(3), None) == torch.device("cpu")
+
+
+def test_ranks_that_do_not_end_well_after_a_signal_are_told_of(tmp_path):
+    for rank in ("0", "1"):
+        (tmp_path / rank).mkdir()
+    (tmp_path / "0" / "ended").touch()
+    error = {
+        "message": {"message": "OSError: disk full", "extraInfo": {"py_callstack": "disk full"}}
+    }
+    (tmp_path / "1" / "error.json").write_text(json.dumps(error))
+    with pytest.raises(UserError, match=r"After SIGTERM, 1 of 2 ranks.*\ndisk full"):
+        launch._check_ended(tmp_path, 2, "SIGTERM")
+    (tmp_path / "1" / "ended").touch()
+    launch._check_ended(tmp_path, 2, "SIGTERM")
+
+
+def test_a_lost_connection_is_not_what_failed(tmp_path):
+    failures = {}
+    for rank, message in enumerate(
+        ["RuntimeError: Connection closed by peer", "UserError: no data\nAdd"]
+    ):
+        path = tmp_path / f"{rank}.json"
+        said = {"message": message, "extraInfo": {"py_callstack": f"Traceback\n{message}"}}
+        path.write_text(json.dumps({"message": said}))
+        failures[rank] = SimpleNamespace(error_file=str(path), exitcode=1)
+    assert launch._what_failed(failures) == "Rank 1: no data\nAdd"
+    failures[0].error_file = failures[1].error_file
+    assert launch._what_failed(failures) == "no data\nAdd"
+    killed = {0: SimpleNamespace(error_file=str(tmp_path / "none"), exitcode=-9)}
+    assert launch._what_failed(killed) == "Rank 0 ended with exit status -9."
