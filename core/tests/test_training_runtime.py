@@ -245,6 +245,25 @@ def test_bf16_runs_what_is_inside_autocast_alone():
     )
 
 
+def test_one_autocast_around_a_whole_step_sees_the_new_weights():
+    outputs = []
+
+    def step(rt, batch):
+        values = batch["input"].values
+        with rt.autocast():
+            before = rt["a"](values)
+            rt.update("a", before.float().mean())
+            outputs.append((before.detach(), rt["a"](values).detach()))
+        return {}
+
+    runtime = TrainerRuntime(
+        regressor_with({"a": nn.Linear(4, 1)}, step), RuntimeConfig(precision="bf16"), Rank()
+    )
+    runtime.take_step([make_batch([1, 2])])
+    ((before, after),) = outputs
+    assert not torch.equal(before, after)
+
+
 def test_fp16_scales_losses_and_skips_what_overflows():
     overflow = [True]
 

@@ -242,6 +242,8 @@ class TrainerRuntime:
         for group, configured in zip(state.optimizer.param_groups, state.configured, strict=True):
             group["lr"] = configured["lr"] * factor
         self._scaler.step(state.optimizer)
+        # Where a whole step is under one autocast, it would go on with copies of the old weights.
+        torch.clear_autocast_cache()
         state.optimizer.zero_grad(set_to_none=True)
         state.losses.clear()
         self._measured[f"gradient_norm/{name}"] = norm
