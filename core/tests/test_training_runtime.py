@@ -344,6 +344,20 @@ def test_state_goes_on_and_new_options_win():
     assert float(state[0]["step"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("fp32", "fp16"), ("fp16", "bf16"), ("fp16", "fp16")]
+)
+def test_the_precision_may_change_between_processes(before, after):
+    first, second = make_runtime(precision=before), make_runtime(precision=after)
+    for number in range(3):
+        first.take_step([make_batch([number])])
+    second.load_state_dict(first.state_dict())
+    metrics = second.take_step([make_batch([9])])
+    if (before, after) == ("fp16", "fp16"):
+        assert metrics[0]["loss_scale"] == first.state_dict()["scaler"]["scale"]
+    assert second.step == 4
+
+
 def test_state_of_other_optimizers_is_refused():
     with pytest.raises(UserError, match="has the optimizers"):
         make_runtime(Gan, GanConfig()).load_state_dict(make_runtime().state_dict())

@@ -40,7 +40,7 @@ class OptimizerPlan:
 
     modules: names of the objective's modules whose parameters these are.
     optimizer: `(parameters) -> torch.optim.Optimizer`.
-    schedule: the factor on the learning rate after so many `per`s (1 at 0), or None.
+    schedule: the factor on the learning rate after so many `per`s, or None; see `training.schedule`.
     per: whether the schedule counts optimizer steps or epochs.
     clip_norm: overrides the runtime's own; None leaves that as it is.
     """

@@ -184,7 +184,8 @@ class TrainerRuntime:
                 hint="Resume with the configuration of the run, or fine-tune from the checkpoint.",
             )
         self.step = saved["step"]
-        self._scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty where the precision was another one
+            self._scaler.load_state_dict(saved["scaler"])
         for name, state in self._optimizers.items():
             state.optimizer.load_state_dict(saved["optimizers"][name]["state"])
             before = saved["optimizers"][name]["configured"]
