@@ -45,6 +45,8 @@ class Alignment:
         return (self.index[:, :, None] == tokens) & inside[:, :, None]
 
 
+# The extension is nothing that torch.compile could look into: a compiled function is left for it.
+@torch.compiler.disable
 def monotonic_alignment(
     values: Tensor,
     frame_lengths: Tensor,
@@ -92,10 +94,7 @@ def monotonic_alignment(
     if threads is not None and threads < 1:
         raise UserError(f"monotonic_alignment: threads is {threads}; it takes at least 1.")
 
-    # torch.compile cannot look into the extension, so there the search is one opaque operator. In
-    # eager mode the call by way of an operator would cost more than aligning a short utterance.
-    search = _search_operator if torch.compiler.is_compiling() else _search
-    index, durations = search(values, frame_lengths, token_lengths, threads, instruction_set)
+    index, durations = _search(values, frame_lengths, token_lengths, threads, instruction_set)
     return Alignment(index=index, durations=durations)
 
 
@@ -130,26 +129,6 @@ def _search(
     if lib.search_batch(search):
         raise _refusal(refusals.tolist(), values, frame_lengths, token_lengths)
     return index, durations
-
-
-_search_operator = torch.library.custom_op(
-    "allophone::monotonic_alignment", _search, mutates_args=(), device_types="cpu"
-)
-
-
-@_search_operator.register_fake
-def _search_shapes(
-    values: Tensor,
-    frame_lengths: Tensor,
-    token_lengths: Tensor,
-    threads: int | None,
-    instruction_set: str | None,
-) -> tuple[Tensor, Tensor]:
-    batch, frames, tokens = values.shape
-    return (
-        values.new_empty(batch, frames, dtype=torch.int64),
-        values.new_empty(batch, tokens, dtype=torch.int64),
-    )
 
 
 @cache

@@ -6,6 +6,7 @@ of which every optimizer that was updated steps.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -199,12 +200,15 @@ class TrainerRuntime:
         if self.rank.world_size == 1 or not trainable:
             return module
         on_gpu = self.device.type == "cuda"
-        return DistributedDataParallel(
-            module,
-            device_ids=[self.device.index] if on_gpu else None,
-            broadcast_buffers=False,
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():
+            # The name that torch 2.14 asks for instead is one that torch 2.11 does not know.
+            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+            return DistributedDataParallel(
+                module,
+                device_ids=[self.device.index] if on_gpu else None,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
 
     def _build(self, name: str, plan: OptimizerPlan) -> _Optimizer:
         if unknown := [module for module in plan.modules if module not in self.modules]:
