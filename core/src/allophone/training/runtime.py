@@ -72,6 +72,10 @@ class TrainerRuntime:
         self._dtype = _dtype(config.precision, rank.device)
         self._scaler = GradScaler(rank.device.type, enabled=self._dtype == torch.float16)
         self.modules = dict(objective.modules)
+        if config.compile:
+            # Torch 2.14 cannot trace how a record of attrs is made: what it cannot compile then runs
+            # as it is, and it warns.
+            torch._dynamo.config.suppress_errors = True
         for module in self.modules.values():
             module.to(rank.device).train()
             if config.compile:
