@@ -27,14 +27,16 @@ from allophone_vits.config import (
 )
 from allophone_vits.decoder import Decoder, receptive_margin
 from allophone_vits.duration_flow import DurationFlow
+from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, kl_divergence, prior_log_likelihood
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,
     chunk_sizes,
     decode,
-    decode_in_chunks,
     rows,
+    speak_in_chunks,
+    through_flow,
     tokens_of_frames,
 )
 from allophone_vits.layers import folded, for_inference, sequence_mask
@@ -193,13 +195,29 @@ class TestDecoder:
             )
             assert not together[row, samples:].any()
 
-    def test_chunks_join_to_the_whole(self) -> None:
+    @pytest.mark.parametrize("frames", [20, 170, 333])
+    def test_chunks_join_to_the_whole(self, frames: int) -> None:
         decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
-        latents = Latents(values=torch.randn(1, 4, 333), lengths=torch.tensor([333]), speaker=None)
-        whole = decode(decoder, latents)[0]
-        chunks = list(decode_in_chunks(decoder, latents))
-        assert len(chunks) == len(chunk_sizes(333)) > 2
+        config = FlowConfig(hidden_channels=4, couplings=2, layers=2)
+        flow = shaken(Flow.from_config(config, channels=4))
+        prior = Latents(
+            values=torch.randn(1, 4, frames), lengths=torch.tensor([frames]), speaker=None
+        )
+        whole = decode(decoder, through_flow(flow, prior))[0]
+        chunks = list(speak_in_chunks(flow, decoder, prior))
+        assert len(chunks) == len(chunk_sizes(frames))
         torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-5)
+
+    def test_the_first_chunk_waits_for_the_beginning_alone(self) -> None:
+        decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+        flow = shaken(Flow.from_config(FlowConfig(hidden_channels=4, layers=2), channels=4))
+        values = torch.randn(1, 4, 333)
+        needed = chunk_sizes(333)[0] + decoder.margin + flow.margin
+        values[:, :, needed:] = torch.nan
+        prior = Latents(values=values, lengths=torch.tensor([333]), speaker=None)
+        chunks = speak_in_chunks(flow, decoder, prior)
+        assert next(chunks).isfinite().all()
+        assert not next(chunks).isfinite().all()
 
     @pytest.mark.parametrize("frames", [1, CHUNK_FRAMES, CHUNK_FRAMES + 1, 2000])
     def test_chunks_cover_the_utterance(self, frames: int) -> None:

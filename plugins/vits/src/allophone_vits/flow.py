@@ -19,7 +19,10 @@ from allophone_vits.wavenet import WaveNet
 
 
 class ResidualCoupling(nn.Module):
-    """Shifts the upper half of the channels by what a WaveNet makes of the lower half."""
+    """Shifts the upper half of the channels by what a WaveNet makes of the lower half.
+
+    margin: how many frames before and after it decide a frame.
+    """
 
     def __init__(self, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> None:
         super().__init__()
@@ -30,6 +33,7 @@ class ResidualCoupling(nn.Module):
             kernel_size=config.kernel_size,
             speaker_channels=speaker_channels,
         )
+        self.margin = config.layers * (config.kernel_size // 2)
         # A flow begins as the identity.
         self.output = zero_initialised(nn.Conv1d(config.hidden_channels, channels // 2, 1))
 
@@ -49,7 +53,13 @@ class ResidualCoupling(nn.Module):
 
 
 class Coupling(Protocol):
-    """What a flow is made of: a map of latents with an inverse that is as easy to compute."""
+    """What a flow is made of: a map of latents with an inverse that is as easy to compute.
+
+    margin: how many frames before and after it decide a frame; `sys.maxsize` where all of them do.
+    """
+
+    @property
+    def margin(self) -> int: ...
 
     def inverse(
         self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None
@@ -57,11 +67,15 @@ class Coupling(Protocol):
 
 
 class Flow(nn.Module):
-    """Couplings, after each of which the channels are reversed, so that the halves take turns."""
+    """Couplings, after each of which the channels are reversed, so that the halves take turns.
+
+    margin: how many frames before and after it decide a frame.
+    """
 
     def __init__(self, couplings: Iterable[nn.Module]) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(couplings)
+        self.margin = sum(cast(Coupling, coupling).margin for coupling in self.couplings)
 
     @classmethod
     def from_config(cls, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> Flow:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
+from allophone_vits.flow import Flow
 from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Vits
 from allophone_vits.noise import Stream, normal_noise
@@ -38,6 +39,12 @@ class Latents:
     speaker: Tensor | None
     durations: Tensor | None = None
 
+    def mask(self) -> Tensor | None:
+        """Which frames are real, [B, 1, F]; None for one utterance, which has no padding."""
+        if len(self.values) == 1:
+            return None
+        return sequence_mask(self.lengths, self.values.size(2))
+
 
 def infer_latents(
     model: Vits,
@@ -53,8 +60,28 @@ def infer_latents(
     tokens [B, T] ids, token_lengths [B], speakers [B] ids, one seed a row. Durations are rounded up
     to whole frames, as published.
     """
-    alone = len(tokens) == 1
-    mask = None if alone else sequence_mask(token_lengths, tokens.size(1))
+    prior = infer_prior(
+        model,
+        tokens=tokens,
+        token_lengths=token_lengths,
+        speakers=speakers,
+        seeds=seeds,
+        controls=controls,
+    )
+    return through_flow(model.flow, prior)
+
+
+def infer_prior(
+    model: Vits,
+    *,
+    tokens: Tensor,
+    token_lengths: Tensor,
+    speakers: Tensor,
+    seeds: Sequence[int],
+    controls: VitsControls,
+) -> Latents:
+    """As `infer_latents`, but before the flow: what is drawn from the prior."""
+    mask = None if len(tokens) == 1 else sequence_mask(token_lengths, tokens.size(1))
     speaker = model.speaker(speakers)
     text = model.text_encoder(tokens, mask)
 
@@ -72,17 +99,21 @@ def infer_latents(
     lengths = durations.sum(dim=1)
 
     prior = text.prior.expand(tokens_of_frames(durations))
-    mask = None if alone else sequence_mask(lengths, prior.mean.size(2))
     noise = normal_noise(
         seeds, Stream.LATENT, channels=prior.mean.size(1), lengths=lengths.tolist()
     )
-    prior_latent = masked(prior.sample(noise.to(tokens.device) * controls.noise_scale), mask)
-    return Latents(
-        values=model.flow.inverse(prior_latent, mask, speaker),
+    drawn = Latents(
+        values=prior.sample(noise.to(tokens.device) * controls.noise_scale),
         lengths=lengths,
         speaker=speaker,
         durations=durations,
     )
+    return evolve(drawn, values=masked(drawn.values, drawn.mask()))
+
+
+def through_flow(flow: Flow, prior: Latents) -> Latents:
+    """From the prior's latents to those that are decoded."""
+    return evolve(prior, values=flow.inverse(prior.values, prior.mask(), prior.speaker))
 
 
 def tokens_of_frames(durations: Tensor) -> Tensor:
@@ -118,28 +149,38 @@ def convert_latents(
 
 def decode(decoder: Decoder, latents: Latents) -> Tensor:
     """The waveforms [B, N], zero past each utterance's frames."""
-    mask = None
-    if len(latents.values) > 1:
-        mask = sequence_mask(latents.lengths, latents.values.size(2))
-    waveform: Tensor = decoder(latents.values, mask, latents.speaker)
+    waveform: Tensor = decoder(latents.values, latents.mask(), latents.speaker)
     return waveform
 
 
-def decode_in_chunks(decoder: Decoder, latents: Latents) -> Iterator[Tensor]:
-    """Chunks [N] of one utterance (B = 1), which join to what `decode` gives up to rounding.
+def speak_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Tensor]:
+    """Chunks [N] of one utterance (B = 1), which join to what flow and `decode` give up to rounding.
 
-    Each is decoded with as many frames around it as its samples depend on.
+    The first is heard before the flow has gone through the whole utterance: it goes through so much
+    of the beginning as that chunk depends on, and then through all.
     """
-    start = 0
-    for size in chunk_sizes(latents.values.size(2)):
-        stop = start + size
-        first = max(0, start - decoder.margin)
-        around = latents.values[:, :, first : stop + decoder.margin]
-        waveform: Tensor = decoder(around, None, latents.speaker)
-        yield waveform[
-            0, (start - first) * decoder.hop_length : (stop - first) * decoder.hop_length
-        ]
-        start = stop
+    frames = prior.values.size(2)
+    stop, *rest = chunk_sizes(frames)
+    needed = stop + decoder.margin + flow.margin
+    latents = through_flow(flow, evolve(prior, values=prior.values[:, :, :needed]))
+    yield decode_chunk(decoder, latents, 0, stop)
+    if needed < frames:
+        latents = through_flow(flow, prior)
+    for size in rest:
+        start, stop = stop, stop + size
+        yield decode_chunk(decoder, latents, start, stop)
+
+
+def decode_chunk(decoder: Decoder, latents: Latents, start: int, stop: int) -> Tensor:
+    """The samples [N] of frames `start` to `stop` of one utterance (B = 1).
+
+    They are decoded with as many frames around them as they depend on.
+    """
+    first = max(0, start - decoder.margin)
+    around = latents.values[:, :, first : stop + decoder.margin]
+    waveform: Tensor = decoder(around, None, latents.speaker)
+    hop_length = decoder.hop_length
+    return waveform[0, (start - first) * hop_length : (stop - first) * hop_length]
 
 
 def chunk_sizes(frames: int) -> list[int]:

@@ -21,9 +21,10 @@ from allophone_vits.inference import (
     Latents,
     convert_latents,
     decode,
-    decode_in_chunks,
-    infer_latents,
+    infer_prior,
     rows,
+    speak_in_chunks,
+    through_flow,
 )
 from allophone_vits.layers import folded, for_inference
 from allophone_vits.model import TRAINING_ONLY, Vits
@@ -78,30 +79,28 @@ class VitsSynthesizer:
 
     def synthesize(self, text: TextBatch, controls: VitsControls) -> Speech:
         """Say some sentences: waveform [B, N], and the frames of each id."""
-        latents = self._latents(text, controls)
-        decoder = self._decoder(controls)
-        if latents.values.device.type == "cpu":
-            waveforms = [torch.cat(list(decode_in_chunks(decoder, row))) for row in rows(latents)]
+        prior = self._prior(text, controls)
+        if prior.values.device.type == "cpu":
+            waveforms = [torch.cat(list(self._chunks(row, controls))) for row in rows(prior)]
             waveform = nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
         else:
-            waveform = decode(decoder, latents)
+            waveform = decode(self._decoder(controls), through_flow(self._model.flow, prior))
         return Speech(
             waveform=waveform,
-            lengths=latents.lengths * self._audio.hop_length,
-            durations=latents.durations,
+            lengths=prior.lengths * self._audio.hop_length,
+            durations=prior.durations,
         )
 
     def stream(self, text: TextBatch, controls: VitsControls) -> Iterator[Tensor]:
         """Say one sentence (B = 1) in chunks [N]."""
-        latents = self._latents(text, controls)
-        decoder = self._decoder(controls)
-        if latents.values.device.type == "cpu":
-            yield from decode_in_chunks(decoder, latents)
+        prior = self._prior(text, controls)
+        if prior.values.device.type == "cpu":
+            yield from self._chunks(prior, controls)
         else:
-            yield decode(decoder, latents)[0]
+            yield decode(self._decoder(controls), through_flow(self._model.flow, prior))[0]
 
-    def _latents(self, text: TextBatch, controls: VitsControls) -> Latents:
-        return infer_latents(
+    def _prior(self, text: TextBatch, controls: VitsControls) -> Latents:
+        return infer_prior(
             self._model,
             tokens=text.ids,
             token_lengths=text.lengths,
@@ -109,6 +108,9 @@ class VitsSynthesizer:
             seeds=text.seeds,
             controls=controls,
         )
+
+    def _chunks(self, prior: Latents, controls: VitsControls) -> Iterator[Tensor]:
+        return speak_in_chunks(self._model.flow, self._decoder(controls), prior)
 
     def _decoder(self, controls: VitsControls) -> Decoder:
         if controls.precision == "fp32":
