@@ -117,7 +117,7 @@ class Registry:
         )
 
     def load(self, kind: str, name: str, attribute: str) -> Any:
-        """Import what an entry refers to: `load("models", "vits", "config")` is its config class."""
+        """Import what an entry refers to: `load("models", "whisperer", "config")` is its config class."""
         entry = self.find(kind, name)
         ref: Ref = getattr(entry, attribute)
         try:
@@ -272,5 +272,5 @@ def _singular(kind: str) -> str:
 
 
 def _family(name: str) -> str:
-    """The part of a name that tells the plugin: 'vits' of 'vits/ljspeech' and of 'vits.finetune'."""
+    """The part of a name that tells the plugin: "whisperer" of "whisperer/quiet" and of "whisperer.ar"."""
     return name.split("/")[0].split(".")[0]
