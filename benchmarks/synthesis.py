@@ -41,6 +41,8 @@ TEXTS = {
 }
 STILL = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 PIPER = "piper-tts"
+REST = 0.1
+"""Seconds before each turn: the threads of whoever was before go on spinning for a while."""
 
 Contender = Callable[[str], object]
 
@@ -120,6 +122,7 @@ def measure(
     times: dict[str, list[float]] = {name: [] for name in runners}
     for turn in range(rounds + 2):
         for name in order.sample(list(runners), len(runners)):
+            time.sleep(REST)
             started = time.perf_counter()
             runners[name](text)
             if turn >= 2:
