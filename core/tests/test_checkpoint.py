@@ -66,7 +66,9 @@ def test_without_an_average_the_weights_themselves_speak(tmp_path, snapshot, reg
     assert not (written.path / "average.safetensors").exists()
 
 
-@pytest.mark.parametrize("part", ["write_weights", "_write_state", "write_toml", "write_vocabulary"])
+@pytest.mark.parametrize(
+    "part", ["write_weights", "_write_state", "write_toml", "write_vocabulary"]
+)
 def test_a_checkpoint_is_never_half_written(tmp_path, snapshot, registry, monkeypatch, part):
     write_checkpoint(tmp_path, 1, snapshot, registry)
     write_part = getattr(checkpoint_module, part)
