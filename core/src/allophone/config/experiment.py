@@ -1,6 +1,6 @@
 """One experiment: the whole of a TOML file, typed.
 
-    [[data.corpora]] [data] [text] [audio] [features.*] [model] [trainer] [runtime]
+    [[data.corpora]] [data] [text] [audio] [features.*] [model] or [vocoder] [trainer] [runtime]
 
 Every table is a frozen attrs class. What a plugin offers (a corpus, an extractor, a model, a trainer)
 is a table with `type = "..."`, whose class is the plugin's own; the core never reads its fields.
@@ -125,6 +125,7 @@ class Experiment:
     """Everything that decides what a run does.
 
     features: what is extracted and stored, by the name that batches know it by.
+    model, vocoder: what is trained is one of the two; the trainer says which.
     """
 
     data: DataConfig = Factory(DataConfig)
@@ -132,5 +133,6 @@ class Experiment:
     audio: MelSpec = Factory(MelSpec)
     features: Mapping[str, Any] = pluggable("feature_extractors", many="table")
     model: Any = pluggable("models")
+    vocoder: Any = pluggable("vocoders")
     trainer: Any = pluggable("trainers")
     runtime: RuntimeConfig = Factory(RuntimeConfig)

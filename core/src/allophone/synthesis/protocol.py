@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
+from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 
 
@@ -97,6 +98,31 @@ class VoiceConverter(Protocol):
         ...
 
 
+@runtime_checkable
+class Aligner(Protocol):
+    """A synthesizer that can tell how long each id of a text lasts in a recording of it."""
+
+    def align(self, text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """waveform [B, N] at the model's sample rate, lengths [B] in samples; returns durations [B, T]
+        int64 in frames, zero past the text, whose sum is `MelSpec.frames` of the recording."""
+        ...
+
+
+@runtime_checkable
+class TeacherForced(Protocol):
+    """A text-to-mel synthesizer that can say recordings again, frame by frame in step with them.
+
+    features: the stored features that a batch must carry, as an objective names them.
+    """
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+    def reconstruct(self, batch: Batch) -> Mels:
+        """Mels with the recordings' own durations and prosody: `MelSpec.frames` frames of each."""
+        ...
+
+
 @frozen(kw_only=True)
 class VocoderSpec:
     """What a vocoder is built from, beside its weights; `audio` is the mel that it takes."""
@@ -113,4 +139,13 @@ class Vocoder(Protocol):
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """mel [B, M, F] and lengths [B] in frames to a waveform [B, F * hop_length]."""
+        ...
+
+
+@runtime_checkable
+class StreamingVocoder(Protocol):
+    """A vocoder that can be heard before it has gone through the whole mel."""
+
+    def stream(self, mel: Tensor) -> Iterator[Tensor]:
+        """Chunks [N] of one mel [1, M, F] that join to exactly what `vocode` gives."""
         ...

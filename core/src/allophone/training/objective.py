@@ -131,6 +131,25 @@ class Selective(Protocol):
 
 
 @runtime_checkable
+class Calibrated(Protocol):
+    """An objective that must have seen the training data once before it begins.
+
+    calibration_features: the stored features that it wants to see, as few as will do.
+    """
+
+    @property
+    def calibration_features(self) -> tuple[str, ...]: ...
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Take statistics of the whole training split, on the CPU, into buffers of the modules.
+
+        Called when a run begins, on every rank with the same batches; never when one is resumed. What
+        is fine-tuned keeps the statistics that its weights were trained with.
+        """
+        ...
+
+
+@runtime_checkable
 class Stateful(Protocol):
     """An objective with state beside its modules (a schedule, running statistics) to be checkpointed."""
 
