@@ -150,11 +150,13 @@ class Corpus:
     def build_vocabulary(self) -> Vocabulary:
         """The symbols, speakers and languages of the training split, in sorted order.
 
-        UserError where the split is empty.
+        Nothing of them where a vocoder is trained. UserError where the split is empty.
         """
         train = self._of("train")
         if not train:
             raise self._empty("train", {})
+        if not self.experiment.reads_text:
+            return Vocabulary(symbols=SymbolTable(ids={}))
         symbols: set[str] = set()
         for item in train:
             symbols |= _symbols(item)
@@ -185,7 +187,7 @@ class Corpus:
         """
         self._require(features)
         speakers = _speakers(self._of(split))
-        if not vocabulary.speakers and len(speakers) > 1:
+        if self.experiment.reads_text and not vocabulary.speakers and len(speakers) > 1:
             raise UserError(
                 f"The split '{split}' has {len(speakers)} speakers, and the vocabulary knows only one, "
                 "without a name.",

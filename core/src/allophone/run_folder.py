@@ -18,6 +18,7 @@ Light.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ WEIGHTS = "model.safetensors"
 AVERAGE = "average.safetensors"
 STATE = "state.pt"
 PROVENANCE = "provenance.json"
+ORIGINS = ("trainer", "model", "vocoder")
+"""The tables of an experiment whose plugins a checkpoint's provenance names, where they are there."""
 BESIDE_VOICE = "training.safetensors"
 """In the folder of a voice: weights that only training goes on with, by module ("discriminator...")."""
 
@@ -84,9 +87,32 @@ def find_checkpoint(place: Path) -> Checkpoint:
 def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
     """What a checkpoint says of itself: step, epoch, validation metrics, and what it was made with.
 
-    Its tables `model` and `trainer` name the type and the distribution that each came from.
+    Its tables `trainer`, and `model` or `vocoder`, name the type and the distribution of each.
     """
     provenance: dict[str, Any] = json.loads(
         (checkpoint.path / PROVENANCE).read_text(encoding="utf-8")
     )
     return provenance
+
+
+@frozen(kw_only=True)
+class Origin:
+    """What a checkpoint needs to be read: an entry of some kind, and the distribution it came from."""
+
+    table: str
+    kind: str
+    name: str
+    distribution: str
+
+
+def origins(checkpoint: Checkpoint) -> Iterator[Origin]:
+    """What must be installed to read a checkpoint; look each of them up to have the user told."""
+    provenance = read_provenance(checkpoint)
+    for table in ORIGINS:
+        if origin := provenance.get(table):
+            yield Origin(
+                table=table,
+                kind=f"{table}s",
+                name=origin["type"],
+                distribution=origin["distribution"],
+            )

@@ -164,12 +164,11 @@ def _resolve(
 ) -> Resolved:
     """The experiment: the recipe's, or that of the checkpoint, which may need a plugin to be read."""
     from allophone.config import resolve
-    from allophone.run_folder import CONFIG, read_provenance
+    from allophone.run_folder import CONFIG, origins
 
     if checkpoint:
-        for table, kind in (("trainer", "trainers"), ("model", "models")):
-            origin = read_provenance(checkpoint)[table]
-            registry.find(kind, origin["type"], distribution=origin["distribution"])
+        for origin in origins(checkpoint):
+            registry.find(origin.kind, origin.name, distribution=origin.distribution)
         return resolve(checkpoint.path / CONFIG, overrides, registry=registry)
     assert recipe is not None
     return resolve(recipe, overrides, registry=registry)

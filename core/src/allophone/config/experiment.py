@@ -16,6 +16,7 @@ from attrs import Factory, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
 from allophone.entries import pluggable
+from allophone.errors import ConfigError
 from allophone.text.config import TextConfig
 
 _positive: Any = validators.gt(0)
@@ -136,3 +137,15 @@ class Experiment:
     vocoder: Any = pluggable("vocoders")
     trainer: Any = pluggable("trainers")
     runtime: RuntimeConfig = Factory(RuntimeConfig)
+
+    def __attrs_post_init__(self) -> None:
+        if self.model is not None and self.vocoder is not None:
+            raise ConfigError(
+                "There is a table [model] and a table [vocoder], and an experiment trains one of them.",
+                hint="Train each in an experiment of its own: they meet when a voice speaks.",
+            )
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether symbols and speakers matter to what is trained; a vocoder knows neither."""
+        return self.vocoder is None

@@ -13,8 +13,9 @@ from allophone.atomic import folder_whole
 from allophone.entries import ImporterEntry
 from allophone.errors import PluginError, UserError, near_miss
 from allophone.registry import Registry
-from allophone.synthesis.folder import VOICE, read_vocoder, write_voice
-from allophone.synthesis.places import find_voice, is_run
+from allophone.synthesis.folder import VOICE, read_vocoder, write_vocoder, write_voice
+from allophone.synthesis.places import find_vocoder, find_voice, is_run, trains_vocoder
+from allophone.synthesis.vocoders import load_vocoder
 from allophone.synthesis.voice import prepare
 
 
@@ -54,8 +55,12 @@ def import_checkpoint(
     than one recognises `source`, and for what an importer finds wrong with it.
     """
     if format_name is None and is_run(source):
-        stored = find_voice(source, registry).read(registry)
-        write_voice(destination, stored, registry=registry)
+        if trains_vocoder(source):
+            write_vocoder(
+                destination, find_vocoder(source, registry).read(registry), registry=registry
+            )
+        else:
+            write_voice(destination, find_voice(source, registry).read(registry), registry=registry)
         return "a run of Allophone"
     importer = _choose(source, format_name, registry)
 
@@ -108,4 +113,5 @@ def _check(folder: Path, registry: Registry) -> None:
         stored = find_voice(folder, registry).read(registry)
         prepare(stored, device=device, vocoder=None, registry=registry)
     else:
-        read_vocoder(folder, registry)
+        spec = read_vocoder(folder, registry).spec
+        load_vocoder(folder, spec.audio, device=device, registry=registry)

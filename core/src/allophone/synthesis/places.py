@@ -1,14 +1,19 @@
-"""Where a voice lies: a voice folder, a training run, one of its checkpoints, or an installed voice."""
+"""Where a voice or a vocoder lies: a folder of its own, a training run, or one of its checkpoints.
+
+A voice may also be installed, with a name.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 from attrs import frozen
+from torch import Tensor
 
 from allophone.config import read_toml, structure
 from allophone.data.vocabulary import read_vocabulary
-from allophone.entries import VoiceEntry
+from allophone.entries import TrainerEntry, VoiceEntry
 from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
 from allophone.run_folder import (
@@ -17,21 +22,25 @@ from allophone.run_folder import (
     VOCABULARY,
     Checkpoint,
     find_checkpoint,
-    read_provenance,
+    origins,
 )
 from allophone.synthesis.folder import (
+    VOCODER,
     VOICE,
     WEIGHTS,
+    StoredVocoder,
     StoredVoice,
+    VocoderDescription,
     VoiceDescription,
+    read_vocoder,
     read_voice,
 )
 from allophone.weights import below, read_weights
 
 
 @frozen(kw_only=True)
-class VoicePlace:
-    """A voice that was found: its folder, or the checkpoint of a run that speaks for it."""
+class Place:
+    """What was found: a folder, or the checkpoint of a run."""
 
     folder: Path
     checkpoint: Checkpoint | None = None
@@ -41,11 +50,44 @@ class VoicePlace:
         """The file that decides how it sounds."""
         return self.checkpoint.speaking_weights if self.checkpoint else self.folder / WEIGHTS
 
+
+class VoicePlace(Place):
+    """A voice that was found."""
+
     def read(self, registry: Registry) -> StoredVoice:
         """The voice as it lies on disk; UserError and PluginError for what does not fit or is missing."""
-        if self.checkpoint:
-            return _read_checkpoint(self.folder, self.checkpoint, registry)
-        return read_voice(self.folder, registry)
+        if self.checkpoint is None:
+            return read_voice(self.folder, registry)
+        trained = _read_trained(self.folder, self.checkpoint, "model", registry)
+        return StoredVoice(
+            description=structure(
+                VoiceDescription,
+                {**trained.description, "text": trained.config["text"]},
+                where=str(self.checkpoint.path / CONFIG),
+                registry=registry,
+            ),
+            vocabulary=read_vocabulary(self.checkpoint.path / VOCABULARY),
+            weights=trained.weights,
+        )
+
+
+class VocoderPlace(Place):
+    """A trained vocoder that was found."""
+
+    def read(self, registry: Registry) -> StoredVocoder:
+        """The vocoder as it lies on disk; errors as those of `VoicePlace.read`."""
+        if self.checkpoint is None:
+            return read_vocoder(self.folder, registry)
+        trained = _read_trained(self.folder, self.checkpoint, "vocoder", registry)
+        return StoredVocoder(
+            description=structure(
+                VocoderDescription,
+                trained.description,
+                where=str(self.checkpoint.path / CONFIG),
+                registry=registry,
+            ),
+            weights=trained.weights,
+        )
 
 
 def find_voice(place: str | Path, registry: Registry) -> VoicePlace:
@@ -57,8 +99,7 @@ def find_voice(place: str | Path, registry: Registry) -> VoicePlace:
     if (path / VOICE).is_file():
         return VoicePlace(folder=path)
     if is_run(path):
-        checkpoint = find_checkpoint(path)
-        return VoicePlace(folder=path, checkpoint=checkpoint)
+        return VoicePlace(folder=path, checkpoint=find_checkpoint(path))
     voices = registry.entries("voices")
     if str(place) in voices:
         entry: VoiceEntry = registry.find("voices", str(place))
@@ -74,6 +115,32 @@ def find_voice(place: str | Path, registry: Registry) -> VoicePlace:
     )
 
 
+def find_vocoder(place: str | Path, registry: Registry) -> VocoderPlace:
+    """Find a trained vocoder by the path of its folder, run or checkpoint.
+
+    Raises UserError where there is none, with the names of the vocoders that need no training.
+    """
+    path = Path(place).expanduser()
+    if (path / VOCODER).is_file():
+        return VocoderPlace(folder=path)
+    if is_run(path):
+        return VocoderPlace(folder=path, checkpoint=find_checkpoint(path))
+    if path.exists():
+        raise UserError(
+            f"{place} is no vocoder: it holds neither {VOCODER} nor the checkpoints of a run.",
+            hint="Checkpoints of other projects become vocoders with: allophone import",
+        )
+    raise UserError(
+        f"There is no vocoder '{place}', neither a folder nor one that needs no training.",
+        hint=near_miss(str(place), untrained_vocoders(registry)),
+    )
+
+
+def untrained_vocoders(registry: Registry) -> list[str]:
+    """The names of the vocoders that need no training."""
+    return [name for name, entry in registry.entries("vocoders").items() if not entry.needs_weights]
+
+
 def is_run(path: Path) -> bool:
     """Whether the folder of a training run lies there, or one of its checkpoints."""
     return (path / CONFIG).is_file() and (
@@ -81,27 +148,44 @@ def is_run(path: Path) -> bool:
     )
 
 
-def _read_checkpoint(place: Path, checkpoint: Checkpoint, registry: Registry) -> StoredVoice:
-    provenance = read_provenance(checkpoint)
-    _, trainer = (
-        registry.find(
-            f"{table}s", provenance[table]["type"], distribution=provenance[table]["distribution"]
+def trains_vocoder(path: Path) -> bool:
+    """Whether what the run at `path` trains is a vocoder."""
+    return any(origin.table == "vocoder" for origin in origins(find_checkpoint(path)))
+
+
+@frozen(kw_only=True)
+class _Trained:
+    """What a checkpoint holds of a voice or a vocoder, its tables still plain data."""
+
+    description: dict[str, Any]
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def _read_trained(
+    place: Path, checkpoint: Checkpoint, table: Literal["model", "vocoder"], registry: Registry
+) -> _Trained:
+    """Read a checkpoint; UserError where it trains the other of the two."""
+    entries = {
+        origin.table: registry.find(origin.kind, origin.name, distribution=origin.distribution)
+        for origin in origins(checkpoint)
+    }
+    if table not in entries:
+        is_voice = "model" in entries
+        raise UserError(
+            f"{place} has trained a {'voice' if is_voice else 'vocoder'}, not a "
+            f"{'vocoder' if is_voice else 'voice'}.",
+            hint="Voices are given with --voice, vocoders with --vocoder.",
         )
-        for table in ("model", "trainer")
-    )
-    config = checkpoint.path / CONFIG
-    plain = read_toml(config)
+    trainer: TrainerEntry = entries["trainer"]
+    config = read_toml(checkpoint.path / CONFIG)
     run = place if place != checkpoint.path else place.parent.parent
-    return StoredVoice(
-        description=structure(
-            VoiceDescription,
-            {
-                "about": {"name": run.resolve().name, "licence": "not stated"},
-                **{table: plain[table] for table in ("model", "audio", "text")},
-            },
-            where=str(config),
-            registry=registry,
-        ),
-        vocabulary=read_vocabulary(checkpoint.path / VOCABULARY),
+    return _Trained(
+        description={
+            "about": {"name": run.resolve().name, "licence": "not stated"},
+            table: config[table],
+            "audio": config["audio"],
+        },
+        config=config,
         weights=below(read_weights(checkpoint.speaking_weights), trainer.speaks),
     )

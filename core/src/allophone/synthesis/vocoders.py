@@ -8,28 +8,33 @@ import torch
 
 from allophone.audio.melspec import MelSpec
 from allophone.config import unstructure
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
 from allophone.registry import Registry
-from allophone.synthesis.folder import VOCODER, read_vocoder
+from allophone.synthesis.places import find_vocoder, untrained_vocoders
 from allophone.synthesis.protocol import Mels, Speech, Vocoder, VocoderSpec
 
 FALLBACK = "griffin-lim"
 
 
 def load_vocoder(
-    place: str | Path, audio: MelSpec, *, device: torch.device, registry: Registry
+    place: str | Path, audio: MelSpec | None, *, device: torch.device, registry: Registry
 ) -> Vocoder:
     """The vocoder at `place` for mels of `audio`.
 
-    place: the folder of a vocoder, or the name of one that needs no training.
+    place: the folder of a vocoder, a run that trained one, a checkpoint of it, or the name of one that
+        needs no training.
+    audio: None takes a trained vocoder for the mels that it was made for, and any other for those of
+        `MelSpec()`.
     Raises UserError for what is not there, and, field by field, for a vocoder of other mels.
     """
-    path = Path(place)
-    if (path / VOCODER).is_file():
-        stored = read_vocoder(path, registry)
-        spec, weights = stored.spec, stored.weights
-        disagreement = spec.audio.differences(audio)
-        if disagreement:
+    name = str(place)
+    if name in untrained_vocoders(registry):
+        config = registry.load("vocoders", name, "config")()
+        spec, weights = VocoderSpec(vocoder=config, audio=audio or MelSpec()), {}
+    else:
+        stored = find_vocoder(place, registry).read(registry)
+        spec, weights = stored.spec, dict(stored.weights)
+        if audio is not None and (disagreement := spec.audio.differences(audio)):
             raise UserError(
                 f"The vocoder {place} was made for other mel spectrograms than the voice makes:\n"
                 + "\n".join(f"  {line}" for line in disagreement),
@@ -37,18 +42,6 @@ def load_vocoder(
                 f"--vocoder {FALLBACK}.",
             )
         name = unstructure(stored.description, registry=registry)["vocoder"]["type"]
-    else:
-        name = str(place)
-        untrained = [
-            name for name, entry in registry.entries("vocoders").items() if not entry.needs_weights
-        ]
-        if name not in untrained:
-            raise UserError(
-                f"{place} is neither the folder of a vocoder nor one that needs no training.",
-                hint=near_miss(name, untrained),
-            )
-        spec = VocoderSpec(vocoder=registry.load("vocoders", name, "config")(), audio=audio)
-        weights = {}
     vocoder: Vocoder = registry.load("vocoders", name, "vocoder")(spec, weights, device)
     return vocoder
 

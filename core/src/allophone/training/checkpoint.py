@@ -29,6 +29,7 @@ from allophone.run_folder import (
     AVERAGE,
     CHECKPOINTS,
     CONFIG,
+    ORIGINS,
     PROVENANCE,
     STATE,
     VOCABULARY,
@@ -80,8 +81,11 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
         "epoch": snapshot.epoch,
         "validation": dict(snapshot.validation),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": _origin("models", plain["model"]["type"], registry),
-        "trainer": _origin("trainers", plain["trainer"]["type"], registry),
+        **{
+            table: _origin(f"{table}s", plain[table]["type"], registry)
+            for table in ORIGINS
+            if table in plain
+        },
         "distributions": _distributions(registry),
     }
     with written_whole(unfinished / PROVENANCE) as file:

@@ -1,6 +1,6 @@
 """Beginning with somebody else's weights: taken by name and shape, and accounted for.
 
-The source is a run, a checkpoint or a voice. Ids of the source's vocabulary stay what they were, and
+The source is a run, a checkpoint, a voice or a vocoder. Ids of the source's vocabulary stay what they were, and
 what the new data has beside it gets the ids after; so an embedding that has grown is the source's rows,
 followed by new ones.
 """
@@ -98,7 +98,7 @@ def find_source(place: str, registry: Registry) -> Path:
 
 
 def read_source(place: Path, *, speaks: str) -> Source:
-    """Read what is to be fine-tuned: a run, a checkpoint or the folder of a voice.
+    """Read what is to be fine-tuned: a run, a checkpoint, or the folder of a voice or vocoder.
 
     speaks: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
     of it, that is taken. Of a voice, what its folder has for training beside it is taken too.
@@ -107,12 +107,12 @@ def read_source(place: Path, *, speaks: str) -> Source:
         weights = prefixed(read_weights(place / WEIGHTS), speaks)
         if (place / BESIDE_VOICE).is_file():
             weights |= read_weights(place / BESIDE_VOICE)
-        return Source(path=place, weights=weights, vocabulary=read_vocabulary(place / VOCABULARY))
+        return Source(path=place, weights=weights, vocabulary=_vocabulary(place))
     path = find_checkpoint(place).path
     weights = read_weights(path / WEIGHTS)
     if (path / AVERAGE).is_file():
         weights |= read_weights(path / AVERAGE)
-    return Source(path=path, weights=weights, vocabulary=read_vocabulary(path / VOCABULARY))
+    return Source(path=path, weights=weights, vocabulary=_vocabulary(path))
 
 
 def extended(source: Vocabulary, data: Vocabulary) -> Vocabulary:
@@ -178,6 +178,12 @@ def take_weights(
         speakers=_beside(source.vocabulary.speakers, vocabulary.speakers),
         languages=_beside(source.vocabulary.languages, vocabulary.languages),
     )
+
+
+def _vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a source; the folder of a vocoder has none."""
+    path = folder / VOCABULARY
+    return read_vocabulary(path) if path.is_file() else Vocabulary(symbols=SymbolTable(ids={}))
 
 
 def _joined(source: tuple[str, ...], data: tuple[str, ...]) -> tuple[str, ...]:

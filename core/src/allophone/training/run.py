@@ -20,7 +20,7 @@ from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, check
 from allophone.training.checkpoint import sweep
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import Source, extended, read_source, take_weights
-from allophone.training.objective import Objective, Selective
+from allophone.training.objective import Calibrated, Objective, Selective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
@@ -58,6 +58,8 @@ def open_run(
     build = registry.load("trainers", trainer.name, "objective")
     objective: Objective = build(experiment, vocabulary)
     _check_objective(objective, trainer)
+    if isinstance(objective, Calibrated) and not resume:
+        _calibrate(objective, corpus, vocabulary)
     report = take_weights(objective.modules, source, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
@@ -117,9 +119,25 @@ def check_folder(folder: Path, resume: Checkpoint | None) -> None:
 def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
     if experiment.trainer is None:
         raise ConfigError("The experiment has no [trainer], so there is nothing to train.")
-    name = unstructure(experiment, registry=registry)["trainer"]["type"]
+    plain = unstructure(experiment, registry=registry)
+    name = plain["trainer"]["type"]
     entry: TrainerEntry = registry.find("trainers", name)
+    tables = {table: plain[table]["type"] for table in ("model", "vocoder") if table in plain}
+    if entry.trains not in tables.values():
+        there = ", ".join(f'a [{table}] of type "{type}"' for table, type in tables.items())
+        raise ConfigError(
+            f"The trainer '{name}' trains '{entry.trains}', but the experiment has "
+            f"{there or 'neither a [model] nor a [vocoder]'}.",
+            hint="The types of [trainer] and of what it trains must fit.",
+        )
     return entry
+
+
+def _calibrate(objective: Calibrated, corpus: Corpus, vocabulary: Vocabulary) -> None:
+    """Let an objective see the training split: all of it on every rank, so that all see the same."""
+    objective.calibrate(
+        corpus.loader("train", features=objective.calibration_features, vocabulary=vocabulary)
+    )
 
 
 def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None) -> Vocabulary:
