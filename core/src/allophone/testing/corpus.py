@@ -7,7 +7,7 @@ a hum in a band, spaces and full stops are pauses. No one would call it a voice,
 one of speech: voiced and unvoiced, loud and quiet, with as many sounds as there are letters. What is
 learned from it is learned from the letters.
 
-N samples.
+N samples, L letters.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ HUMMED = "bdgjlmnrvwyz"
 LOUDNESS = 0.5
 """The peak of a recording."""
 
+LABELS = "labels"
+"""The folder of label files in that of a corpus."""
+
+PAUSE = "pau"
+"""What label files call a letter that is silent."""
+
 
 def write_corpus(
     folder: Path,
@@ -42,11 +48,13 @@ def write_corpus(
     speakers: int = 1,
     sample_rate: int = 22050,
     seed: int = 0,
+    labels: bool = False,
 ) -> None:
     """Write recordings and a `metadata.csv` into `folder`, as the corpus reader `table` reads them.
 
     utterances: how many; the n-th has three to five words, and so about 1 to 4 seconds.
     speakers: they differ in pitch and take turns; more than one are named in `metadata.csv`.
+    labels: whether to write the true times of all letters into the folder `labels`, for `[data] labels`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     choose = random.Random(seed)
@@ -59,6 +67,9 @@ def write_corpus(
         )
         name = f"utterance-{number:03d}.wav"
         soundfile.write(folder / name, samples, sample_rate, subtype="PCM_16")
+        if labels:
+            ends = letter_ends(text, sample_rate=sample_rate, seed=seed + number) / sample_rate
+            _write_labels((folder / LABELS / name).with_suffix(".lab"), text, ends)
         lines.append("|".join([name, text] + [f"speaker-{speaker}"] * (speakers > 1)))
     (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -71,19 +82,37 @@ def synthetic_speech(
     pitch: of the voiced sounds, Hz; it falls a little towards the end.
     """
     noise = np.random.default_rng(seed)
-    lengths = (noise.uniform(0.09, 0.15, size=len(text)) * sample_rate).astype(int)
-    falling = pitch * np.linspace(1.1, 0.9, lengths.sum())
+    ends = _ends(text, sample_rate, noise)
+    falling = pitch * np.linspace(1.1, 0.9, ends[-1])
     phase = 2 * np.pi * np.cumsum(falling) / sample_rate
-    samples = np.zeros(lengths.sum())
+    samples = np.zeros(ends[-1])
     start = 0
-    for letter, length in zip(text.lower(), lengths, strict=True):
-        part = slice(start, start + length)
+    for letter, end in zip(text.lower(), ends.tolist(), strict=True):
+        part, length = slice(start, end), end - start
         edges = np.minimum(1, 8 * np.minimum(np.arange(length), np.arange(length)[::-1]) / length)
         samples[part] = edges * _sound(letter, phase[part], pitch, sample_rate, noise)
-        start += length
+        start = end
     samples += 1e-3 * noise.standard_normal(len(samples))
     peak: float = np.abs(samples).max()
     return (LOUDNESS * samples / peak).astype(np.float32)
+
+
+def letter_ends(text: str, *, sample_rate: int, seed: int) -> NDArray[np.int64]:
+    """The sample at which each letter of `synthetic_speech` ends: int64 [L]."""
+    return _ends(text, sample_rate, np.random.default_rng(seed))
+
+
+def _ends(text: str, sample_rate: int, noise: np.random.Generator) -> NDArray[np.int64]:
+    seconds = noise.uniform(0.09, 0.15, size=len(text))
+    return np.cumsum((seconds * sample_rate).astype(np.int64))
+
+
+def _write_labels(path: Path, text: str, ends: NDArray[np.float64]) -> None:
+    """A label file as Festvox writes them: each letter with the second at which it ends."""
+    path.parent.mkdir(exist_ok=True)
+    phones = (letter if letter.isalpha() else PAUSE for letter in text.lower())
+    lines = [f"{end:.6f} 125 {phone}" for phone, end in zip(phones, ends, strict=True)]
+    path.write_text("\n".join(["#", *lines]) + "\n", encoding="utf-8")
 
 
 def _sound(
@@ -124,12 +153,14 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=64)
     parser.add_argument("--speakers", type=int, default=1)
     parser.add_argument("--sample-rate", type=int, default=22050)
+    parser.add_argument("--labels", action="store_true", help="Write the times of all letters too.")
     given = parser.parse_args()
     write_corpus(
         given.folder,
         utterances=given.utterances,
         speakers=given.speakers,
         sample_rate=given.sample_rate,
+        labels=given.labels,
     )
 
 
