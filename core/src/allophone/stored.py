@@ -23,7 +23,7 @@ from allophone.data.dropped import Dropped
 from allophone.data.manifest import MANIFEST, Utterance, read_manifest
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
-from allophone.features.protocol import ExtractionContext, FeatureExtractor
+from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader
 from allophone.features.seconds import SecondsExtractor
 from allophone.frontend import build_frontend, with_phonemizer
@@ -73,12 +73,13 @@ class StoredFeatures:
     def files(self, utterance: Utterance) -> set[str]:
         """The files that any of the extractors reads of an utterance."""
         return set().union(
-            *(_files(utterance, extractor.reads) for extractor in self.extractors.values())
+            *(_files(utterance, extractor) for extractor in self.extractors.values())
         )
 
     def key(self, name: str, utterance: Utterance) -> str:
         """What the store knows an utterance by, for one feature; its files must have been seen."""
-        reads = self.extractors[name].reads
+        extractor = self.extractors[name]
+        reads = extractor.reads
         parts: dict[str, Any] = {}
         if "audio" in reads:
             parts["audio"] = [self.digests.digest(utterance.audio), utterance.start, utterance.end]
@@ -87,15 +88,18 @@ class StoredFeatures:
             parts["text"] = [utterance.text, language]
         if "labels" in reads and utterance.labels is not None:
             parts["labels"] = self.digests.digest(utterance.labels)
+        if isinstance(extractor, ReadsFiles):
+            parts["files"] = [self.digests.digest(path) for path in extractor.files(utterance)]
         return digest_of(parts)
 
     def lookup(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
         """One feature of an utterance, why it cannot be had, or None where nobody has tried."""
-        for path in _files(utterance, self.extractors[name].reads):
+        for path in _files(utterance, self.extractors[name]):
             if path not in self.digests:
                 return None
             if self.digests.digest(path) is None:
-                return Dropped(reason="missing recording", detail=f"there is no file {path}")
+                kind = "recording" if path == utterance.audio else "file"
+                return Dropped(reason=f"missing {kind}", detail=f"there is no file {path}")
         return self._stores[name].find(self.key(name, utterance))
 
     def usable(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
@@ -177,8 +181,10 @@ def _build_extractors(
     return {**by_text, SECONDS: SecondsExtractor(context), **built}
 
 
-def _files(utterance: Utterance, reads: frozenset[str]) -> Iterator[str]:
-    if "audio" in reads:
+def _files(utterance: Utterance, extractor: FeatureExtractor) -> Iterator[str]:
+    if "audio" in extractor.reads:
         yield utterance.audio
-    if "labels" in reads and utterance.labels is not None:
+    if "labels" in extractor.reads and utterance.labels is not None:
         yield utterance.labels
+    if isinstance(extractor, ReadsFiles):
+        yield from extractor.files(utterance)

@@ -37,9 +37,24 @@ class EnergyConfig:
 
 @frozen(kw_only=True)
 class PhonesConfig:
-    """The phones that the corpus's label files name, for corpora that have such files."""
+    """The phones that label files name, for corpora that have such files.
+
+    silence: what is called so that aligners call "", sil, sp, spn or <eps>.
+    """
+
+    silence: str = field(default="sil", validator=validators.min_len(1))
 
 
 @frozen(kw_only=True)
 class DurationsConfig:
     """How many frames each of those phones lasts."""
+
+
+@frozen(kw_only=True)
+class MelsConfig:
+    """Mel spectrograms from files, as `allophone synthesize --mels` writes them.
+
+    directory: the folder with a file `<id>.npy` for each utterance, and `mels.toml`.
+    """
+
+    directory: str = "mels"

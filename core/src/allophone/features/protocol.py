@@ -7,7 +7,7 @@ An extractor is built once a process and given utterances in chunks, so that wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -61,5 +61,17 @@ class FeatureExtractor(Protocol):
         """One result an utterance, in order: an array [L, ...], or why there is none.
 
         An array of strings [T] holds symbols: a batch has them as the ids of the run's symbol table.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """An extractor that reads files of its own, which the manifest does not name."""
+
+    def files(self, utterance: Utterance) -> tuple[str, ...]:
+        """The files that the result depends on; without one of them the utterance is dropped.
+
+        What is stored is known by their content, so a file that has changed is read again.
         """
         ...

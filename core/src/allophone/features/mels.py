@@ -1,0 +1,76 @@
+"""Mel spectrograms from files, such as a model's predictions for a vocoder to be tuned on.
+
+F frames, M mels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import asdict
+from numpy.typing import NDArray
+
+from allophone.audio.mel_files import (
+    DESCRIPTION,
+    SUFFIX,
+    read_description,
+    read_mel,
+    refuse_other_mels,
+)
+from allophone.data.dropped import Dropped
+from allophone.data.manifest import Utterance
+from allophone.errors import UserError
+from allophone.features.config import MelsConfig
+from allophone.features.protocol import ExtractionContext
+
+
+class MelsExtractor:
+    """The mel [F, M] float32 of each utterance from a folder (`allophone.audio.mel_files`).
+
+    It has as many frames as `[audio]` has of the recording, or the two would not belong together.
+    """
+
+    reads = frozenset({"audio"})
+
+    def __init__(self, config: MelsConfig, context: ExtractionContext) -> None:
+        self._folder = Path(config.directory).expanduser()
+        self._context = context
+        self.key: Mapping[str, Any] = {
+            "version": 1,
+            "recording": dict(context.audio_key),
+            "audio": asdict(context.audio, filter=lambda _, value: value is not None),
+        }
+
+    def files(self, utterance: Utterance) -> tuple[str, ...]:
+        """The file of its mel."""
+        return (str(self._folder / f"{utterance.id}{SUFFIX}"),)
+
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32] | Dropped]:
+        """One mel an utterance; UserError where the folder says that its mels are not `[audio]`'s."""
+        if read_description(self._folder) is None:
+            raise UserError(
+                f"{self._folder} has no {DESCRIPTION}, which says what its mels' numbers mean.",
+                hint="`allophone synthesize --mels` writes one; for mels from elsewhere write the "
+                "table [audio] of an experiment into it.",
+            )
+        refuse_other_mels(self._folder, self._context.audio, wanted_by="the experiment's [audio]")
+        for utterance in utterances:
+            yield self._mel(utterance)
+
+    def _mel(self, utterance: Utterance) -> NDArray[np.float32] | Dropped:
+        audio = self._context.audio
+        (path,) = self.files(utterance)
+        try:
+            mel = read_mel(path, audio)
+        except UserError as error:
+            return Dropped(reason="unreadable mel", detail=str(error))
+        frames = audio.frames(len(self._context.load_audio(utterance)))
+        if mel.shape[1] != frames:
+            return Dropped(
+                reason="mel of another length",
+                detail=f"{mel.shape[1]} frames, the recording has {frames}",
+            )
+        return np.ascontiguousarray(mel.T)
