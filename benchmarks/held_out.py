@@ -1,0 +1,59 @@
+"""The recordings that benchmarks listen to: some utterances of one split of a manifest.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from allophone.audio.files import read_audio
+from allophone.data.manifest import Split, Utterance, read_manifest
+from allophone.errors import UserError
+
+
+@frozen(kw_only=True, eq=False)
+class Recording:
+    """An utterance and its samples [N] float32."""
+
+    utterance: Utterance
+    samples: NDArray[np.float32]
+
+
+def held_out(manifest: Path, split: Split, count: int) -> list[Utterance]:
+    """At most `count` utterances of a split, evenly spread over it and always the same."""
+    found = [one for one in read_manifest(manifest) if one.split == split]
+    if not found:
+        raise UserError(f"{manifest} has no utterances in the split '{split}'.")
+    if count >= len(found):
+        return found
+    return [found[index * len(found) // count] for index in range(count)]
+
+
+def recorded(utterance: Utterance, sample_rate: int) -> Recording:
+    """Read the recording of an utterance at a sample rate."""
+    audio = read_audio(
+        utterance.audio, sample_rate=sample_rate, start=utterance.start, end=utterance.end
+    )
+    return Recording(utterance=utterance, samples=audio.samples)
+
+
+def split_options(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options --split and --count of a command."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option(
+            "--count", default=count, show_default=True, help="Utterances of each manifest."
+        )(command)
+        return click.option(
+            "--split", default="test", show_default=True, type=click.Choice(get_args(Split))
+        )(command)
+
+    return decorate
