@@ -16,6 +16,12 @@ RATE = 16000
 CORNERED = MelSpec(sample_rate=RATE, hop_length=200, win_length=800)
 SPECS = [CORNERED, MelSpec(sample_rate=RATE, hop_length=200, win_length=800, center=True)]
 
+PACKAGES = {"pyin": "librosa", "praat": "parselmouth", "dio": "pyworld"}
+
+
+def require(method: PitchMethod) -> None:
+    pytest.importorskip(PACKAGES[method])
+
 
 def glide(n: int = RATE) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """A harmonic tone that rises from 120 to 240 Hz after 0.3 s of faint noise, and its F0; both [N].
@@ -31,10 +37,9 @@ def glide(n: int = RATE) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=["cornered", "centered"])
-@pytest.mark.parametrize(("method", "tolerance"), [("pyin", 0.6), ("dio", 0.1)])
+@pytest.mark.parametrize(("method", "tolerance"), [("pyin", 0.6), ("praat", 0.1), ("dio", 0.1)])
 def test_f0_lies_at_the_centers_of_the_frames(spec: MelSpec, method: PitchMethod, tolerance: float):
-    if method == "dio":
-        pytest.importorskip("pyworld")
+    require(method)
     samples, f0 = glide(RATE + 37)
     found = fundamental_frequency(samples, spec, method=method)
     assert found.dtype == np.float32
@@ -48,20 +53,22 @@ def test_f0_lies_at_the_centers_of_the_frames(spec: MelSpec, method: PitchMethod
     assert abs(np.median(error)) < tolerance
 
 
-@pytest.mark.parametrize("method", ["pyin", "dio"])
+@pytest.mark.parametrize("method", PACKAGES)
 @pytest.mark.parametrize("n", [CORNERED.min_samples, 5000])
 def test_silence_has_no_pitch(method: PitchMethod, n: int):
-    if method == "dio":
-        pytest.importorskip("pyworld")
+    require(method)
     found = fundamental_frequency(np.zeros(n, np.float32), CORNERED, method=method)
     assert found.shape == (CORNERED.frames(n),)
     assert not found.any()
 
 
-def test_dio_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "pyworld", None)
-    with pytest.raises(UserError, match=r"allophone\[pyworld\]"):
-        fundamental_frequency(np.zeros(RATE, np.float32), CORNERED, method="dio")
+@pytest.mark.parametrize(("method", "extra"), [("praat", "praat"), ("dio", "pyworld")])
+def test_a_method_without_its_package_says_what_to_install(
+    method: PitchMethod, extra: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, PACKAGES[method], None)
+    with pytest.raises(UserError, match=rf"allophone\[{extra}\]"):
+        fundamental_frequency(np.zeros(RATE, np.float32), CORNERED, method=method)
 
 
 @pytest.mark.parametrize(("f_min", "f_max"), [(0.0, 400.0), (300.0, 200.0), (60.0, 9000.0)])

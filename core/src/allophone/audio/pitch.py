@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 
-PitchMethod = Literal["pyin", "dio"]
+PitchMethod = Literal["pyin", "praat", "dio"]
 
 
 def fundamental_frequency(
@@ -26,9 +26,9 @@ def fundamental_frequency(
 
     Args:
         samples: [N] at `spec.sample_rate`.
-        method: `pyin` (Mauch and Dixon 2014, by librosa) needs nothing more; `dio` with StoneMask
-            (Morise 2009 and 2016, by `allophone[pyworld]`), as FastSpeech 2 has it, is many times
-            quicker.
+        method: `pyin` (Mauch and Dixon 2014, by librosa) needs nothing more. Many times quicker are
+            `praat`, its autocorrelation method (Boersma 1993, by `allophone[praat]`), and `dio` with
+            StoneMask (Morise 2009 and 2016, by `allophone[pyworld]`), as FastSpeech 2 has it.
         f_min, f_max: where F0 is looked for, Hz.
 
     Returns:
@@ -39,7 +39,7 @@ def fundamental_frequency(
             f"F0 cannot be looked for from {f_min:g} to {f_max:g} Hz at {spec.sample_rate} Hz",
             hint=f"Choose 0 < f_min < f_max <= {spec.sample_rate / 2:g}.",
         )
-    track = _pyin if method == "pyin" else _dio
+    track = {"pyin": _pyin, "praat": _praat, "dio": _dio}[method]
     return track(samples, spec, f_min, f_max)
 
 
@@ -50,12 +50,8 @@ def _pyin(
 
     # Four periods of the lowest tone: with fewer, its period is not seen twice.
     window = 2 ** math.ceil(math.log2(4 * spec.sample_rate / f_min))
-    frames = spec.frames(len(samples))
-    before = window // 2 - spec.frame_center
-    total = (frames - 1) * spec.hop_length + window
-    padded = np.pad(samples, (before, max(0, total - before - len(samples))))[:total]
     f0, _, _ = librosa.pyin(
-        padded,
+        _framed(samples, spec, window),
         fmin=f_min,
         fmax=f_max,
         sr=spec.sample_rate,
@@ -65,6 +61,28 @@ def _pyin(
         fill_na=0.0,
     )
     return np.asarray(f0, dtype=np.float32)
+
+
+def _praat(
+    samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
+) -> NDArray[np.float32]:
+    try:
+        import parselmouth
+    except ImportError as error:
+        raise UserError(
+            "F0 by 'praat' needs the package praat-parselmouth",
+            hint="pip install 'allophone[praat]', or use the method 'pyin'",
+        ) from error
+    # Praat lays as many windows of three periods of the lowest tone as fit, in the middle of the sound.
+    window = 2 * math.ceil(1.5 * spec.sample_rate / f_min) + 2
+    sound = parselmouth.Sound(
+        _framed(samples, spec, window).astype(np.float64), sampling_frequency=spec.sample_rate
+    )
+    pitch = sound.to_pitch_ac(
+        time_step=spec.hop_length / spec.sample_rate, pitch_floor=f_min, pitch_ceiling=f_max
+    )
+    found: NDArray[np.float64] = pitch.selected_array["frequency"]
+    return found.astype(np.float32)
 
 
 def _dio(
@@ -87,3 +105,10 @@ def _dio(
     )
     f0 = pyworld.stonemask(padded, coarse, times, spec.sample_rate)
     return f0[:frames].astype(np.float32)
+
+
+def _framed(samples: NDArray[np.float32], spec: MelSpec, window: int) -> NDArray[np.float32]:
+    """Padded or cut so that windows of this length, laid without gaps at its ends, have our centres."""
+    before = window // 2 - spec.frame_center
+    total = (spec.frames(len(samples)) - 1) * spec.hop_length + window
+    return np.pad(samples, (before, max(0, total - before - len(samples))))[:total]
