@@ -12,6 +12,7 @@ from allophone.registry import Registry, default_registry
 from allophone.text.config import TextConfig
 from allophone.text.frontend import TextFrontend
 from allophone.text.normalization import clean_text
+from allophone.text.phones import PhoneMap
 
 
 def build_frontend(
@@ -39,7 +40,12 @@ def _built(text: TextConfig, language: str, registry: Registry) -> TextFrontend:
     name = unstructure(text, registry=registry)["phonemizer"]["type"]
     phonemizer = registry.load("phonemizers", name, "phonemizer")(text.phonemizer)
     normalizer = _normalizer(language, registry) if text.normalize else clean_text
-    return TextFrontend(normalizer=normalizer, phonemizer=phonemizer, language=language)
+    return TextFrontend(
+        normalizer=normalizer,
+        phonemizer=phonemizer,
+        language=language,
+        phones=PhoneMap(text.phones) if text.phones else None,
+    )
 
 
 def _normalizer(language: str, registry: Registry) -> Callable[[str], str]:

@@ -86,6 +86,8 @@ class StoredFeatures:
         if "text" in reads:
             language = utterance.language or self._experiment.text.language
             parts["text"] = [utterance.text, language]
+        if "speaker" in reads:
+            parts["speaker"] = utterance.speaker
         if "labels" in reads and utterance.labels is not None:
             parts["labels"] = self.digests.digest(utterance.labels)
         if isinstance(extractor, ReadsFiles):
@@ -170,7 +172,11 @@ def _build_extractors(
         audio_key=recordings.key,
         frontend=lambda language: build_frontend(text, language, registry),
         # Blanks and boundaries come with the symbol table; the language is the utterance's.
-        text_key={name: text_table[name] for name in ("normalize", "phonemizer")},
+        text_key={
+            name: text_table[name]
+            for name in ("normalize", "phonemizer", "phones")
+            if name != "phones" or text.phones
+        },
     )
     types = unstructure(experiment, registry=registry)["features"]
     built: dict[str, FeatureExtractor] = {}

@@ -44,6 +44,13 @@ def _show(prepared: Prepared) -> None:
                 "they are listed, and extraction will leave them out.",
                 style="yellow",
             )
+    if prepared.unlabelled:
+        status.print(
+            f"{len(prepared.unlabelled)} utterances have no file in data.labels "
+            f"({', '.join(prepared.unlabelled[:3])}{', ...' if len(prepared.unlabelled) > 3 else ''}); "
+            "features that need phone times will leave them out.",
+            style="yellow",
+        )
     console.print(f"Wrote {prepared.manifest}", soft_wrap=True)
     table = Table()
     table.add_column("split")

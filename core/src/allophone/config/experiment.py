@@ -67,11 +67,15 @@ class DataConfig:
     """Where the recordings come from, and where what is made of them is kept.
 
     directory: holds `manifest.jsonl` and the feature store.
+    labels: a folder with the times of phones, `<id>.TextGrid` or `<id>.lab`, in it or in a folder of
+        the speaker's name, as the Montreal Forced Aligner leaves them. They take the place of a
+        corpus's own.
     trim_db: cut leading and trailing silence that lies this far below the peak; None keeps it.
     """
 
     directory: str = "data"
     corpora: tuple[Any, ...] = pluggable("corpora", many="list")
+    labels: str | None = None
     splits: SplitsConfig = Factory(SplitsConfig)
     limits: LimitsConfig = Factory(LimitsConfig)
     batching: BatchingConfig = Factory(BatchingConfig)

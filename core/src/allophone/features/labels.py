@@ -1,67 +1,32 @@
-"""Phones and their durations, from label files that come with a corpus. P phones, F frames, N samples.
-
-The format is that of Festvox and the Edinburgh speech tools: a header that ends in a line `#`, then
-one line a phone: the second at which it ends, a number that means nothing, and its name.
-"""
+"""Phones and their durations, from label files: P phones, F frames, N samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from allophone.data.dropped import Dropped
+from allophone.data.labels import SILENCE, Phone, read_labels
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 from allophone.features.config import DurationsConfig, PhonesConfig
 from allophone.features.protocol import ExtractionContext
 
 
-@frozen(kw_only=True)
-class Phone:
-    """A phone and the second at which it ends; it begins where the one before it ends, or at 0."""
-
-    name: str
-    end: float
-
-
-def read_labels(path: str | Path) -> tuple[Phone, ...]:
-    """The phones of a label file, in order; UserError with the line of a mistake."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The labels {path} cannot be read: {error}") from error
-    header = next((n for n, line in enumerate(lines) if line.strip() == "#"), None)
-    if header is None:
-        raise UserError(f"The labels {path} have no line '#' that ends their header.")
-    phones: list[Phone] = []
-    for number, line in enumerate(lines[header + 1 :], start=header + 2):
-        if not line.strip():
-            continue
-        fields = line.split()
-        try:
-            phone = Phone(name=fields[2], end=float(fields[0]))
-        except (IndexError, ValueError):
-            raise UserError(f"{path}:{number} is not of the form: end number phone") from None
-        if phone.end < (phones[-1].end if phones else 0.0):
-            raise UserError(f"{path}:{number} ends before the phone above it does.")
-        phones.append(phone)
-    if not phones:
-        raise UserError(f"The labels {path} name no phones.")
-    return tuple(phones)
-
-
 class PhonesExtractor:
-    """The names of the phones: strings [P]. They take the place of phonemes from the text."""
+    """The names of the phones: strings [P]. They take the place of phonemes from the text.
+
+    Silence at the edges is a phone like any other, since the waveform has it too.
+    """
 
     reads = frozenset({"labels"})
 
     def __init__(self, config: PhonesConfig, context: ExtractionContext) -> None:
-        self.key: Mapping[str, Any] = {"version": 1}
+        self._silence = config.silence
+        self.key: Mapping[str, Any] = {"version": 2, "silence": config.silence}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
         """One sequence an utterance that has labels."""
@@ -70,14 +35,15 @@ class PhonesExtractor:
             if isinstance(phones, Dropped):
                 yield phones
             else:
-                yield np.array([phone.name for phone in phones])
+                names = (phone.name for phone in phones)
+                yield np.array([self._silence if name == SILENCE else name for name in names])
 
 
 class DurationsExtractor:
     """How many frames each phone lasts: int64 [P], whose sum is the number of frames of `[audio]`.
 
-    A frame belongs to the phone in which its hop begins, so a phone much shorter than a hop may have
-    none. The last phone ends with the recording.
+    A frame belongs to the phone in which the middle of its hop lies, so a phone shorter than a hop may
+    have none. The last phone ends with the recording.
     """
 
     reads = frozenset({"audio", "labels"})
@@ -93,7 +59,7 @@ class DurationsExtractor:
         self._context = context
         spec = context.audio
         self.key: Mapping[str, Any] = {
-            "version": 1,
+            "version": 2,
             "recording": dict(context.audio_key),
             "frames": {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "center": spec.center},
         }
@@ -115,7 +81,7 @@ class DurationsExtractor:
 
 def _phones(utterance: Utterance) -> tuple[Phone, ...] | Dropped:
     if utterance.labels is None:
-        return Dropped(reason="no labels", detail="the corpus has no phone times of it")
+        return Dropped(reason="no labels", detail="there are no phone times of it")
     if utterance.start is not None or utterance.end is not None:
         return Dropped(
             reason="no labels", detail="labels of a whole recording, of which it is a part"

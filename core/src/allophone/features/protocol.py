@@ -48,7 +48,7 @@ class FeatureExtractor(Protocol):
     key: plain data (what TOML can hold) that decides the result, beside the utterance itself: the
         config, the parts of the context that are used, and a version that is raised with the code. A
         change of the key makes the store extract again.
-    reads: what of an utterance the result depends on, out of "audio", "text", "labels".
+    reads: what of an utterance the result depends on, out of "audio", "text", "speaker", "labels".
     """
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from allophone.config import Experiment, unstructure
+from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
 from allophone.preparation.splits import assign_splits
@@ -26,20 +27,25 @@ class CorpusCount:
 
 @frozen(kw_only=True)
 class Prepared:
-    """What `prepare` did: the manifest, and what is in it."""
+    """What `prepare` did: the manifest, and what is in it.
+
+    unlabelled: the ids of utterances that `data.labels`, where there is such a folder, has no file of.
+    """
 
     manifest: Path
     corpora: Mapping[str, CorpusCount]
     splits: Mapping[Split, int]
     speakers: int
     languages: tuple[str, ...]
+    unlabelled: tuple[str, ...]
 
 
 def prepare(experiment: Experiment, registry: Registry) -> Prepared:
     """Read the corpora of an experiment and write its manifest.
 
     With several corpora, ids and speakers carry the name of theirs, so that they stay apart.
-    UserError for a corpus that is not what its table says, and where all its recordings are missing.
+    UserError for a corpus that is not what its table says, and where all its recordings, or all files
+    in `data.labels`, are missing.
     """
     if not experiment.data.corpora:
         raise UserError(
@@ -52,6 +58,8 @@ def prepare(experiment: Experiment, registry: Registry) -> Prepared:
         found = list(read)
         counts[name] = _counted(name, found)
         utterances += found
+    if experiment.data.labels is not None:
+        utterances = _labelled(utterances, Path(experiment.data.labels).expanduser())
     split = assign_splits(utterances, experiment.data.splits)
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
     write_manifest(manifest, split)
@@ -63,6 +71,7 @@ def prepare(experiment: Experiment, registry: Registry) -> Prepared:
         splits={name: by_split[name] for name in SPLITS},
         speakers=len({utterance.speaker for utterance in split}),
         languages=tuple(sorted({utterance.language or default for utterance in split})),
+        unlabelled=tuple(u.id for u in split if u.labels is None) if experiment.data.labels else (),
     )
 
 
@@ -86,6 +95,27 @@ def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Uttera
             id=f"{corpus}-{utterance.id}",
             speaker=corpus if utterance.speaker is None else f"{corpus}-{utterance.speaker}",
         )
+
+
+def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
+    """The utterances with the label files that are found of them, and none else."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder.absolute()}, which data.labels names.")
+    labelled = [evolve(u, labels=_label_file(u, folder.absolute())) for u in utterances]
+    if not any(utterance.labels for utterance in labelled):
+        first = labelled[0].id
+        raise UserError(
+            f"There are no labels of any of {len(labelled)} utterances in {folder.absolute()}.",
+            hint=f"They are called {first}{SUFFIXES[0]} or {first}{SUFFIXES[1]}, and lie in it or in a "
+            "folder with the name of the speaker.",
+        )
+    return labelled
+
+
+def _label_file(utterance: Utterance, folder: Path) -> str | None:
+    folders = [folder] if utterance.speaker is None else [folder, folder / utterance.speaker]
+    files = (place / f"{utterance.id}{suffix}" for place in folders for suffix in SUFFIXES)
+    return next((str(path) for path in files if path.is_file()), None)
 
 
 def _counted(name: str, utterances: Sequence[Utterance]) -> CorpusCount:

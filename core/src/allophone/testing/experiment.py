@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from allophone.loading import Corpus, open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, default_registry
-from allophone.testing.corpus import write_corpus
+from allophone.testing.corpus import LABELS, PAUSE, write_corpus
 from allophone.training.objective import Objective
 from allophone.training.seeding import seed_everything
 
@@ -37,6 +38,8 @@ class ExperimentContract:
     phonemizer: replaces the recipe's, so that no phonemizer has to be installed; None keeps it.
     utterances, speakers: of the synthetic corpus; four of the utterances are the validation split.
     batch_size: how many utterances a batch has.
+    labels: whether the corpus comes with the times of its letters, for recipes whose features are
+        `phones` and `durations`; silent letters are then the phone "pau".
     """
 
     recipe: str
@@ -45,6 +48,7 @@ class ExperimentContract:
     utterances: int = 12
     speakers: int = 1
     batch_size: int = 4
+    labels: bool = False
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -66,6 +70,7 @@ class ExperimentContract:
             utterances=cls.utterances,
             speakers=cls.speakers,
             sample_rate=experiment.audio.sample_rate,
+            labels=cls.labels,
         )
         prepare(experiment, registry)
         extract(experiment, registry)
@@ -86,6 +91,10 @@ class ExperimentContract:
         yield "runtime.accumulate=1"
         if cls.phonemizer is not None:
             yield f"text.phonemizer.type={cls.phonemizer}"
+        if cls.labels:
+            yield f"data.labels={_toml(place / 'recordings' / LABELS)}"
+            phones = {letter: letter for letter in ascii_lowercase} | {" ": PAUSE, ".": PAUSE}
+            yield f"text.phones={{{', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in phones.items())}}}"
 
     @pytest.fixture(scope="class")
     @classmethod

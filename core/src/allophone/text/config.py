@@ -5,9 +5,16 @@ This module is light: it imports attrs and `allophone.entries` alone.
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen, validators
 
 from allophone.entries import pluggable
+
+_keys_not_empty: Any = validators.deep_mapping(
+    key_validator=validators.min_len(1), value_validator=validators.instance_of(str)
+)
 
 
 @frozen(kw_only=True)
@@ -36,6 +43,9 @@ class TextConfig:
     """Whether numbers, dates and abbreviations are written out, where the language has a way to."""
     phonemizer: object = pluggable("phonemizers", default="espeak")
     """What turns normalised text into symbols."""
+    phones: Mapping[str, str] = field(factory=dict, hash=False, validator=_keys_not_empty)
+    """The phones of a corpus that stretches of those symbols stand for, the longest first: see
+    `allophone.text.phones`. Without a table the symbols are what the phonemizer writes."""
     blank: bool = True
     """Whether a blank stands around every symbol, as VITS wants it."""
     boundaries: bool = False

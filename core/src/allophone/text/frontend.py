@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from allophone.errors import UserError
 from allophone.text.phonemizers import Phonemizer
+from allophone.text.phones import PhoneMap
+from allophone.text.symbols import BOS, EOS
 
 RAW = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 """A span of raw phonemes; its group is what stands between the brackets."""
@@ -19,21 +22,36 @@ _LEADING_MARKS = re.compile(r"\s*([.,:;?!]+)(?=\s|$)")
 
 @frozen(kw_only=True)
 class _Part:
+    """A stretch of a text; mark: the punctuation that follows raw phonemes."""
+
     text: str
     raw: bool
+    mark: str = ""
+
+
+@frozen(kw_only=True)
+class _Stretch:
+    """Symbols of which all are raw, or none is."""
+
+    symbols: tuple[str, ...]
+    raw: bool = False
 
 
 @frozen(kw_only=True)
 class TextFrontend:
     """Normalizes and phonemizes texts of one language.
 
+    phones: renames what the phonemizer writes; None leaves it, one symbol a code point.
+
     `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol a code point, untouched by
-    normalizer and phonemizer; a space beside the brackets is a space between words.
+    normalizer and phonemizer; a space beside the brackets is a space between words. With `phones`,
+    it is the names of phones that stand between the brackets, separated by spaces: `[[HH AH0]]`.
     """
 
     normalizer: Callable[[str], str]
     phonemizer: Phonemizer
     language: str
+    phones: PhoneMap | None = None
 
     def symbols(self, text: str) -> list[str]:
         """The symbols of one text; empty where it says nothing.
@@ -47,7 +65,17 @@ class TextFrontend:
         divided = [_divided(text) for text in texts]
         plain = [self.normalizer(part.text) for parts in divided for part in parts if not part.raw]
         phonemized = iter(self.phonemizer.phonemize(plain, self.language))
-        return [_joined(parts, phonemized) for parts in divided]
+        return [self._named(_joined(parts, phonemized)) for parts in divided]
+
+    def _named(self, stretches: Sequence[_Stretch]) -> list[str]:
+        if self.phones is None or not stretches:
+            return [symbol for stretch in stretches for symbol in stretch.symbols]
+        edged = [_Stretch(symbols=(BOS,)), *stretches, _Stretch(symbols=(EOS,))]
+        names: list[str] = []
+        for raw, run in groupby(edged, key=lambda stretch: stretch.raw):
+            texts = ["".join(stretch.symbols) for stretch in run]
+            names += " ".join(texts).split() if raw else self.phones.names("".join(texts))
+        return names
 
 
 def _divided(text: str) -> list[_Part]:
@@ -67,21 +95,24 @@ def _divided(text: str) -> list[_Part]:
         # raw phonemes.
         marks = _LEADING_MARKS.match(piece)
         if marks and parts:
-            parts[-1] = _Part(text=parts[-1].text + marks[1][0], raw=True)
+            parts[-1] = evolve(parts[-1], mark=marks[1][0])
             piece = piece[marks.end() :]
         parts.append(_Part(text=piece, raw=False))
     return parts
 
 
-def _joined(parts: Sequence[_Part], phonemized: Iterator[list[str]]) -> list[str]:
+def _joined(parts: Sequence[_Part], phonemized: Iterator[list[str]]) -> list[_Stretch]:
     """The symbols of all parts, with a single space where white space divides two of them."""
-    symbols: list[str] = []
+    stretches: list[_Stretch] = []
     space = False
     for part in parts:
-        spoken = list(part.text.strip()) if part.raw else next(phonemized)
+        spoken = tuple(part.text.strip()) if part.raw else tuple(next(phonemized))
         space = space or part.text[:1].isspace()
-        if spoken and symbols and space:
-            symbols.append(" ")
-        symbols += spoken
-        space = part.text[-1:].isspace() or (space and not spoken)
-    return symbols
+        if spoken or part.mark:
+            if stretches and space:
+                stretches.append(_Stretch(symbols=(" ",)))
+            stretches.append(_Stretch(symbols=spoken, raw=part.raw))
+            if part.mark:
+                stretches.append(_Stretch(symbols=(part.mark,)))
+        space = part.text[-1:].isspace() or (space and not (spoken or part.mark))
+    return stretches

@@ -185,12 +185,12 @@ def _is_table(content: object) -> bool:
 def _listed(symbols: Iterable[str] | Mapping[str, int]) -> str:
     counts = symbols if isinstance(symbols, Mapping) else dict.fromkeys(symbols, 1)
     return ", ".join(
-        _described(symbol) + (f" {count} times" if count > 1 else "")
+        described(symbol) + (f" {count} times" if count > 1 else "")
         for symbol, count in counts.items()
     )
 
 
-def _described(symbol: str) -> str:
+def described(symbol: str) -> str:
     """The symbol with its code point and Unicode name: many look alike, or cannot be seen alone."""
     if len(symbol) != 1:
         return repr(symbol)
