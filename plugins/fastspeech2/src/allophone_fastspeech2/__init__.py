@@ -1,0 +1,1 @@
+"""FastSpeech 2 (Ren et al. 2021): a plugin of Allophone."""

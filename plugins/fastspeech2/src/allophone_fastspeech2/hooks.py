@@ -1,0 +1,48 @@
+"""What this plugin offers. Light: nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry
+from allophone.hookspecs import hookimpl
+
+
+@hookimpl
+def allophone_models() -> Iterator[ModelEntry]:
+    yield ModelEntry(
+        name="fastspeech2",
+        summary="FastSpeech 2 (Ren et al. 2021): text to a mel in one pass; pitch, energy and pace "
+        "can be steered.",
+        config="allophone_fastspeech2.config:FastSpeech2Config",
+        synthesizer="allophone_fastspeech2.synthesis:build_synthesizer",
+    )
+
+
+@hookimpl
+def allophone_trainers() -> Iterator[TrainerEntry]:
+    yield TrainerEntry(
+        name="fastspeech2",
+        summary="FastSpeech 2's own: mel, duration, pitch and energy losses, and an aligner's.",
+        config="allophone_fastspeech2.config:FastSpeech2TrainerConfig",
+        objective="allophone_fastspeech2.objective:FastSpeech2Objective",
+        trains="fastspeech2",
+        speaks="model",
+    )
+
+
+@hookimpl
+def allophone_recipes() -> Iterator[RecipeEntry]:
+    for name, summary in (
+        ("ljspeech", "One English speaker, 22.05 kHz; durations are learned on the way."),
+        ("vctk", "109 English speakers, 22.05 kHz."),
+        ("libritts", "More than a thousand English readers, 22.05 kHz."),
+        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz, with its labels."),
+        ("tiny", "About a million parameters: minutes on a CPU."),
+    ):
+        yield RecipeEntry(
+            name=f"fastspeech2/{name}",
+            summary=summary,
+            package="allophone_fastspeech2",
+            path=f"recipes/{name}.toml",
+        )

@@ -1,0 +1,76 @@
+"""What a caller wants of a sentence, phoneme by phoneme: one factor for each id.
+
+Legend: B batch, T text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from allophone.errors import UserError
+from allophone.synthesis.protocol import TextBatch
+from allophone.text.symbols import SymbolTable
+from allophone_fastspeech2.config import FastSpeech2Controls
+from allophone_fastspeech2.variance_adaptor import Steering
+
+WORD_BOUNDARY = " "
+"""The symbol between two words."""
+
+
+def steering(controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable) -> Steering:
+    """The factors of each id of some sentences.
+
+    Raises UserError where there are neither as many factors as words nor as many as phonemes.
+    """
+
+    def spread(name: str) -> Tensor:
+        given = getattr(controls, name)
+        if isinstance(given, float):
+            return torch.full(text.ids.shape, given, device=text.ids.device)
+        factors = torch.ones(text.ids.shape)
+        for row, ids, length in zip(
+            factors, text.ids.tolist(), text.lengths.tolist(), strict=True
+        ):
+            row[:length] = torch.tensor(_of_ids(name, given, ids[:length], table))
+        return factors.to(text.ids.device)
+
+    return Steering(
+        length_scale=spread("length_scale"), pitch=spread("pitch"), energy=spread("energy")
+    )
+
+
+def _of_ids(
+    name: str, factors: Sequence[float], ids: Sequence[int], table: SymbolTable
+) -> list[float]:
+    """One factor for each id of a sentence; blanks and boundaries have those of their neighbours."""
+    around = {table.ids[each] for each in (table.blank, table.bos, table.eos) if each is not None}
+    symbols = [each for each in ids if each not in around]
+    words = list(_words(symbols, table.ids.get(WORD_BOUNDARY)))
+    spoken = max((word for word in words if word is not None), default=-1) + 1
+    if len(factors) == spoken:
+        of_symbols = [1.0 if word is None else factors[word] for word in words]
+    elif len(factors) == len(symbols):
+        of_symbols = list(factors)
+    else:
+        raise UserError(
+            f"{name} has {len(factors)} factors, but the sentence has {spoken} words and "
+            f"{len(symbols)} phonemes.",
+            hint="Give one factor for all, one for each word, or one for each phoneme, as "
+            "Voice.speak lists them, pauses between words among them.",
+        )
+    return [of_symbols[owner] for owner in table.owners(len(symbols))]
+
+
+def _words(symbols: Sequence[int], boundary: int | None) -> Iterator[int | None]:
+    """Which word each symbol belongs to; None between words."""
+    word, inside = -1, False
+    for symbol in symbols:
+        if symbol == boundary:
+            inside = False
+            yield None
+            continue
+        word, inside = word + (not inside), True
+        yield word
