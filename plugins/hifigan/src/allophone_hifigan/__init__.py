@@ -1,0 +1,1 @@
+"""HiFi-GAN, for Allophone: hooks in `hooks`, configuration in `config`, the network in `generator`."""

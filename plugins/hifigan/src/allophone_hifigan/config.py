@@ -1,0 +1,230 @@
+"""The configuration of HiFi-GAN: the tables `[vocoder]` and `[trainer]` of an experiment.
+
+The defaults are the published V1 (Kong et al. 2020, section 3 and appendix A.1). Light: attrs alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from attrs import Attribute, Factory, evolve, field, frozen, validators
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import ConfigError
+
+_positive: Any = validators.gt(0)
+_not_negative: Any = validators.ge(0)
+
+
+def _each(what: str, fits: Any) -> Any:
+    """A validator of tuples: every number must be `what`, which `fits` tells."""
+
+    def validate(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
+        if not all(fits(number) for number in value):
+            raise ConfigError(
+                f"{type(instance).__name__}.{attribute.name} must hold {what}, not {value}"
+            )
+
+    return validate
+
+
+_positive_numbers: Any = _each("positive numbers", lambda number: number > 0)
+_odd_numbers: Any = _each("odd positive numbers", lambda number: number > 0 and number % 2)
+
+
+@frozen(kw_only=True)
+class HifiganConfig:
+    """The generator, `type = "hifigan"`; the number of mel bands comes from `[audio]`.
+
+    channels: before the first upsampling; each stage halves them.
+    upsample_rates, upsample_kernel_sizes: of the transposed convolutions, stage by stage. The product
+        of the rates is the hop length.
+    residual_block: "1" follows each dilated convolution by one without dilation, "2" does not.
+    residual_kernel_sizes, residual_dilations: one parallel residual block for each entry.
+    """
+
+    channels: int = field(default=512, validator=_positive)
+    upsample_rates: tuple[int, ...] = field(default=(8, 8, 2, 2), validator=_positive_numbers)
+    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
+    residual_block: Literal["1", "2"] = "1"
+    residual_kernel_sizes: tuple[int, ...] = field(default=(3, 7, 11), validator=_odd_numbers)
+    residual_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+
+    def __attrs_post_init__(self) -> None:
+        self._check_stages()
+        self._check_blocks()
+
+    def _check_stages(self) -> None:
+        rates, kernels = self.upsample_rates, self.upsample_kernel_sizes
+        if not rates or len(rates) != len(kernels):
+            raise ConfigError(
+                f"vocoder.upsample_rates has {len(rates)} entries and "
+                f"vocoder.upsample_kernel_sizes {len(kernels)}; each stage needs one of both"
+            )
+        for rate, kernel in zip(rates, kernels, strict=True):
+            if kernel < rate or (kernel - rate) % 2:
+                raise ConfigError(
+                    f"vocoder: an upsampling kernel of {kernel} does not fit a rate of {rate}: it "
+                    "must be as long, or longer by an even number"
+                )
+        if self.channels % 2 ** len(rates):
+            raise ConfigError(
+                f"vocoder.channels ({self.channels}) cannot be halved {len(rates)} times"
+            )
+
+    def _check_blocks(self) -> None:
+        kernels, dilations = self.residual_kernel_sizes, self.residual_dilations
+        if not kernels or len(kernels) != len(dilations):
+            raise ConfigError(
+                f"vocoder.residual_kernel_sizes has {len(kernels)} entries and "
+                f"vocoder.residual_dilations {len(dilations)}; each block needs one of both"
+            )
+        if any(not block or min(block) < 1 for block in dilations):
+            raise ConfigError("vocoder.residual_dilations must hold lists of positive numbers")
+
+    @property
+    def hop_length(self) -> int:
+        """Samples that are made of a frame."""
+        return math.prod(self.upsample_rates)
+
+    def check_audio(self, audio: MelSpec) -> None:
+        """ConfigError unless a frame becomes exactly one hop."""
+        if self.hop_length != audio.hop_length:
+            rates = " x ".join(str(rate) for rate in self.upsample_rates)
+            raise ConfigError(
+                f"vocoder.upsample_rates make {rates} = {self.hop_length} samples of a frame, but "
+                f"audio.hop_length is {audio.hop_length}",
+                hint="The product of the rates must equal the hop length.",
+            )
+
+
+SIZES: Mapping[str, HifiganConfig] = MappingProxyType(
+    {
+        "v1": HifiganConfig(),
+        "v2": HifiganConfig(channels=128),
+        "v3": HifiganConfig(
+            channels=256,
+            upsample_rates=(8, 8, 4),
+            upsample_kernel_sizes=(16, 16, 8),
+            residual_block="2",
+            residual_kernel_sizes=(3, 5, 7),
+            residual_dilations=((1, 2), (2, 6), (3, 12)),
+        ),
+    }
+)
+"""The three published sizes: the best, the smallest and the quickest."""
+
+SCALE_LAYERS = 7
+_SCALE_GROUPS = 16
+
+
+@frozen(kw_only=True)
+class ConstantQConfig:
+    """One resolution of the constant-Q transform discriminator (Gu et al. 2023).
+
+    bins_per_octave: more tell pitches better apart, fewer tell moments better apart.
+    octaves: below half the sample rate.
+    hop_length: samples from one frame to the next, divisible by 2 ** (octaves - 1).
+    """
+
+    bins_per_octave: int = field(default=24, validator=_positive)
+    octaves: int = field(default=9, validator=_positive)
+    hop_length: int = field(default=256, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if self.hop_length % 2 ** (self.octaves - 1):
+            raise ConfigError(
+                f"trainer.discriminators.constant_q: a hop_length of {self.hop_length} cannot be "
+                f"halved for each of {self.octaves} octaves but the highest"
+            )
+
+
+@frozen(kw_only=True)
+class DiscriminatorsConfig:
+    """Who tells generated waveforms from recorded ones; the defaults are those of the paper.
+
+    periods, period_channels: one discriminator for each period, and the channels of its layers.
+    scales, scale_channels: one discriminator of the waveform and of each of its averages over two
+        samples, over four and so on, and the channels of its seven layers.
+    stft_sizes: one discriminator of the complex spectrum for each length of transform, in samples
+        (Defossez et al. 2022, section 3.4, with sizes 2048, 1024, 512 there).
+    constant_q: one for each of these transforms (Gu et al. 2023: 24, 36 and 48 bins an octave).
+    spectral_channels: of the layers of both these kinds.
+    """
+
+    periods: tuple[int, ...] = field(default=(2, 3, 5, 7, 11), validator=_positive_numbers)
+    period_channels: tuple[int, ...] = field(
+        default=(32, 128, 512, 1024, 1024), validator=_positive_numbers
+    )
+    scales: int = field(default=3, validator=_not_negative)
+    scale_channels: tuple[int, ...] = field(
+        default=(128, 128, 256, 512, 1024, 1024, 1024), validator=_positive_numbers
+    )
+    stft_sizes: tuple[int, ...] = field(default=(), validator=_positive_numbers)
+    constant_q: tuple[ConstantQConfig, ...] = ()
+    spectral_channels: int = field(default=32, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.periods or self.scales or self.stft_sizes or self.constant_q):
+            raise ConfigError(
+                "trainer.discriminators has none: set periods, scales, stft_sizes or constant_q"
+            )
+        if not self.period_channels:
+            raise ConfigError("trainer.discriminators.period_channels is empty")
+        if len(self.scale_channels) != SCALE_LAYERS or any(
+            channels % _SCALE_GROUPS for channels in self.scale_channels
+        ):
+            raise ConfigError(
+                f"trainer.discriminators.scale_channels must be {SCALE_LAYERS} multiples of "
+                f"{_SCALE_GROUPS}, not {self.scale_channels}"
+            )
+
+
+@frozen(kw_only=True)
+class HifiganTrainerConfig:
+    """Training as published (sections 2.4 and 3), `type = "hifigan"`.
+
+    decay: factor on the learning rate after each epoch.
+    segment_size: samples of each utterance in a step.
+    input_mels: "recorded" are analysed from the recordings. "predicted" are the feature "mel", what an
+        acoustic model says in step with the recordings: this is how a vocoder is fine-tuned to it.
+    normalize_peaks: whether recordings are brought to a peak of .95, as published; recordings that
+        predicted mels belong to never are.
+    feature_weight, mel_weight: of the losses beside the adversarial one.
+    """
+
+    learning_rate: float = field(default=2e-4, validator=_positive)
+    betas: tuple[float, float] = (0.8, 0.99)
+    epsilon: float = field(default=1e-8, validator=_positive)
+    weight_decay: float = field(default=0.01, validator=_not_negative)
+    decay: float = field(default=0.999, validator=validators.and_(_positive, validators.le(1.0)))
+    segment_size: int = field(default=8192, validator=_positive)
+    input_mels: Literal["recorded", "predicted"] = "recorded"
+    normalize_peaks: bool = True
+    feature_weight: float = field(default=2.0, validator=_not_negative)
+    mel_weight: float = field(default=45.0, validator=_not_negative)
+    discriminators: DiscriminatorsConfig = Factory(DiscriminatorsConfig)
+
+    def segment_frames(self, audio: MelSpec) -> int:
+        """`segment_size` in frames; ConfigError where it is not a whole number of them."""
+        frames, rest = divmod(self.segment_size, audio.hop_length)
+        if rest:
+            raise ConfigError(
+                f"trainer.segment_size ({self.segment_size}) is not a multiple of "
+                f"audio.hop_length ({audio.hop_length})"
+            )
+        if self.segment_size < audio.min_samples or audio.frames(self.segment_size) < frames:
+            raise ConfigError(
+                f"A segment of {self.segment_size} samples has {audio.frames(self.segment_size)} "
+                f"frames by [audio], not {frames}",
+                hint="Raise trainer.segment_size, or let audio.n_fft - audio.hop_length be even.",
+            )
+        return frames
+
+
+def loss_audio(audio: MelSpec) -> MelSpec:
+    """The mels that the loss compares: as those that go in, but up to half the sample rate."""
+    return evolve(audio, f_max=None)

@@ -1,0 +1,107 @@
+"""Vocoders of Amphion's HiFi-GAN recipe: `args.json`, and weights in one of two layouts.
+
+Older ones are `NAME.pt` with an entry `generator_state_dict`; newer ones are folders as accelerate
+writes them, with the generator as the first model. Its discriminators are of several kinds and are not
+read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+from allophone.weights import read_weights
+from allophone_hifigan.importers.checkpoint import (
+    ReferenceCheckpoint,
+    config_of,
+    optional_float,
+    read_json,
+    read_pickled,
+    read_quietly,
+    tensors_of,
+    write_checkpoint,
+)
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` belongs to an experiment that trained a HiFi-GAN."""
+    model = read_quietly(_arguments(source)).get("model")
+    return isinstance(model, Mapping) and model.get("generator") == "hifigan"
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the vocoder folder of a checkpoint, or of the latest one of an experiment."""
+    path = _arguments(source)
+    if path is None:
+        raise UserError(
+            f"There is no args.json in {source} or above it.",
+            hint="Copy it from the experiment that the checkpoint is of.",
+        )
+    arguments = read_json(path)
+    try:
+        checkpoint = ReferenceCheckpoint(
+            name=path.resolve().parent.name,
+            config=config_of(arguments["model"]["hifigan"]),
+            audio=_audio(arguments["preprocess"]),
+            generator=_generator(_weights_file(source)),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: there is no {error}.") from error
+    write_checkpoint(destination, checkpoint)
+
+
+def _arguments(source: Path) -> Path | None:
+    """The file args.json of an experiment: in the folder itself or up to two above."""
+    here = source.resolve()
+    folders = ([here] if here.is_dir() else []) + list(here.parents[:2])
+    return next((path for folder in folders if (path := folder / "args.json").is_file()), None)
+
+
+def _weights_file(source: Path) -> Path:
+    if source.is_file():
+        return source
+    folders = [source, *(source / name for name in ("checkpoint", "checkpoints"))]
+    found = [path for folder in folders for path in [*folder.glob("*.pt"), *_saved(folder)]]
+    if not found:
+        raise UserError(f"There is no checkpoint in {source}.")
+    return max(found, key=_number)
+
+
+def _saved(folder: Path) -> list[Path]:
+    """What accelerate wrote to a folder, or to one for each epoch below it."""
+    return [path for name in _WEIGHTS for path in [*folder.glob(name), *folder.glob(f"*/{name}")]]
+
+
+def _number(path: Path) -> int:
+    """Which of several checkpoints is the latest: "400001.pt", "epoch-0012_step-..._loss-..."."""
+    name = path.stem if path.suffix == ".pt" else path.parent.name
+    digits = re.search(r"\d+", name)
+    return int(digits[0]) if digits else -1
+
+
+def _generator(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return tensors_of(read_weights(path), str(path))
+    content = read_pickled(path)
+    return tensors_of(content.get("generator_state_dict", content), str(path))
+
+
+def _audio(settings: Mapping[str, Any]) -> MelSpec:
+    return MelSpec(
+        sample_rate=settings["sample_rate"],
+        n_fft=settings["n_fft"],
+        hop_length=settings["hop_size"],
+        win_length=settings["win_size"],
+        n_mels=settings["n_mel"],
+        f_min=float(settings["fmin"]),
+        f_max=optional_float(settings["fmax"]),
+        magnitude_epsilon=1e-9,
+    )

@@ -1,0 +1,132 @@
+"""HiFi-GANs of Coqui: `NAME.pth` with `config.json` beside it.
+
+Its mels are librosa's, in decibels or natural logarithms, and often scaled to a range, all of which a
+`MelSpec` can say. Mels that are normalised by the statistics of a corpus have no such description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+from allophone_hifigan.config import HifiganConfig
+from allophone_hifigan.importers.checkpoint import (
+    ReferenceCheckpoint,
+    Tensors,
+    config_of,
+    optional_float,
+    read_json,
+    read_pickled,
+    read_quietly,
+    tensors_of,
+    write_checkpoint,
+)
+
+_GENERATOR, _DISCRIMINATORS = "model_g.", "model_d."
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` is a checkpoint beside the configuration of a HiFi-GAN."""
+    config = read_quietly(source.with_name("config.json"))
+    return source.suffix == ".pth" and config.get("generator_model") == "hifigan_generator"
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the vocoder folder of a checkpoint."""
+    path = source.with_name("config.json")
+    if not path.is_file():
+        raise UserError(
+            f"{source} has no config.json beside it.",
+            hint="Copy there the configuration that it was trained with.",
+        )
+    settings = read_json(path)
+    content = read_pickled(source)
+    if "model" not in content:
+        raise UserError(f"{source} has no entry 'model', so it is no checkpoint of Coqui's.")
+    tensors = tensors_of(content["model"], str(source))
+    try:
+        checkpoint = ReferenceCheckpoint(
+            name=source.resolve().parent.name,
+            config=_config(settings["generator_model_params"]),
+            audio=_audio(settings["audio"], path),
+            generator=_below(tensors, _GENERATOR) or tensors,
+            discriminators=_below(tensors, _DISCRIMINATORS),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: there is no {error}.") from error
+    write_checkpoint(destination, checkpoint)
+
+
+def _below(tensors: Tensors, prefix: str) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _config(parameters: Mapping[str, Any]) -> HifiganConfig:
+    return config_of(
+        {
+            **parameters,
+            "upsample_rates": parameters["upsample_factors"],
+            "resblock": parameters["resblock_type"],
+        }
+    )
+
+
+def _audio(settings: Mapping[str, Any], path: Path) -> MelSpec:
+    normalised = settings.get("signal_norm", True)
+    if normalised and settings.get("stats_path"):
+        raise UserError(
+            f"{path}: the vocoder takes mels that are normalised by the statistics in "
+            f"{settings['stats_path']}, band by band; this has no counterpart here."
+        )
+    if settings.get("preemphasis"):
+        raise UserError(
+            f"{path}: the vocoder takes mels of recordings with pre-emphasis, which has no "
+            "counterpart here."
+        )
+    log_base = _log_base(settings)
+    gain = 1.0 if log_base == "none" else float(settings.get("spec_gain", 20))
+    offset = 0.0
+    low = high = None
+    if normalised:
+        offset -= settings.get("ref_level_db", 20)
+        # From [min_level_db, 0] to [0, max_norm], or to [-max_norm, max_norm].
+        floor = float(settings.get("min_level_db", -100))
+        limit = float(settings.get("max_norm", 4))
+        symmetric = settings.get("symmetric_norm", True)
+        span = 2 * limit if symmetric else limit
+        start = -limit if symmetric else 0.0
+        offset = (offset - floor) / -floor * span + start
+        gain = gain / -floor * span
+        if settings.get("clip_norm", True):
+            low, high = start, limit
+    return MelSpec(
+        sample_rate=settings["sample_rate"],
+        n_fft=settings["fft_size"],
+        hop_length=settings["hop_length"],
+        win_length=settings["win_length"],
+        n_mels=settings["num_mels"],
+        center=True,
+        padding="reflect" if settings.get("stft_pad_mode", "reflect") == "reflect" else "zeros",
+        magnitude_epsilon=0.0,
+        f_min=float(settings["mel_fmin"]),
+        f_max=optional_float(settings["mel_fmax"]),
+        log_base=log_base,
+        log_floor=1e-8,
+        log_gain=gain,
+        log_offset=offset,
+        clip_low=low,
+        clip_high=high,
+    )
+
+
+def _log_base(settings: Mapping[str, Any]) -> Literal["e", "10", "none"]:
+    if not settings.get("do_amp_to_db_mel", True):
+        return "none"
+    return "e" if settings.get("log_func", "np.log10") == "np.log" else "10"

@@ -1,0 +1,95 @@
+"""HiFi-GAN as the core vocodes with it: mels to waveforms, whole or chunk by chunk.
+
+Legend: B batch, M mel bands, F frames, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.synthesis.protocol import VocoderSpec
+from allophone.weights import load_weights
+from allophone_hifigan.channels_last import use_channels_last
+from allophone_hifigan.generator import Generator, receptive_margin
+from allophone_hifigan.layers import folded, for_inference
+
+FIRST_FRAMES = 32
+"""Of the first chunk: few, to be heard soon."""
+
+CPU_FRAMES = 160
+"""Of the others on a CPU: the largest layers then stay about within a core's cache."""
+
+GPU_FRAMES = 4096
+"""Of the others elsewhere: enough to be busy with, and no more memory for an hour than for a minute."""
+
+
+def build_vocoder(
+    spec: VocoderSpec, weights: Mapping[str, Tensor], device: torch.device
+) -> HifiganVocoder:
+    """Make a generator's weights ready to be heard.
+
+    Raises ConfigError where its rates do not make the hop of the mels, and UserError for weights that
+    do not fit its description.
+    """
+    spec.vocoder.check_audio(spec.audio)
+    with for_inference():
+        generator = Generator(spec.vocoder, mels=spec.audio.n_mels)
+    load_weights(generator, folded(weights), where="this vocoder")
+    generator.to(device).eval().requires_grad_(False)
+    if device.type == "cpu":
+        use_channels_last(generator)
+    return HifiganVocoder(generator, spec.audio, margin=receptive_margin(spec.vocoder))
+
+
+class HifiganVocoder:
+    """A generator that goes through mels in chunks, each with as much around it as it depends on.
+
+    So a stream is what the whole would be, and an utterance is what it would be in any batch.
+    """
+
+    def __init__(self, generator: Generator, audio: MelSpec, *, margin: int) -> None:
+        self.audio = audio
+        self._generator = generator
+        self._margin = margin
+
+    def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
+        """mel [B, M, F], lengths [B] in frames -> waveform [B, F * hop_length], zero past lengths."""
+        hop_length = self.audio.hop_length
+        waveform = mel.new_zeros(len(mel), mel.size(2) * hop_length, dtype=torch.float32)
+        for row, frames in enumerate(lengths.tolist()):
+            start = 0
+            for chunk in self.stream(mel[row : row + 1, :, :frames]):
+                waveform[row, start : start + len(chunk)] = chunk
+                start += len(chunk)
+        return waveform
+
+    @torch.no_grad()
+    def stream(self, mel: Tensor) -> Iterator[Tensor]:
+        """The chunks [N] of one mel [1, M, F]."""
+        hop_length = self.audio.hop_length
+        start = 0
+        for frames in chunk_sizes(mel.size(2), usual=self._usual_frames(mel.device)):
+            first = max(0, start - self._margin)
+            around = mel[:, :, first : start + frames + self._margin].float()
+            begin = (start - first) * hop_length
+            yield self._generator(around)[0, begin : begin + frames * hop_length]
+            start += frames
+
+    def _usual_frames(self, device: torch.device) -> int:
+        return CPU_FRAMES if device.type == "cpu" else GPU_FRAMES
+
+
+def chunk_sizes(frames: int, *, usual: int) -> list[int]:
+    """How many frames are taken at a time: few at first, then about `usual`, of even sizes.
+
+    What `usual` can hold is not divided: what is around a chunk costs as much as what is in it.
+    """
+    if frames <= usual:
+        return [frames] if frames else []
+    count = -(-(frames - FIRST_FRAMES) // usual)
+    size, larger = divmod(frames - FIRST_FRAMES, count)
+    return [FIRST_FRAMES] + [size + 1] * larger + [size] * (count - larger)
