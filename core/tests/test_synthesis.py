@@ -15,11 +15,12 @@ from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import PluginError, UserError
 from allophone.registry import build_registry
-from allophone.synthesis.batch import digest, suit, synthesize
+from allophone.synthesis.batch import suit, synthesize
 from allophone.synthesis.config import GriffinLimConfig
 from allophone.synthesis.folder import read_vocoder, read_voice
 from allophone.synthesis.griffin_lim import GriffinLim
 from allophone.synthesis.importing import import_checkpoint
+from allophone.synthesis.ledger import digest
 from allophone.synthesis.requests import Request, read_requests, requests_of_split
 from allophone.synthesis.voice import load, prepare
 
@@ -323,7 +324,7 @@ def test_what_fails_is_named_and_stops_nothing(voice, tmp_path, monkeypatch):
     assert failed.keys() == {"odd", "mute", "b"}
     assert "'ж'" in failed["odd"]
     assert failed["b"] == "RuntimeError: out of memory"
-    assert {failure.request.id for failure in report.failures} == failed.keys()
+    assert {failure.id for failure in report.failures} == failed.keys()
     monkeypatch.undo()
     report = synthesize(voice, REQUESTS, tmp_path, provenance=PROVENANCE)
     assert (report.made, report.skipped) == (1, 2)

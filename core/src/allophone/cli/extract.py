@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -54,24 +53,12 @@ def _cores() -> int:
 
 
 def _show(extracted: Extracted) -> None:
-    from rich.table import Table
-
     from allophone.cli.console import console
+    from allophone.cli.reporting import show_dropped
 
     for note, count in sorted(extracted.notes.items()):
         console.print(f"{count:,} recordings: {note}")
     added = ", ".join(f"{name} {count:,}" for name, count in extracted.computed.items() if count)
     console.print(f"newly extracted: {added or 'nothing'}")
     console.print(f"usable: {extracted.usable:,} utterances, {extracted.seconds / 60:,.1f} minutes")
-    if not extracted.dropped:
-        return
-    console.print(f"left out (each is named in {extracted.report}):", soft_wrap=True)
-    table = Table()
-    table.add_column("reason")
-    table.add_column("utterances", justify="right")
-    table.add_column("for example")
-    reasons = Counter(why.reason for why in extracted.dropped.values())
-    for reason, count in reasons.most_common():
-        id, why = next(item for item in extracted.dropped.items() if item[1].reason == reason)
-        table.add_row(reason, f"{count:,}", f"{id}: {why.detail}")
-    console.print(table)
+    show_dropped(extracted.dropped, extracted.report)

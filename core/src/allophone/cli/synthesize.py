@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from allophone.cli.voice_options import (
     chosen_controls,
@@ -15,7 +15,8 @@ from allophone.cli.voice_options import (
     speaking_options,
     voice_options,
 )
-from allophone.errors import UserError
+from allophone.data.manifest import SPLITS, Split
+from allophone.errors import UserError, near_miss
 
 if TYPE_CHECKING:
     from allophone.registry import Registry
@@ -27,7 +28,6 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command("synthesize")
 @click.option("--manifest", type=_file, help="Say the texts of a manifest's split.")
-@click.option("--split", default="test", show_default=True, help="Which split of --manifest.")
 @click.option(
     "--list",
     "list_file",
@@ -35,10 +35,19 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Say a list: lines of text, id|text or id|text|speaker, or JSONL.",
 )
 @click.option(
+    "--mels",
+    is_flag=True,
+    help="Write the mels that a run's voice predicts of its own recordings, to tune a vocoder on.",
+)
+@click.option(
+    "--split",
+    help="Which split of --manifest (test unless given); of --mels, one or several (train,valid).",
+)
+@click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for WAV files and made.jsonl.",
+    help="The folder for WAV files (or mels) and made.jsonl.",
 )
 @click.option(
     "--batch-size",
@@ -51,8 +60,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @speaking_options
 def command(
     manifest: Path | None,
-    split: str,
     list_file: Path | None,
+    mels: bool,
+    split: str | None,
     out: Path,
     batch_size: int,
     place: str | None,
@@ -65,10 +75,15 @@ def command(
     Run it again to go on where it was stopped, or to say only what has changed. Texts that cannot be
     said are named, and the exit status is 1.
     """
-    from allophone.cli.console import console, status, track
+    from allophone.cli.console import console, track
+    from allophone.cli.reporting import end_with_failures
     from allophone.registry import default_registry
-    from allophone.synthesis.batch import FAILED, synthesize
+    from allophone.synthesis.batch import synthesize
 
+    if mels:
+        _refuse_beside_mels(click.get_current_context())
+        _write_mels(place, split or "train,valid", out, device)
+        return
     controls = chosen_controls(how)
     speaker, language = how.pop("speaker"), how.pop("language")
     requests = _requests(manifest, split, list_file)
@@ -86,20 +101,64 @@ def command(
         **how,
     )
     console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
-    for failure in report.failures:
-        status.print(f"[red]{failure.request.id}[/red]: ", end="")
-        status.print(failure.reason, markup=False)
-    if report.failures:
-        status.print(f"{len(report.failures)} could not be said; see {out / FAILED}.")
-        sys.exit(1)
+    end_with_failures(report.failures, "could not be said", out)
 
 
-def _requests(manifest: Path | None, split: str, list_file: Path | None) -> tuple[Request, ...]:
+def _refuse_beside_mels(context: click.Context) -> None:
+    """UserError for options that mean nothing where recordings are said again as they are."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in ("mels", "split", "out", "place", "device"):
+            raise UserError(
+                f"{parameter.opts[0]} means nothing beside --mels, which says the recordings of a run "
+                "again just as they are.",
+                hint="Leave it out.",
+            )
+
+
+def _write_mels(place: str | None, split: str, out: Path, device: str) -> None:
+    import torch
+
+    from allophone.cli.console import console, track
+    from allophone.cli.reporting import end_with_failures, show_dropped
+    from allophone.registry import default_registry
+    from allophone.synthesis.reconstruction import DROPPED, reconstruct
+
+    if place is None:
+        raise UserError("Say with --voice which run's mels are wanted.")
+    report = reconstruct(
+        place,
+        _splits(split),
+        out,
+        device=torch.device(device),
+        registry=default_registry(),
+        track=track,
+    )
+    console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
+    show_dropped(report.left_out, out / DROPPED)
+    end_with_failures(report.failures, "could not be predicted", out)
+
+
+def _splits(text: str) -> tuple[Split, ...]:
+    """The splits of a list with commas."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in SPLITS:
+            raise UserError(f"There is no split '{name}'.", hint=near_miss(name, SPLITS))
+    return tuple(split for split in SPLITS if split in names)
+
+
+def _requests(
+    manifest: Path | None, split: str | None, list_file: Path | None
+) -> tuple[Request, ...]:
     from allophone.synthesis.requests import read_requests, requests_of_split
 
     if manifest is not None and list_file is None:
-        return requests_of_split(manifest, split)
+        return requests_of_split(manifest, split or "test")
     if list_file is not None and manifest is None:
+        if split is not None:
+            raise UserError("A list has no splits.", hint="Leave out --split.")
         return read_requests(list_file)
     raise UserError("Say what to speak with either --manifest or --list.")
 
@@ -110,16 +169,15 @@ def _open(
     """The voice, and what tells its sound from another's."""
     import torch
 
-    from allophone.synthesis.batch import digest
-    from allophone.synthesis.folder import WEIGHTS
+    from allophone.synthesis.ledger import digest
     from allophone.synthesis.places import find_voice
+    from allophone.synthesis.vocoders import fingerprint
     from allophone.synthesis.voice import prepare
 
     found = find_voice(place, registry)
     provenance = {"voice": place, "weights": digest(found.weights)}
     if vocoder is not None:
-        learned = Path(vocoder) / WEIGHTS
-        provenance["vocoder"] = digest(learned) if learned.is_file() else vocoder
+        provenance["vocoder"] = fingerprint(vocoder, registry)
     voice = prepare(
         found.read(registry), device=torch.device(device), vocoder=vocoder, registry=registry
     )

@@ -6,7 +6,6 @@ The work is cut into chunks (`allophone.preparation.chunks`), which processes sh
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,9 @@ from pathlib import Path
 
 from attrs import field, frozen, validators
 
-from allophone.atomic import written_whole
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import is_as_known
-from allophone.data.dropped import Dropped
+from allophone.data.dropped import Dropped, write_dropped
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 from allophone.preparation import chunks, worker
@@ -187,10 +185,7 @@ def _report(
             dropped[utterance.id] = found
     name = "dropped.jsonl" if shard.count == 1 else f"dropped-{shard.name}.jsonl"
     report = Path(experiment.data.directory).expanduser() / name
-    with written_whole(report) as file:
-        for id, why in dropped.items():
-            line = {"id": id, "reason": why.reason, "detail": why.detail}
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+    write_dropped(report, dropped)
     if mine and not seconds:
         id, why = next(iter(dropped.items()))
         raise UserError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import field, fields_dict, frozen, validators
 
-from allophone.data.manifest import SPLITS, read_manifest
+from allophone.data.manifest import SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
 
 _optional_text = validators.optional(validators.instance_of(str))
@@ -34,16 +34,21 @@ class Request:
     language: str | None = field(default=None, validator=_optional_text)
 
 
-def requests_of_split(manifest: Path, split: str) -> tuple[Request, ...]:
-    """The texts of a split of a manifest; UserError where there is none."""
+def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
+    """A split of a manifest; UserError where it has nothing in it."""
     if split not in SPLITS:
         raise UserError(f"There is no split '{split}'.", hint=near_miss(split, SPLITS))
-    utterances = [one for one in read_manifest(manifest) if one.split == split]
+    utterances = tuple(one for one in read_manifest(manifest) if one.split == split)
     if not utterances:
         raise UserError(f"{manifest} has no utterances in the split '{split}'.")
+    return utterances
+
+
+def requests_of_split(manifest: Path, split: str) -> tuple[Request, ...]:
+    """The texts of a split of a manifest; UserError where there is none."""
     return tuple(
         Request(id=one.id, text=one.text, speaker=one.speaker, language=one.language)
-        for one in utterances
+        for one in utterances_of_split(manifest, split)
     )
 
 

@@ -1,17 +1,24 @@
-"""Finding the vocoder for a model that makes mels, and refusing one that was made for other mels."""
+"""Finding the vocoder for a model that makes mels, refusing one that was made for others, and using it.
+
+B batch, N samples.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from allophone.audio.mel_files import check_mel
 from allophone.audio.melspec import MelSpec
 from allophone.config import unstructure
 from allophone.errors import UserError
 from allophone.registry import Registry
+from allophone.synthesis.ledger import digest
 from allophone.synthesis.places import find_vocoder, untrained_vocoders
-from allophone.synthesis.protocol import Mels, Speech, Vocoder, VocoderSpec
+from allophone.synthesis.protocol import Mels, Speech, StreamingVocoder, Vocoder, VocoderSpec
 
 FALLBACK = "griffin-lim"
 
@@ -47,10 +54,35 @@ def load_vocoder(
 
 
 def vocode(vocoder: Vocoder, mels: Mels) -> Speech:
-    """Make mels heard: `hop_length` samples a frame."""
+    """Make mels heard: `hop_length` samples a frame.
+
+    UserError for what can be no mels of the vocoder: transposed, of other bands, empty, with NaN.
+    """
+    check_mel(mels.mel, vocoder.audio)
     hop_length = vocoder.audio.hop_length
     return Speech(
         waveform=vocoder.vocode(mels.mel, mels.lengths),
         lengths=mels.lengths * hop_length,
         durations=mels.durations,
     )
+
+
+def stream(vocoder: Vocoder, mels: Mels) -> Iterator[Tensor]:
+    """Make one mel (B = 1) heard in chunks [N], which join to exactly what `vocode` gives.
+
+    A vocoder that cannot stream gives all at once. Errors as those of `vocode`.
+    """
+    if not isinstance(vocoder, StreamingVocoder):
+        speech = vocode(vocoder, mels)
+        yield speech.waveform[0, : int(speech.lengths[0])]
+        return
+    check_mel(mels.mel, vocoder.audio)
+    yield from vocoder.stream(mels.mel[:, :, : int(mels.lengths[0])])
+
+
+def fingerprint(place: str | Path, registry: Registry) -> str:
+    """What tells a vocoder from others: the digest of its weights, or its name where it has none."""
+    name = str(place)
+    if name in untrained_vocoders(registry):
+        return name
+    return digest(find_vocoder(place, registry).weights)

@@ -36,9 +36,9 @@ from allophone.synthesis.protocol import (
     Vocoder,
     VoiceConverter,
 )
-from allophone.synthesis.rendering import Spoken, Take
+from allophone.synthesis.rendering import Line, Spoken, Take
 from allophone.synthesis.script import Script, read_sentences
-from allophone.synthesis.vocoders import FALLBACK, load_vocoder, vocode
+from allophone.synthesis.vocoders import FALLBACK, load_vocoder, stream, vocode
 from allophone.synthesis.waveform import Waveform
 
 SENTENCE_PAUSE = 0.2
@@ -286,16 +286,24 @@ class Voice:
         for index, line in enumerate(rendering.lines_of(script, seed)):
             if index:
                 yield rendering.silent(pause, self.description.audio)
-            if isinstance(self.synthesizer, StreamingSynthesizer):
-                text = rendering.text_batch([line], self.device)
-                yield from _chunks(self.synthesizer.stream(text, controls))
-            else:
-                takes = rendering.say_lines(
-                    [line], self.synthesizer, controls, self._vocode, self.device
-                )
-                yield takes[0].samples
+            yield from _chunks(self._chunks_of(line, controls))
+
+    def _chunks_of(self, line: Line, controls: Any) -> Iterator[Tensor]:
+        """One line in chunks [N], as soon as the model, or else the vocoder, has the first of them."""
+        text = rendering.text_batch([line], self.device)
+        if isinstance(self.synthesizer, StreamingSynthesizer):
+            yield from self.synthesizer.stream(text, controls)
+            return
+        said = self.synthesizer.synthesize(text, controls)
+        if isinstance(said, Mels):
+            yield from stream(self._ready_vocoder(), said)
+        else:
+            yield said.waveform[0, : int(said.lengths[0])]
 
     def _vocode(self, mels: Mels) -> Speech:
+        return vocode(self._ready_vocoder(), mels)
+
+    def _ready_vocoder(self) -> Vocoder:
         if self.vocoder is None:
             _log.warning(
                 "'%s' makes mel spectrograms and no vocoder was given: they are heard through "
@@ -305,7 +313,7 @@ class Voice:
             self.vocoder = load_vocoder(
                 FALLBACK, self.description.audio, device=self.device, registry=self.registry
             )
-        return vocode(self.vocoder, mels)
+        return self.vocoder
 
     def _samples_of(self, recording: str | Path | Waveform) -> NDArray[np.float32]:
         if not isinstance(recording, Waveform):

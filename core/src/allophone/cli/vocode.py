@@ -1,0 +1,108 @@
+"""`allophone vocode`: hear mels, or recordings after analysis and synthesis, through a vocoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from allophone.errors import UserError
+
+if TYPE_CHECKING:
+    from allophone.synthesis.mel_sources import MelSource
+
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("vocode")
+@click.option(
+    "--vocoder",
+    "place",
+    required=True,
+    metavar="VOCODER",
+    help="A vocoder's folder, a run, a checkpoint, or griffin-lim.",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The recordings of a manifest's split.",
+)
+@click.option("--split", default="test", show_default=True, help="Which split of --manifest.")
+@click.option("--features", type=_folder, help="A folder of mels, <id>.npy; needs no recordings.")
+@click.option("--audio", type=_folder, help="A folder of recordings.")
+@click.option(
+    "--like",
+    metavar="PLACE",
+    help="Whose mels they are, for vocoders that need no training: a recipe, run, voice or vocoder.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for WAV files and made.jsonl.",
+)
+@click.option(
+    "--batch-size",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Mels of like length that are made heard together.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+def command(
+    place: str,
+    manifest: Path | None,
+    split: str,
+    features: Path | None,
+    audio: Path | None,
+    like: str | None,
+    out: Path,
+    batch_size: int,
+    device: str,
+) -> None:
+    """Make mel spectrograms heard: those of a folder, or of recordings that are analysed.
+
+    Run it again to go on where it was stopped, or to make only what has changed. What cannot be read
+    or heard is named, and the exit status is 1.
+    """
+    import torch
+
+    from allophone.cli.console import console, track
+    from allophone.cli.reporting import end_with_failures
+    from allophone.registry import default_registry
+    from allophone.synthesis.vocoders import fingerprint
+    from allophone.synthesis.vocoding import open_vocoder, vocode_all
+
+    registry = default_registry()
+    sources = _sources(manifest, split, features, audio)
+    vocoder = open_vocoder(
+        place, device=torch.device(device), registry=registry, features=features, like=like
+    )
+    report = vocode_all(
+        vocoder,
+        sources,
+        out,
+        provenance={"vocoder": place, "weights": fingerprint(place, registry)},
+        device=torch.device(device),
+        batch_size=batch_size,
+        track=track,
+    )
+    for note, count in sorted(report.notes.items()):
+        console.print(f"{count:,} recordings: {note}")
+    console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
+    end_with_failures(report.failures, "could not be vocoded", out)
+
+
+def _sources(
+    manifest: Path | None, split: str, features: Path | None, audio: Path | None
+) -> tuple[MelSource, ...]:
+    from allophone.synthesis.mel_sources import mels_in, recordings_in, recordings_of
+    from allophone.synthesis.requests import utterances_of_split
+
+    given = [one for one in (manifest, features, audio) if one is not None]
+    if len(given) != 1:
+        raise UserError("Say what to make heard with one of --manifest, --features and --audio.")
+    if manifest:
+        return recordings_of(utterances_of_split(manifest, split))
+    return mels_in(features) if features else recordings_in(given[0])
