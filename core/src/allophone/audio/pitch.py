@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
+from allophone.audio.yin import yin
 from allophone.errors import UserError
 
-PitchMethod = Literal["pyin", "praat", "dio"]
+PitchMethod = Literal["pyin", "yin", "praat", "dio"]
 
 
 def fundamental_frequency(
@@ -26,8 +27,9 @@ def fundamental_frequency(
 
     Args:
         samples: [N] at `spec.sample_rate`.
-        method: `pyin` (Mauch and Dixon 2014, by librosa) needs nothing more. Many times quicker are
-            `praat`, its autocorrelation method (Boersma 1993, by `allophone[praat]`), and `dio` with
+        method: `pyin` (Mauch and Dixon 2014, by librosa) and `yin` (de Cheveigné and Kawahara 2002)
+            need nothing more. The latter is many times quicker and calls fewer frames voiced. As quick
+            are `praat`, its autocorrelation method (Boersma 1993, by `allophone[praat]`), and `dio` with
             StoneMask (Morise 2009 and 2016, by `allophone[pyworld]`), as FastSpeech 2 has it.
         f_min, f_max: where F0 is looked for, Hz.
 
@@ -39,7 +41,7 @@ def fundamental_frequency(
             f"F0 cannot be looked for from {f_min:g} to {f_max:g} Hz at {spec.sample_rate} Hz",
             hint=f"Choose 0 < f_min < f_max <= {spec.sample_rate / 2:g}.",
         )
-    track = {"pyin": _pyin, "praat": _praat, "dio": _dio}[method]
+    track = {"pyin": _pyin, "yin": yin, "praat": _praat, "dio": _dio}[method]
     return track(samples, spec, f_min, f_max)
 
 

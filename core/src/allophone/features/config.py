@@ -21,12 +21,12 @@ class PhonemesConfig:
 class F0Config:
     """Fundamental frequency.
 
-    method: "pyin" needs nothing more; "praat" and "dio" are many times quicker, and need
-        `allophone[praat]` and `allophone[pyworld]`.
+    method: "pyin" and "yin", which is many times quicker, need nothing more; so are "praat" and "dio",
+        which need `allophone[praat]` and `allophone[pyworld]`.
     f_min, f_max: where it is looked for, Hz.
     """
 
-    method: Literal["pyin", "praat", "dio"] = "pyin"
+    method: Literal["pyin", "yin", "praat", "dio"] = "pyin"
     f_min: float = field(default=65.0, validator=validators.gt(0))
     f_max: float = field(default=800.0, validator=validators.gt(0))
 
