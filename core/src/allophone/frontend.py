@@ -45,6 +45,7 @@ def _built(text: TextConfig, language: str, registry: Registry) -> TextFrontend:
         phonemizer=phonemizer,
         language=language,
         phones=PhoneMap(text.phones) if text.phones else None,
+        edges=text.edges,
     )
 
 

@@ -174,8 +174,8 @@ def _build_extractors(
         # Blanks and boundaries come with the symbol table; the language is the utterance's.
         text_key={
             name: text_table[name]
-            for name in ("normalize", "phonemizer", "phones")
-            if name != "phones" or text.phones
+            for name in ("normalize", "phonemizer", "phones", "edges")
+            if text_table.get(name) not in (None, {})
         },
     )
     types = unstructure(experiment, registry=registry)["features"]

@@ -46,6 +46,9 @@ class TextConfig:
     phones: Mapping[str, str] = field(factory=dict, hash=False, validator=_keys_not_empty)
     """The phones of a corpus that stretches of those symbols stand for, the longest first: see
     `allophone.text.phones`. Without a table the symbols are what the phonemizer writes."""
+    edges: str | None = None
+    """A symbol that every utterance begins and ends with, put where it does not do so already: the
+    silence at the edges of labelled recordings."""
     blank: bool = True
     """Whether a blank stands around every symbol, as VITS wants it."""
     boundaries: bool = False

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from attrs import evolve, frozen
 
 from allophone.errors import UserError
 from allophone.text.phonemizers import Phonemizer
 from allophone.text.phones import PhoneMap
-from allophone.text.symbols import BOS, EOS
 
 RAW = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 """A span of raw phonemes; its group is what stands between the brackets."""
@@ -41,7 +40,8 @@ class _Stretch:
 class TextFrontend:
     """Normalizes and phonemizes texts of one language.
 
-    phones: renames what the phonemizer writes; None leaves it, one symbol a code point.
+    phones: renames what the phonemizer writes; None leaves it as it is.
+    edges: the symbol with which every utterance begins and ends.
 
     `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol a code point, untouched by
     normalizer and phonemizer; a space beside the brackets is a space between words. With `phones`,
@@ -52,6 +52,7 @@ class TextFrontend:
     phonemizer: Phonemizer
     language: str
     phones: PhoneMap | None = None
+    edges: str | None = None
 
     def symbols(self, text: str) -> list[str]:
         """The symbols of one text; empty where it says nothing.
@@ -68,14 +69,23 @@ class TextFrontend:
         return [self._named(_joined(parts, phonemized)) for parts in divided]
 
     def _named(self, stretches: Sequence[_Stretch]) -> list[str]:
-        if self.phones is None or not stretches:
-            return [symbol for stretch in stretches for symbol in stretch.symbols]
-        edged = [_Stretch(symbols=(BOS,)), *stretches, _Stretch(symbols=(EOS,))]
         names: list[str] = []
-        for raw, run in groupby(edged, key=lambda stretch: stretch.raw):
-            texts = ["".join(stretch.symbols) for stretch in run]
-            names += " ".join(texts).split() if raw else self.phones.names("".join(texts))
-        return names
+        for raw, run in groupby(stretches, key=lambda stretch: stretch.raw):
+            symbols = [list(stretch.symbols) for stretch in run]
+            if self.phones is None:
+                names += chain.from_iterable(symbols)
+            elif raw:
+                names += " ".join(map("".join, symbols)).split()
+            else:
+                names += self.phones.names("".join(chain.from_iterable(symbols)))
+        return self._edged(names)
+
+    def _edged(self, names: list[str]) -> list[str]:
+        if self.edges is None or not names:
+            return names
+        before = [] if names[0] == self.edges else [self.edges]
+        after = [] if names[-1] == self.edges else [self.edges]
+        return [*before, *names, *after]
 
 
 def _divided(text: str) -> list[_Part]:

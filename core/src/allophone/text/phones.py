@@ -12,20 +12,19 @@ import unicodedata
 from collections.abc import Mapping
 
 from allophone.errors import UserError
-from allophone.text.symbols import BOS, EOS, described
+from allophone.text.symbols import described
 
 
 class PhoneMap:
     """Looks up stretches of symbols, the longest first.
 
     phones: what a stretch is called: names of phones, separated by spaces, or nothing where it is left
-        out. `^` stands for the beginning of an utterance and `$` for its end, which need not be named.
+        out.
     """
 
     def __init__(self, phones: Mapping[str, str]) -> None:
-        named = {unicodedata.normalize("NFD", key): value for key, value in phones.items()}
         self._names = {
-            key: tuple(value.split()) for key, value in ({BOS: "", EOS: ""} | named).items()
+            unicodedata.normalize("NFD", key): tuple(value.split()) for key, value in phones.items()
         }
         longest_first = sorted(self._names, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first)))
@@ -53,4 +52,4 @@ class PhoneMap:
 
 def _word_at(spelled: str, position: int) -> str:
     before, after = spelled[:position].split(" ")[-1], spelled[position:].split(" ")[0]
-    return (before + after).strip(BOS + EOS)
+    return before + after
