@@ -34,6 +34,38 @@ class FaultyVocoder(GriffinLim):
         return self.fault(super().vocode(mel, lengths))
 
 
+class InHalves(FaultyVocoder):
+    """It streams a mel in two halves, which end where the fault says that they do."""
+
+    def __init__(self, fault=lambda waveform: waveform):
+        super().__init__(lambda waveform: waveform)
+        self.stream_fault = fault
+
+    def stream(self, mel):
+        whole = self.vocode(mel, torch.tensor([mel.size(2)]))[0]
+        half = len(whole) // 2
+        yield self.stream_fault(whole[:half])
+        yield whole[half:]
+
+
+class TestAStream:
+    @pytest.mark.parametrize("frames", [1, 40])
+    def test_that_joins_is_taken(self, frames):
+        VocoderContract().test_a_stream_joins_to_what_is_heard(InHalves(), frames)
+
+    @pytest.mark.parametrize(
+        ("fault", "complaint"),
+        [
+            (lambda chunk: chunk[1:], "of 40 frames has 10239 samples, not 10240"),
+            (lambda chunk: chunk + 1e-3, "The stream differs by 0.001"),
+            (lambda chunk: chunk[None], "should be samples"),
+        ],
+    )
+    def test_that_says_something_else_is_not(self, fault, complaint):
+        with pytest.raises(AssertionError, match=complaint):
+            VocoderContract().test_a_stream_joins_to_what_is_heard(InHalves(fault), 40)
+
+
 class TestVocoderViolations:
     def test_a_sample_too_few(self):
         built = FaultyVocoder(lambda waveform: waveform[:, 1:])

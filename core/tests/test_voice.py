@@ -64,6 +64,47 @@ def test_a_model_that_cannot_stream_streams_sentences(make, toys):
     assert np.array_equal(np.concatenate(chunks), voice.say("One. Two. Three.", pause=0).samples)
 
 
+class StreamingCoder:
+    """Says the mean of each frame, in chunks of three frames; notes when each chunk was asked for."""
+
+    def __init__(self, audio):
+        self.audio = audio
+        self.frames = []
+
+    def vocode(self, mel, lengths):
+        waveform = mel.mean(1).repeat_interleave(self.audio.hop_length, dim=1)
+        samples = torch.arange(waveform.size(1)) < lengths[:, None] * self.audio.hop_length
+        return waveform * samples
+
+    def stream(self, mel):
+        for part in mel.split(3, dim=2):
+            self.frames.append(part.size(2))
+            yield self.vocode(part, torch.tensor([part.size(2)]))[0]
+
+
+def test_a_vocoder_that_can_stream_is_heard_before_it_has_gone_through_a_sentence(make, toys):
+    voice = make(model=toys.ToyMelConfig())
+    voice.vocoder = StreamingCoder(toys.AUDIO)
+    stream = voice.stream(TEXT, pause=0.05)
+    assert len(next(stream)) == 3 * toys.AUDIO.hop_length
+    assert voice.vocoder.frames == [3]
+    assert not torch.is_inference_mode_enabled()
+    for _ in stream:
+        pass
+    frames = sum(voice.vocoder.frames)
+    chunks = list(voice.stream(TEXT, pause=0.05))
+    assert sum(voice.vocoder.frames) == 2 * frames
+    assert np.array_equal(np.concatenate(chunks), voice.say(TEXT, pause=0.05).samples)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_mels_that_are_none_are_refused_when_a_voice_says_them(make, toys, streams):
+    voice = make(model=toys.ToyMelConfig())
+    voice.vocoder = StreamingCoder(evolve(toys.AUDIO, n_mels=9))
+    with pytest.raises(UserError, match="8 bands, and 9 are wanted"):
+        list(voice.stream("Hello.")) if streams else voice.say("Hello.")
+
+
 def test_a_stream_leaves_inference_mode_between_chunks(make):
     for _ in make().stream("One two three."):
         assert not torch.is_inference_mode_enabled()

@@ -16,6 +16,7 @@ from allophone.synthesis.rendering import Spoken
 from allophone.synthesis.requests import Request
 from allophone.synthesis.script import Script
 from allophone.synthesis.voice import SENTENCE_PAUSE, Voice
+from allophone.synthesis.waveform import file_waveform
 
 
 def synthesize(
@@ -63,13 +64,7 @@ def synthesize(
             if isinstance(spoken, Exception):
                 yield Failure(id=request.id, reason=reason(spoken))
                 continue
-            name = f"{request.id}.wav"
-            spoken.waveform.save(out / name)
-            facts = {
-                "seconds": round(spoken.waveform.seconds, 4),
-                "sample_rate": spoken.waveform.sample_rate,
-            }
-            yield Made(id=request.id, file=name, facts=facts)
+            yield file_waveform(out, request.id, spoken.waveform)
 
     return ledger.record(track(results(), total=len(todo), description="Speaking"))
 

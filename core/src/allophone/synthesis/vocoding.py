@@ -29,7 +29,7 @@ from allophone.synthesis.places import find_voice, untrained_vocoders
 from allophone.synthesis.protocol import Mels, Vocoder
 from allophone.synthesis.rendering import to_numpy
 from allophone.synthesis.vocoders import load_vocoder, vocode
-from allophone.synthesis.waveform import Waveform
+from allophone.synthesis.waveform import Waveform, file_waveform
 
 _WINDOW = 32
 """Batches whose mels are in memory at once, to be sorted by their lengths."""
@@ -87,13 +87,7 @@ def vocode_all(
                 if isinstance(waveform, Exception):
                     yield Failure(id=id, reason=reason(waveform))
                     continue
-                waveform.save(out / f"{id}.wav")
-                facts = {
-                    "source": str(by_id[id].path),
-                    "seconds": round(waveform.seconds, 4),
-                    "sample_rate": waveform.sample_rate,
-                }
-                yield Made(id=id, file=f"{id}.wav", facts=facts)
+                yield file_waveform(out, id, waveform, source=str(by_id[id].path))
 
     report = ledger.record(track(results(), total=len(todo), description="Vocoding"))
     return VocodingReport(**asdict(report, recurse=False), notes=dict(notes))

@@ -6,12 +6,15 @@ N samples.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
 from allophone.audio.files import write_audio
+from allophone.errors import UserError
+from allophone.synthesis.ledger import Failure, Made, reason
 
 
 @frozen(kw_only=True, eq=False)
@@ -32,3 +35,14 @@ class Waveform:
         Samples beyond -1 and 1 are clipped, and a warning is logged that says how many.
         """
         write_audio(path, self.samples, self.sample_rate)
+
+
+def file_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Made | Failure:
+    """Write the WAV file of an id, for a ledger; a failure where its samples are not all numbers."""
+    name = f"{id}.wav"
+    try:
+        waveform.save(out / name)
+    except UserError as error:
+        return Failure(id=id, reason=reason(error))
+    heard = {"seconds": round(waveform.seconds, 4), "sample_rate": waveform.sample_rate}
+    return Made(id=id, file=name, facts={**facts, **heard})

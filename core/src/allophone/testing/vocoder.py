@@ -22,7 +22,7 @@ from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import UserError
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.folder import About, StoredVocoder, VocoderDescription, write_vocoder
-from allophone.synthesis.protocol import Vocoder, VocoderSpec
+from allophone.synthesis.protocol import StreamingVocoder, Vocoder, VocoderSpec
 from allophone.synthesis.vocoders import load_vocoder
 from allophone.testing.corpus import synthetic_speech
 
@@ -119,6 +119,26 @@ class VocoderContract:
         same = torch.equal(built.vocode(*mels), built.vocode(*mels))
         assert same, (
             "The same mel gives other samples: draw noise from a generator with a fixed seed."
+        )
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize("frames", [1, 40, 250])
+    def test_a_stream_joins_to_what_is_heard(self, built: Vocoder, frames: int) -> None:
+        if not isinstance(built, StreamingVocoder):
+            pytest.skip("This vocoder does not stream.")
+        mel, lengths = self.mels(frames)
+        whole = built.vocode(mel, lengths)[0]
+        chunks = list(built.stream(mel))
+        shapes = [list(chunk.shape) for chunk in chunks if chunk.ndim != 1]
+        assert not shapes, f"Chunks should be samples [N], not {shapes}."
+        joined = torch.cat(chunks)
+        assert len(joined) == len(whole), (
+            f"The stream of {frames} frames has {len(joined)} samples, not {len(whole)}."
+        )
+        assert torch.equal(joined, whole), (
+            f"The stream differs by {float((joined - whole).abs().max()):.2g} from what is heard at "
+            "once: go through the mel in the same chunks both times, each with as much around it as "
+            "the vocoder sees."
         )
 
     def test_other_mels_are_refused(
