@@ -34,8 +34,12 @@ class Statistics(nn.Module):
             self.register_buffer(name, torch.tensor(value))
 
     def normalised(self, values: Tensor) -> Tensor:
-        """Physical values [B, L] as deviations from the mean."""
-        return (self._scaled(values) - self.mean) / self.deviation
+        """Physical values [B, L] as deviations from the mean, within the range that was seen.
+
+        What lies outside are mostly errors of F0 trackers, an octave away, which would rule the loss.
+        """
+        deviations = (self._scaled(values) - self.mean) / self.deviation
+        return deviations.clamp(self.minimum, self.maximum)
 
     def multiplied(self, normalised: Tensor, factors: Tensor) -> Tensor:
         """What normalised values [B, L] become where the physical ones are multiplied by `factors`."""
