@@ -89,6 +89,14 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
         )
 
 
+    yield FeatureExtractorEntry(
+        name="alignments",
+        summary="How many frames each symbol of the text lasts, by a trained voice that can align.",
+        config="allophone.features.config:AlignmentsConfig",
+        extractor="allophone.synthesis.alignments:AlignmentsExtractor",
+    )
+
+
 @hookimpl
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(

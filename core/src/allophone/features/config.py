@@ -52,6 +52,17 @@ class DurationsConfig:
 
 
 @frozen(kw_only=True)
+class AlignmentsConfig:
+    """How many frames each symbol of the text lasts, by a trained voice that can align.
+
+    voice: as `allophone say --voice` takes it: the folder of a voice or a run, or the name of an
+        installed voice. Training looks for it too, to know whether it is the one that was asked.
+    """
+
+    voice: str = field(validator=validators.min_len(1))
+
+
+@frozen(kw_only=True)
 class MelsConfig:
     """Mel spectrograms from files, as `allophone synthesize --mels` writes them.
 
