@@ -5,6 +5,7 @@ Legend: B batch, L positions (text or frames).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from allophone.errors import UserError
 
 _SMALLEST = 1e-5
-"""Values are raised to this before a logarithm."""
+"""Values are raised to this before a logarithm, and deviations."""
 
 
 class Statistics(nn.Module):
@@ -59,24 +60,23 @@ class Statistics(nn.Module):
         Those are further from the middle half of an utterance than one and a half times its width.
         what: what the values are, for the UserError where there are none.
         """
-        count, total, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros(())
-        squares = squares.double()
+        count, total, squares = 0, 0.0, 0.0
         lowest, highest = torch.inf, -torch.inf
         for values in utterances:
             kept = _without_outliers(self._scaled(values).double())
             if len(kept):
                 count += len(kept)
-                total += kept.sum()
-                squares += kept.square().sum()
+                total += float(kept.sum())
+                squares += float(kept.square().sum())
                 lowest, highest = min(lowest, float(kept.min())), max(highest, float(kept.max()))
         if count == 0:
             raise UserError(f"No utterance of the training split has any {what}.")
         mean = total / count
-        deviation = (squares / count - mean.square()).clamp_min(1e-8).sqrt()
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
-        self.minimum.copy_((lowest - mean) / deviation)
-        self.maximum.copy_((highest - mean) / deviation)
+        deviation = math.sqrt(max(squares / count - mean**2, _SMALLEST**2))
+        self.mean.fill_(mean)
+        self.deviation.fill_(deviation)
+        self.minimum.fill_((lowest - mean) / deviation)
+        self.maximum.fill_((highest - mean) / deviation)
 
     def _scaled(self, values: Tensor) -> Tensor:
         return values.clamp_min(_SMALLEST).log() if self.log else values
