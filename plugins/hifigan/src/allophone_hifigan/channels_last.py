@@ -1,7 +1,7 @@
-"""Convolutions with the channels innermost in memory, which a CPU goes through faster.
+"""Convolutions with the channels innermost in memory, which a CPU goes through faster both ways.
 
-PyTorch has that layout for images alone, so a waveform is an image of one row. What comes out of one
-convolution lies right for the next.
+PyTorch has that layout for images alone, so there a waveform is convolved as an image of one row. What
+comes out of one convolution lies right for the next. On other devices these are PyTorch's own.
 
 Legend: B batch, C channels, N positions.
 """
@@ -13,35 +13,50 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class RowConvolution(nn.Module):
-    """What stands for an `nn.Conv1d` or `nn.ConvTranspose1d` in inference."""
+class Convolution(nn.Conv1d):
+    """An `nn.Conv1d` whose padding is zeros."""
 
-    def __init__(self, original: nn.Conv1d | nn.ConvTranspose1d) -> None:
-        super().__init__()
-        assert isinstance(original.padding, tuple)
-        weight = original.weight.detach().unsqueeze(2)
-        self.weight = nn.Buffer(weight.contiguous(memory_format=torch.channels_last))
-        self.bias = None if original.bias is None else nn.Buffer(original.bias.detach())
-        self.transposed = isinstance(original, nn.ConvTranspose1d)
-        self.stride = (1, *original.stride)
-        self.padding = (0, *original.padding)
-        self.dilation = (1, *original.dilation)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """values [B, C, N] -> [B, C', N'], as the original's."""
-        row = values.unsqueeze(2)
-        given = (row, self.weight, self.bias, self.stride, self.padding)
-        if self.transposed:
-            row = functional.conv_transpose2d(*given, dilation=self.dilation)
-        else:
-            row = functional.conv2d(*given, self.dilation)
-        return row.squeeze(2)
+    def forward(self, input: Tensor) -> Tensor:
+        """input [B, C, N] -> [B, C', N']."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        assert isinstance(self.padding, tuple)
+        return functional.conv2d(
+            input.unsqueeze(2),
+            self.weight.unsqueeze(2),
+            self.bias,
+            padding=(0, *self.padding),
+            dilation=(1, *self.dilation),
+        ).squeeze(2)
 
 
-def use_channels_last(module: nn.Module) -> None:
-    """Replace all one-dimensional convolutions below `module`, whose weight norm is folded."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.Conv1d | nn.ConvTranspose1d):
-            setattr(module, name, RowConvolution(child))
-        else:
-            use_channels_last(child)
+class TransposedConvolution(nn.ConvTranspose1d):
+    """An `nn.ConvTranspose1d`."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """input [B, C, N] -> [B, C', N']."""
+        if input.device.type != "cpu" or output_size is not None:
+            return super().forward(input, output_size)
+        assert isinstance(self.padding, tuple)
+        return functional.conv_transpose2d(
+            input.unsqueeze(2),
+            self.weight.unsqueeze(2),
+            self.bias,
+            stride=(1, *self.stride),
+            padding=(0, *self.padding),
+        ).squeeze(2)
+
+
+def channels_innermost(values: Tensor) -> Tensor:
+    """The same [B, C, N] with its channels next to each other, where that is of use."""
+    if values.device.type != "cpu":
+        return values
+    return values.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+@torch.no_grad()
+def lay_out_weights(module: nn.Module) -> None:
+    """Bring all weights below `module` into the layout too, once and for inference alone."""
+    for part in module.modules():
+        if isinstance(part, Convolution | TransposedConvolution):
+            part.weight.data = channels_innermost(part.weight)

@@ -10,6 +10,11 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allophone_hifigan.channels_last import (
+    Convolution,
+    TransposedConvolution,
+    channels_innermost,
+)
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.layers import weight_normed
 
@@ -34,7 +39,7 @@ class Generator(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel [B, M, F] -> waveform [B, N], float32."""
-        hidden = self.input(mel)
+        hidden = self.input(channels_innermost(mel))
         for stage in self.stages:
             hidden = stage(hidden)
         waveform: Tensor = self.output(functional.leaky_relu(hidden, LAST_SLOPE))
@@ -49,7 +54,7 @@ class Stage(nn.Module):
         rate, kernel_size = config.upsample_rates[stage], config.upsample_kernel_sizes[stage]
         channels = config.channels >> (stage + 1)
         self.upsample = weight_normed(
-            nn.ConvTranspose1d(
+            TransposedConvolution(
                 2 * channels,
                 channels,
                 kernel_size,
@@ -104,10 +109,10 @@ class ResidualBlock(nn.Module):
 
 def _convolution(
     in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1
-) -> nn.Conv1d:
+) -> nn.Module:
     """A convolution whose output is as long as its input."""
     return weight_normed(
-        nn.Conv1d(
+        Convolution(
             in_channels,
             out_channels,
             kernel_size,
