@@ -5,9 +5,9 @@ N samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 import numpy as np
@@ -18,6 +18,8 @@ from allophone.audio.files import read_audio
 from allophone.data.manifest import Split, Utterance, read_manifest
 from allophone.errors import UserError
 
+T = TypeVar("T")
+
 
 @frozen(kw_only=True, eq=False)
 class Recording:
@@ -27,14 +29,19 @@ class Recording:
     samples: NDArray[np.float32]
 
 
-def held_out(manifest: Path, split: Split, count: int) -> list[Utterance]:
-    """At most `count` utterances of a split, evenly spread over it and always the same."""
+def held_out(manifest: Path, split: Split, count: int) -> Sequence[Utterance]:
+    """At most `count` utterances of a split, as `spread` chooses them."""
     found = [one for one in read_manifest(manifest) if one.split == split]
     if not found:
         raise UserError(f"{manifest} has no utterances in the split '{split}'.")
-    if count >= len(found):
-        return found
-    return [found[index * len(found) // count] for index in range(count)]
+    return spread(found, count)
+
+
+def spread(items: Sequence[T], count: int) -> Sequence[T]:
+    """At most `count` items, evenly spread over all of them and always the same."""
+    if count >= len(items):
+        return items
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def recorded(utterance: Utterance, sample_rate: int) -> Recording:

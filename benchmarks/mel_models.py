@@ -1,0 +1,277 @@
+"""FastSpeech 2 with HiFi-GAN V1 on the CPU beside peers of the same sizes: speaking, and a training step.
+
+Run `python benchmarks/mel_models.py [--json]`. All is float32 with random weights: 100 phonemes that last 7 frames
+each make 700 frames, 8.1 seconds at 22.05 kHz. A training step of the acoustic model takes 8 such utterances with
+their durations, one of the vocoder 2 segments of 8192 samples. The contenders (`benchmarks/mel_model_peers.py`)
+take turns, in another order each round; the tables show medians, and how many times as fast as the best peer that
+is. Ours go through the runtime and what it checks, and compute their mels in the step; the peers' are ready.
+
+B batch, T text, F frames, M mel bands, N samples.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+import mel_model_peers as peers
+import torch
+from attrs import asdict, evolve, frozen
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from allophone.audio.spectrogram import mel_spectrogram
+from allophone.config import Experiment, resolve
+from allophone.data.batch import Batch, Padded
+from allophone.data.vocabulary import Vocabulary
+from allophone.registry import default_registry
+from allophone.synthesis.protocol import Synthesizer, TextBatch, Vocoder, VocoderSpec, VoiceSpec
+from allophone.text.symbols import SymbolTable
+from allophone.training.ranks import Rank
+from allophone.training.runtime import TrainerRuntime
+
+OURS = "allophone"
+PHONEMES, FRAMES_EACH = 100, 7
+FRAMES = PHONEMES * FRAMES_EACH
+LOG_DURATION = math.log1p(FRAMES_EACH + 0.2)
+"""What the duration predictors say of every phoneme; ours round, the peer truncates."""
+UTTERANCES, SEGMENTS, SEGMENT = 8, 2, 8192
+SYMBOLS = [f"p{number}" for number in range(80)]
+REST = 0.1
+"""Seconds before each turn: the threads of whoever was before go on spinning for a while."""
+
+CPU = torch.device("cpu")
+Step = Callable[[], object]
+
+
+@frozen(kw_only=True)
+class Timing:
+    """A row: milliseconds, the median over the rounds; speed is relative to the best peer."""
+
+    what: str
+    threads: int
+    contender: str
+    milliseconds: float
+    speed: float
+
+
+@frozen(kw_only=True)
+class Trained:
+    """One of our experiments, its objective and the runtime that steps it."""
+
+    experiment: Experiment
+    vocabulary: Vocabulary
+    objective: Any
+    runtime: TrainerRuntime
+
+    def weights(self, prefix: str) -> dict[str, Tensor]:
+        """The weights of a module as a voice or a vocoder reads them."""
+        return {
+            name: value.clone()
+            for name, value in self.objective.modules[prefix].state_dict().items()
+        }
+
+
+def experiment_of(recipe: str, *changes: str) -> Trained:
+    """A recipe's objective on the CPU in float32, its weights random."""
+    registry = default_registry()
+    changes = ("runtime.precision='fp32'", *changes)
+    experiment = resolve(recipe, changes, registry=registry).experiment
+    symbols = SymbolTable.from_symbols(SYMBOLS)
+    vocabulary = Vocabulary(symbols=symbols, speakers=("one",), languages=("en-us",))
+    family = recipe.partition("/")[0]
+    objective = registry.load("trainers", family, "objective")(experiment, vocabulary)
+    return Trained(
+        experiment=experiment,
+        vocabulary=vocabulary,
+        objective=objective,
+        runtime=TrainerRuntime(objective, experiment.runtime, Rank()),
+    )
+
+
+def batch_of(features: Mapping[str, Tensor]) -> Batch:
+    """Full rows of some features [B, ...] as a batch."""
+    rows = len(next(iter(features.values())))
+    return Batch(
+        ids=tuple(f"utterance-{row}" for row in range(rows)),
+        features={
+            name: Padded(values=values, lengths=torch.full((rows,), values.size(1)))
+            for name, values in features.items()
+        },
+        speakers=torch.zeros(rows, dtype=torch.long),
+        languages=torch.zeros(rows, dtype=torch.long),
+        audio_seconds=1.0,
+    )
+
+
+def speech_like(rows: int, samples: int) -> Tensor:
+    """Waveforms [B, N]: what they are of costs nothing, but silence might."""
+    return 0.1 * torch.randn(rows, samples)
+
+
+def acoustic_steps(acoustic: Trained) -> dict[str, Step]:
+    audio = acoustic.experiment.audio
+    waveform = speech_like(UTTERANCES, FRAMES * audio.hop_length)
+    tokens = torch.randint(1, len(SYMBOLS), (UTTERANCES, PHONEMES))
+    durations = torch.full((UTTERANCES, PHONEMES), FRAMES_EACH)
+    f0 = 100 + 100 * torch.rand(UTTERANCES, FRAMES)
+    energy = 10 * torch.rand(UTTERANCES, FRAMES)
+    features = {
+        "waveform": waveform,
+        "phonemes": tokens,
+        "durations": durations,
+        "f0": f0,
+        "energy": energy,
+    }
+    batch = batch_of(features)
+    acoustic.objective.calibrate([batch])
+    mel = mel_spectrogram(waveform, audio).transpose(1, 2)
+    text = peers.Text(tokens=tokens, durations=durations, mel=mel, f0=f0 / 100, energy=energy)
+    return {
+        OURS: lambda: acoustic.runtime.take_step([batch]),
+        peers.SPEECHBRAIN: peers.acoustic_step(len(SYMBOLS), text),
+    }
+
+
+def vocoder_steps(vocoder: Trained) -> dict[str, Step]:
+    audio = vocoder.experiment.audio
+    loss_audio = evolve(audio, f_max=None)
+    batch = batch_of({"waveform": speech_like(SEGMENTS, 2 * SEGMENT)})
+    waveform = speech_like(SEGMENTS, SEGMENT)
+    mel = mel_spectrogram(waveform, audio)
+    steps: dict[str, Step] = {OURS: lambda: vocoder.runtime.take_step([batch])}
+    for peer in peers.GENERATORS:
+        steps[peer] = peers.vocoder_step(
+            peer, mel, waveform[:, None], lambda wave: mel_spectrogram(wave, loss_audio)
+        )
+    return steps
+
+
+def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
+    """Text to mel, mel to waveform, and both."""
+    registry = default_registry()
+    weights = acoustic.weights("model")
+    output = "variance_adaptor.duration_predictor.output"
+    weights[f"{output}.weight"].zero_()
+    weights[f"{output}.bias"].fill_(LOG_DURATION)
+    audio = acoustic.experiment.audio
+    spec = VoiceSpec(model=acoustic.experiment.model, audio=audio, vocabulary=acoustic.vocabulary)
+    synthesizer: Synthesizer = registry.load("models", "fastspeech2", "synthesizer")(
+        spec, weights, CPU
+    )
+    vocoding = VocoderSpec(vocoder=vocoder.experiment.vocoder, audio=audio)
+    hifigan: Vocoder = registry.load("vocoders", "hifigan", "vocoder")(
+        vocoding, vocoder.weights("generator"), CPU
+    )
+    tokens = torch.randint(1, len(SYMBOLS), (1, PHONEMES))
+    one = torch.zeros(1, dtype=torch.long)
+    text = TextBatch(ids=tokens, lengths=one + PHONEMES, speakers=one, languages=one, seeds=(0,))
+    controls = synthesizer.controls()
+    mel = torch.randn(1, audio.n_mels, FRAMES)
+
+    @torch.inference_mode()
+    def our_mel() -> Tensor:
+        return synthesizer.synthesize(text, controls).mel
+
+    @torch.inference_mode()
+    def our_waveform(mel: Tensor) -> Tensor:
+        return hifigan.vocode(mel, one + mel.size(2))
+
+    their_mel = peers.acoustic_model(len(SYMBOLS), LOG_DURATION)
+    their_waveforms = {peer: peers.vocoder(peer) for peer in peers.GENERATORS}
+    for made in (our_mel(), their_mel(tokens)):
+        assert made.shape == mel.shape, made.shape
+    return {
+        "text to mel": {OURS: our_mel, peers.SPEECHBRAIN: lambda: their_mel(tokens)},
+        "mel to wave": {
+            OURS: lambda: our_waveform(mel),
+            **{peer: lambda vocode=vocode: vocode(mel) for peer, vocode in their_waveforms.items()},
+        },
+        "text to wave": {
+            OURS: lambda: our_waveform(our_mel()),
+            **{
+                f"{peers.SPEECHBRAIN} + {peer}": lambda vocode=vocode: vocode(their_mel(tokens))
+                for peer, vocode in their_waveforms.items()
+            },
+        },
+    }
+
+
+def measure(what: str, steps: Mapping[str, Step], threads: int, rounds: int) -> list[Timing]:
+    """Let the contenders take turns; the first two rounds warm up."""
+    order = random.Random(0)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 2):
+        for name in order.sample(list(steps), len(steps)):
+            time.sleep(REST)
+            started = time.perf_counter()
+            steps[name]()
+            if turn >= 2:
+                times[name].append(1000 * (time.perf_counter() - started))
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    best = min(median for name, median in medians.items() if name != OURS)
+    return [
+        Timing(
+            what=what,
+            threads=threads,
+            contender=name,
+            milliseconds=round(median, 1),
+            speed=round(best / median, 2),
+        )
+        for name, median in medians.items()
+    ]
+
+
+def show(console: Console, title: str, timings: list[Timing], seconds: float | None) -> None:
+    columns = ["", "threads", "contender", "ms", "times best peer"]
+    table = Table(*columns, *(["real time"] if seconds else []), title=title)
+    for one in timings:
+        row = [one.what, f"{one.threads}", one.contender, f"{one.milliseconds:.1f}"]
+        factor = [f"{one.milliseconds / 1000 / seconds:.3f}"] if seconds else []
+        table.add_row(*row, f"{one.speed:.2f}", *factor)
+    console.print(table)
+
+
+@click.command()
+@click.option("--rounds", default=9, show_default=True, help="Rounds of speaking.")
+@click.option("--steps", default=5, show_default=True, help="Rounds of training steps.")
+@click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def main(rounds: int, steps: int, counts: tuple[int, ...], as_json: bool) -> None:
+    torch.manual_seed(0)
+    acoustic = experiment_of("fastspeech2/ljspeech", "model.durations='stored'")
+    vocoder = experiment_of("hifigan/ljspeech")
+    speaking, training = (
+        speakers(acoustic, vocoder),
+        {
+            "FastSpeech 2, 8 utterances": acoustic_steps(acoustic),
+            "HiFi-GAN V1, 2 segments": vocoder_steps(vocoder),
+        },
+    )
+    spoken: list[Timing] = []
+    learned: list[Timing] = []
+    for threads in counts:
+        torch.set_num_threads(threads)
+        for what, contenders in speaking.items():
+            spoken += measure(what, contenders, threads, rounds)
+        for what, contenders in training.items():
+            learned += measure(what, contenders, threads, steps)
+    if as_json:
+        tables = {"speaking": spoken, "training": learned}
+        plain = {name: [asdict(row) for row in rows] for name, rows in tables.items()}
+        click.echo(json.dumps(plain, indent=1))
+        return
+    console = Console(width=100)
+    show(console, "Speaking", spoken, acoustic.experiment.audio.seconds(FRAMES))
+    show(console, "Training steps", learned, None)
+
+
+if __name__ == "__main__":
+    main()
