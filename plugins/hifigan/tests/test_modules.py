@@ -1,0 +1,265 @@
+"""What configs refuse, how chunks join, what the spectra show, what a step trains on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import mel_spectrogram
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch, Padded
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import ConfigError, UserError
+from allophone.synthesis.protocol import StreamingVocoder, VocoderSpec
+from allophone.text.symbols import SymbolTable
+from allophone_hifigan.config import (
+    SIZES,
+    ConstantQConfig,
+    DiscriminatorsConfig,
+    HifiganConfig,
+    HifiganTrainerConfig,
+    loss_audio,
+)
+from allophone_hifigan.generator import Generator, receptive_margin
+from allophone_hifigan.objective import HifiganObjective, mel_of_silence
+from allophone_hifigan.segments import middle_starts, pieces, random_starts
+from allophone_hifigan.transforms import ConstantQTransform, ShortTimeFourierTransform
+from allophone_hifigan.vocoder import FIRST_FRAMES, HifiganVocoder, build_vocoder, chunk_sizes
+
+CPU = torch.device("cpu")
+AUDIO = MelSpec()
+SMALL = {name: evolve(SIZES[name], channels=16) for name in ("v2", "v3")}
+
+
+class TestConfig:
+    @pytest.mark.parametrize(
+        ("build", "complaint"),
+        [
+            (lambda: HifiganConfig(upsample_rates=(8, 8)), "upsample_rates has 2 entries"),
+            (lambda: HifiganConfig(upsample_rates=(8, 8, 2, 0)), "positive numbers"),
+            (lambda: HifiganConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "a rate of 8"),
+            (lambda: HifiganConfig(channels=24), "halved 4 times"),
+            (lambda: HifiganConfig(residual_kernel_sizes=(3, 7, 10)), "odd"),
+            (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations 1;"),
+            (lambda: HifiganConfig(residual_dilations=((1,), (), (1,))), "lists of positive"),
+            (lambda: DiscriminatorsConfig(periods=(), scales=0), "has none"),
+            (lambda: DiscriminatorsConfig(scale_channels=(16, 16)), "7 multiples of 16"),
+            (lambda: ConstantQConfig(hop_length=100), "cannot be halved"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_at_once(self, build: object, complaint: str) -> None:
+        with pytest.raises(ConfigError, match=complaint):
+            build()  # type: ignore[operator]
+
+    def test_a_frame_becomes_one_hop(self) -> None:
+        spec = VocoderSpec(vocoder=HifiganConfig(), audio=MelSpec(hop_length=200))
+        with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
+            build_vocoder(spec, {}, CPU)
+
+    def test_a_segment_is_whole_frames(self) -> None:
+        trainer = HifiganTrainerConfig()
+        assert trainer.segment_frames(AUDIO) == 32
+        assert trainer.segment_frames(MelSpec(center=True)) == 32
+        with pytest.raises(ConfigError, match="not a multiple"):
+            trainer.segment_frames(MelSpec(hop_length=200))
+        with pytest.raises(ConfigError, match="31 frames by .audio., not 32"):
+            trainer.segment_frames(MelSpec(n_fft=1025))
+        with pytest.raises(ConfigError, match="not 1"):
+            HifiganTrainerConfig(segment_size=256).segment_frames(AUDIO)
+
+    def test_the_loss_hears_more_than_goes_in(self) -> None:
+        audio = MelSpec(f_max=8000.0)
+        assert loss_audio(audio).differences(audio) == ("f_max: None against 8000.0",)
+
+
+def vocoder_of(config: HifiganConfig) -> tuple[Generator, HifiganVocoder]:
+    """A generator with random weights, as it is trained and as it is heard."""
+    torch.manual_seed(0)
+    generator = Generator(config, mels=AUDIO.n_mels).eval()
+    spec = VocoderSpec(vocoder=config, audio=AUDIO)
+    return generator, build_vocoder(spec, generator.state_dict(), CPU)
+
+
+class TestVocoder:
+    @torch.no_grad()
+    @pytest.mark.parametrize("size", list(SMALL))
+    def test_chunks_are_what_the_whole_is(self, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("allophone_hifigan.vocoder.CPU_FRAMES", 20)
+        generator, vocoder = vocoder_of(SMALL[size])
+        mel = torch.randn(1, AUDIO.n_mels, 90)
+        assert isinstance(vocoder, StreamingVocoder)
+        chunks = list(vocoder.stream(mel))
+        assert len(chunks) == 4
+        joined = torch.cat(chunks)
+        assert torch.equal(joined, vocoder.vocode(mel, torch.tensor([90]))[0])
+        torch.testing.assert_close(joined, generator(mel)[0], rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("size", list(SMALL))
+    def test_the_margin_is_as_far_as_a_frame_depends_on(self, size: str) -> None:
+        generator, _ = vocoder_of(SMALL[size])
+        mel = torch.randn(1, AUDIO.n_mels, 61, dtype=torch.double, requires_grad=True)
+        waveform = generator.double()(mel)[0].unflatten(0, (61, -1))
+        (gradient,) = torch.autograd.grad(waveform[30].sum(), mel)
+        seen = gradient[0].abs().amax(0).nonzero().flatten()
+        margin = receptive_margin(SMALL[size])
+        assert (int(seen.min()), int(seen.max())) == (30 - margin, 30 + margin)
+
+    def test_weights_of_another_size(self) -> None:
+        generator, _ = vocoder_of(SMALL["v2"])
+        with pytest.raises(UserError, match="do not fit the model"):
+            build_vocoder(
+                VocoderSpec(vocoder=SMALL["v3"], audio=AUDIO), generator.state_dict(), CPU
+            )
+
+    @given(st.integers(0, 3000), st.integers(FIRST_FRAMES, 400))
+    def test_chunks_cover_all_frames(self, frames: int, usual: int) -> None:
+        sizes = chunk_sizes(frames, usual=usual)
+        assert sum(sizes) == frames
+        assert all(0 < size <= usual for size in sizes)
+        if frames > usual:
+            assert sizes[0] == FIRST_FRAMES
+
+
+def tone(frequency: float, samples: int = 8192) -> torch.Tensor:
+    """Of `frequency` cycles a sample, [1, N]."""
+    return torch.cos(2 * math.pi * frequency * torch.arange(samples)).unsqueeze(0)
+
+
+class TestSpectra:
+    def test_a_tone_stands_in_its_bin_of_the_fourier_transform(self) -> None:
+        spectrum = ShortTimeFourierTransform(256)(tone(32 / 256))
+        assert spectrum.shape == (1, 2, 129, 129)
+        magnitude = spectrum.norm(dim=1)[0]
+        assert (magnitude[4:-4].argmax(1) == 32).all()
+
+    @pytest.mark.parametrize(("octave", "bin"), [(4, 0), (4, 7), (3, 5), (2, 11), (1, 3), (0, 6)])
+    def test_a_tone_stands_in_its_bin_of_the_constant_q_transform(
+        self, octave: int, bin: int
+    ) -> None:
+        transform = ConstantQTransform(
+            ConstantQConfig(bins_per_octave=12, octaves=5, hop_length=64)
+        )
+        frequency = 0.25 * 2 ** (octave - 4 + bin / 12)
+        spectrum = transform(tone(frequency))
+        assert spectrum.shape == (1, 2, 128, 60)
+        magnitude = spectrum.norm(dim=1)[0, 32:96]
+        assert (magnitude.argmax(1) == 12 * octave + bin).all()
+
+    def test_octaves_are_those_of_long_kernels(self) -> None:
+        """The bins of the third octave, computed at the full rate by the definition."""
+        config = ConstantQConfig(bins_per_octave=6, octaves=3, hop_length=64)
+        torch.manual_seed(0)
+        waveform = torch.randn(1, 4096)
+        found = ConstantQTransform(config)(waveform)
+        quality = 1 / (2 ** (1 / 6) - 1)
+        for bin in range(5):
+            frequency = 0.0625 * 2 ** (bin / 6)
+            length = quality / frequency
+            position = torch.arange(-300, 301)
+            window = 0.5 + 0.5 * torch.cos(2 * math.pi * position / length)
+            window = torch.where(position.abs() < length / 2, window, 0.0)
+            phase = 2 * math.pi * frequency * position
+            kernel = torch.stack([window * phase.cos(), -window * phase.sin()]) / window.norm()
+            expected = torch.nn.functional.conv1d(
+                waveform.unsqueeze(1), kernel.unsqueeze(1), stride=64, padding=300
+            )
+            inner = slice(8, 56)
+            error = (found[0, :, inner, bin] - expected[0, :, inner]).norm()
+            assert error < 0.02 * expected[0, :, inner].norm()
+
+    def test_neither_cares_for_autocast(self) -> None:
+        for transform in (ShortTimeFourierTransform(64), ConstantQTransform(ConstantQConfig())):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                spectrum = transform(tone(0.01, 512).bfloat16())
+            assert spectrum.dtype == torch.float32
+
+
+class TestSegments:
+    def test_starts_leave_room(self) -> None:
+        lengths = torch.tensor([3, 10, 4])
+        drawn = torch.stack([random_starts(lengths, 4) for _ in range(200)])
+        assert drawn.amin(0).tolist() == [0, 0, 0]
+        assert drawn.amax(0).tolist() == [0, 6, 0]
+        assert middle_starts(lengths, 4).tolist() == [0, 3, 0]
+
+    def test_what_is_past_an_end_is_said(self) -> None:
+        values = torch.arange(1.0, 9.0).reshape(2, 1, 4)
+        cut = pieces(values, torch.tensor([4, 2]), torch.tensor([1, 1]), 4, past=-1.0)
+        assert cut.tolist() == [[[2, 3, 4, -1]], [[6, -1, -1, -1]]]
+
+
+def objective_of(**trainer: object) -> HifiganObjective:
+    config = HifiganTrainerConfig(
+        segment_size=2048,
+        discriminators=DiscriminatorsConfig(periods=(2,), period_channels=(4, 4), scales=0),
+        **trainer,  # type: ignore[arg-type]
+    )
+    return HifiganObjective(
+        Experiment(vocoder=SMALL["v3"], trainer=config, audio=AUDIO),
+        Vocabulary(symbols=SymbolTable.from_symbols("")),
+    )
+
+
+def batch_of(waveforms: list[torch.Tensor], mels: list[torch.Tensor] | None = None) -> Batch:
+    """Utterances of waveforms [N], and mels [F, M] that belong to them."""
+
+    def padded(values: list[torch.Tensor]) -> Padded:
+        return Padded(
+            values=torch.nn.utils.rnn.pad_sequence(values, batch_first=True),
+            lengths=torch.tensor([len(value) for value in values]),
+        )
+
+    zeros = torch.zeros(len(waveforms), dtype=torch.long)
+    features = {"waveform": padded(waveforms)} | ({"mel": padded(mels)} if mels else {})
+    return Batch(
+        ids=tuple(str(row) for row in range(len(waveforms))),
+        features=features,
+        speakers=zeros,
+        languages=zeros,
+        audio_seconds=1.0,
+    )
+
+
+class TestObjective:
+    def test_recordings_are_brought_to_one_peak(self) -> None:
+        waveforms = [0.1 * torch.randn(9000), torch.randn(3000) / 9, torch.zeros(2000)]
+        segments = objective_of()._segments(batch_of(waveforms), middle_starts)
+        scaled = [0.95 * waveform / waveform.abs().max() for waveform in waveforms[:2]]
+        start = (9000 - 2048) // 2
+        torch.testing.assert_close(segments.waveform[0], scaled[0][start : start + 2048])
+        torch.testing.assert_close(segments.waveform[1], scaled[1][476 : 476 + 2048])
+        assert not segments.waveform[2].any()
+        torch.testing.assert_close(segments.mel, mel_spectrogram(segments.waveform, AUDIO))
+        as_recorded = objective_of(normalize_peaks=False)
+        segments = as_recorded._segments(batch_of(waveforms), middle_starts)
+        assert torch.equal(segments.waveform[0], waveforms[0][start : start + 2048])
+
+    def test_predicted_mels_stay_in_step_with_recordings(self) -> None:
+        objective = objective_of(input_mels="predicted")
+        assert objective.features == ("waveform", "mel")
+        waveforms = [torch.randn(256 * 20), torch.randn(256 * 5)]
+        mels = [torch.randn(20, 80), torch.randn(5, 80)]
+        segments = objective._segments(batch_of(waveforms, mels), middle_starts)
+        assert torch.equal(segments.mel[0], mels[0][6:14].T)
+        assert torch.equal(segments.waveform[0], waveforms[0][6 * 256 : 14 * 256])
+        assert torch.equal(segments.mel[1, :, :5], mels[1].T)
+        silence = mel_of_silence(AUDIO)
+        assert torch.equal(segments.mel[1, :, 5:], silence.expand(-1, 3))
+        assert not segments.waveform[1, 5 * 256 :].any()
+
+    def test_what_cannot_be_learned_from_is_left_out(self) -> None:
+        objective = objective_of(input_mels="predicted")
+        assert objective.reject({"waveform": 256 * 20, "mel": 20}) is None
+        apart = objective.reject({"waveform": 256 * 20, "mel": 22})
+        assert apart is not None
+        assert apart.detail == "22 frames of mel, 20 of recording"
+        short = objective_of().reject({"waveform": 300})
+        assert short is not None
+        assert short.detail == f"300 samples, {AUDIO.min_samples} needed"
+        assert objective_of().reject({"waveform": AUDIO.min_samples}) is None
