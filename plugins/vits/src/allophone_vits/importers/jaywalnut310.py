@@ -39,7 +39,8 @@ def recognises(source: Path) -> bool:
     """Whether `source` is a generator's checkpoint, or a folder with some."""
     if source.is_dir():
         return any(source.glob("G_*.pth")) and (source / "config.json").is_file()
-    return source.suffix == ".pth" and _config_of(source) is not None
+    path = _config_of(source) if source.suffix == ".pth" else None
+    return path is not None and _describes_vits(path)
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -75,6 +76,14 @@ def _latest(folder: Path) -> Path:
 def _config_of(checkpoint: Path) -> Path | None:
     places = (checkpoint.with_suffix(".json"), checkpoint.with_name("config.json"))
     return next((place for place in places if place.is_file()), None)
+
+
+def _describes_vits(path: Path) -> bool:
+    """Whether a configuration has the tables of VITS's; other projects' files have the same names."""
+    try:
+        return {"data", "model"} <= read_json(path).keys()
+    except UserError:
+        return False
 
 
 def _model(path: Path) -> Tensors:
