@@ -374,7 +374,7 @@ def test_sizes_are_those_of_the_published_models() -> None:
     for name in ("base", "medium"):
         with for_inference():
             model = Vits(SIZES[name], vocabulary_size=178, speakers=1, audio=MelSpec())
-        model.discard_training_parts(keep_posterior_encoder=False)
+        model.discard_training_parts()
         sizes[name] = sum(parameter.numel() for parameter in model.parameters())
     assert 28.2e6 < sizes["base"] < 28.4e6
     assert sizes["medium"] == 15_650_459 - (256 - 178) * 192

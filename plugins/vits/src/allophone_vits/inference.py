@@ -1,4 +1,5 @@
-"""Speaking with a trained model: text to latents, latents to a waveform, one voice to another.
+"""Using a trained model: text to latents, latents to a waveform, one voice to another, and the times
+of a text in a recording.
 
 What is random in an utterance depends on its seed alone, and what is padded on nothing, so a batch says
 what its utterances say one by one.
@@ -18,7 +19,7 @@ from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.flow import Flow
 from allophone_vits.layers import masked, sequence_mask
-from allophone_vits.model import Vits
+from allophone_vits.model import Vits, align
 from allophone_vits.noise import Stream, normal_noise
 
 FIRST_CHUNK_FRAMES = 32
@@ -145,6 +146,29 @@ def convert_latents(
         lengths=torch.tensor([frames], device=spectrogram.device),
         speaker=target_speaker,
     )
+
+
+def align_recordings(
+    model: Vits,
+    spectrogram: Tensor,
+    *,
+    tokens: Tensor,
+    token_lengths: Tensor,
+    frame_lengths: Tensor,
+    speakers: Tensor,
+) -> Tensor:
+    """How many frames each token lasts in a recording of it: [B, T] int64, zero past the text.
+
+    spectrogram [B, K, F], tokens [B, T] ids, lengths and speakers [B]. The search of training (section
+    2.2.1), with the posterior's mean where training draws from it, so that it is repeatable.
+    """
+    text_mask = sequence_mask(token_lengths, tokens.size(1))
+    frame_mask = sequence_mask(frame_lengths, spectrogram.size(2))
+    speaker = model.speaker(speakers)
+    posterior = model.posterior_encoder(spectrogram, frame_mask, speaker)
+    prior_latent = model.flow(masked(posterior.mean, frame_mask), frame_mask, speaker)
+    prior = model.text_encoder(tokens, text_mask).prior
+    return align(prior_latent, prior, frame_lengths, token_lengths).durations
 
 
 def decode(decoder: Decoder, latents: Latents) -> Tensor:

@@ -29,7 +29,8 @@ from allophone_vits.text_encoder import TextEncoder
 TRAINING_ONLY = re.compile(
     r"posterior_encoder\.|duration_predictor\.posterior\.|duration_predictor\.flow\.couplings\.0\."
 )
-"""The names of weights that speaking does not need; voice conversion takes the posterior encoder."""
+"""The names of weights that speaking does not need; aligning and converting recordings take the
+posterior encoder."""
 
 
 @frozen(kw_only=True)
@@ -148,14 +149,10 @@ class Vits(nn.Module):
             frame_mask=frame_mask,
         )
 
-    def discard_training_parts(self, *, keep_posterior_encoder: bool) -> None:
-        """Drop what speaking does not use, in place.
-
-        keep_posterior_encoder: for voice conversion.
-        """
+    def discard_training_parts(self) -> None:
+        """Drop what speaking does not use, in place."""
         self.duration_predictor.discard_training_parts()
-        if not keep_posterior_encoder:
-            del self.posterior_encoder
+        del self.posterior_encoder
 
 
 def _noise(

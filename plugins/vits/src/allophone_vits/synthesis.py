@@ -1,4 +1,4 @@
-"""VITS as the core's voices speak with it, and convert recordings.
+"""VITS as the core's voices speak with it, and align and convert recordings.
 
 Legend: B batch, T text, F frames, N samples, K frequency bins.
 """
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from allophone.audio.spectrogram import linear_spectrogram
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weights import load_weights
+from allophone.weights import below, load_weights
 from allophone_vits.channels_last import use_channels_last
-from allophone_vits.config import VitsControls
+from allophone_vits.config import VitsConfig, VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.inference import (
     Latents,
+    align_recordings,
     convert_latents,
     decode,
     infer_prior,
@@ -29,6 +30,7 @@ from allophone_vits.inference import (
 from allophone_vits.layers import folded, for_inference
 from allophone_vits.model import TRAINING_ONLY, Vits
 from allophone_vits.packed import pack_convolutions
+from allophone_vits.posterior_encoder import PosteriorEncoder
 
 
 def build_synthesizer(
@@ -36,7 +38,8 @@ def build_synthesizer(
 ) -> VitsSynthesizer:
     """Make a voice's weights ready to speak.
 
-    weights: the state of `Vits`; what only training uses may be missing, and is not kept.
+    weights: the state of `Vits`; what only training uses may be missing. With the posterior encoder's
+        weights a voice can align recordings, and convert them where it has several speakers.
     Raises UserError for weights that do not fit the voice's description.
     """
     speakers = len(spec.vocabulary.speakers)
@@ -47,20 +50,19 @@ def build_synthesizer(
             speakers=speakers,
             audio=spec.audio,
         )
-    can_convert = speakers > 1 and "posterior_encoder.input.weight" in weights
-    model.discard_training_parts(keep_posterior_encoder=can_convert)
+    model.discard_training_parts()
     model.to(device).eval().requires_grad_(False)
-    needed = {
-        name: weight
-        for name, weight in folded(weights).items()
-        if not TRAINING_ONLY.match(name) or (can_convert and name.startswith("posterior_encoder."))
-    }
-    load_weights(model, needed, where="this voice")
+    speaking = {name: tensor for name, tensor in weights.items() if not TRAINING_ONLY.match(name)}
+    load_weights(model, folded(speaking), where="this voice")
     if device.type == "cpu":
         for part in (model.text_encoder, model.duration_predictor, model.flow):
             pack_convolutions(part)
         use_channels_last(model)
-    return VitsConverter(model, spec) if can_convert else VitsSynthesizer(model, spec)
+    posterior = below(weights, "posterior_encoder")
+    if not posterior:
+        return VitsSynthesizer(model, spec)
+    kind = VitsConverter if speakers > 1 else VitsAligner
+    return kind(model, spec, posterior)
 
 
 class VitsSynthesizer:
@@ -120,14 +122,55 @@ class VitsSynthesizer:
         return self._half_decoder
 
 
-class VitsConverter(VitsSynthesizer):
-    """A synthesizer of two speakers or more that has kept its posterior encoder."""
+class VitsAligner(VitsSynthesizer):
+    """A synthesizer that knows the weights of its posterior encoder, and so can look at recordings.
+
+    The posterior encoder is built when it is first needed: speaking does without.
+    """
+
+    def __init__(self, model: Vits, spec: VoiceSpec, posterior: Mapping[str, Tensor]) -> None:
+        super().__init__(model, spec)
+        self._config: VitsConfig = spec.model
+        self._posterior = posterior
+
+    def align(self, text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """The frames [B, T] of each id in recordings [B, N] of the texts, lengths [B] in samples."""
+        device = text.ids.device
+        frames = [self._audio.frames(length) for length in lengths.tolist()]
+        return align_recordings(
+            self._whole_model(),
+            linear_spectrogram(waveform, self._audio, lengths=lengths),
+            tokens=text.ids,
+            token_lengths=text.lengths,
+            frame_lengths=torch.tensor(frames, device=device),
+            speakers=text.speakers,
+        )
+
+    def _whole_model(self) -> Vits:
+        model = self._model
+        if not hasattr(model, "posterior_encoder"):
+            embedding = model.speaker_embedding
+            with for_inference():
+                encoder = PosteriorEncoder(
+                    self._config.posterior_encoder,
+                    bins=self._audio.n_bins,
+                    latent_channels=self._config.latent_channels,
+                    speaker_channels=0 if embedding is None else embedding.embedding_dim,
+                )
+            load_weights(encoder, folded(self._posterior), where="this voice's posterior encoder")
+            device = next(model.text_encoder.parameters()).device
+            model.posterior_encoder = encoder.to(device).eval().requires_grad_(False)
+        return model
+
+
+class VitsConverter(VitsAligner):
+    """A synthesizer of two speakers or more that can look at recordings."""
 
     def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
         """Say a recording [N] of one speaker again as another, both by id."""
         spectrogram = linear_spectrogram(waveform.unsqueeze(0), self._audio)
         latents = convert_latents(
-            self._model,
+            self._whole_model(),
             spectrogram,
             source=torch.tensor([source], device=waveform.device),
             target=torch.tensor([target], device=waveform.device),
