@@ -19,6 +19,7 @@ from allophone.run_folder import BESIDE_VOICE
 from allophone.synthesis.folder import read_vocoder
 from allophone.synthesis.importing import import_checkpoint
 from allophone.synthesis.vocoders import load_vocoder
+from allophone.training.finetune import read_source
 from allophone.weights import read_weights
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
@@ -106,6 +107,9 @@ def test_its_discriminators_go_along_for_fine_tuning(tmp_path: Path) -> None:
     assert beside.keys() == {f"discriminator.{name}" for name in discriminators}
     for name in ("scales.0.layers.1.parametrizations.weight.0._u", "periods.4.output.bias"):
         assert beside[f"discriminator.{name}"].equal(discriminators[name])
+    beginning = read_source(tmp_path / "vocoder", speaks="generator")
+    assert beside.keys() < beginning.weights.keys()
+    assert "generator.output.bias" in beginning.weights
 
 
 def test_weights_whose_norm_is_multiplied_out(tmp_path: Path) -> None:

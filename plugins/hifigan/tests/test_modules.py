@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.config.experiment import Experiment
+from allophone.config.experiment import Experiment, RuntimeConfig
 from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.synthesis.protocol import StreamingVocoder, VocoderSpec
 from allophone.text.symbols import SymbolTable
+from allophone.training.ranks import Rank
+from allophone.training.runtime import TrainerRuntime
 from allophone_hifigan.config import (
     SIZES,
     ConstantQConfig,
@@ -252,6 +255,24 @@ class TestObjective:
         silence = mel_of_silence(AUDIO)
         assert torch.equal(segments.mel[1, :, 5:], silence.expand(-1, 3))
         assert not segments.waveform[1, 5 * 256 :].any()
+
+    @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+    def test_a_vocoder_learns_from_predicted_mels(self, precision: Literal["fp32", "bf16"]) -> None:
+        torch.manual_seed(0)
+        objective = objective_of(input_mels="predicted", learning_rate=2e-3)
+        runtime = TrainerRuntime(objective, RuntimeConfig(precision=precision), Rank())
+        waveform = tone(0.02, 256 * 12)[0]
+        smooth = mel_spectrogram(waveform[None], AUDIO)[0].T.clamp_min(-4)
+        batch = batch_of([waveform, waveform[: 256 * 6]], [smooth, smooth[:6]])
+        losses = [float(runtime.take_step([batch])[0]["mel_loss"]) for _ in range(12)]
+        assert losses[-1] < 0.8 * losses[0]
+        with runtime.evaluating():
+            assert set(objective.eval_step(runtime, batch)) == {"mel_loss"}
+            assert set(objective.sample(runtime, batch)) == {
+                f"{row}/{what}"
+                for row in "01"
+                for what in ("audio", "mel", "recorded_mel", "predicted_mel")
+            }
 
     def test_what_cannot_be_learned_from_is_left_out(self) -> None:
         objective = objective_of(input_mels="predicted")
