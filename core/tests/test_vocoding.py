@@ -301,6 +301,8 @@ def test_a_trained_vocoder_refuses_other_mels_field_by_field(
     assert open_vocoder(place, device=CPU, registry=registry).audio == SPEC
     assert open_vocoder(place, device=CPU, registry=registry, features=mels).audio == SPEC
     assert not caplog.records
+    with pytest.raises(UserError, match="coder was trained, and knows"):
+        open_vocoder(place, device=CPU, registry=registry, like=place)
     write_description(mels, evolve(SPEC, f_max=3000.0, log_base="10"), {})
     with pytest.raises(
         UserError, match=r"coder:\n  f_max: 3000.0 .*None\n  log_base: 10 against e"

@@ -103,17 +103,15 @@ def open_vocoder(
 ) -> Vocoder:
     """The vocoder for a folder of mels, or for recordings where `features` is None.
 
-    A trained vocoder knows its own mels. One that needs no training takes those that the folder's
-    `mels.toml` describes, or those of `like` (see `audio_of`), or else the default ones, and a warning
-    says so.
-    UserError, field by field, where the vocoder, the folder and `like` do not agree.
+    A trained vocoder knows its own mels. One that needs no training takes those of `like` (see
+    `audio_of`), or those that the folder's `mels.toml` describes, or else the default ones, and a
+    warning says so.
+    UserError, field by field, where the folder describes others.
     """
     described = read_description(features) if features else None
-    wanted = audio_of(like, registry) if like else None
-    if features and like and wanted:
-        refuse_other_mels(features, wanted, wanted_by=like)
+    wanted = None
     if place in untrained_vocoders(registry):
-        wanted = wanted or described
+        wanted = audio_of(like, registry) if like else described
         if wanted is None:
             _log.warning(
                 "No MelSpec is named: that of the default [audio] is taken (%d Hz, %d mels). "
@@ -121,13 +119,18 @@ def open_vocoder(
                 MelSpec().sample_rate,
                 MelSpec().n_mels,
             )
+    elif like:
+        raise UserError(
+            f"The vocoder {place} was trained, and knows which mels it takes.",
+            hint="Leave out --like.",
+        )
     elif features and described is None:
         _log.warning(
             "%s has no %s: its mels are taken for those of the vocoder.", features, DESCRIPTION
         )
     vocoder = load_vocoder(place, wanted, device=device, registry=registry)
     if features:
-        refuse_other_mels(features, vocoder.audio, wanted_by=f"the vocoder {place}")
+        refuse_other_mels(features, vocoder.audio, wanted_by=like or f"the vocoder {place}")
     return vocoder
 
 
