@@ -22,10 +22,11 @@ from torch import Tensor
 from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
+from allophone.features.recordings import RecordingReader
 from allophone.loading import Corpus
 from allophone.registry import Registry
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
-from allophone.synthesis.protocol import Mels, Speech, VoiceConverter
+from allophone.synthesis.protocol import Aligner, Mels, Speech, VoiceConverter
 from allophone.synthesis.rendering import lines_of, text_batch
 from allophone.synthesis.voice import Voice, load, prepare
 from allophone.testing.experiment import ExperimentContract, build_objective, trainer_of
@@ -202,6 +203,39 @@ class SynthesizerContract(ExperimentContract):
         assert first.ndim == 1, f"convert() should give samples [N], not {list(first.shape)}."
         assert first.isfinite().all(), "There is NaN or infinity among the converted samples."
         assert torch.equal(first, again), "The same seed converts otherwise."
+
+    def test_alignment_covers_the_recordings(
+        self, voice: Voice, corpus: Corpus, experiment: Experiment
+    ) -> None:
+        if not isinstance(voice.synthesizer, Aligner):
+            pytest.skip("This model aligns no recordings.")
+        items = sorted(corpus.stored, key=lambda item: item.seconds)
+        lines, waveforms = [], []
+        for item in (items[0], items[-1]):
+            lines += lines_of(voice.script(item.utterance.text), 0)
+            recording = RecordingReader(sample_rate=voice.sample_rate, trim_db=None)
+            waveforms.append(torch.from_numpy(recording(item.utterance)))
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
+        text = text_batch(lines, CPU)
+        with torch.inference_mode():
+            together = voice.synthesizer.align(text, padded, lengths)
+            alone = voice.synthesizer.align(
+                text_batch(lines[:1], CPU), waveforms[0].unsqueeze(0), lengths[:1]
+            )
+        assert together.shape == text.ids.shape, (
+            "align() should give durations for each id: [B, T]."
+        )
+        assert together.dtype == torch.int64, f"{together.dtype} should be int64: whole frames."
+        frames = [experiment.audio.frames(length) for length in lengths.tolist()]
+        aligned = together.sum(1).tolist()
+        assert aligned == frames, f"{aligned} frames are aligned where there are {frames}."
+        ids = int(text.lengths[0])
+        assert not together[0, ids:].any(), "What is past the text should last no frames."
+        assert (together >= 0).all(), "There are negative durations."
+        assert torch.equal(together[0, :ids], alone[0, :ids]), (
+            "A recording is aligned otherwise in a batch than alone: mask padding, draw no noise."
+        )
 
 
 def values_of(said: Speech | Mels, row: int) -> Tensor:
