@@ -19,6 +19,11 @@ OTHERWISE = (
     "model.pitch={level = 'frame', scale = 'log', bins = 16}",
     "model.energy={level = 'frame', bins = 16}",
 )
+STORED = (
+    "model.durations=stored",
+    "features.phonemes={type = 'phones'}",
+    "features.durations={}",
+)
 
 
 class TestPlugin(PluginContract):
@@ -45,3 +50,15 @@ class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "fastspeech2/tiny"
     overrides = (*SMALL, *OTHERWISE)
     speakers = 3
+
+
+class TestTrainingWithStoredDurations(TrainerContract):
+    recipe = "fastspeech2/tiny"
+    overrides = (*SMALL, *STORED)
+    labels = True
+
+
+class TestSpeakingWithStoredDurations(SynthesizerContract):
+    recipe = "fastspeech2/tiny"
+    overrides = (*SMALL, *STORED)
+    labels = True

@@ -5,6 +5,8 @@ Legend: B batch, F frames, M mel bands.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from allophone_fastspeech2.config import PostnetConfig
@@ -18,7 +20,7 @@ class Postnet(nn.Module):
         sizes = [mels, *[config.channels] * (config.layers - 1), mels]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, after, config.kernel_size, padding=config.kernel_size // 2)
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            for before, after in pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
         self.dropout = nn.Dropout(config.dropout)

@@ -31,9 +31,7 @@ def steering(controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable)
         if isinstance(given, float):
             return torch.full(text.ids.shape, given, device=text.ids.device)
         factors = torch.ones(text.ids.shape)
-        for row, ids, length in zip(
-            factors, text.ids.tolist(), text.lengths.tolist(), strict=True
-        ):
+        for row, ids, length in zip(factors, text.ids.tolist(), text.lengths.tolist(), strict=True):
             row[:length] = torch.tensor(_of_ids(name, given, ids[:length], table))
         return factors.to(text.ids.device)
 

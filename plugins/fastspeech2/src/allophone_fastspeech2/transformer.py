@@ -22,9 +22,7 @@ def sinusoidal_positions(length: int, channels: int, device: torch.device) -> Te
 
     Vaswani et al. 2017, section 3.5. They are computed as they are needed, so no length is too long.
     """
-    rates = torch.exp(
-        torch.arange(0, channels, 2, device=device) * (-math.log(10_000) / channels)
-    )
+    rates = torch.exp(torch.arange(0, channels, 2, device=device) * (-math.log(10_000) / channels))
     angles = torch.arange(length, device=device).unsqueeze(1) * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
@@ -78,9 +76,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.attention = SelfAttention(channels, config.heads)
         self.attention_norm = nn.LayerNorm(channels)
-        self.feed_forward = FeedForward(
-            channels, config.feed_forward_channels, config.kernel_sizes
-        )
+        self.feed_forward = FeedForward(channels, config.feed_forward_channels, config.kernel_sizes)
         self.feed_forward_norm = nn.LayerNorm(channels)
         self.dropout = nn.Dropout(config.dropout)
 
