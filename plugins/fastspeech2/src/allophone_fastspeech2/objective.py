@@ -105,7 +105,7 @@ class FastSpeech2Objective:
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """All losses at once."""
         losses = self._losses(rt, batch)
-        weights = self._weights(rt.step)
+        weights = self.weights(rt.step)
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
         rt.update("model", total)
         return {"loss": total, **{f"{name}_loss": loss for name, loss in losses.items()}}
@@ -180,7 +180,7 @@ class FastSpeech2Objective:
             ) from error
         return output
 
-    def _weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, float]:
         """The weight of each loss. A frozen aligner's are 0 rather than left out: other ranks wait for
         the gradients of all parameters."""
         trainer = self.trainer
