@@ -392,6 +392,19 @@ def test_what_nobody_recognises_lists_the_importers(registry, tmp_path):
         import_checkpoint(tmp_path / "x.unknown", tmp_path / "joe", "toy.fiel", registry)
 
 
+def test_an_importer_that_cannot_tell_does_not_stop_the_others(
+    registry, tmp_path, toys, monkeypatch, caplog
+):
+    def stumble(source):
+        raise ValueError("no JSON")
+
+    monkeypatch.setattr(toys, "ends_in_broken", stumble)
+    (tmp_path / "joe.toy").touch()
+    assert import_checkpoint(tmp_path / "joe.toy", tmp_path / "joe", None, registry) == "toy.file"
+    assert "toy.broken cannot tell" in caplog.text
+    assert "no JSON" in caplog.text
+
+
 def test_an_import_that_does_not_load_leaves_nothing(registry, tmp_path):
     (tmp_path / "x.broken").touch()
     with pytest.raises(UserError, match="do not fit"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from allophone.synthesis.places import find_vocoder, find_voice, is_run, trains_
 from allophone.synthesis.vocoders import load_vocoder
 from allophone.synthesis.voice import prepare
 
+_log = logging.getLogger(__name__)
+
 
 @frozen(kw_only=True)
 class Importer:
@@ -28,7 +31,14 @@ class Importer:
     registry: Registry
 
     def recognises(self, source: Path) -> bool:
-        return bool(self._load("recognises")(source))
+        """Whether `source` looks like this format; one that fails to say does not stop the others."""
+        try:
+            return bool(self._load("recognises")(source))
+        except Exception as error:
+            _log.warning(
+                "The importer %s cannot tell whether it reads %s: %s", self.name, source, error
+            )
+            return False
 
     def read(self, source: Path, destination: Path) -> None:
         self._load("importer")(source, destination)
