@@ -162,7 +162,7 @@ def main(
             f"{100 * (errors <= 20).mean():.0f} %",
             f"{100 * (errors <= 50).mean():.0f} %",
         )
-    Console().print(table)
+    Console(width=100).print(table)
     if figure:
         draw(alignments[:2], voice, figure, seconds=seconds)
 

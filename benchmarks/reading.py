@@ -76,7 +76,7 @@ def main(
     keep: Path | None,
     show: bool,
 ) -> None:
-    console = Console()
+    console = Console(width=100)
     utterances = held_out(manifest, split, count)
     expected = [plain(utterance.text, language) for utterance in utterances]
     table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")

@@ -60,7 +60,7 @@ def main(manifest: Path, split: Split, count: int) -> None:
             judge.judge(said_again(vocoder, recording), recording) for recording in recordings
         )
         table.add_row(name, f"{mean.mos:.2f}", f"{mean.pesq:.2f}", f"{mean.log_mel:.3f}")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def main(
             table.add_row(corpus, name, *row)
             corpus = ""
         table.add_section()
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
