@@ -1,0 +1,111 @@
+"""The times of a text in recordings, by a voice that has kept its posterior encoder's weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import linear_spectrogram
+from allophone.data.vocabulary import Vocabulary
+from allophone.synthesis.protocol import Aligner, TextBatch, VoiceConverter, VoiceSpec
+from allophone.text.symbols import SymbolTable
+from allophone_vits.config import (
+    DecoderConfig,
+    FlowConfig,
+    PosteriorEncoderConfig,
+    TextEncoderConfig,
+    VitsConfig,
+)
+from allophone_vits.inference import align_recordings
+from allophone_vits.model import TRAINING_ONLY, Vits
+from allophone_vits.synthesis import VitsSynthesizer, build_synthesizer
+
+AUDIO = MelSpec(sample_rate=16000)
+MODEL = VitsConfig(
+    latent_channels=16,
+    text_encoder=TextEncoderConfig(hidden_channels=16, feed_forward_channels=16, layers=1),
+    posterior_encoder=PosteriorEncoderConfig(hidden_channels=16, layers=2),
+    flow=FlowConfig(hidden_channels=16, couplings=2, layers=1),
+    decoder=DecoderConfig(channels=32),
+)
+CPU = torch.device("cpu")
+
+
+def spec(speakers: int) -> VoiceSpec:
+    names = tuple(f"s{n}" for n in range(speakers)) if speakers > 1 else ()
+    table = SymbolTable.from_symbols("abcdefgh", blank="_")
+    return VoiceSpec(model=MODEL, audio=AUDIO, vocabulary=Vocabulary(symbols=table, speakers=names))
+
+
+def trained(speakers: int) -> Vits:
+    """The model as training has it, with weights that are not those of the beginning."""
+    torch.manual_seed(0)
+    size = spec(speakers).vocabulary.symbols.size
+    model = Vits(MODEL, vocabulary_size=size, speakers=speakers, audio=AUDIO).eval()
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def questions() -> tuple[TextBatch, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.tensor([16000, 9999])
+    waveform = 0.1 * torch.randn(2, 16000, generator=generator)
+    waveform[1, 9999:] = 0
+    ids = torch.randint(1, 9, (2, 12), generator=generator)
+    ids[1, 7:] = 0
+    text = TextBatch(
+        ids=ids,
+        lengths=torch.tensor([12, 7]),
+        speakers=torch.tensor([0, 1]),
+        languages=torch.zeros(2, dtype=torch.long),
+        seeds=(0, 0),
+    )
+    return text, waveform, lengths
+
+
+@pytest.mark.parametrize("speakers", [1, 2])
+def test_a_voice_aligns_as_the_model_in_training(speakers: int) -> None:
+    model = trained(speakers)
+    text, waveform, lengths = questions()
+    voice = build_synthesizer(spec(speakers), model.state_dict(), CPU)
+    assert isinstance(voice, Aligner)
+    frames = torch.tensor([AUDIO.frames(length) for length in lengths.tolist()])
+    with torch.inference_mode():
+        expected = align_recordings(
+            model,
+            linear_spectrogram(waveform, AUDIO, lengths=lengths),
+            tokens=text.ids,
+            token_lengths=text.lengths,
+            frame_lengths=frames,
+            speakers=text.speakers,
+        )
+        durations = voice.align(text, waveform, lengths)
+        again = voice.align(text, waveform, lengths)
+    assert torch.equal(durations, expected)
+    assert torch.equal(durations, again)
+    assert torch.equal(durations.sum(1), frames)
+    assert isinstance(voice, VoiceConverter) == (speakers > 1)
+
+
+def test_a_voice_that_can_only_speak_does_not_align() -> None:
+    weights = trained(1).state_dict()
+    speaking = {name: weight for name, weight in weights.items() if not TRAINING_ONLY.match(name)}
+    voice = build_synthesizer(spec(1), speaking, CPU)
+    assert type(voice) is VitsSynthesizer
+    assert not isinstance(voice, Aligner)
+
+
+def test_speaking_builds_no_posterior_encoder() -> None:
+    voice = build_synthesizer(spec(1), trained(1).state_dict(), CPU)
+    text, waveform, lengths = questions()
+    with torch.inference_mode():
+        before = voice.synthesize(text, voice.controls())
+        assert not hasattr(voice._model, "posterior_encoder")
+        assert isinstance(voice, Aligner)
+        voice.align(text, waveform, lengths)
+        after = voice.synthesize(text, voice.controls())
+    assert torch.equal(before.waveform, after.waveform)
