@@ -63,7 +63,11 @@ class FeedForward(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """hidden [B, L, H], mask [B, L] -> [B, L, H]."""
         inner = functional.relu(self.expand(masked(hidden, mask).transpose(1, 2)))
-        if mask is not None and self.contract.kernel_size[0] > 1:
+        if self.contract.kernel_size == (1,):
+            # As a matrix product it takes two thirds of the time of a convolution.
+            weight = self.contract.weight.squeeze(2)
+            return functional.linear(inner.transpose(1, 2), weight, self.contract.bias)
+        if mask is not None:
             inner = inner * mask.unsqueeze(1)
         output: Tensor = self.contract(inner).transpose(1, 2)
         return output
