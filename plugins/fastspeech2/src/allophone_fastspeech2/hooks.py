@@ -38,7 +38,7 @@ def allophone_recipes() -> Iterator[RecipeEntry]:
         ("vctk", "109 English speakers, 22.05 kHz."),
         ("libritts", "More than a thousand English readers, 22.05 kHz."),
         ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz, with its labels."),
-        ("tiny", "About a million parameters: minutes on a CPU."),
+        ("tiny", "Less than two million parameters: minutes on a CPU."),
     ):
         yield RecipeEntry(
             name=f"fastspeech2/{name}",
