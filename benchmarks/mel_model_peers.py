@@ -10,6 +10,7 @@ B batch, T text, F frames, M mel bands, N samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from attrs import frozen
@@ -118,7 +119,7 @@ def acoustic_step(vocabulary_size: int, text: Text) -> Step:
             + functional.mse_loss(energy, mean_energy)
         )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         return loss.detach()
@@ -146,7 +147,7 @@ def vocoder_step(
         of_recorded, _ = discriminator(waveform)
         judged = _distance(of_recorded, 1.0) + _distance(of_generated, 0.0)
         optimizers[1].zero_grad()
-        judged.backward()
+        torch.autograd.backward(judged)
         optimizers[1].step()
 
         of_generated, generated_features = discriminator(generated)
@@ -158,14 +159,14 @@ def vocoder_step(
             + 45 * functional.l1_loss(mel_of(generated[:, 0]), target)
         )
         optimizers[0].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizers[0].step()
         return loss.detach()
 
     return step
 
 
-def _generator(peer: str) -> nn.Module:
+def _generator(peer: str) -> Any:
     return GENERATORS[peer](
         in_channels=80,
         out_channels=1,

@@ -10,6 +10,7 @@ B batch, M mels, F frames, N samples.
 from __future__ import annotations
 
 from importlib.metadata import distribution
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ class Yardstick:
 
     def __init__(self, audio: MelSpec = MEL) -> None:
         self.audio = audio
-        self._generator = torch.jit.load(_file(), map_location="cpu").eval()
+        load: Any = torch.jit.load
+        self._generator = load(_file(), map_location="cpu").eval()
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """mel [B, M, F] and lengths [B] in frames to a waveform [B, F * hop_length]."""
