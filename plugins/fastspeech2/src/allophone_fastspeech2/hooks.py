@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry
+from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
 from allophone.hookspecs import hookimpl
 
 
@@ -16,6 +16,18 @@ def allophone_models() -> Iterator[ModelEntry]:
         "can be steered.",
         config="allophone_fastspeech2.config:FastSpeech2Config",
         synthesizer="allophone_fastspeech2.synthesis:build_synthesizer",
+        importers=tuple(
+            ImporterEntry(
+                name=name,
+                summary=summary,
+                importer=f"allophone_fastspeech2.importers.{name}:import_checkpoint",
+                recognises=f"allophone_fastspeech2.importers.{name}:recognises",
+            )
+            for name, summary in (
+                ("ming024", "A checkpoint of the reference: STEP.pth.tar, with its YAML files."),
+                ("amphion", "An experiment of Amphion's FastSpeech 2 recipe, with args.json."),
+            )
+        ),
     )
 
 

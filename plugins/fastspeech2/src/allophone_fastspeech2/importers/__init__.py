@@ -1,0 +1,1 @@
+"""Reading voices of other implementations of FastSpeech 2: one module a project, over `reference`."""

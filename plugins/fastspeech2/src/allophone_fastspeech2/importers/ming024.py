@@ -1,0 +1,130 @@
+"""Checkpoints of the reference implementation: `<step>.pth.tar`, with what it was trained with.
+
+Those are `preprocess.yaml` and `model.yaml`, and of its corpus `stats.json` and, with several
+speakers, `speakers.json`. They are taken from beside the checkpoint, or from where its repository has
+them: config/NAME/ and preprocessed_data/NAME/ for output/ckpt/NAME/<step>.pth.tar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+from allophone_fastspeech2.importers.files import Settings, read_json, read_model, read_yaml
+from allophone_fastspeech2.importers.phones import text_config
+from allophone_fastspeech2.importers.reference import (
+    MAGNITUDE_EPSILON,
+    Distribution,
+    Level,
+    ReferenceCheckpoint,
+    optional_float,
+    write_checkpoint,
+)
+
+SUFFIX = ".pth.tar"
+_LEVELS: Mapping[str, Level] = {"phoneme_level": "phoneme", "frame_level": "frame"}
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` is a checkpoint with its settings at hand, or a folder of such."""
+    checkpoint = _latest(source) if source.is_dir() else source
+    return (
+        checkpoint is not None
+        and checkpoint.name.endswith(SUFFIX)
+        and all(_config(checkpoint, name) for name in ("preprocess.yaml", "model.yaml"))
+    )
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the voice folder of a checkpoint, or of the latest one in a folder."""
+    checkpoint = _latest(source) if source.is_dir() else source
+    if checkpoint is None:
+        raise UserError(f"There is no <step>{SUFFIX} in {source}.")
+    preprocess = _required(checkpoint, "preprocess.yaml")
+    model = _required(checkpoint, "model.yaml")
+    statistics = _of_corpus(checkpoint, preprocess, "stats.json")
+    speakers = _of_corpus(checkpoint, preprocess, "speakers.json")
+    table = "preprocessing"
+    imported = ReferenceCheckpoint(
+        name=f"{preprocess.at('dataset')}-{checkpoint.name.removesuffix(SUFFIX)}",
+        tensors=read_model(checkpoint),
+        settings=model,
+        levels={name: _level(preprocess, name) for name in ("pitch", "energy")},
+        distributions={name: _distribution(statistics, name) for name in ("pitch", "energy")},
+        audio=MelSpec(
+            sample_rate=preprocess.at(f"{table}.audio.sampling_rate"),
+            n_fft=preprocess.at(f"{table}.stft.filter_length"),
+            hop_length=preprocess.at(f"{table}.stft.hop_length"),
+            win_length=preprocess.at(f"{table}.stft.win_length"),
+            n_mels=preprocess.at(f"{table}.mel.n_mel_channels"),
+            f_min=float(preprocess.at(f"{table}.mel.mel_fmin")),
+            f_max=optional_float(preprocess.at(f"{table}.mel.mel_fmax")),
+            magnitude_epsilon=MAGNITUDE_EPSILON,
+        ),
+        text=text_config(preprocess.at(f"{table}.text.language")),
+        speakers={} if speakers is None else speakers.content,
+    )
+    write_checkpoint(destination, imported)
+
+
+def _latest(folder: Path) -> Path | None:
+    def step(path: Path) -> int:
+        name = path.name.removesuffix(SUFFIX)
+        return int(name) if name.isdigit() else -1
+
+    return max(folder.glob(f"*{SUFFIX}"), key=step, default=None)
+
+
+def _config(checkpoint: Path, name: str) -> Path | None:
+    here = checkpoint.resolve().parent
+    return _first(here / name, _repository(here) / "config" / here.name / name)
+
+
+def _repository(folder: Path) -> Path:
+    """What the reference is run in, where the folder of a checkpoint is output/ckpt/NAME in it."""
+    return (folder / "../../..").resolve()
+
+
+def _first(*places: Path) -> Path | None:
+    return next((place for place in places if place.is_file()), None)
+
+
+def _required(checkpoint: Path, name: str) -> Settings:
+    path = _config(checkpoint, name)
+    if path is None:
+        raise UserError(
+            f"There is no {name} beside {checkpoint}.",
+            hint="Copy it there from the folder 'config' of what it was trained with.",
+        )
+    return read_yaml(path)
+
+
+def _of_corpus(checkpoint: Path, preprocess: Settings, name: str) -> Settings | None:
+    here = checkpoint.resolve().parent
+    prepared = _repository(here) / preprocess.at("path.preprocessed_path", "")
+    path = _first(here / name, prepared / name)
+    return None if path is None else read_json(path)
+
+
+def _level(preprocess: Settings, name: str) -> Level:
+    given = preprocess.at(f"preprocessing.{name}.feature")
+    if given not in _LEVELS:
+        raise UserError(
+            f"{preprocess.path}: preprocessing.{name}.feature is {given!r}, not one of "
+            f"{', '.join(_LEVELS)}."
+        )
+    return _LEVELS[given]
+
+
+def _distribution(statistics: Settings | None, name: str) -> Distribution | None:
+    if statistics is None:
+        return None
+    numbers = statistics.at(name)
+    if not isinstance(numbers, list) or len(numbers) != 4:
+        raise UserError(
+            f"{statistics.path}: '{name}' must be the least, the greatest, the mean and the deviation."
+        )
+    minimum, maximum, mean, deviation = numbers
+    return Distribution(mean=mean, deviation=deviation, minimum=minimum, maximum=maximum)

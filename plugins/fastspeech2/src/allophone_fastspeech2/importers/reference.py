@@ -1,0 +1,264 @@
+"""From a model as the reference implementation stores it to a voice: sizes, weights, statistics.
+
+Sizes are read off the shapes of tensors; what is here makes sure that every tensor has its place and
+every place its tensor.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.text.config import TextConfig
+from allophone.weights import compare, uninitialised
+from allophone_fastspeech2.config import (
+    DecoderConfig,
+    EncoderConfig,
+    FastSpeech2Config,
+    PostnetConfig,
+    PredictorConfig,
+    VarianceConfig,
+)
+from allophone_fastspeech2.importers.files import Settings
+from allophone_fastspeech2.importers.names import BINS, COMPUTED, reference_name
+from allophone_fastspeech2.importers.phones import symbol_table
+from allophone_fastspeech2.model import FastSpeech2
+from allophone_fastspeech2.statistics import Statistics
+
+Tensors = Mapping[str, Tensor]
+Level = Literal["phoneme", "frame"]
+
+_log = logging.getLogger(__name__)
+
+MAGNITUDE_EPSILON = 1e-9
+"""By which the mels of the reference are described as HiFi-GAN's.
+
+It takes them of centred frames and of plain magnitudes, and hands them to HiFi-GANs that were trained on
+frames which begin half a hop later, of magnitudes with this under the root. Rightly so: a vocoder
+cannot tell where the first frame was, and the epsilon vanishes below the floor of the logarithm.
+"""
+
+_EMBEDDING = "encoder.src_word_emb.weight"
+_SPEAKERS = "speaker_emb.weight"
+_UNSTATED = (
+    "The mean and deviation of its {} are not known: factors on it are factors on normalised values, "
+    "and recordings cannot be said again with their own."
+)
+
+
+@frozen(kw_only=True)
+class Distribution:
+    """mean, deviation: of physical values (Hz, magnitudes); minimum, maximum: of normalised ones."""
+
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
+
+
+@frozen(kw_only=True)
+class ReferenceCheckpoint:
+    """A model of the reference's architecture, and what its tensors do not tell.
+
+    tensors: under the reference's names.
+    settings: of the model, with the tables "transformer" and "variance_predictor".
+    levels, distributions: of "pitch" and "energy"; a distribution may be unknown.
+    speakers: ids by name; those without a name are called by their number.
+    """
+
+    name: str
+    tensors: Tensors
+    settings: Settings
+    levels: Mapping[str, Level]
+    distributions: Mapping[str, Distribution | None]
+    audio: MelSpec
+    text: TextConfig
+    speakers: Mapping[str, int]
+
+
+def optional_float(value: float | None) -> float | None:
+    """A frequency; None stays None."""
+    return None if value is None else float(value)
+
+
+def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
+    """Write the voice folder of a checkpoint.
+
+    Raises UserError that names every tensor without a place, and every place without a tensor.
+    """
+    unstated = [
+        _UNSTATED.format(name)
+        for name, distribution in checkpoint.distributions.items()
+        if distribution is None
+    ]
+    for sentence in unstated:
+        _log.warning("%s: %s", checkpoint.name, sentence)
+    config = _infer_config(checkpoint)
+    symbols = symbol_table(len(checkpoint.tensors[_EMBEDDING]))
+    speakers = _speakers(checkpoint)
+    with uninitialised():
+        model = FastSpeech2(
+            config,
+            vocabulary_size=symbols.size,
+            speakers=len(speakers),
+            mels=checkpoint.audio.n_mels,
+        )
+    description = VoiceDescription(
+        about=About(name=checkpoint.name, licence="not stated", summary=" ".join(unstated)),
+        model=config,
+        audio=checkpoint.audio,
+        text=checkpoint.text,
+    )
+    voice = StoredVoice(
+        description=description,
+        vocabulary=Vocabulary(symbols=symbols, speakers=speakers),
+        weights=_weights(checkpoint, model, symbols.size),
+    )
+    write_voice(destination, voice)
+
+
+def _infer_config(checkpoint: ReferenceCheckpoint) -> FastSpeech2Config:
+    shape = _Shapes(checkpoint.tensors)
+    settings = checkpoint.settings
+    predictor = shape("variance_adaptor.duration_predictor.conv_layer.conv1d_1.conv")
+    postnet = shape("postnet.convolutions.0.0.conv")
+    return FastSpeech2Config(
+        hidden_channels=shape("encoder.src_word_emb")[1],
+        encoder=EncoderConfig(**_transformer("encoder", settings, shape)),
+        decoder=DecoderConfig(**_transformer("decoder", settings, shape)),
+        predictor=PredictorConfig(
+            channels=predictor[0],
+            kernel_size=predictor[2],
+            dropout=settings.at("variance_predictor.dropout"),
+        ),
+        pitch=_variance("pitch", checkpoint, shape),
+        energy=_variance("energy", checkpoint, shape),
+        postnet=PostnetConfig(
+            layers=shape.count(r"postnet\.convolutions\.(\d+)\."),
+            channels=postnet[0],
+            kernel_size=postnet[2],
+        ),
+        durations="stored",
+    )
+
+
+def _transformer(name: str, settings: Settings, shape: _Shapes) -> dict[str, Any]:
+    expand = shape(f"{name}.layer_stack.0.pos_ffn.w_1")
+    contract = shape(f"{name}.layer_stack.0.pos_ffn.w_2")
+    return {
+        "layers": shape.count(rf"{name}\.layer_stack\.(\d+)\."),
+        "heads": settings.at(f"transformer.{name}_head"),
+        "feed_forward_channels": expand[0],
+        "kernel_sizes": (expand[2], contract[2]),
+        "dropout": settings.at(f"transformer.{name}_dropout"),
+    }
+
+
+def _variance(name: str, checkpoint: ReferenceCheckpoint, shape: _Shapes) -> VarianceConfig:
+    rows = shape(f"variance_adaptor.{name}_embedding")[0]
+    return VarianceConfig(level=checkpoint.levels[name], bins=rows)
+
+
+class _Shapes:
+    """Looks up the shapes of weights."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+
+    def __call__(self, module: str) -> tuple[int, ...]:
+        if f"{module}.weight" not in self.tensors:
+            raise UserError(
+                "This is no FastSpeech 2 as the reference implementation names it: it has no tensor "
+                f"'{module}.weight'."
+            )
+        return tuple(self.tensors[f"{module}.weight"].shape)
+
+    def count(self, pattern: str) -> int:
+        """One more than the highest number that the group of `pattern` finds at a name's beginning."""
+        found = [re.match(pattern, name) for name in self.tensors]
+        return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def _speakers(checkpoint: ReferenceCheckpoint) -> tuple[str, ...]:
+    """Names in the order of ids."""
+    if _SPEAKERS not in checkpoint.tensors:
+        return ()
+    names = {id: name for name, id in checkpoint.speakers.items()}
+    return tuple(names.get(id, str(id)) for id in range(len(checkpoint.tensors[_SPEAKERS])))
+
+
+def _weights(
+    checkpoint: ReferenceCheckpoint, model: FastSpeech2, vocabulary_size: int
+) -> dict[str, Tensor]:
+    """The state of the model: what the reference has under other names, and statistics."""
+    state = model.state_dict()
+    own = {
+        f"variance_adaptor.{name}.statistics.{part}": tensor
+        for name, distribution in checkpoint.distributions.items()
+        for part, tensor in _statistics(name, checkpoint.tensors, distribution).state_dict().items()
+    }
+    wanted = {reference_name(name): tensor for name, tensor in state.items() if name not in own}
+    elsewhere = {*COMPUTED, *map(BINS.format, checkpoint.distributions)}
+    given = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint.tensors.items()
+        if name not in elsewhere
+    }
+    given[_EMBEDDING] = given[_EMBEDDING][:vocabulary_size]
+    comparison = compare(given, wanted)
+    wrong = [
+        *(f"missing: {name}" for name in comparison.missing),
+        *(f"left over: {name}" for name in comparison.unexpected),
+        *(
+            f"{name}: {list(there)} where the model has {list(here)}"
+            for name, (there, here) in comparison.misshapen.items()
+        ),
+    ]
+    if wrong:
+        raise UserError(
+            f"{len(wrong)} tensors do not fit the model that the others and its settings describe:"
+            "\n  " + "\n  ".join(wrong),
+            hint="The file is damaged, of other settings, or of a variant of FastSpeech 2 that this "
+            "importer does not know.",
+        )
+    return {name: own[name] if name in own else given[reference_name(name)] for name in state}
+
+
+def _statistics(name: str, tensors: Tensors, known: Distribution | None) -> Statistics:
+    """What the boundaries of the bins and a corpus's statistics tell; they must agree."""
+    bins = tensors.get(BINS.format(name))
+    if bins is None:
+        raise UserError(f"The model has no tensor '{BINS.format(name)}'.")
+    low, high = float(bins[0]), float(bins[-1])
+    even = torch.linspace(low, high, len(bins))
+    if not torch.allclose(bins.float(), even, rtol=0, atol=1e-3 * (high - low) / len(bins)):
+        raise UserError(
+            f"The bins of {name} lie on a logarithmic scale, and such models are not read.",
+            hint=f"Train with {name}_quantization: linear, or with Allophone's own recipe.",
+        )
+    if known is not None:
+        for stated, there in ((known.minimum, low), (known.maximum, high)):
+            if abs(stated - there) > 1e-3 * (high - low):
+                raise UserError(
+                    f"The statistics of {name} tell of values from {known.minimum:.4g} to "
+                    f"{known.maximum:.4g}, but the bins of the model go from {low:.4g} to {high:.4g}.",
+                    hint="They are those of another corpus. Put those that it was trained with there.",
+                )
+    statistics = Statistics(log=False)
+    values = {"minimum": low, "maximum": high}
+    if known is not None:
+        values |= {"mean": known.mean, "deviation": known.deviation}
+    for part, value in values.items():
+        getattr(statistics, part).fill_(value)
+    return statistics
