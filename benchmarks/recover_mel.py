@@ -1,8 +1,9 @@
 """Which mels does a vocoder take of which only the weights are known?
 
 The vocoder of `benchmarks/yardstick.py` says recordings again whose mels are read in one way after the other: as
-recovered, and with one field changed. The right reading gives the best speech, and the only one that lies in step
-with the recording without a shift. Run `python benchmarks/recover_mel.py --manifest data/ru/manifest.jsonl`.
+recovered, and with one field changed. A wrong scale of frequencies, power, logarithm or filter norm shows at once.
+Others sound alike: the padding, the small epsilon, and `n_fft`, which here is little but a loudness that
+`log_offset` makes up for. Run `python benchmarks/recover_mel.py --manifest data/ru/manifest.jsonl`.
 """
 
 from __future__ import annotations
