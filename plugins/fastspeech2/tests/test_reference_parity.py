@@ -10,7 +10,6 @@ B batch, T text, F frames, M mel bands.
 
 from __future__ import annotations
 
-import re
 import zlib
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from allophone_fastspeech2.config import (
     PredictorConfig,
     VarianceConfig,
 )
+from allophone_fastspeech2.importers.names import reference_name
 from allophone_fastspeech2.model import FastSpeech2, Recordings, SpokenMels
 from allophone_fastspeech2.variance_adaptor import Steering
 
@@ -50,41 +50,6 @@ SIZES = {
     )
     for level in ("phoneme", "frame")
 }
-
-_BLOCK = {
-    "attention.query": "slf_attn.w_qs",
-    "attention.key": "slf_attn.w_ks",
-    "attention.value": "slf_attn.w_vs",
-    "attention.output": "slf_attn.fc",
-    "attention_norm": "slf_attn.layer_norm",
-    "feed_forward.expand": "pos_ffn.w_1",
-    "feed_forward.contract": "pos_ffn.w_2",
-    "feed_forward_norm": "pos_ffn.layer_norm",
-}
-
-
-def reference_name(name: str) -> str:
-    """What the reference calls one of our weights."""
-    if name.startswith(("encoder", "decoder")):
-        part, _, number, rest = name.split(".", 3)
-        rest, _, tensor = rest.rpartition(".")
-        return f"{part}.layer_stack.{number}.{_BLOCK[rest]}.{tensor}"
-    for ours, theirs in (
-        (r"^token_embedding", "encoder.src_word_emb"),
-        (r"^speaker_embedding", "speaker_emb"),
-        (r"^mel_projection", "mel_linear"),
-        (r"^postnet\.convolutions\.(\d)", r"postnet.convolutions.\1.0.conv"),
-        (r"^postnet\.norms\.(\d)", r"postnet.convolutions.\1.1"),
-        (r"(pitch|energy)\.predictor", r"\1_predictor"),
-        (r"(pitch|energy)\.embedding", r"\1_embedding"),
-        (r"predictor\.convolutions\.0", "predictor.conv_layer.conv1d_1.conv"),
-        (r"predictor\.convolutions\.1", "predictor.conv_layer.conv1d_2.conv"),
-        (r"predictor\.norms\.0", "predictor.conv_layer.layer_norm_1"),
-        (r"predictor\.norms\.1", "predictor.conv_layer.layer_norm_2"),
-        (r"predictor\.output", "predictor.linear_layer"),
-    ):
-        name = re.sub(ours, theirs, name)
-    return name
 
 
 def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:

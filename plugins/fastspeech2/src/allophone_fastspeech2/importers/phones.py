@@ -9,7 +9,6 @@ not in our tables; ids have gaps there. All models have a row to spare.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 
 from allophone.errors import UserError
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
@@ -93,14 +92,16 @@ _ESPEAK_VOWELS: Mapping[str, str] = {
 }  # fmt: skip
 """What eSpeak NG writes for en-us; the first phone of each takes the stress."""
 
-_STRESS_MARKS: Mapping[str, str] = {"": "0", "ˈ": "1", "ˌ": "2"}
+_FULL = frozenset({"æ", "iː", "ɛ", "ɔ", "ʊ", "aɪ"})
+"""Vowels that are left unmarked mostly in short words ("and", "he"), to which CMUdict gives a stress."""
 
 
 def _espeak_vowels() -> Iterator[tuple[str, str]]:
     for written, phones in _ESPEAK_VOWELS.items():
         first, *rest = phones.split()
-        for mark, digit in _STRESS_MARKS.items():
-            yield mark + written, " ".join(chain([first + digit], rest))
+        unmarked = "1" if written in _FULL else "0"
+        for mark, digit in (("", unmarked), ("ˈ", "1"), ("ˌ", "2")):
+            yield mark + written, " ".join([first + digit, *rest])
 
 
 _ESPEAK_CONSONANTS: Mapping[str, str] = {

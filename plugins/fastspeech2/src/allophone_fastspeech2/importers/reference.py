@@ -46,7 +46,7 @@ MAGNITUDE_EPSILON = 1e-9
 
 It takes them of centred frames and of plain magnitudes, and hands them to HiFi-GANs that were trained on
 frames which begin half a hop later, of magnitudes with this under the root. Rightly so: a vocoder
-cannot tell where the first frame was, and the epsilon vanishes below the floor of the logarithm.
+cannot tell where the first frame was, and the epsilon all but vanishes below the floor of the logarithm.
 """
 
 _EMBEDDING = "encoder.src_word_emb.weight"
