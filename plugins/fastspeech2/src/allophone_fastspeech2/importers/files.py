@@ -24,7 +24,7 @@ _NUMBERS: list[Any] = [
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
     np.dtype,
-    type(np.dtype(np.float64)),
+    np.dtypes.Float64DType,
 ]
 
 

@@ -21,7 +21,7 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
 from allophone.text.config import TextConfig
-from allophone.weights import compare, uninitialised
+from allophone.weights import compare, prefixed, uninitialised
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -203,17 +203,14 @@ def _weights(
 ) -> dict[str, Tensor]:
     """The state of the model: what the reference has under other names, and statistics."""
     state = model.state_dict()
-    own = {
-        f"variance_adaptor.{name}.statistics.{part}": tensor
-        for name, distribution in checkpoint.distributions.items()
-        for part, tensor in _statistics(name, checkpoint.tensors, distribution).state_dict().items()
-    }
-    wanted = {reference_name(name): tensor for name, tensor in state.items() if name not in own}
-    elsewhere = {*COMPUTED, *map(BINS.format, checkpoint.distributions)}
+    places = {name: reference_name(name) for name in state if ".statistics." not in name}
+    wanted = {theirs: state[ours] for ours, theirs in places.items()}
+    for name, variance in model.variance_adaptor.variances():
+        wanted[BINS.format(name)] = torch.empty(variance.embedding.num_embeddings - 1)
     given = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in checkpoint.tensors.items()
-        if name not in elsewhere
+        if name not in COMPUTED
     }
     given[_EMBEDDING] = given[_EMBEDDING][:vocabulary_size]
     comparison = compare(given, wanted)
@@ -232,17 +229,18 @@ def _weights(
             hint="The file is damaged, of other settings, or of a variant of FastSpeech 2 that this "
             "importer does not know.",
         )
-    return {name: own[name] if name in own else given[reference_name(name)] for name in state}
+    weights = {ours: given[theirs] for ours, theirs in places.items()}
+    for name, known in checkpoint.distributions.items():
+        statistics = _statistics(name, given[BINS.format(name)], known)
+        weights |= prefixed(statistics.state_dict(), f"variance_adaptor.{name}.statistics")
+    return weights
 
 
-def _statistics(name: str, tensors: Tensors, known: Distribution | None) -> Statistics:
+def _statistics(name: str, bins: Tensor, known: Distribution | None) -> Statistics:
     """What the boundaries of the bins and a corpus's statistics tell; they must agree."""
-    bins = tensors.get(BINS.format(name))
-    if bins is None:
-        raise UserError(f"The model has no tensor '{BINS.format(name)}'.")
     low, high = float(bins[0]), float(bins[-1])
     even = torch.linspace(low, high, len(bins))
-    if not torch.allclose(bins.float(), even, rtol=0, atol=1e-3 * (high - low) / len(bins)):
+    if not torch.allclose(bins, even, rtol=0, atol=1e-3 * (high - low) / len(bins)):
         raise UserError(
             f"The bins of {name} lie on a logarithmic scale, and such models are not read.",
             hint=f"Train with {name}_quantization: linear, or with Allophone's own recipe.",
