@@ -44,6 +44,7 @@ class TransposedConvolution(nn.ConvTranspose1d):
             self.bias,
             stride=(1, *self.stride),
             padding=(0, *self.padding),
+            output_padding=(0, *self.output_padding),
         ).squeeze(2)
 
 

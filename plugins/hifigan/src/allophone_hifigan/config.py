@@ -65,10 +65,10 @@ class HifiganConfig:
                 f"vocoder.upsample_kernel_sizes {len(kernels)}; each stage needs one of both"
             )
         for rate, kernel in zip(rates, kernels, strict=True):
-            if kernel < rate or (kernel - rate) % 2:
+            if kernel < rate:
                 raise ConfigError(
                     f"vocoder: an upsampling kernel of {kernel} does not fit a rate of {rate}: it "
-                    "must be as long, or longer by an even number"
+                    "must be as long, or longer"
                 )
         if self.channels % 2 ** len(rates):
             raise ConfigError(

@@ -59,7 +59,8 @@ class Stage(nn.Module):
                 channels,
                 kernel_size,
                 stride=rate,
-                padding=(kernel_size - rate) // 2,
+                padding=(kernel_size - rate + 1) // 2,
+                output_padding=(kernel_size - rate) % 2,
             )
         )
         self.blocks = nn.ModuleList(
@@ -140,6 +141,6 @@ def receptive_margin(config: HifiganConfig) -> int:
     for rate, kernel_size in zip(
         reversed(config.upsample_rates), reversed(config.upsample_kernel_sizes), strict=True
     ):
-        reach += widest + (kernel_size - rate) // 2
+        reach += widest + (kernel_size - rate + 1) // 2
         reach = math.ceil(reach / rate)
     return reach + edge
