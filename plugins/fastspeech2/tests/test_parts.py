@@ -273,6 +273,8 @@ class TestModel:
         (lambda: FastSpeech2Controls(pitch=0.0), "pitch"),
         (lambda: FastSpeech2Controls(energy=(1.0, -1.0)), "energy"),
         (lambda: FastSpeech2Controls(length_scale=()), "length_scale"),
+        (lambda: FastSpeech2Controls(length_scale=float("nan")), "length_scale"),
+        (lambda: FastSpeech2Controls(pitch=(1.0, float("inf"))), "pitch"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(build: object, complaint: str) -> None:

@@ -58,3 +58,9 @@ def test_each_row_of_a_batch_is_counted_by_itself() -> None:
 def test_other_counts_are_refused_with_both_that_fit() -> None:
     with pytest.raises(UserError, match="pitch has 3 factors.* 2 words and 4 phonemes"):
         steering(FastSpeech2Controls(pitch=(1.0, 2.0, 3.0)), text_of(PLAIN, "ab c"), PLAIN)
+
+
+def test_a_voice_without_boundaries_of_words_says_so() -> None:
+    table = SymbolTable.from_symbols("abc")
+    with pytest.raises(UserError, match="3 phonemes, and this voice does not know where words end"):
+        steering(FastSpeech2Controls(pitch=(1.0, 2.0)), text_of(table, "abc"), table)

@@ -6,6 +6,7 @@ follows: a PostNet, and pitch and energy a phoneme. Light: attrs alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from attrs import Attribute, Factory, field, frozen, validators
@@ -30,7 +31,7 @@ def _odd(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 def _factors(instance: Any, attribute: Attribute[Any], value: float | tuple[float, ...]) -> None:
     """One positive factor, or several."""
     given = value if isinstance(value, tuple) else (value,)
-    if not given or min(given) <= 0:
+    if not given or not all(0 < factor < math.inf for factor in given):
         raise ConfigError(f"{attribute.name} must be a positive factor or several, not {value}")
 
 
@@ -161,7 +162,7 @@ class FastSpeech2TrainerConfig:
     clip_norm: of the gradients.
     *_weight: of the losses; `coarse_mel` is before the PostNet, `alignment_weight` and `binarisation_weight` are the aligner's.
     binarise_after: steps after which the aligner is drawn towards hard decisions.
-    freeze_aligner_after: steps after which the aligner stays as it is; None lets it learn on.
+    freeze_aligner_after: steps after which its losses count no more; None lets it learn on.
     """
 
     learning_rate: float = field(default=1e-3, validator=_positive)
