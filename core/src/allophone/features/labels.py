@@ -42,8 +42,8 @@ class PhonesExtractor:
 class DurationsExtractor:
     """How many frames each phone lasts: int64 [P], whose sum is the number of frames of `[audio]`.
 
-    A frame belongs to the phone in which the middle of its hop lies, so a phone shorter than a hop may
-    have none. The last phone ends with the recording.
+    A frame belongs to the phone in which its centre lies, so a phone shorter than a hop may have none.
+    The last phone ends with the recording.
     """
 
     reads = frozenset({"audio", "labels"})
@@ -74,7 +74,9 @@ class DurationsExtractor:
                 continue
             frames = spec.frames(len(self._context.load_audio(utterance)))
             ends = np.array([phone.end for phone in phones]) * spec.sample_rate / spec.hop_length
-            edges = np.rint(ends).astype(np.int64).clip(max=frames)
+            # Half a hop is how far the first frame's centre is from the beginning, but not of all specs.
+            later = 0.5 - spec.frame_center / spec.hop_length
+            edges = np.rint(ends + later).astype(np.int64).clip(max=frames)
             edges[-1] = frames
             yield np.diff(edges, prepend=0)
 
