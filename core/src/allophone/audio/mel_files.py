@@ -95,9 +95,12 @@ def read_mel(path: str | Path, spec: MelSpec) -> NDArray[np.float32]:
     """
     try:
         mel = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        raise UserError(f"The mel {path} cannot be read: {error}") from error
+    except (ValueError, EOFError) as error:
+        # What NumPy says of most such files is how to load them in an unsafe way.
         raise UserError(
-            f"The mel {path} cannot be read: {error}",
+            f"The mel {path} cannot be read: it is no NumPy file of numbers, or not a whole one.",
             hint="It should be a NumPy file (.npy) of float32 numbers [bands, frames].",
         ) from error
     if not isinstance(mel, np.ndarray) or mel.dtype.kind not in "fiu":
