@@ -232,7 +232,7 @@ def test_a_vocoder_of_other_mels_is_refused_field_by_field(make, toys, registry,
 def test_a_vocoder_that_is_not_there_is_an_error(make, toys):
     with pytest.raises(UserError, match="griffin-lim"):
         make(model=toys.ToyMelConfig(), vocoder="grifin-lim")
-    with pytest.raises(UserError, match="no vocoder 'toycoder'"):
+    with pytest.raises(UserError, match="'toycoder' is a family of vocoders"):
         make(model=toys.ToyMelConfig(), vocoder="toycoder")
 
 

@@ -130,6 +130,11 @@ def find_vocoder(place: str | Path, registry: Registry) -> VocoderPlace:
             f"{place} is no vocoder: it holds neither {VOCODER} nor the checkpoints of a run.",
             hint="Checkpoints of other projects become vocoders with: allophone import",
         )
+    if str(place) in registry.entries("vocoders"):
+        raise UserError(
+            f"'{place}' is a family of vocoders, each of which has weights of its own.",
+            hint="Give the folder of a trained one, or a run or checkpoint that trained it.",
+        )
     raise UserError(
         f"There is no vocoder '{place}', neither a folder nor one that needs no training.",
         hint=near_miss(str(place), untrained_vocoders(registry)),
