@@ -18,7 +18,7 @@ from allophone.audio.mel_files import DESCRIPTION, read_description, refuse_othe
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, resolve, structure
 from allophone.data.digests import digest_of
-from allophone.errors import UserError
+from allophone.errors import UserError, near_miss
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG
@@ -143,6 +143,13 @@ def audio_of(place: str, registry: Registry) -> MelSpec:
         if (path / name).is_file():
             table = read_toml(path / name).get("audio", {})
             return structure(MelSpec, table, where=str(path / name), registry=registry)
+    recipes = registry.entries("recipes")
+    if place not in recipes and not path.is_file():
+        raise UserError(
+            f"There is no '{place}' that would say what its mels are: neither a voice, vocoder or run, nor "
+            "a recipe or an experiment's TOML file.",
+            hint=near_miss(place, recipes),
+        )
     return resolve(place, registry=registry).experiment.audio
 
 
