@@ -31,6 +31,7 @@ class ModelConfig:
     kind: Literal["small", "large"] = "small"
     dilations: tuple[tuple[int, ...], ...] = ((1, 3), (1, 5))
     limit: float | None = None
+    factors: float | tuple[float, ...] = 1.0
     inner: Inner = Factory(Inner)
 
 
@@ -76,6 +77,9 @@ def _here():
         ({"residual": "false"}, "residual: must be true or false, not the string 'false'"),
         ({"residual": 1}, "residual: must be true or false, not the whole number 1"),
         ({"limit": True}, "limit: must be a number, not true"),
+        ({"limit": [1.0]}, "limit: must be a number, not a list"),
+        ({"factors": "x"}, "factors: must be a number or a list, not the string 'x'"),
+        ({"factors": [1, "x"]}, "factors: must be a number, not the string 'x'"),
         ({"kind": "medium"}, "kind: "),
         ({"dilations": [[1, 2.5]]}, "dilations: "),
         ({"inner": {"widht": 3}}, "inner.widht: there is no such key. Did you mean 'width'?"),

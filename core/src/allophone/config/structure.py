@@ -86,6 +86,9 @@ def _is_union_of_values(kind: Any) -> bool:
 def _first_that_fits(converter: cattrs.Converter) -> Any:
     def hook(value: Any, union: Any) -> Any:
         members = [member for member in get_args(union) if member is not type(None)]
+        if isinstance(value, list | tuple):
+            # Where there may be a list, what is wrong with it is something in it.
+            members = [member for member in members if _is_tuple(member)] or members
         failures: list[Exception] = []
         for member in members:
             try:
