@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from allophone.config import Experiment, structure
+from allophone.data.batch import Batch, Padded
 from allophone.data.batching import plan_batches
 from allophone.data.vocabulary import (
     Vocabulary,
@@ -123,6 +124,30 @@ def test_like_lengths_are_batched_together():
 def test_plans_that_cannot_be_made_are_refused(lengths, world_size, complaint):
     with pytest.raises(ValueError, match=complaint):
         plan_batches(lengths, max_length=10, max_items=4, buckets=2, world_size=world_size)
+
+
+def test_rows_of_a_batch_lose_the_padding_that_others_needed():
+    batch = Batch(
+        ids=("a", "b", "c"),
+        features={
+            "f0": Padded(
+                values=torch.tensor([[1.0, 2, 0, 0], [3, 4, 5, 0], [6, 7, 8, 9]]),
+                lengths=torch.tensor([2, 3, 4]),
+            )
+        },
+        speakers=torch.tensor([4, 5, 6]),
+        languages=torch.tensor([0, 1, 2]),
+        audio_seconds=9.0,
+    )
+    two, last = batch.rows(slice(2)), batch.rows(slice(2, 3))
+    assert two.ids == ("a", "b")
+    assert two["f0"].values.tolist() == [[1, 2, 0], [3, 4, 5]]
+    assert two["f0"].lengths.tolist() == [2, 3]
+    assert two.speakers.tolist() == [4, 5]
+    assert two.audio_seconds == 6
+    assert last.languages.tolist() == [2]
+    assert last["f0"].values.tolist() == [[6, 7, 8, 9]]
+    assert batch.rows(slice(9)).ids == batch.ids
 
 
 def test_a_vocabulary_is_sorted_and_reads_back_equal(tmp_path):

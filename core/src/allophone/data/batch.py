@@ -24,6 +24,11 @@ class Padded:
         positions = torch.arange(self.values.shape[1], device=self.lengths.device)
         return positions < self.lengths[:, None]
 
+    def rows(self, chosen: slice) -> Padded:
+        """Some of the rows, without the padding that only the others needed; one at least."""
+        lengths = self.lengths[chosen]
+        return Padded(values=self.values[chosen, : int(lengths.max())], lengths=lengths)
+
     def pin_memory(self) -> Padded:
         """The same in memory that a GPU can fetch from while the CPU goes on."""
         return Padded(values=self.values.pin_memory(), lengths=self.lengths.pin_memory())
@@ -58,6 +63,21 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def rows(self, chosen: slice) -> Batch:
+        """Some of the utterances, as a batch of their own; one at least.
+
+        Their `audio_seconds` is their share of them by number.
+        """
+        ids = self.ids[chosen]
+        return evolve(
+            self,
+            ids=ids,
+            features={name: padded.rows(chosen) for name, padded in self.features.items()},
+            speakers=self.speakers[chosen],
+            languages=self.languages[chosen],
+            audio_seconds=self.audio_seconds * len(ids) / len(self),
+        )
 
     def pin_memory(self) -> Batch:
         """The same in memory that a GPU can fetch from; called by PyTorch's DataLoader."""

@@ -74,7 +74,7 @@ class DurationsExtractor:
                 continue
             frames = spec.frames(len(self._context.load_audio(utterance)))
             ends = np.array([phone.end for phone in phones]) * spec.sample_rate / spec.hop_length
-            # Half a hop is how far the first frame's centre is from the beginning, but not of all specs.
+            # Rounding counts centres that lie half a hop after the beginning of each; others lie at it.
             later = 0.5 - spec.frame_center / spec.hop_length
             edges = np.rint(ends + later).astype(np.int64).clip(max=frames)
             edges[-1] = frames

@@ -26,7 +26,7 @@ from allophone.audio.mel_files import (
 )
 from allophone.audio.melspec import MelSpec
 from allophone.config import load_experiment
-from allophone.data.batch import Batch, Padded
+from allophone.data.batch import Batch
 from allophone.data.digests import digest_of
 from allophone.data.dropped import Dropped, write_dropped
 from allophone.data.manifest import Split
@@ -164,27 +164,10 @@ def _predict(
             yield batch.ids[0], error
             return
         for row in range(len(batch)):
-            yield from _predict(synthesizer, _row(batch, row), device)
+            yield from _predict(synthesizer, batch.rows(slice(row, row + 1)), device)
         return
     for id, mel, frames in zip(batch.ids, mels.mel, mels.lengths.tolist(), strict=True):
         yield id, to_numpy(mel[:, :frames])
-
-
-def _row(batch: Batch, row: int) -> Batch:
-    """One utterance of a batch, as a batch of its own."""
-    one = slice(row, row + 1)
-    return evolve(
-        batch,
-        ids=batch.ids[one],
-        features={
-            name: Padded(
-                values=padded.values[one, : int(padded.lengths[row])], lengths=padded.lengths[one]
-            )
-            for name, padded in batch.features.items()
-        },
-        speakers=batch.speakers[one],
-        languages=batch.languages[one],
-    )
 
 
 def _refused(mel: NDArray[np.float32], item: StoredUtterance, audio: MelSpec) -> UserError | None:

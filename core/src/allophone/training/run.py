@@ -6,11 +6,9 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from attrs import evolve
-
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
-from allophone.data.batch import Batch, Padded
+from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
@@ -190,23 +188,6 @@ def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:
     for batch in loader:
         if count <= 0:
             break
-        batches.append(_first_rows(batch, count))
+        batches.append(batch.rows(slice(count)))
         count -= len(batches[-1])
     return batches
-
-
-def _first_rows(batch: Batch, count: int) -> Batch:
-    """The first utterances of a batch, without the padding that only the others needed."""
-    features = {}
-    for name, padded in batch.features.items():
-        lengths = padded.lengths[:count]
-        features[name] = Padded(values=padded.values[:count, : int(lengths.max())], lengths=lengths)
-    rows = min(count, len(batch))
-    return evolve(
-        batch,
-        ids=batch.ids[:count],
-        features=features,
-        speakers=batch.speakers[:count],
-        languages=batch.languages[:count],
-        audio_seconds=batch.audio_seconds * rows / len(batch),
-    )
