@@ -24,7 +24,7 @@ from allophone.entries import (
 )
 from allophone.errors import UserError
 from allophone.hookspecs import hookimpl
-from allophone.registry import build_registry
+from allophone.registry import build_registry, default_registry
 from allophone.synthesis.folder import (
     About,
     StoredVocoder,
@@ -270,3 +270,18 @@ def stored_vocoder(audio=AUDIO):
 def toys():
     """Everything above, for tests: `toys.stored_voice(...)`, `toys.toy_registry()`, ..."""
     return sys.modules[__name__]
+
+
+@pytest.fixture
+def make_default(monkeypatch):
+    """make_default(registry) makes a registry the one of this process, until the test ends.
+
+    `default_registry` itself stays the same object: modules keep the one they were imported with.
+    """
+
+    def made(registry):
+        monkeypatch.setattr("allophone.registry.build_registry", lambda: registry)
+        default_registry.cache_clear()
+
+    yield made
+    default_registry.cache_clear()

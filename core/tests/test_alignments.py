@@ -43,7 +43,7 @@ def utterance(name, text, samples, **fields):
 
 
 @pytest.fixture
-def aligning(toys, tmp_path, monkeypatch):
+def aligning(toys, make_default, tmp_path, monkeypatch):
     """Writes a voice of the toys, which can align, and builds an extractor that asks it."""
     batches = []
 
@@ -60,7 +60,7 @@ def aligning(toys, tmp_path, monkeypatch):
 
     registry = toys.toy_registry()
     monkeypatch.setattr(toys, "ToySynthesizer", AligningToy)
-    monkeypatch.setattr(alignments, "default_registry", lambda: registry)
+    make_default(registry)
 
     def build(audio=toys.AUDIO, text=TEXT, **voice):
         folder = tmp_path / f"voice-{len(list(tmp_path.iterdir()))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import field, frozen, validators
@@ -19,6 +19,7 @@ class TestCore(PluginContract):
     """The core's own offers keep it."""
 
     plugin = "core"
+    required: ClassVar = {"root": "recordings", "voice": "joe"}
 
 
 @frozen(kw_only=True)

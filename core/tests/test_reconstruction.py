@@ -324,8 +324,8 @@ def test_what_was_written_is_what_a_vocoder_learns_from(run, registry, tmp_path)
 
 
 @pytest.fixture
-def command(registry, tmp_path, monkeypatch):
-    monkeypatch.setattr("allophone.registry.default_registry", lambda: registry)
+def command(registry, make_default, tmp_path, monkeypatch):
+    make_default(registry)
     monkeypatch.chdir(tmp_path)
 
     def ran(*arguments):

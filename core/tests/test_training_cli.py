@@ -19,9 +19,9 @@ def registry():
 
 
 @pytest.fixture
-def train(tmp_path, registry, monkeypatch):
+def train(tmp_path, registry, make_default, monkeypatch):
     """train(*arguments) is what the command prints; what it raises is raised."""
-    monkeypatch.setattr("allophone.registry.default_registry", lambda: registry)
+    make_default(registry)
     monkeypatch.chdir(tmp_path)
     write_toml("toy.toml", unstructure(make_experiment(max_steps=3), registry=registry))
 

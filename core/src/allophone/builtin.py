@@ -88,7 +88,6 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
             extractor=f"allophone.features.labels:{name.capitalize()}Extractor",
         )
 
-
     yield FeatureExtractorEntry(
         name="alignments",
         summary="How many frames each symbol of the text lasts, by a trained voice that can align.",

@@ -27,7 +27,7 @@ class PluginContract:
 
     plugin: its name, which is that of its entry point.
     required: values for config fields that have no default, by the name of the field; corpora need
-        a `root`.
+        a `root`, say.
     """
 
     plugin: str
