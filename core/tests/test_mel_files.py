@@ -64,6 +64,7 @@ def test_a_square_is_taken_to_have_its_bands_first(tmp_path):
         (np.zeros((8, 0)), "nothing in it"),
         (np.zeros((0, 8)), "nothing in it"),
         (MEL[0], "has the shape"),
+        (np.zeros((2, 8, 5)), "has the shape"),
         (np.zeros((2, 2, 8, 5)), "has the shape"),
         (np.float32(3), "has the shape"),
         (1e39 * MEL.astype(np.float64), "NaN or infinity"),

@@ -108,7 +108,9 @@ def read_mel(path: str | Path, spec: MelSpec) -> NDArray[np.float32]:
         raise UserError(f"The mel {path} holds {kind}, no real numbers.")
     if mel.ndim == 3 and len(mel) == 1:
         mel = mel[0]
-    if mel.ndim == 2 and mel.shape[1] == spec.n_mels != mel.shape[0]:
+    if mel.ndim != 2:
+        raise _misshapen(f"The mel {path}", mel.shape)
+    if mel.shape[1] == spec.n_mels != mel.shape[0]:
         mel = mel.T
     mel = np.ascontiguousarray(mel, dtype=np.float32)
     check_mel(mel, spec, where=f"The mel {path}")
@@ -124,9 +126,7 @@ def check_mel(mel: NDArray[Any] | Tensor, spec: MelSpec, *, where: str = "The me
     shape = tuple(mel.shape)
     order = {2: "[bands, frames]", 3: "[batch, bands, frames]"}.get(len(shape))
     if order is None:
-        raise UserError(
-            f"{where} has the shape {list(shape)}, and a mel spectrogram has [bands, frames]."
-        )
+        raise _misshapen(where, shape)
     bands, frames = shape[-2:]
     if bands != spec.n_mels:
         turned = frames == spec.n_mels
@@ -141,6 +141,12 @@ def check_mel(mel: NDArray[Any] | Tensor, spec: MelSpec, *, where: str = "The me
     # The least and the greatest are NaN where any number is.
     if not (math.isfinite(float(mel.min())) and math.isfinite(float(mel.max()))):
         raise UserError(f"{where} holds NaN or infinity.")
+
+
+def _misshapen(where: str, shape: tuple[int, ...]) -> UserError:
+    return UserError(
+        f"{where} has the shape {list(shape)}, and a mel spectrogram has [bands, frames]."
+    )
 
 
 def _mel_spec(table: Mapping[str, Any], path: Path) -> MelSpec:
