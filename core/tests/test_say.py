@@ -160,6 +160,20 @@ def test_synthesize_goes_on_where_it_was_stopped(run, tmp_path):
     np.testing.assert_allclose(samples("out/a.wav"), samples("alone.wav"), atol=2e-5)
 
 
+def test_synthesize_makes_anew_what_another_vocoder_made(run, toys, tmp_path):
+    registry = toys.toy_registry()
+    voice = toys.stored_voice(model=toys.ToyMelConfig())
+    toys.write_voice(tmp_path / "voice", voice, registry=registry)
+    toys.write_vocoder(tmp_path / "coder", toys.stored_vocoder(), registry=registry)
+    (tmp_path / "list.txt").write_text("a|Hello.\n")
+    arguments = ("synthesize", "--list", "list.txt", "--out", "out", "--voice", "voice")
+    assert "Made 1, skipped 0" in run(*arguments, "--vocoder", "coder").stdout
+    assert set(samples("out/a.wav")) == {0.5}
+    assert "Made 1, skipped 0" in run(*arguments).stdout
+    assert len(set(samples("out/a.wav"))) > 1
+    assert "Made 0, skipped 1" in run(*arguments).stdout
+
+
 def test_synthesize_ends_with_status_1_when_a_text_fails(run, tmp_path):
     (tmp_path / "list.txt").write_text("a|Hello.\nodd|Жук.\n")
     result = run("synthesize", "--list", "list.txt", "--out", "out")

@@ -165,7 +165,7 @@ def _requests(
 
 def _open(
     place: str, device: str, vocoder: str | None, registry: Registry
-) -> tuple[Voice, dict[str, str]]:
+) -> tuple[Voice, dict[str, str | None]]:
     """The voice, and what tells its sound from another's."""
     import torch
 
@@ -175,9 +175,11 @@ def _open(
     from allophone.synthesis.voice import prepare
 
     found = find_voice(place, registry)
-    provenance = {"voice": place, "weights": digest(found.weights)}
-    if vocoder is not None:
-        provenance["vocoder"] = fingerprint(vocoder, registry)
+    provenance = {
+        "voice": place,
+        "weights": digest(found.weights),
+        "vocoder": vocoder and fingerprint(vocoder, registry),
+    }
     voice = prepare(
         found.read(registry), device=torch.device(device), vocoder=vocoder, registry=registry
     )

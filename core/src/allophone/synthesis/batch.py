@@ -24,7 +24,7 @@ def synthesize(
     requests: Sequence[Request],
     out: Path,
     *,
-    provenance: Mapping[str, str],
+    provenance: Mapping[str, str | None],
     seed: int = 0,
     pause: float = SENTENCE_PAUSE,
     batch_size: int = 8,
