@@ -33,7 +33,8 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--vocoder",
                 metavar="VOCODER",
-                help="For voices that make mel spectrograms: a vocoder's folder, or griffin-lim.",
+                help="For voices that make mel spectrograms: a vocoder's folder, a run, a checkpoint, "
+                "or griffin-lim.",
             ),
         )
     ):
