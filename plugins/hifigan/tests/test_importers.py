@@ -263,6 +263,16 @@ def test_a_vocoder_of_coqui(tmp_path: Path, prefix: str) -> None:
     assert_holds(tmp_path / "vocoder", PAIRED, audio, ours)
 
 
+def test_the_folder_that_one_stands_in_is_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_coqui(tmp_path, {}, **PLAIN_MELS)
+    monkeypatch.chdir(tmp_path)
+    assert not coqui.recognises(Path("."))
+    with pytest.raises(UserError, match="no whole PyTorch file"):
+        coqui.import_checkpoint(Path("."), tmp_path / "vocoder")
+
+
 def test_a_configuration_with_comments(tmp_path: Path) -> None:
     _, theirs = generator_state(PAIRED)
     source = write_coqui(tmp_path, theirs, url="https://example.org")

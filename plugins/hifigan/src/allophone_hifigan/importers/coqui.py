@@ -30,13 +30,13 @@ _GENERATOR, _DISCRIMINATORS = "model_g.", "model_d."
 
 def recognises(source: Path) -> bool:
     """Whether `source` is a checkpoint beside the configuration of a HiFi-GAN."""
-    config = read_quietly(source.with_name("config.json"))
+    config = read_quietly(source.parent / "config.json")
     return source.suffix == ".pth" and config.get("generator_model") == "hifigan_generator"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
     """Write the vocoder folder of a checkpoint."""
-    path = source.with_name("config.json")
+    path = source.parent / "config.json"
     if not path.is_file():
         raise UserError(
             f"{source} has no config.json beside it.",
