@@ -222,6 +222,19 @@ def test_a_vocoder_is_taken_from_its_folder(make, toys, registry, tmp_path):
     assert set(voice.say("Hello.").samples) == {np.float32(0.5)}
 
 
+@pytest.mark.parametrize(
+    "say", [lambda voice: voice.say, lambda voice: lambda text: [*voice.stream(text)]]
+)
+def test_a_vocoder_that_is_not_used_is_mentioned_once(make, say, caplog):
+    voice = make(vocoder="griffin-lim")
+    with caplog.at_level(logging.WARNING):
+        say(voice)("Hello.")
+        say(voice)("Hello again.")
+    assert [one.getMessage() for one in caplog.records] == [
+        "'tim' makes waveforms without a vocoder: none is used."
+    ]
+
+
 def test_a_vocoder_of_other_mels_is_refused_field_by_field(make, toys, registry, tmp_path):
     other = evolve(toys.AUDIO, f_max=3000.0, log_base="10")
     toys.write_vocoder(tmp_path / "coder", toys.stored_vocoder(audio=other), registry=registry)

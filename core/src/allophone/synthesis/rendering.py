@@ -20,8 +20,8 @@ from allophone.synthesis.script import Script, Sentence
 from allophone.synthesis.waveform import Waveform
 from allophone.text.symbols import SymbolTable
 
-Vocode = Callable[[Mels], Speech]
-"""Makes a model's mels heard."""
+Hear = Callable[[Mels | Speech], Speech]
+"""Makes what a model has said heard, which may be mels."""
 
 
 @frozen(kw_only=True)
@@ -88,13 +88,12 @@ def say_lines(
     lines: Sequence[Line],
     synthesizer: Synthesizer,
     controls: Any,
-    vocode: Vocode,
+    hear: Hear,
     device: torch.device,
 ) -> list[Take]:
     """Say some lines in one batch."""
     said = synthesizer.synthesize(text_batch(lines, device), controls)
-    speech = vocode(said) if isinstance(said, Mels) else said
-    return list(_takes(lines, speech))
+    return list(_takes(lines, hear(said)))
 
 
 def _takes(lines: Sequence[Line], speech: Speech) -> Iterator[Take]:

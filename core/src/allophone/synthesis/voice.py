@@ -266,7 +266,7 @@ class Voice:
         for start in range(0, len(lines), batch_size):
             chosen = by_length[start : start + batch_size]
             batch = [lines[index] for index in chosen]
-            said = rendering.say_lines(batch, self.synthesizer, controls, self._vocode, self.device)
+            said = rendering.say_lines(batch, self.synthesizer, controls, self._hear, self.device)
             takes.update(zip(chosen, said, strict=True))
         in_order = iter([takes[index] for index in range(len(lines))])
         return [
@@ -292,16 +292,26 @@ class Voice:
         """One line in chunks [N], as soon as the model, or else the vocoder, has the first of them."""
         text = rendering.text_batch([line], self.device)
         if isinstance(self.synthesizer, StreamingSynthesizer):
+            self._leave_out_vocoder()
             yield from self.synthesizer.stream(text, controls)
             return
         said = self.synthesizer.synthesize(text, controls)
         if isinstance(said, Mels):
             yield from stream(self._ready_vocoder(), said)
         else:
-            yield said.waveform[0, : int(said.lengths[0])]
+            yield self._hear(said).waveform[0, : int(said.lengths[0])]
 
-    def _vocode(self, mels: Mels) -> Speech:
-        return vocode(self._ready_vocoder(), mels)
+    def _hear(self, said: Mels | Speech) -> Speech:
+        if isinstance(said, Mels):
+            return vocode(self._ready_vocoder(), said)
+        self._leave_out_vocoder()
+        return said
+
+    def _leave_out_vocoder(self) -> None:
+        """Say so, once, where a vocoder was given to a model that makes waveforms."""
+        if self.vocoder is not None:
+            _log.warning("'%s' makes waveforms without a vocoder: none is used.", self.name)
+            self.vocoder = None
 
     def _ready_vocoder(self) -> Vocoder:
         if self.vocoder is None:
