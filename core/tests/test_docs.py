@@ -18,10 +18,14 @@ from allophone.registry import KINDS, build_registry
 
 ROOT = Path(__file__).parents[2]
 WRITING_PLUGINS = ROOT / "docs" / "writing-plugins.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "plugins").glob("*/README.md")),
+]
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("allophone_"))
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def blocks(page: Path, language: str) -> list[str]:
