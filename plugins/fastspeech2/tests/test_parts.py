@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -33,6 +33,8 @@ from allophone_fastspeech2.statistics import Statistics
 from allophone_fastspeech2.transformer import Transformer, sinusoidal_positions
 from allophone_fastspeech2.variance_adaptor import Steering
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 durations_of_batches = st.lists(
     st.lists(st.integers(0, 5), min_size=1, max_size=7).filter(any), min_size=1, max_size=4
 )
@@ -44,6 +46,7 @@ def padded(rows: list[list[int]]) -> Tensor:
 
 
 class TestLengthRegulator:
+    @unhurried
     @given(durations_of_batches)
     def test_each_frame_is_its_tokens(self, rows: list[list[int]]) -> None:
         durations = padded(rows)
@@ -54,6 +57,7 @@ class TestLengthRegulator:
             said = [values[row, token] for token, n in enumerate(counts) for _ in range(n)]
             assert torch.equal(frames[row, : len(said)], torch.stack(said))
 
+    @unhurried
     @given(durations_of_batches)
     def test_means_are_those_of_the_tokens_frames(self, rows: list[list[int]]) -> None:
         durations = padded(rows)
@@ -79,6 +83,7 @@ class TestLengthRegulator:
 
 
 class TestPitch:
+    @unhurried
     @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), min_size=1, max_size=3))
     def test_unvoiced_stretches_are_straight(self, rows: list[list[int]]) -> None:
         f0 = 100.0 * padded(rows)

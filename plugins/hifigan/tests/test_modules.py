@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 import torch
 from attrs import evolve
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allophone.audio.melspec import MelSpec
@@ -35,6 +35,7 @@ from allophone_hifigan.segments import middle_starts, pieces, random_starts
 from allophone_hifigan.transforms import ConstantQTransform, ShortTimeFourierTransform
 from allophone_hifigan.vocoder import FIRST_FRAMES, HifiganVocoder, build_vocoder, chunk_sizes
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CPU = torch.device("cpu")
 AUDIO = MelSpec()
 SMALL = {name: evolve(SIZES[name], channels=16) for name in ("v2", "v3")}
@@ -121,6 +122,7 @@ class TestVocoder:
                 VocoderSpec(vocoder=SMALL["v3"], audio=AUDIO), generator.state_dict(), CPU
             )
 
+    @unhurried
     @given(st.integers(0, 3000), st.integers(FIRST_FRAMES, 400))
     def test_chunks_cover_all_frames(self, frames: int, usual: int) -> None:
         sizes = chunk_sizes(frames, usual=usual)
