@@ -79,7 +79,9 @@ def phone_ends(
     )
     frames = voice.vocabulary.symbols.fold_durations(durations[0].tolist(), len(symbols))
     audio = voice.description.audio
-    return np.cumsum(frames) * audio.hop_length / audio.sample_rate
+    # Halfway between the centres of two frames, as `durations` rounds the labels to frames.
+    boundaries = (np.cumsum(frames) - 0.5) * audio.hop_length + audio.frame_center
+    return boundaries / audio.sample_rate
 
 
 def compare(voice: Voice, item: StoredUtterance) -> Alignment:

@@ -25,7 +25,6 @@ from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
 from allophone_hifigan.importers import amphion, coqui, jik876
-from allophone_hifigan.importers.checkpoint import read_json
 from allophone_hifigan.importers.names import discriminators_name, generator_name
 
 State = dict[str, torch.Tensor]
@@ -160,10 +159,10 @@ def test_files_that_are_no_vocoder(tmp_path: Path) -> None:
     torch.save({"mpd": {}}, source / "do_00003000")
     with pytest.raises(UserError, match="no entry 'generator'"):
         jik876.import_checkpoint(source / "do_00003000", tmp_path / "vocoder")
-    settings = read_json(source / "config.json")
+    settings = json.loads((source / "config.json").read_text())
     del settings["upsample_rates"]
     (source / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(UserError, match="there is no 'upsample_rates'"):
+    with pytest.raises(UserError, match="no entry 'upsample_rates'"):
         jik876.import_checkpoint(source / "g_00002000", tmp_path / "vocoder")
     (source / "config.json").unlink()
     with pytest.raises(UserError, match=r"no config\.json beside it"):
@@ -173,7 +172,7 @@ def test_files_that_are_no_vocoder(tmp_path: Path) -> None:
 def test_rates_that_do_not_make_the_hop(tmp_path: Path) -> None:
     _, theirs = generator_state(PAIRED)
     source = write_jik876(tmp_path, theirs)
-    settings = read_json(source / "config.json") | {"hop_size": 200}
+    settings = json.loads((source / "config.json").read_text()) | {"hop_size": 200}
     (source / "config.json").write_text(json.dumps(settings))
     with pytest.raises(ConfigError, match=r"= 256 samples.*hop_length is 200"):
         jik876.import_checkpoint(source, tmp_path / "vocoder")
@@ -219,7 +218,7 @@ def test_what_is_of_no_experiment(tmp_path: Path) -> None:
         amphion.import_checkpoint(tmp_path, tmp_path / "vocoder")
     (tmp_path / "args.json").write_text('{"model": {"generator": "hifigan"}, "preprocess": {}}')
     assert amphion.recognises(tmp_path)
-    with pytest.raises(UserError, match="no 'hifigan'"):
+    with pytest.raises(UserError, match=r"no entry 'model\.hifigan'"):
         amphion.import_checkpoint(tmp_path, tmp_path / "vocoder")
 
 
@@ -271,18 +270,6 @@ def test_the_folder_that_one_stands_in_is_no_checkpoint(
     assert not coqui.recognises(Path("."))
     with pytest.raises(UserError, match="no whole PyTorch file"):
         coqui.import_checkpoint(Path("."), tmp_path / "vocoder")
-
-
-def test_a_configuration_with_comments(tmp_path: Path) -> None:
-    _, theirs = generator_state(PAIRED)
-    source = write_coqui(tmp_path, theirs, url="https://example.org")
-    config = tmp_path / "config.json"
-    settings = json.dumps(read_json(config), indent=1)
-    config.write_text("// by hand\n" + settings.replace("\n }", ", // the last\n }"))
-    assert coqui.recognises(source)
-    assert read_json(config)["audio"]["url"] == "https://example.org"
-    config.write_text("[1]")
-    assert not coqui.recognises(source)
 
 
 def test_mels_of_coqui_that_are_scaled_to_a_range(tmp_path: Path) -> None:

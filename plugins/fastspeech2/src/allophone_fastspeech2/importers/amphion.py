@@ -15,14 +15,13 @@ from typing import Any
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone_fastspeech2.importers.files import Settings, read_json, read_model
+from allophone.foreign.files import Settings, peek_json, read_json, read_module
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,
     Distribution,
     Level,
     ReferenceCheckpoint,
-    optional_float,
     write_checkpoint,
 )
 
@@ -31,11 +30,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 def recognises(source: Path) -> bool:
     """Whether `source` belongs to an experiment that trained a FastSpeech 2."""
-    path = _arguments(source)
-    try:
-        return path is not None and read_json(path).at("model_type", None) == "FastSpeech2"
-    except UserError:
-        return False
+    return peek_json(_arguments(source)).get("model_type") == "FastSpeech2"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -47,21 +42,21 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             hint="Copy it from the experiment that the checkpoint is of.",
         )
     arguments = read_json(path)
-    speakers = _of_corpus(arguments, str(arguments.at("preprocess.spk2id", "spk2id.json")))
+    speakers = _of_corpus(arguments, str(arguments.get("preprocess.spk2id", "spk2id.json")))
     imported = ReferenceCheckpoint(
         name=path.resolve().parent.name,
-        tensors=read_model(_weights_file(source)),
-        settings=Settings(path=path, content=arguments.at("model")),
+        tensors=read_module(_weights_file(source), "model", bare=True),
+        settings=arguments.table("model"),
         levels={name: _level(arguments, name) for name in ("pitch", "energy")},
         distributions={name: _distribution(arguments, name) for name in ("pitch", "energy")},
         audio=MelSpec(
-            sample_rate=arguments.at("preprocess.sample_rate"),
-            n_fft=arguments.at("preprocess.n_fft"),
-            hop_length=arguments.at("preprocess.hop_size"),
-            win_length=arguments.at("preprocess.win_size"),
-            n_mels=arguments.at("preprocess.n_mel"),
-            f_min=float(arguments.at("preprocess.fmin")),
-            f_max=optional_float(arguments.at("preprocess.fmax")),
+            sample_rate=arguments["preprocess.sample_rate"],
+            n_fft=arguments["preprocess.n_fft"],
+            hop_length=arguments["preprocess.hop_size"],
+            win_length=arguments["preprocess.win_size"],
+            n_mels=arguments["preprocess.n_mel"],
+            f_min=float(arguments["preprocess.fmin"]),
+            f_max=arguments.optional_float("preprocess.fmax"),
             magnitude_epsilon=MAGNITUDE_EPSILON,
         ),
         text=text_config("en"),
@@ -94,7 +89,7 @@ def _number(path: Path) -> int:
 
 
 def _level(arguments: Settings, name: str) -> Level:
-    return "frame" if arguments.at(f"preprocess.use_frame_{name}", False) else "phoneme"
+    return "frame" if arguments.get(f"preprocess.use_frame_{name}", False) else "phoneme"
 
 
 def _distribution(arguments: Settings, name: str) -> Distribution | None:
@@ -102,16 +97,16 @@ def _distribution(arguments: Settings, name: str) -> Distribution | None:
     key = "pitch_dir" if name == "pitch" else "energy_dir"
     if _level(arguments, name) == "phoneme":
         key = f"phone_{key}"
-    folder = arguments.at(f"preprocess.{key}", None)
+    folder = arguments.get(f"preprocess.{key}", None)
     statistics = None if folder is None else _of_corpus(arguments, f"{folder}/statistics.json")
     if statistics is None:
         return None
     corpus = _corpus(arguments)
     here = f"{corpus}_{corpus}"
-    mean = statistics.at(f"{here}.voiced_positions.mean")
-    deviation = statistics.at(f"{here}.voiced_positions.std")
-    least = statistics.at(f"{here}.total_positions.min")
-    greatest = statistics.at(f"{here}.total_positions.max")
+    mean = statistics[f"{here}.voiced_positions.mean"]
+    deviation = statistics[f"{here}.voiced_positions.std"]
+    least = statistics[f"{here}.total_positions.min"]
+    greatest = statistics[f"{here}.total_positions.max"]
     return Distribution(
         mean=mean,
         deviation=deviation,
@@ -121,7 +116,7 @@ def _distribution(arguments: Settings, name: str) -> Distribution | None:
 
 
 def _corpus(arguments: Settings) -> str:
-    corpora: Any = arguments.at("dataset")
+    corpora: Any = arguments["dataset"]
     if not isinstance(corpora, list) or not corpora:
         raise UserError(f"{arguments.path}: 'dataset' must be a list of corpora.")
     return str(corpora[0])
@@ -141,4 +136,4 @@ def _prepared(arguments: Settings) -> Iterator[Path]:
     yield experiment / corpus
     # The recipe is run in the folder that "ckpts/tts/NAME" and "data" are in.
     for folder in (experiment, *experiment.parents[:3]):
-        yield folder / arguments.at("preprocess.processed_dir", "data") / corpus
+        yield folder / arguments.get("preprocess.processed_dir", "data") / corpus

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone_fastspeech2.importers.files import Settings, read_json, read_model, read_yaml
+from allophone.foreign.files import Settings, read_json, read_module, read_yaml
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,
     Distribution,
     Level,
     ReferenceCheckpoint,
-    optional_float,
     write_checkpoint,
 )
 
@@ -48,22 +47,22 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     speakers = _of_corpus(checkpoint, preprocess, "speakers.json")
     table = "preprocessing"
     imported = ReferenceCheckpoint(
-        name=f"{preprocess.at('dataset')}-{checkpoint.name.removesuffix(SUFFIX)}",
-        tensors=read_model(checkpoint),
+        name=f"{preprocess['dataset']}-{checkpoint.name.removesuffix(SUFFIX)}",
+        tensors=read_module(checkpoint, "model", bare=True),
         settings=model,
         levels={name: _level(preprocess, name) for name in ("pitch", "energy")},
         distributions={name: _distribution(statistics, name) for name in ("pitch", "energy")},
         audio=MelSpec(
-            sample_rate=preprocess.at(f"{table}.audio.sampling_rate"),
-            n_fft=preprocess.at(f"{table}.stft.filter_length"),
-            hop_length=preprocess.at(f"{table}.stft.hop_length"),
-            win_length=preprocess.at(f"{table}.stft.win_length"),
-            n_mels=preprocess.at(f"{table}.mel.n_mel_channels"),
-            f_min=float(preprocess.at(f"{table}.mel.mel_fmin")),
-            f_max=optional_float(preprocess.at(f"{table}.mel.mel_fmax")),
+            sample_rate=preprocess[f"{table}.audio.sampling_rate"],
+            n_fft=preprocess[f"{table}.stft.filter_length"],
+            hop_length=preprocess[f"{table}.stft.hop_length"],
+            win_length=preprocess[f"{table}.stft.win_length"],
+            n_mels=preprocess[f"{table}.mel.n_mel_channels"],
+            f_min=float(preprocess[f"{table}.mel.mel_fmin"]),
+            f_max=preprocess.optional_float(f"{table}.mel.mel_fmax"),
             magnitude_epsilon=MAGNITUDE_EPSILON,
         ),
-        text=text_config(preprocess.at(f"{table}.text.language")),
+        text=text_config(preprocess[f"{table}.text.language"]),
         speakers={} if speakers is None else speakers.content,
     )
     write_checkpoint(destination, imported)
@@ -103,13 +102,13 @@ def _required(checkpoint: Path, name: str) -> Settings:
 
 def _of_corpus(checkpoint: Path, preprocess: Settings, name: str) -> Settings | None:
     here = checkpoint.resolve().parent
-    prepared = _repository(here) / preprocess.at("path.preprocessed_path", "")
+    prepared = _repository(here) / preprocess.get("path.preprocessed_path", "")
     path = _first(here / name, prepared / name)
     return None if path is None else read_json(path)
 
 
 def _level(preprocess: Settings, name: str) -> Level:
-    given = preprocess.at(f"preprocessing.{name}.feature")
+    given = preprocess[f"preprocessing.{name}.feature"]
     if given not in _LEVELS:
         raise UserError(
             f"{preprocess.path}: preprocessing.{name}.feature is {given!r}, not one of "
@@ -121,7 +120,7 @@ def _level(preprocess: Settings, name: str) -> Level:
 def _distribution(statistics: Settings | None, name: str) -> Distribution | None:
     if statistics is None:
         return None
-    numbers = statistics.at(name)
+    numbers = statistics[name]
     if not isinstance(numbers, list) or len(numbers) != 4:
         raise UserError(
             f"{statistics.path}: '{name}' must be the least, the greatest, the mean and the deviation."

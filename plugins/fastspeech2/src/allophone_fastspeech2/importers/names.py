@@ -5,9 +5,9 @@ Amphion kept its names. Rules are applied in order, each to what the one before 
 
 from __future__ import annotations
 
-import re
+from allophone.foreign.tensors import Rule, renamed
 
-_RULES = (
+_RULES: tuple[Rule, ...] = (
     (r"^(encoder|decoder)\.blocks\.", r"\1.layer_stack."),
     (r"\.attention\.query\.", ".slf_attn.w_qs."),
     (r"\.attention\.key\.", ".slf_attn.w_ks."),
@@ -39,6 +39,4 @@ BINS = "variance_adaptor.{}_bins"
 
 def reference_name(name: str) -> str:
     """What the reference calls the weight `name` of `FastSpeech2`; statistics are not among them."""
-    for ours, theirs in _RULES:
-        name = re.sub(ours, theirs, name)
-    return name
+    return renamed(name, _RULES)

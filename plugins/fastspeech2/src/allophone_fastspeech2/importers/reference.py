@@ -7,7 +7,6 @@ every place its tensor.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +18,11 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.foreign.files import Settings
+from allophone.foreign.tensors import Shapes, place
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
 from allophone.text.config import TextConfig
-from allophone.weights import compare, prefixed, uninitialised
+from allophone.weights import prefixed, uninitialised
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -30,7 +31,6 @@ from allophone_fastspeech2.config import (
     PredictorConfig,
     VarianceConfig,
 )
-from allophone_fastspeech2.importers.files import Settings
 from allophone_fastspeech2.importers.names import BINS, COMPUTED, reference_name
 from allophone_fastspeech2.importers.phones import symbol_table
 from allophone_fastspeech2.model import FastSpeech2
@@ -87,11 +87,6 @@ class ReferenceCheckpoint:
     speakers: Mapping[str, int]
 
 
-def optional_float(value: float | None) -> float | None:
-    """A frequency; None stays None."""
-    return None if value is None else float(value)
-
-
 def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
     """Write the voice folder of a checkpoint.
 
@@ -129,7 +124,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
 
 
 def _infer_config(checkpoint: ReferenceCheckpoint) -> FastSpeech2Config:
-    shape = _Shapes(checkpoint.tensors)
+    shape = Shapes(checkpoint.tensors, "FastSpeech 2")
     settings = checkpoint.settings
     predictor = shape("variance_adaptor.duration_predictor.conv_layer.conv1d_1.conv")
     postnet = shape("postnet.convolutions.0.0.conv")
@@ -140,7 +135,7 @@ def _infer_config(checkpoint: ReferenceCheckpoint) -> FastSpeech2Config:
         predictor=PredictorConfig(
             channels=predictor[0],
             kernel_size=predictor[2],
-            dropout=settings.at("variance_predictor.dropout"),
+            dropout=settings["variance_predictor.dropout"],
         ),
         pitch=_variance("pitch", checkpoint, shape),
         energy=_variance("energy", checkpoint, shape),
@@ -153,41 +148,21 @@ def _infer_config(checkpoint: ReferenceCheckpoint) -> FastSpeech2Config:
     )
 
 
-def _transformer(name: str, settings: Settings, shape: _Shapes) -> dict[str, Any]:
+def _transformer(name: str, settings: Settings, shape: Shapes) -> dict[str, Any]:
     expand = shape(f"{name}.layer_stack.0.pos_ffn.w_1")
     contract = shape(f"{name}.layer_stack.0.pos_ffn.w_2")
     return {
         "layers": shape.count(rf"{name}\.layer_stack\.(\d+)\."),
-        "heads": settings.at(f"transformer.{name}_head"),
+        "heads": settings[f"transformer.{name}_head"],
         "feed_forward_channels": expand[0],
         "kernel_sizes": (expand[2], contract[2]),
-        "dropout": settings.at(f"transformer.{name}_dropout"),
+        "dropout": settings[f"transformer.{name}_dropout"],
     }
 
 
-def _variance(name: str, checkpoint: ReferenceCheckpoint, shape: _Shapes) -> VarianceConfig:
+def _variance(name: str, checkpoint: ReferenceCheckpoint, shape: Shapes) -> VarianceConfig:
     rows = shape(f"variance_adaptor.{name}_embedding")[0]
     return VarianceConfig(level=checkpoint.levels[name], bins=rows)
-
-
-class _Shapes:
-    """Looks up the shapes of weights."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self.tensors = tensors
-
-    def __call__(self, module: str) -> tuple[int, ...]:
-        if f"{module}.weight" not in self.tensors:
-            raise UserError(
-                "This is no FastSpeech 2 as the reference implementation names it: it has no tensor "
-                f"'{module}.weight'."
-            )
-        return tuple(self.tensors[f"{module}.weight"].shape)
-
-    def count(self, pattern: str) -> int:
-        """One more than the highest number that the group of `pattern` finds at a name's beginning."""
-        found = [re.match(pattern, name) for name in self.tensors]
-        return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
 def _speakers(checkpoint: ReferenceCheckpoint) -> tuple[str, ...]:
@@ -202,36 +177,16 @@ def _weights(
     checkpoint: ReferenceCheckpoint, model: FastSpeech2, vocabulary_size: int
 ) -> dict[str, Tensor]:
     """The state of the model: what the reference has under other names, and statistics."""
-    state = model.state_dict()
-    places = {name: reference_name(name) for name in state if ".statistics." not in name}
-    wanted = {theirs: state[ours] for ours, theirs in places.items()}
+    wanted = {
+        name: tensor for name, tensor in model.state_dict().items() if ".statistics." not in name
+    }
     for name, variance in model.variance_adaptor.variances():
         wanted[BINS.format(name)] = torch.empty(variance.embedding.num_embeddings - 1)
-    given = {
-        name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name not in COMPUTED
-    }
+    given = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in COMPUTED}
     given[_EMBEDDING] = given[_EMBEDDING][:vocabulary_size]
-    comparison = compare(given, wanted)
-    wrong = [
-        *(f"missing: {name}" for name in comparison.missing),
-        *(f"left over: {name}" for name in comparison.unexpected),
-        *(
-            f"{name}: {list(there)} where the model has {list(here)}"
-            for name, (there, here) in comparison.misshapen.items()
-        ),
-    ]
-    if wrong:
-        raise UserError(
-            f"{len(wrong)} tensors do not fit the model that the others and its settings describe:"
-            "\n  " + "\n  ".join(wrong),
-            hint="The file is damaged, of other settings, or of a variant of FastSpeech 2 that this "
-            "importer does not know.",
-        )
-    weights = {ours: given[theirs] for ours, theirs in places.items()}
+    weights = place(given, wanted, reference_name)
     for name, known in checkpoint.distributions.items():
-        statistics = _statistics(name, given[BINS.format(name)], known)
+        statistics = _statistics(name, weights.pop(BINS.format(name)), known)
         weights |= prefixed(statistics.state_dict(), f"variance_adaptor.{name}.statistics")
     return weights
 

@@ -8,23 +8,14 @@ read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.weights import read_weights
+from allophone.foreign.files import Settings, peek_json, read_json, read_module
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     config_of,
-    optional_float,
-    read_json,
-    read_pickled,
-    read_quietly,
-    tensors_of,
     write_checkpoint,
 )
 
@@ -33,8 +24,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 def recognises(source: Path) -> bool:
     """Whether `source` belongs to an experiment that trained a HiFi-GAN."""
-    model = read_quietly(_arguments(source)).get("model")
-    return isinstance(model, Mapping) and model.get("generator") == "hifigan"
+    return peek_json(_arguments(source)).get("model.generator") == "hifigan"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -46,15 +36,12 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             hint="Copy it from the experiment that the checkpoint is of.",
         )
     arguments = read_json(path)
-    try:
-        checkpoint = ReferenceCheckpoint(
-            name=path.resolve().parent.name,
-            config=config_of(arguments["model"]["hifigan"]),
-            audio=_audio(arguments["preprocess"]),
-            generator=_generator(_weights_file(source)),
-        )
-    except KeyError as error:
-        raise UserError(f"{path}: there is no {error}.") from error
+    checkpoint = ReferenceCheckpoint(
+        name=path.resolve().parent.name,
+        config=config_of(arguments.table("model.hifigan")),
+        audio=_audio(arguments.table("preprocess")),
+        generator=read_module(_weights_file(source), "generator_state_dict", bare=True),
+    )
     write_checkpoint(destination, checkpoint)
 
 
@@ -87,14 +74,7 @@ def _number(path: Path) -> int:
     return int(digits[0]) if digits else -1
 
 
-def _generator(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return tensors_of(read_weights(path), str(path))
-    content = read_pickled(path)
-    return tensors_of(content.get("generator_state_dict", content), str(path))
-
-
-def _audio(settings: Mapping[str, Any]) -> MelSpec:
+def _audio(settings: Settings) -> MelSpec:
     return MelSpec(
         sample_rate=settings["sample_rate"],
         n_fft=settings["n_fft"],
@@ -102,6 +82,6 @@ def _audio(settings: Mapping[str, Any]) -> MelSpec:
         win_length=settings["win_size"],
         n_mels=settings["n_mel"],
         f_min=float(settings["fmin"]),
-        f_max=optional_float(settings["fmax"]),
+        f_max=settings.optional_float("fmax"),
         magnitude_epsilon=1e-9,
     )

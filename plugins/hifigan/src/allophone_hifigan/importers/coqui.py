@@ -6,31 +6,28 @@ Its mels are librosa's, in decibels or natural logarithms, and often scaled to a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.foreign.files import Settings, peek_json, read_json, read_module
+from allophone.weights import below
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
-    Tensors,
     config_of,
-    optional_float,
-    read_json,
-    read_pickled,
-    read_quietly,
-    tensors_of,
     write_checkpoint,
 )
 
-_GENERATOR, _DISCRIMINATORS = "model_g.", "model_d."
+_GENERATOR, _DISCRIMINATORS = "model_g", "model_d"
 
 
 def recognises(source: Path) -> bool:
     """Whether `source` is a checkpoint beside the configuration of a HiFi-GAN."""
-    config = read_quietly(source.parent / "config.json")
+    config = peek_json(source.parent / "config.json")
     return source.suffix == ".pth" and config.get("generator_model") == "hifigan_generator"
 
 
@@ -43,51 +40,39 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             hint="Copy there the configuration that it was trained with.",
         )
     settings = read_json(path)
-    content = read_pickled(source)
-    if "model" not in content:
-        raise UserError(f"{source} has no entry 'model', so it is no checkpoint of Coqui's.")
-    tensors = tensors_of(content["model"], str(source))
-    try:
-        checkpoint = ReferenceCheckpoint(
-            name=source.resolve().parent.name,
-            config=_config(settings["generator_model_params"]),
-            audio=_audio(settings["audio"], path),
-            generator=_below(tensors, _GENERATOR) or tensors,
-            discriminators=_below(tensors, _DISCRIMINATORS),
-        )
-    except KeyError as error:
-        raise UserError(f"{path}: there is no {error}.") from error
+    config, audio = (
+        _config(settings.table("generator_model_params")),
+        _audio(settings.table("audio")),
+    )
+    tensors = read_module(source, "model")
+    checkpoint = ReferenceCheckpoint(
+        name=source.resolve().parent.name,
+        config=config,
+        audio=audio,
+        generator=below(tensors, _GENERATOR) or tensors,
+        discriminators=below(tensors, _DISCRIMINATORS),
+    )
     write_checkpoint(destination, checkpoint)
 
 
-def _below(tensors: Tensors, prefix: str) -> dict[str, Any]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
+def _config(parameters: Settings) -> HifiganConfig:
+    theirs = {
+        "upsample_rates": parameters["upsample_factors"],
+        "resblock": parameters["resblock_type"],
     }
+    return config_of(evolve(parameters, content={**parameters.content, **theirs}))
 
 
-def _config(parameters: Mapping[str, Any]) -> HifiganConfig:
-    return config_of(
-        {
-            **parameters,
-            "upsample_rates": parameters["upsample_factors"],
-            "resblock": parameters["resblock_type"],
-        }
-    )
-
-
-def _audio(settings: Mapping[str, Any], path: Path) -> MelSpec:
+def _audio(settings: Settings) -> MelSpec:
     normalised = settings.get("signal_norm", True)
     if normalised and settings.get("stats_path"):
         raise UserError(
-            f"{path}: the vocoder takes mels that are normalised by the statistics in "
+            f"{settings.path}: the vocoder takes mels that are normalised by the statistics in "
             f"{settings['stats_path']}, band by band; this has no counterpart here."
         )
     if settings.get("preemphasis"):
         raise UserError(
-            f"{path}: the vocoder takes mels of recordings with pre-emphasis, which has no "
+            f"{settings.path}: the vocoder takes mels of recordings with pre-emphasis, which has no "
             "counterpart here."
         )
     log_base = _log_base(settings)
@@ -116,7 +101,7 @@ def _audio(settings: Mapping[str, Any], path: Path) -> MelSpec:
         padding="reflect" if settings.get("stft_pad_mode", "reflect") == "reflect" else "zeros",
         magnitude_epsilon=0.0,
         f_min=float(settings["mel_fmin"]),
-        f_max=optional_float(settings["mel_fmax"]),
+        f_max=settings.optional_float("mel_fmax"),
         log_base=log_base,
         log_floor=1e-8,
         log_gain=gain,
@@ -126,7 +111,7 @@ def _audio(settings: Mapping[str, Any], path: Path) -> MelSpec:
     )
 
 
-def _log_base(settings: Mapping[str, Any]) -> Literal["e", "10", "none"]:
+def _log_base(settings: Settings) -> Literal["e", "10", "none"]:
     if not settings.get("do_amp_to_db_mel", True):
         return "none"
     return "e" if settings.get("log_func", "np.log10") == "np.log" else "10"

@@ -7,32 +7,35 @@ implementations of acoustic models ("generator_v1", "generator_universal.pth.tar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.foreign.files import (
+    Settings,
+    peek_json,
+    read_json,
+    read_module,
+    read_pickled,
+    tensors_of,
+)
+from allophone.weights import prefixed
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     Tensors,
     config_of,
-    optional_float,
-    read_json,
-    read_pickled,
-    read_quietly,
-    tensors_of,
     write_checkpoint,
 )
 
-_OF_ITS_CONFIG = {"upsample_initial_channel", "resblock", "num_mels", "sampling_rate"}
+_OF_ITS_CONFIG = ("upsample_initial_channel", "resblock", "num_mels", "sampling_rate")
 
 
 def recognises(source: Path) -> bool:
     """Whether `source` is a file beside the configuration of a HiFi-GAN, or a folder of checkpoints."""
     config = source / "config.json" if source.is_dir() else source.with_name("config.json")
     there = any(source.glob("g_*")) if source.is_dir() else source.suffix != ".json"
-    return there and read_quietly(config).keys() >= _OF_ITS_CONFIG
+    settings = peek_json(config)
+    return there and all(name in settings for name in _OF_ITS_CONFIG)
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -44,20 +47,14 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             f"{path} has no config.json beside it.",
             hint="Copy there the configuration that it was trained with.",
         )
-    content = read_pickled(path)
-    if "generator" not in content:
-        raise UserError(f"{path} has no entry 'generator', so it is no vocoder of HiFi-GAN.")
     settings = read_json(config)
-    try:
-        checkpoint = ReferenceCheckpoint(
-            name=source.resolve().stem,
-            config=config_of(settings),
-            audio=_audio(settings),
-            generator=tensors_of(content["generator"], str(path)),
-            discriminators=_discriminators(path),
-        )
-    except KeyError as error:
-        raise UserError(f"{config}: there is no {error}.") from error
+    checkpoint = ReferenceCheckpoint(
+        name=source.resolve().stem,
+        config=config_of(settings),
+        audio=_audio(settings),
+        generator=read_module(path, "generator"),
+        discriminators=_discriminators(path),
+    )
     write_checkpoint(destination, checkpoint)
 
 
@@ -78,14 +75,11 @@ def _discriminators(generator: Path) -> Tensors:
     if not generator.name.startswith("g_") or not path.is_file():
         return {}
     content = read_pickled(path)
-    return {
-        f"{part}.{name}": tensor
-        for part in ("mpd", "msd")
-        for name, tensor in tensors_of(content.get(part), str(path)).items()
-    }
+    mpd, msd = (prefixed(tensors_of(content.get(part), path), part) for part in ("mpd", "msd"))
+    return mpd | msd
 
 
-def _audio(settings: Mapping[str, Any]) -> MelSpec:
+def _audio(settings: Settings) -> MelSpec:
     return MelSpec(
         sample_rate=settings["sampling_rate"],
         n_fft=settings["n_fft"],
@@ -93,6 +87,6 @@ def _audio(settings: Mapping[str, Any]) -> MelSpec:
         win_length=settings["win_size"],
         n_mels=settings["num_mels"],
         f_min=float(settings["fmin"]),
-        f_max=optional_float(settings["fmax"]),
+        f_max=settings.optional_float("fmax"),
         magnitude_epsilon=1e-9,
     )

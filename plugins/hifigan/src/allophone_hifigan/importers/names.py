@@ -6,21 +6,11 @@ Rules are applied in order, each to what the one before has left.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 
+from allophone.foreign.tensors import NORMS, Rule, renamed
 from allophone_hifigan.config import HifiganConfig
 
-_Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-
-PARTS: tuple[_Rule, ...] = (
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
-    (r"\.parametrizations\.weight\.original$", ".weight_orig"),
-    (r"\.parametrizations\.weight\.0\._(u|v)$", r".weight_\1"),
-)
-"""How weights under a norm were named before PyTorch had parametrizations."""
-
-_DISCRIMINATORS: tuple[_Rule, ...] = (
+_DISCRIMINATORS: tuple[Rule, ...] = (
     (r"^periods\.", "mpd.discriminators."),
     (r"^scales\.", "msd.discriminators."),
     (r"^(\w+\.discriminators\.\d+)\.layers\.", r"\1.convs."),
@@ -42,7 +32,7 @@ def generator_name(name: str, config: HifiganConfig) -> str:
     return renamed(
         name,
         (
-            *PARTS,
+            *NORMS,
             (r"^input\.", "conv_pre."),
             (r"^output\.", "conv_post."),
             (r"^stages\.(\d+)\.upsample\.", r"ups.\1."),
@@ -53,11 +43,4 @@ def generator_name(name: str, config: HifiganConfig) -> str:
 
 def discriminators_name(name: str) -> str:
     """What the reference calls the weight `name` of `Discriminators`, after "mpd." or "msd."."""
-    return renamed(name, (*PARTS, *_DISCRIMINATORS))
-
-
-def renamed(name: str, rules: Iterable[_Rule]) -> str:
-    """`name` after all rules."""
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return renamed(name, (*NORMS, *_DISCRIMINATORS))

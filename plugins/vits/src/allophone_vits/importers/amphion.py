@@ -8,26 +8,17 @@ and is there to be fine-tuned and to convert recordings.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.foreign.files import Settings, peek_json, read_json, read_module
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weights import read_weights
-from allophone_vits.importers.checkpoint import (
-    ReferenceCheckpoint,
-    read_json,
-    read_pickled,
-    tensors_below,
-    write_checkpoint,
-)
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 _GENERATOR = ("pytorch_model.bin", "model.safetensors")
@@ -38,7 +29,7 @@ def recognises(source: Path) -> bool:
     """Whether `source` is the folder of a VITS experiment, or one of its checkpoints."""
     experiment = _experiment_of(source)
     return (
-        experiment is not None and read_json(experiment / "args.json").get("model_type") == "VITS"
+        experiment is not None and peek_json(experiment / "args.json").get("model_type") == "VITS"
     )
 
 
@@ -51,11 +42,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             hint="An experiment has args.json, and its checkpoints in the folder 'checkpoint'.",
         )
     folder = _latest(experiment) if source == experiment else source
-    arguments = experiment / "args.json"
-    try:
-        checkpoint = _assemble(read_json(arguments), experiment, folder)
-    except KeyError as error:
-        raise UserError(f"{arguments}: there is no {error}.") from error
+    checkpoint = _assemble(read_json(experiment / "args.json"), experiment, folder)
     write_checkpoint(destination, checkpoint, name=experiment.name)
 
 
@@ -74,8 +61,8 @@ def _latest(experiment: Path) -> Path:
     return max(folders, key=lambda path: path.stat().st_mtime)
 
 
-def _assemble(arguments: Mapping[str, Any], experiment: Path, folder: Path) -> ReferenceCheckpoint:
-    preprocess, model = arguments["preprocess"], arguments["model"]
+def _assemble(arguments: Settings, experiment: Path, folder: Path) -> ReferenceCheckpoint:
+    preprocess, model = arguments.table("preprocess"), arguments.table("model")
     speakers = _speakers(arguments, experiment)
     generator = _read(folder, _GENERATOR)
     if generator is None:
@@ -100,7 +87,7 @@ def _assemble(arguments: Mapping[str, Any], experiment: Path, folder: Path) -> R
             hop_length=preprocess["hop_size"],
             n_mels=preprocess["n_mel"],
             f_min=float(preprocess["fmin"]),
-            f_max=None if preprocess["fmax"] is None else float(preprocess["fmax"]),
+            f_max=preprocess.optional_float("fmax"),
         ),
         text=TextConfig(
             language=preprocess.get("language", "en-us"),
@@ -115,11 +102,7 @@ def _assemble(arguments: Mapping[str, Any], experiment: Path, folder: Path) -> R
 
 def _read(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor] | None:
     path = next((folder / name for name in names if (folder / name).is_file()), None)
-    if path is None:
-        return None
-    state = read_weights(path) if path.suffix == ".safetensors" else read_pickled(path)
-    # Models that were trained on several devices were saved in their wrapper.
-    return tensors_below({name.removeprefix("module."): value for name, value in state.items()}, "")
+    return None if path is None else read_module(path)
 
 
 def _symbols(experiment: Path, *, blank: bool) -> SymbolTable:
@@ -137,12 +120,12 @@ def _symbols(experiment: Path, *, blank: bool) -> SymbolTable:
     return SymbolTable(ids=ids, blank=PAD if blank else None, bos=BOS, eos=EOS)
 
 
-def _speakers(arguments: Mapping[str, Any], experiment: Path) -> tuple[str, ...]:
+def _speakers(arguments: Settings, experiment: Path) -> tuple[str, ...]:
     """Names in the order of ids, filled up with numbers where the model has room for more."""
-    count = arguments["model"].get("n_speakers", 0)
-    path = experiment / arguments["preprocess"].get("spk2id", "spk2id.json")
-    if not arguments["train"].get("multi_speaker_training") or count < 2:
+    count = arguments.get("model.n_speakers", 0)
+    path = experiment / arguments.get("preprocess.spk2id", "spk2id.json")
+    if not arguments.get("train.multi_speaker_training") or count < 2:
         return ()
-    ids = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    ids = read_json(path).content if path.is_file() else {}
     names = {id: name for name, id in ids.items()}
     return tuple(names.get(id, str(id)) for id in range(count))

@@ -9,20 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.foreign.files import Settings, peek_json, read_json, read_module
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone_vits.importers.checkpoint import (
-    ReferenceCheckpoint,
-    read_json,
-    read_pickled,
-    tensors_below,
-    write_checkpoint,
-)
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_vits.importers.reference import EMBEDDING, Tensors
 
 PUBLISHED_SYMBOLS = (
@@ -39,8 +33,9 @@ def recognises(source: Path) -> bool:
     """Whether `source` is a generator's checkpoint, or a folder with some."""
     if source.is_dir():
         return any(source.glob("G_*.pth")) and (source / "config.json").is_file()
-    path = _config_of(source) if source.suffix == ".pth" else None
-    return path is not None and _describes_vits(path)
+    # Other projects' files have the same names.
+    config = peek_json(_config_of(source) if source.suffix == ".pth" else None)
+    return "data" in config and "model" in config
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -55,9 +50,10 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     discriminator = generator.with_name(re.sub(r"^G_", "D_", generator.name))
     checkpoint = _assemble(
         read_json(path),
-        path,
-        _model(generator),
-        _model(discriminator) if discriminator != generator and discriminator.is_file() else None,
+        read_module(generator, "model"),
+        read_module(discriminator, "model")
+        if discriminator != generator and discriminator.is_file()
+        else None,
     )
     write_checkpoint(destination, checkpoint, name=source.stem)
 
@@ -78,45 +74,27 @@ def _config_of(checkpoint: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _describes_vits(path: Path) -> bool:
-    """Whether a configuration has the tables of VITS's; other projects' files have the same names."""
-    try:
-        return {"data", "model"} <= read_json(path).keys()
-    except UserError:
-        return False
-
-
-def _model(path: Path) -> Tensors:
-    content = read_pickled(path)
-    if not isinstance(content.get("model"), Mapping):
-        raise UserError(f"{path} has no entry 'model', so it is no checkpoint of VITS.")
-    return tensors_below(content["model"], "")
-
-
 def _assemble(
-    config: Mapping[str, Any], path: Path, generator: Tensors, discriminator: Tensors | None
+    config: Settings, generator: Tensors, discriminator: Tensors | None
 ) -> ReferenceCheckpoint:
     if EMBEDDING not in generator:
-        raise UserError(f"The checkpoint beside {path} holds no generator: it has no {EMBEDDING}.")
-    try:
-        data, model = config["data"], config["model"]
-        return ReferenceCheckpoint(
-            generator=generator,
-            discriminator=discriminator,
-            upsample_rates=model["upsample_rates"],
-            residual_dilations=model["resblock_dilation_sizes"],
-            audio=_audio(data),
-            text=_text(data),
-            vocabulary=Vocabulary(
-                symbols=_symbols(config, path, len(generator[EMBEDDING])),
-                speakers=_speakers(config),
-            ),
+        raise UserError(
+            f"The checkpoint beside {config.path} holds no generator: it has no {EMBEDDING}."
         )
-    except KeyError as error:
-        raise UserError(f"{path}: there is no {error}, which VITS's configuration has.") from error
+    return ReferenceCheckpoint(
+        generator=generator,
+        discriminator=discriminator,
+        upsample_rates=config["model.upsample_rates"],
+        residual_dilations=config["model.resblock_dilation_sizes"],
+        audio=_audio(config.table("data")),
+        text=_text(config.table("data")),
+        vocabulary=Vocabulary(
+            symbols=_symbols(config, len(generator[EMBEDDING])), speakers=_speakers(config)
+        ),
+    )
 
 
-def _audio(data: Mapping[str, Any]) -> MelSpec:
+def _audio(data: Settings) -> MelSpec:
     return MelSpec(
         sample_rate=data["sampling_rate"],
         n_fft=data["filter_length"],
@@ -124,11 +102,11 @@ def _audio(data: Mapping[str, Any]) -> MelSpec:
         hop_length=data["hop_length"],
         n_mels=data["n_mel_channels"],
         f_min=float(data["mel_fmin"]),
-        f_max=None if data["mel_fmax"] is None else float(data["mel_fmax"]),
+        f_max=data.optional_float("mel_fmax"),
     )
 
 
-def _text(data: Mapping[str, Any]) -> TextConfig:
+def _text(data: Settings) -> TextConfig:
     """The published cleaner is espeak's American English; others are not known here.
 
     For those, texts are taken letter by letter: they have to be given as the cleaner leaves them.
@@ -142,20 +120,20 @@ def _text(data: Mapping[str, Any]) -> TextConfig:
     )
 
 
-def _symbols(config: Mapping[str, Any], path: Path, rows: int) -> SymbolTable:
+def _symbols(config: Settings, rows: int) -> SymbolTable:
     symbols = config.get("symbols", PUBLISHED_SYMBOLS)
     if len(symbols) != rows:
         raise UserError(
             f"The model has {rows} symbols, not the {len(symbols)} that are known of it.",
-            hint=f"Add to {path} a list 'symbols' in the order of their ids, the padding first.",
+            hint=f"Add to {config.path} a list 'symbols' in the order of their ids, the padding first.",
         )
     # Of a symbol that is listed twice, the reference uses the later id.
     ids = {symbol: id for id, symbol in enumerate(symbols)}
-    return SymbolTable(ids=ids, blank=symbols[0] if config["data"]["add_blank"] else None)
+    return SymbolTable(ids=ids, blank=symbols[0] if config["data.add_blank"] else None)
 
 
-def _speakers(config: Mapping[str, Any]) -> tuple[str, ...]:
-    count = config["data"].get("n_speakers", 0)
+def _speakers(config: Settings) -> tuple[str, ...]:
+    count = config.get("data.n_speakers", 0)
     names = config.get("speakers", ())
     if isinstance(names, Mapping):
         names = sorted(names, key=lambda name: names[name])

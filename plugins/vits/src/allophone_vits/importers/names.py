@@ -7,13 +7,11 @@ Rules are applied in order, each to what the one before has left.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-_Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+from allophone.foreign.tensors import NORMS, Rule, renamed
 
-_SHARED: tuple[_Rule, ...] = (
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
+_SHARED: tuple[Rule, ...] = (
+    *NORMS,
     (r"(norms?(?:\.\d+)?)\.weight$", r"\1.gamma"),
     (r"(norms?(?:\.\d+)?)\.bias$", r"\1.beta"),
     (r"\.wavenet\.gates\.", ".enc.in_layers."),
@@ -25,7 +23,7 @@ _SHARED: tuple[_Rule, ...] = (
     (r"\.pointwise_norms\.", ".norms_2."),
 )
 
-_TEXT_ENCODER: tuple[_Rule, ...] = (
+_TEXT_ENCODER: tuple[Rule, ...] = (
     (r"^text_encoder\.embedding\.", "enc_p.emb."),
     (r"^text_encoder\.prior\.", "enc_p.proj."),
     (
@@ -48,7 +46,7 @@ _TEXT_ENCODER: tuple[_Rule, ...] = (
     ),
 )
 
-_LATENTS: tuple[_Rule, ...] = (
+_LATENTS: tuple[Rule, ...] = (
     (r"^posterior_encoder\.input\.", "enc_q.pre."),
     (r"^posterior_encoder\.output\.", "enc_q.proj."),
     (r"^posterior_encoder\.", "enc_q."),
@@ -58,7 +56,7 @@ _LATENTS: tuple[_Rule, ...] = (
     (r"^(flow\.flows\.\d+)\.output\.", r"\1.post."),
 )
 
-_DURATIONS: tuple[_Rule, ...] = (
+_DURATIONS: tuple[Rule, ...] = (
     (r"^duration_predictor\.convolutions\.(\d+)\.", lambda found: f"dp.conv_{int(found[1]) + 1}."),
     (r"^duration_predictor\.norms\.(\d+)\.", lambda found: f"dp.norm_{int(found[1]) + 1}."),
     (r"^duration_predictor\.(?:text_)?output\.", "dp.proj."),
@@ -82,7 +80,7 @@ _DURATIONS: tuple[_Rule, ...] = (
 )
 
 
-def _decoder(blocks: int, *, paired: bool) -> tuple[_Rule, ...]:
+def _decoder(blocks: int, *, paired: bool) -> tuple[Rule, ...]:
     """The reference numbers the `blocks` residual blocks of all stages through."""
 
     def block(found: re.Match[str]) -> str:
@@ -100,7 +98,7 @@ def _decoder(blocks: int, *, paired: bool) -> tuple[_Rule, ...]:
     )
 
 
-_DISCRIMINATOR: tuple[_Rule, ...] = (
+_DISCRIMINATOR: tuple[Rule, ...] = (
     (r"^judges\.(\d+)\.layers\.", r"discriminators.\1.convs."),
     (r"^judges\.(\d+)\.output\.", r"discriminators.\1.conv_post."),
 )
@@ -112,15 +110,9 @@ def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
     blocks: residual blocks of each stage of the decoder; paired: whether they are of type "1".
     """
     rules = (*_SHARED, *_TEXT_ENCODER, *_LATENTS, *_DURATIONS, *_decoder(blocks, paired=paired))
-    return _renamed(name, rules)
+    return renamed(name, rules)
 
 
 def reference_discriminator_name(name: str) -> str:
     """What the reference calls the weight `name` of `Discriminator`."""
-    return _renamed(name, (*_SHARED, *_DISCRIMINATOR))
-
-
-def _renamed(name: str, rules: tuple[_Rule, ...]) -> str:
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return renamed(name, (*_SHARED, *_DISCRIMINATOR))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.foreign.files import Settings, read_json
 from allophone.synthesis.folder import About, StoredVoice, write_voice
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
-from allophone_vits.importers.checkpoint import ReferenceCheckpoint, read_json, voice_of
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, voice_of
 from allophone_vits.importers.piper_onnx import read_graph
 
 
@@ -78,27 +78,25 @@ def read_settings(path: Path) -> PiperSettings:
             hint="A Piper voice is two files: the model, and a JSON file with its phoneme ids.",
         )
     content = read_json(path)
-    try:
-        return PiperSettings(
-            sample_rate=content["audio"]["sample_rate"],
-            text=_text(content, path),
-            vocabulary=Vocabulary(
-                symbols=_symbols(content["phoneme_id_map"], path), speakers=_speakers(content)
-            ),
-            controls=_controls(content.get("inference", {})),
-        )
-    except KeyError as error:
-        raise UserError(f"{path} belongs to no Piper voice: it has no key {error}.") from error
+    return PiperSettings(
+        sample_rate=content["audio.sample_rate"],
+        text=_text(content),
+        vocabulary=Vocabulary(
+            symbols=_symbols(content["phoneme_id_map"], path), speakers=_speakers(content)
+        ),
+        controls=_controls(content.get("inference", {})),
+    )
 
 
-def _text(content: Mapping[str, Any], path: Path) -> TextConfig:
+def _text(content: Settings) -> TextConfig:
     kind = content.get("phoneme_type", "espeak")
     if kind not in ("espeak", "text"):
         raise UserError(
-            f"{path}: the voice reads phonemes of the type '{kind}', which no phonemizer here makes."
+            f"{content.path}: the voice reads phonemes of the type '{kind}', which no phonemizer here "
+            "makes."
         )
     return TextConfig(
-        language=content["espeak"]["voice"],
+        language=content["espeak.voice"],
         phonemizer=EspeakConfig() if kind == "espeak" else GraphemeConfig(lowercase=True),
         blank=True,
         boundaries=True,
@@ -113,7 +111,7 @@ def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
     return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
 
 
-def _speakers(content: Mapping[str, Any]) -> tuple[str, ...]:
+def _speakers(content: Settings) -> tuple[str, ...]:
     """Names in the order of ids; a number stands for a speaker without a name."""
     names = {id: name for name, id in content.get("speaker_id_map", {}).items()}
     count = content.get("num_speakers", 1)

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from allophone.errors import UserError
+from allophone.foreign.files import read_pickled, tensors_of
+from allophone.weights import below
 from allophone_vits.config import SIZES
-from allophone_vits.importers.checkpoint import (
-    ReferenceCheckpoint,
-    read_pickled,
-    tensors_below,
-    write_checkpoint,
-)
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_vits.importers.piper import read_settings
 
 
@@ -33,15 +30,16 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         )
     settings = read_settings(path)
     content = read_pickled(source)
-    state, parameters = content.get("state_dict", {}), content.get("hyper_parameters", {})
-    generator = tensors_below(state, "model_g.")
+    state = tensors_of(content.get("state_dict"), source)
+    parameters = content.get("hyper_parameters", {})
+    generator = below(state, "model_g")
     if not generator:
         raise UserError(f"{source} holds no generator: none of its tensors begins with 'model_g.'.")
     decoder = SIZES["medium"].decoder
     upsample_rates = _tuple(parameters, "upsample_rates", decoder.upsample_rates)
     checkpoint = ReferenceCheckpoint(
         generator=generator,
-        discriminator=tensors_below(state, "model_d.") or None,
+        discriminator=below(state, "model_d") or None,
         upsample_rates=upsample_rates,
         residual_dilations=_tuple(
             parameters, "resblock_dilation_sizes", decoder.residual_dilations

@@ -6,14 +6,12 @@ sizes off their shapes and makes sure that every tensor has its place and every 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.errors import UserError
+from allophone.foreign.tensors import Shapes, place
 from allophone.weights import uninitialised
 from allophone_vits.config import (
     DecoderConfig,
@@ -41,7 +39,7 @@ def infer_config(
     residual_dilations: Sequence[Sequence[int]],
 ) -> VitsConfig:
     """The configuration that the shapes of `tensors` tell, and the two things that they do not."""
-    shape = _Shapes(tensors)
+    shape = Shapes(tensors, "VITS")
     hidden, key_size = shape("enc_p.emb")[1], shape("enc_p.encoder.attn_layers.0.emb_rel_k")[2]
     feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1")
     flow_layer = shape("flow.flows.0.enc.in_layers.0")
@@ -77,7 +75,7 @@ def infer_config(
     )
 
 
-def _infer_durations(shape: _Shapes) -> DurationConfig:
+def _infer_durations(shape: Shapes) -> DurationConfig:
     if "dp.conv_1.weight" in shape.tensors:
         channels, _, kernel_size = shape("dp.conv_1")
         return DurationConfig(kind="deterministic", channels=channels, kernel_size=kernel_size)
@@ -90,7 +88,7 @@ def _infer_durations(shape: _Shapes) -> DurationConfig:
 
 
 def _infer_decoder(
-    shape: _Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
+    shape: Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
 ) -> DecoderConfig:
     stages = shape.count(r"dec\.ups\.(\d+)\.")
     blocks = shape.count(r"dec\.resblocks\.(\d+)\.") // stages
@@ -106,27 +104,6 @@ def _infer_decoder(
         upsample_kernel_sizes=tuple(shape(f"dec.ups.{stage}")[2] for stage in range(stages)),
         channels=shape("dec.conv_pre")[0],
     )
-
-
-class _Shapes:
-    """Looks shapes up, with weight norm or without."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self.tensors = tensors
-
-    def __call__(self, module: str) -> tuple[int, ...]:
-        for name in (f"{module}.weight", f"{module}.weight_v", module):
-            if name in self.tensors:
-                return tuple(self.tensors[name].shape)
-        raise UserError(
-            f"This is no VITS model as the reference implementation names it: "
-            f"it has no tensor '{module}.weight'."
-        )
-
-    def count(self, pattern: str) -> int:
-        """One more than the highest number that the group of `pattern` finds at a name's beginning."""
-        found = [re.match(pattern, name) for name in self.tensors]
-        return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
 def trim_vocabulary(tensors: Tensors, size: int) -> dict[str, Tensor]:
@@ -156,7 +133,7 @@ def generator_weights(
     }
     paired = config.decoder.residual_block == "1"
     blocks = len(config.decoder.residual_kernel_sizes)
-    return _place(
+    return place(
         tensors,
         places,
         lambda name: reference_generator_name(name, blocks=blocks, paired=paired),
@@ -167,39 +144,4 @@ def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict
     """The state of `Discriminator(config)`; errors as `generator_weights`."""
     with uninitialised():
         model = Discriminator(config)
-    return _place(tensors, model.state_dict(), reference_discriminator_name)
-
-
-def _place(
-    tensors: Tensors, places: Mapping[str, Tensor], reference_name: Callable[[str], str]
-) -> dict[str, Tensor]:
-    """Each tensor under our name."""
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
-    names = {name: reference_name(name) for name in places}
-    _split_folded_weights(tensors, names.values())
-    wrong = [f"missing: {theirs}" for theirs in names.values() if theirs not in tensors] + [
-        f"left over: {theirs}" for theirs in sorted(tensors.keys() - set(names.values()))
-    ]
-    wrong += [
-        f"{theirs}: {list(tensors[theirs].shape)} where the model has {list(places[name].shape)}"
-        for name, theirs in names.items()
-        if theirs in tensors and tensors[theirs].shape != places[name].shape
-    ]
-    if wrong:
-        raise UserError(
-            f"{len(wrong)} tensors do not fit the model that the others describe:\n  "
-            + "\n  ".join(wrong),
-            hint="The file is damaged, or from a variant of VITS that this importer does not know.",
-        )
-    return {name: tensors[theirs] for name, theirs in names.items()}
-
-
-def _split_folded_weights(tensors: dict[str, Tensor], names: Iterable[str]) -> None:
-    """Give weights that were multiplied out for inference their magnitude and direction again."""
-    for magnitude in names:
-        module, _, kind = magnitude.rpartition(".")
-        if kind == "weight_g" and f"{module}.weight" in tensors:
-            direction = tensors.pop(f"{module}.weight")
-            axes = tuple(range(1, direction.dim()))
-            tensors[magnitude] = torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
-            tensors[f"{module}.weight_v"] = direction
+    return place(tensors, model.state_dict(), reference_discriminator_name)
