@@ -133,7 +133,8 @@ def _encoded(array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     array = np.ascontiguousarray(array).reshape(array.shape)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if little.dtype == np.dtype("<f4") and little.ndim == 1 and little.size:
-        scaled = little * np.float32(_SIXTEEN_BITS)
+        with np.errstate(over="ignore"):  # What becomes infinite is refused below.
+            scaled = little * np.float32(_SIXTEEN_BITS)
         if scaled.min() >= -_SIXTEEN_BITS and scaled.max() < _SIXTEEN_BITS:
             samples = scaled.astype("<i2")
             restored = samples.astype("<f4") / np.float32(_SIXTEEN_BITS)
