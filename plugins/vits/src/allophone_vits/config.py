@@ -35,6 +35,15 @@ def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ..
         )
 
 
+def even_latents(instance: Any, attribute: Attribute[Any], value: int) -> None:
+    """A validator of `latent_channels`."""
+    if value < 1 or value % 2:
+        raise ConfigError(
+            f"model.latent_channels ({value}) must be even and positive: "
+            "the flow splits them in halves"
+        )
+
+
 @frozen(kw_only=True)
 class TextEncoderConfig:
     """A transformer with windowed relative positions (section 2.5.1).
@@ -141,6 +150,16 @@ class DecoderConfig:
         """Samples that the decoder makes of a frame."""
         return math.prod(self.upsample_rates)
 
+    def check_audio(self, audio: MelSpec) -> None:
+        """ConfigError unless the decoder makes exactly one hop of each frame."""
+        if self.hop_length != audio.hop_length:
+            rates = " x ".join(str(rate) for rate in self.upsample_rates)
+            raise ConfigError(
+                f"model.decoder.upsample_rates make {rates} = {self.hop_length} samples "
+                f"of a frame, but audio.hop_length is {audio.hop_length}",
+                hint="The product of the rates must equal the hop length.",
+            )
+
 
 @frozen(kw_only=True)
 class VitsConfig:
@@ -150,30 +169,13 @@ class VitsConfig:
     speaker_channels: size of a speaker's embedding; used only where there are two speakers or more.
     """
 
-    latent_channels: int = field(default=192, validator=_positive)
+    latent_channels: int = field(default=192, validator=even_latents)
     speaker_channels: int = field(default=256, validator=_positive)
     text_encoder: TextEncoderConfig = Factory(TextEncoderConfig)
     posterior_encoder: PosteriorEncoderConfig = Factory(PosteriorEncoderConfig)
     flow: FlowConfig = Factory(FlowConfig)
     duration: DurationConfig = Factory(DurationConfig)
     decoder: DecoderConfig = Factory(DecoderConfig)
-
-    def __attrs_post_init__(self) -> None:
-        if self.latent_channels % 2:
-            raise ConfigError(
-                f"model.latent_channels ({self.latent_channels}) must be even: "
-                "the flow splits them in halves"
-            )
-
-    def check_audio(self, audio: MelSpec) -> None:
-        """ConfigError unless the decoder makes exactly one hop of each frame."""
-        if self.decoder.hop_length != audio.hop_length:
-            rates = " x ".join(str(rate) for rate in self.decoder.upsample_rates)
-            raise ConfigError(
-                f"model.decoder.upsample_rates make {rates} = {self.decoder.hop_length} samples "
-                f"of a frame, but audio.hop_length is {audio.hop_length}",
-                hint="The product of the rates must equal the hop length.",
-            )
 
 
 @frozen(kw_only=True)

@@ -154,7 +154,6 @@ class DeterministicDurationPredictor(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
         """hidden [B, H, T], mask [B, 1, T], speaker [B, S, 1] -> log durations [B, 1, T]."""
-        hidden = hidden.detach()
         if self.speaker is not None and speaker is not None:
             hidden = hidden + self.speaker(speaker.detach())
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -173,18 +172,27 @@ class DeterministicDurationPredictor(nn.Module):
 
         As the stochastic predictor's; `noise` is [B, 0, T], and not used.
         """
-        target = (durations.float() + 1e-6).log()
-        error = self.forward(hidden, mask, speaker).float() - target
-        return total_inside(error.square(), mask)
+        predicted = self.log_durations(hidden, noise, mask, speaker)
+        return total_squared_error(predicted, durations, mask)
 
     def log_durations(
         self, hidden: Tensor, noise: Tensor, mask: Tensor | None, speaker: Tensor | None = None
     ) -> Tensor:
         """As the stochastic predictor's; `noise` is [B, 0, T], and not used."""
-        return self.forward(hidden, mask, speaker)
+        return self.forward(hidden.detach(), mask, speaker)
 
     def discard_training_parts(self) -> None:
         """Nothing here is for training alone."""
+
+
+def log_of_durations(durations: Tensor) -> Tensor:
+    """What a regression of durations is after: frames [B, 1, T] -> [B, 1, T]; 0 frames are finite."""
+    return (durations.float() + 1e-6).log()
+
+
+def total_squared_error(predicted: Tensor, durations: Tensor, mask: Tensor) -> Tensor:
+    """Predicted log durations [B, 1, T] against durations [B, 1, T], summed over tokens: [B]."""
+    return total_inside((predicted.float() - log_of_durations(durations)).square(), mask)
 
 
 DurationPredictor = StochasticDurationPredictor | DeterministicDurationPredictor

@@ -37,19 +37,20 @@ class ResidualCoupling(nn.Module):
         # A flow begins as the identity.
         self.output = zero_initialised(nn.Conv1d(config.hidden_channels, channels // 2, 1))
 
-    def _shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+    def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+        """What is added to the upper half: lower [B, C / 2, F] -> [B, C / 2, F]."""
         hidden = self.wavenet(masked(self.input(lower), mask), mask, speaker)
         return masked(self.output(hidden), mask)
 
     def forward(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
         """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> [B, C, F]."""
         lower, upper = latent.chunk(2, dim=1)
-        return torch.cat([lower, masked(upper, mask) + self._shift(lower, mask, speaker)], dim=1)
+        return torch.cat([lower, masked(upper, mask) + self.shift(lower, mask, speaker)], dim=1)
 
     def inverse(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
         """Undo `forward`: [B, C, F] -> [B, C, F]."""
         lower, upper = latent.chunk(2, dim=1)
-        return torch.cat([lower, masked(upper - self._shift(lower, mask, speaker), mask)], dim=1)
+        return torch.cat([lower, masked(upper - self.shift(lower, mask, speaker), mask)], dim=1)
 
 
 class Coupling(Protocol):

@@ -18,8 +18,9 @@ from torch import Tensor
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.flow import Flow
+from allophone_vits.gaussian import Gaussian
 from allophone_vits.layers import masked, sequence_mask
-from allophone_vits.model import Vits, align
+from allophone_vits.model import Generator, align
 from allophone_vits.noise import Stream, normal_noise
 
 FIRST_CHUNK_FRAMES = 32
@@ -47,8 +48,20 @@ class Latents:
         return sequence_mask(self.lengths, self.values.size(2))
 
 
+@frozen(kw_only=True)
+class Plan:
+    """How a text is to be said.
+
+    prior: [B, C, T] of each token; durations: [B, T], frames of each; speaker: [B, S, 1] or None.
+    """
+
+    prior: Gaussian
+    durations: Tensor
+    speaker: Tensor | None
+
+
 def infer_latents(
-    model: Vits,
+    model: Generator,
     *,
     tokens: Tensor,
     token_lengths: Tensor,
@@ -73,7 +86,7 @@ def infer_latents(
 
 
 def infer_prior(
-    model: Vits,
+    model: Generator,
     *,
     tokens: Tensor,
     token_lengths: Tensor,
@@ -83,33 +96,55 @@ def infer_prior(
 ) -> Latents:
     """As `infer_latents`, but before the flow: what is drawn from the prior."""
     mask = None if len(tokens) == 1 else sequence_mask(token_lengths, tokens.size(1))
-    speaker = model.speaker(speakers)
-    text = model.text_encoder(tokens, mask)
-
     noise = normal_noise(
         seeds,
         Stream.DURATION,
         channels=model.duration_predictor.noise_channels,
         lengths=token_lengths.tolist(),
     )
-    log_durations = model.duration_predictor.log_durations(
-        text.hidden, noise.to(tokens.device) * controls.noise_scale_duration, mask, speaker
+    plan = plan_speech(
+        model,
+        tokens=tokens,
+        mask=mask,
+        speakers=speakers,
+        noise=noise.to(tokens.device),
+        controls=controls,
     )
-    durations = torch.ceil(masked(log_durations.exp(), mask) * controls.length_scale)
-    durations = durations.squeeze(1).long()
-    lengths = durations.sum(dim=1)
+    lengths = plan.durations.sum(dim=1)
 
-    prior = text.prior.expand(tokens_of_frames(durations))
+    prior = plan.prior.expand(tokens_of_frames(plan.durations))
     noise = normal_noise(
         seeds, Stream.LATENT, channels=prior.mean.size(1), lengths=lengths.tolist()
     )
     drawn = Latents(
         values=prior.sample(noise.to(tokens.device) * controls.noise_scale),
         lengths=lengths,
-        speaker=speaker,
-        durations=durations,
+        speaker=plan.speaker,
+        durations=plan.durations,
     )
     return evolve(drawn, values=masked(drawn.values, drawn.mask()))
+
+
+def plan_speech(
+    model: Vits,
+    *,
+    tokens: Tensor,
+    mask: Tensor | None,
+    speakers: Tensor,
+    noise: Tensor,
+    controls: VitsControls,
+) -> Plan:
+    """Read a text: tokens [B, T] ids, mask [B, 1, T], speakers [B] ids.
+
+    noise: [B, channels, T], standard normal, as many channels as the duration predictor takes.
+    """
+    speaker = model.speaker(speakers)
+    text = model.text_encoder(tokens, mask)
+    log_durations = model.duration_predictor.log_durations(
+        text.hidden, noise * controls.noise_scale_duration, mask, speaker
+    )
+    durations = torch.ceil(masked(log_durations.exp(), mask) * controls.length_scale)
+    return Plan(prior=text.prior, durations=durations.squeeze(1).long(), speaker=speaker)
 
 
 def through_flow(flow: Flow, prior: Latents) -> Latents:
@@ -129,7 +164,7 @@ def tokens_of_frames(durations: Tensor) -> Tensor:
 
 
 def convert_latents(
-    model: Vits, spectrogram: Tensor, *, source: Tensor, target: Tensor, seed: int
+    model: Generator, spectrogram: Tensor, *, source: Tensor, target: Tensor, seed: int
 ) -> Latents:
     """Say a recording again in another voice: through the flow as one speaker, back as another.
 
@@ -149,7 +184,7 @@ def convert_latents(
 
 
 def align_recordings(
-    model: Vits,
+    model: Generator,
     spectrogram: Tensor,
     *,
     tokens: Tensor,
@@ -167,7 +202,7 @@ def align_recordings(
     speaker = model.speaker(speakers)
     posterior = model.posterior_encoder(spectrogram, frame_mask, speaker)
     prior_latent = model.flow(masked(posterior.mean, frame_mask), frame_mask, speaker)
-    prior = model.text_encoder(tokens, text_mask).prior
+    prior = model.encode_text(tokens, text_mask, speaker).prior
     return align(prior_latent, prior, frame_lengths, token_lengths).durations
 
 

@@ -6,6 +6,7 @@ Legend: B batch, T text, F frames, N samples, M mel bands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone.audio.spectrogram import (
-    frame_lengths,
-    linear_spectrogram,
-    mel_from_linear,
-    mel_spectrogram,
-)
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import frame_lengths, mel_spectrogram
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.dropped import Dropped
@@ -28,12 +25,12 @@ from allophone.errors import UserError
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.schedule import exponential
-from allophone_vits.config import VitsConfig, VitsControls, VitsTrainerConfig
+from allophone_vits.config import VitsTrainerConfig
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.gaussian import kl_divergence
 from allophone_vits.inference import decode, infer_latents, rows
 from allophone_vits.losses import adversarial_loss, discriminator_loss, feature_matching_loss
-from allophone_vits.model import Vits, VitsOutput
+from allophone_vits.model import AlignmentSearch, Generator, Vits, VitsOutput, align
 from allophone_vits.segments import slice_segments
 
 
@@ -41,7 +38,7 @@ from allophone_vits.segments import slice_segments
 class Target:
     """What the recordings of a batch are to the model.
 
-    waveform: [B, N]; spectrogram: linear, [B, K, F], with frame_lengths [B].
+    waveform: [B, N]; spectrogram: as the posterior encoder reads it, [B, K, F], with frame_lengths [B].
     """
 
     waveform: Tensor
@@ -50,19 +47,23 @@ class Target:
 
 
 class VitsObjective:
-    """A generator, and discriminators that tell its segments from recorded ones."""
+    """A generator, and discriminators that tell its segments from recorded ones.
+
+    Objectives that build on this one override `build_generator` and what they do otherwise.
+
+    weights: of the generator's losses, by their names.
+    """
 
     features = ("waveform", "phonemes")
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         model, trainer = experiment.model, experiment.trainer
-        assert isinstance(model, VitsConfig)
         assert isinstance(trainer, VitsTrainerConfig)
         self.trainer = trainer
         self.audio = experiment.audio
         self.segment_frames = trainer.segment_frames(self.audio)
         self.modules: Mapping[str, nn.Module] = {
-            "generator": Vits(
+            "generator": self.build_generator(
                 model,
                 vocabulary_size=vocabulary.symbols.size,
                 speakers=len(vocabulary.speakers),
@@ -70,6 +71,19 @@ class VitsObjective:
             ),
             "discriminator": Discriminator(trainer.discriminator),
         }
+        self.weights = {
+            "adversarial": 1.0,
+            "feature": trainer.feature_weight,
+            "mel": trainer.mel_weight,
+            "kl": trainer.kl_weight,
+            "duration": trainer.duration_weight,
+        }
+
+    def build_generator(
+        self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
+    ) -> Generator:
+        """The generator of a model's config."""
+        return Vits(model, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW for each of the two, with a rate that decays from epoch to epoch."""
@@ -101,39 +115,50 @@ class VitsObjective:
         """The discriminators learn first, on what the generator makes now; then the generator."""
         target = self._target(batch)
         with rt.autocast():
-            output = self._generate(rt, batch, target)
-            generated, real = output.waveform, self._real_segments(output, target)
-            verdict = rt["discriminator"](real, generated.detach())
-        loss = discriminator_loss(verdict)
-        rt.update("discriminator", loss)
-
-        with rt.frozen("discriminator"), rt.autocast():
-            verdict = rt["discriminator"](real, generated)
+            output = self._generate(rt, batch, target, search=self.alignment_search(rt.step))
+        taught = self.teach_discriminators(rt, output, target)
         losses = {
-            "adversarial": adversarial_loss(verdict),
-            "feature": feature_matching_loss(verdict),
-            **self._reconstruction_losses(output, target),
+            **self.adversarial_losses(rt, output, target),
+            **self.reconstruction_losses(output, target),
         }
-        total = (
-            losses["adversarial"]
-            + self.trainer.feature_weight * losses["feature"]
-            + self.trainer.mel_weight * losses["mel"]
-            + self.trainer.kl_weight * losses["kl"]
-            + self.trainer.duration_weight * losses["duration"]
-        )
+        weighted = (self.weights[name] * loss for name, loss in losses.items())
+        total = sum(weighted, torch.zeros(()))
         rt.update("generator", total)
         return {
-            "discriminator_loss": loss,
+            **taught,
             "generator_loss": total,
             **{f"{name}_loss": value for name, value in losses.items()},
         }
+
+    def alignment_search(self, step: int) -> AlignmentSearch:
+        """How the frames of a training step find their tokens."""
+        return align
+
+    def teach_discriminators(
+        self, rt: Runtime, output: VitsOutput, target: Target
+    ) -> dict[str, Tensor]:
+        """Let the discriminators learn from what the generator has made; their losses by name."""
+        with rt.autocast():
+            real = self._real_segments(output, target)
+            verdict = rt["discriminator"](real, output.waveform.detach())
+        loss = discriminator_loss(verdict)
+        rt.update("discriminator", loss)
+        return {"discriminator_loss": loss}
+
+    def adversarial_losses(
+        self, rt: Runtime, output: VitsOutput, target: Target
+    ) -> dict[str, Tensor]:
+        """What the discriminators say of what the generator has made."""
+        with rt.frozen("discriminator"), rt.autocast():
+            verdict = rt["discriminator"](self._real_segments(output, target), output.waveform)
+        return {"adversarial": adversarial_loss(verdict), "feature": feature_matching_loss(verdict)}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The generator's own losses; every utterance has noise of its own, and its middle segment."""
         target = self._target(batch)
         with rt.autocast():
             output = self._generate(rt, batch, target, seeds=range(len(batch)))
-        losses = self._reconstruction_losses(output, target)
+        losses = self.reconstruction_losses(output, target)
         return {f"{name}_loss": value for name, value in losses.items()}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
@@ -141,7 +166,7 @@ class VitsObjective:
         target = self._target(batch)
         phonemes = batch["phonemes"]
         seeds = range(len(batch))
-        model = self._generator()
+        model = self.generator
         with rt.autocast():
             alignment = self._generate(rt, batch, target, seeds=seeds).alignment.dense()
         spoken = infer_latents(
@@ -150,9 +175,11 @@ class VitsObjective:
             token_lengths=phonemes.lengths,
             speakers=batch.speakers,
             seeds=seeds,
-            controls=VitsControls(),
+            controls=model.controls(),
         )
-        recorded = mel_from_linear(target.spectrogram, self.audio, lengths=target.frame_lengths)
+        recorded = model.spectrogram.mel(
+            target.spectrogram, self.audio, lengths=target.frame_lengths
+        )
         samples: dict[str, SampleAudio | SampleImage] = {}
         for row, (name, latents) in enumerate(zip(batch.ids, rows(spoken), strict=True)):
             waveform = decode(model.decoder, latents)
@@ -171,11 +198,19 @@ class VitsObjective:
     def _target(self, batch: Batch) -> Target:
         waveform = batch["waveform"]
         lengths = frame_lengths(waveform.lengths, self.audio)
-        spectrogram = linear_spectrogram(waveform.values, self.audio, lengths=waveform.lengths)
+        spectrogram = self.generator.spectrogram.of(
+            waveform.values, self.audio, lengths=waveform.lengths
+        )
         return Target(waveform=waveform.values, spectrogram=spectrogram, frame_lengths=lengths)
 
     def _generate(
-        self, rt: Runtime, batch: Batch, target: Target, seeds: Sequence[int] | None = None
+        self,
+        rt: Runtime,
+        batch: Batch,
+        target: Target,
+        *,
+        seeds: Sequence[int] | None = None,
+        search: AlignmentSearch | None = None,
     ) -> VitsOutput:
         phonemes = batch["phonemes"]
         try:
@@ -187,6 +222,7 @@ class VitsObjective:
                 speakers=batch.speakers,
                 segment_frames=self.segment_frames,
                 seeds=seeds,
+                search=search,
             )
         except UserError as error:
             rows = ", ".join(f"{row} {name}" for row, name in enumerate(batch.ids))
@@ -200,12 +236,13 @@ class VitsObjective:
         waveform = target.waveform.unsqueeze(1)
         return slice_segments(waveform, starts, self.trainer.segment_size).squeeze(1)
 
-    def _reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
+    def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
         """The terms of the evidence lower bound, and of the durations (sections 2.1 and 2.2)."""
         segments = slice_segments(target.spectrogram, output.segment_starts, self.segment_frames)
         return {
             "mel": functional.l1_loss(
-                mel_spectrogram(output.waveform, self.audio), mel_from_linear(segments, self.audio)
+                mel_spectrogram(output.waveform, self.audio),
+                self.generator.spectrogram.mel(segments, self.audio),
             ),
             "kl": kl_divergence(
                 output.prior_latent, output.posterior, output.prior, output.frame_mask
@@ -213,9 +250,10 @@ class VitsObjective:
             "duration": output.duration_loss,
         }
 
-    def _generator(self) -> Vits:
+    @property
+    def generator(self) -> Generator:
         generator = self.modules["generator"]
-        assert isinstance(generator, Vits)
+        assert isinstance(generator, Generator)
         return generator
 
 

@@ -6,16 +6,15 @@ Legend: B batch, T text, F frames, N samples, K frequency bins.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from allophone.audio.spectrogram import linear_spectrogram
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
 from allophone.weights import below, load_weights
 from allophone_vits.channels_last import use_channels_last
-from allophone_vits.config import VitsConfig, VitsControls
+from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.inference import (
     Latents,
@@ -28,7 +27,7 @@ from allophone_vits.inference import (
     through_flow,
 )
 from allophone_vits.layers import folded, for_inference
-from allophone_vits.model import TRAINING_ONLY, Vits
+from allophone_vits.model import Generator, Vits
 from allophone_vits.packed import pack_convolutions
 from allophone_vits.posterior_encoder import PosteriorEncoder
 
@@ -42,17 +41,29 @@ def build_synthesizer(
         weights a voice can align recordings, and convert them where it has several speakers.
     Raises UserError for weights that do not fit the voice's description.
     """
+    return synthesizer_of(Vits, spec, weights, device)
+
+
+def synthesizer_of(
+    build: Callable[..., Generator],
+    spec: VoiceSpec,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+) -> VitsSynthesizer:
+    """The same for any model of VITS's parts; `build` is called as `Vits` is."""
     speakers = len(spec.vocabulary.speakers)
     with for_inference():
-        model = Vits(
+        model = build(
             spec.model,
             vocabulary_size=spec.vocabulary.symbols.size,
             speakers=speakers,
             audio=spec.audio,
         )
+    posterior_encoder = model.posterior_encoder
     model.discard_training_parts()
     model.to(device).eval().requires_grad_(False)
-    speaking = {name: tensor for name, tensor in weights.items() if not TRAINING_ONLY.match(name)}
+    training_only = model.training_only
+    speaking = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
     load_weights(model, folded(speaking), where="this voice")
     if device.type == "cpu":
         for part in (model.text_encoder, model.duration_predictor, model.flow):
@@ -62,7 +73,7 @@ def build_synthesizer(
     if not posterior:
         return VitsSynthesizer(model, spec)
     kind = VitsConverter if speakers > 1 else VitsAligner
-    return kind(model, spec, posterior)
+    return kind(model, spec, posterior_encoder, posterior)
 
 
 class VitsSynthesizer:
@@ -72,9 +83,8 @@ class VitsSynthesizer:
     out the same chunks. A GPU decodes a whole batch at once.
     """
 
-    controls = VitsControls
-
-    def __init__(self, model: Vits, spec: VoiceSpec) -> None:
+    def __init__(self, model: Generator, spec: VoiceSpec) -> None:
+        self.controls = model.controls
         self._model = model
         self._audio = spec.audio
         self._half_decoder: Decoder | None = None
@@ -125,13 +135,19 @@ class VitsSynthesizer:
 class VitsAligner(VitsSynthesizer):
     """A synthesizer that knows the weights of its posterior encoder, and so can look at recordings.
 
-    The posterior encoder is built when it is first needed: speaking does without.
+    The posterior encoder gets its weights when it is first needed: speaking does without.
     """
 
-    def __init__(self, model: Vits, spec: VoiceSpec, posterior: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        model: Generator,
+        spec: VoiceSpec,
+        posterior_encoder: PosteriorEncoder,
+        weights: Mapping[str, Tensor],
+    ) -> None:
         super().__init__(model, spec)
-        self._config: VitsConfig = spec.model
-        self._posterior = posterior
+        self._posterior_encoder = posterior_encoder
+        self._posterior_weights = weights
 
     def align(self, text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor:
         """The frames [B, T] of each id in recordings [B, N] of the texts, lengths [B] in samples."""
@@ -139,25 +155,18 @@ class VitsAligner(VitsSynthesizer):
         frames = [self._audio.frames(length) for length in lengths.tolist()]
         return align_recordings(
             self._whole_model(),
-            linear_spectrogram(waveform, self._audio, lengths=lengths),
+            self._model.spectrogram.of(waveform, self._audio, lengths=lengths),
             tokens=text.ids,
             token_lengths=text.lengths,
             frame_lengths=torch.tensor(frames, device=device),
             speakers=text.speakers,
         )
 
-    def _whole_model(self) -> Vits:
+    def _whole_model(self) -> Generator:
         model = self._model
         if not hasattr(model, "posterior_encoder"):
-            embedding = model.speaker_embedding
-            with for_inference():
-                encoder = PosteriorEncoder(
-                    self._config.posterior_encoder,
-                    bins=self._audio.n_bins,
-                    latent_channels=self._config.latent_channels,
-                    speaker_channels=0 if embedding is None else embedding.embedding_dim,
-                )
-            load_weights(encoder, folded(self._posterior), where="this voice's posterior encoder")
+            encoder, weights = self._posterior_encoder, folded(self._posterior_weights)
+            load_weights(encoder, weights, where="this voice's posterior encoder")
             device = next(model.text_encoder.parameters()).device
             model.posterior_encoder = encoder.to(device).eval().requires_grad_(False)
         return model
@@ -168,7 +177,7 @@ class VitsConverter(VitsAligner):
 
     def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
         """Say a recording [N] of one speaker again as another, both by id."""
-        spectrogram = linear_spectrogram(waveform.unsqueeze(0), self._audio)
+        spectrogram = self._model.spectrogram.of(waveform.unsqueeze(0), self._audio)
         latents = convert_latents(
             self._whole_model(),
             spectrogram,

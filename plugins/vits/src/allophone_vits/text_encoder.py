@@ -10,6 +10,7 @@ W positions in the window (2 * window + 1).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from attrs import frozen
@@ -101,21 +102,35 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each with a residual connection and a norm after it."""
+    """Attention and feed-forward, each with a residual connection and a norm after it.
 
-    def __init__(self, config: TextEncoderConfig) -> None:
+    attention: called with the hidden states, the neighbours and the mask; feed_forward without the
+        neighbours.
+    """
+
+    def __init__(
+        self, attention: nn.Module, feed_forward: nn.Module, *, channels: int, dropout: float
+    ) -> None:
         super().__init__()
-        channels, dropout = config.hidden_channels, config.dropout
-        self.attention = RelativeAttention(channels, config.heads, config.window, dropout)
+        self.attention = attention
         self.attention_norm = ChannelNorm(channels)
-        self.feed_forward = FeedForward(
-            channels, config.feed_forward_channels, config.kernel_size, dropout
-        )
+        self.feed_forward = feed_forward
         self.feed_forward_norm = ChannelNorm(channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, neighbours: Neighbours, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]."""
+    @classmethod
+    def from_config(cls, config: TextEncoderConfig) -> TransformerBlock:
+        """A block of the text encoder."""
+        channels, dropout = config.hidden_channels, config.dropout
+        return cls(
+            RelativeAttention(channels, config.heads, config.window, dropout),
+            FeedForward(channels, config.feed_forward_channels, config.kernel_size, dropout),
+            channels=channels,
+            dropout=dropout,
+        )
+
+    def forward(self, hidden: Tensor, neighbours: Neighbours | None, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]; attention may do without neighbours."""
         attended = self.attention(hidden, neighbours, mask)
         hidden = self.attention_norm(hidden + self.dropout(attended))
         transformed = self.feed_forward(hidden, mask)
@@ -141,17 +156,29 @@ class TextEncoder(nn.Module):
         self.window = config.window
         self.embedding = nn.Embedding(vocabulary_size, config.hidden_channels)
         nn.init.normal_(self.embedding.weight, std=config.hidden_channels**-0.5)
-        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock.from_config(config) for _ in range(config.layers)
+        )
         self.prior = nn.Conv1d(config.hidden_channels, 2 * latent_channels, 1)
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> EncodedText:
         """tokens [B, T] ids, mask [B, 1, T] -> `EncodedText`."""
+        return self.encoded(self.through(self.blocks, self.embedded(tokens, mask), mask), mask)
+
+    def embedded(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """What the blocks begin with: tokens [B, T] ids -> [B, H, T]."""
         hidden = self.embedding(tokens).transpose(1, 2) * math.sqrt(self.embedding.embedding_dim)
-        hidden = masked(hidden, mask)
-        neighbours = Neighbours.of(tokens.size(1), self.window, tokens.device)
-        for block in self.blocks:
+        return masked(hidden, mask)
+
+    def through(self, blocks: Iterable[nn.Module], hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """What some of the blocks make of hidden states: [B, H, T] -> [B, H, T]."""
+        neighbours = Neighbours.of(hidden.size(2), self.window, hidden.device)
+        for block in blocks:
             hidden = block(hidden, neighbours, mask)
-        hidden = masked(hidden, mask)
+        return masked(hidden, mask)
+
+    def encoded(self, hidden: Tensor, mask: Tensor | None) -> EncodedText:
+        """What the encoder says once the blocks are through: hidden [B, H, T] -> `EncodedText`."""
         return EncodedText(
             hidden=hidden, prior=Gaussian.from_statistics(masked(self.prior(hidden), mask))
         )
