@@ -126,7 +126,7 @@ def infer_prior(
 
 
 def plan_speech(
-    model: Vits,
+    model: Generator,
     *,
     tokens: Tensor,
     mask: Tensor | None,
@@ -139,10 +139,8 @@ def plan_speech(
     noise: [B, channels, T], standard normal, as many channels as the duration predictor takes.
     """
     speaker = model.speaker(speakers)
-    text = model.text_encoder(tokens, mask)
-    log_durations = model.duration_predictor.log_durations(
-        text.hidden, noise * controls.noise_scale_duration, mask, speaker
-    )
+    text = model.encode_text(tokens, mask, speaker)
+    log_durations = model.predict_durations(text.hidden, noise, mask, speaker, controls)
     durations = torch.ceil(masked(log_durations.exp(), mask) * controls.length_scale)
     return Plan(prior=text.prior, durations=durations.squeeze(1).long(), speaker=speaker)
 

@@ -51,20 +51,10 @@ def synthesizer_of(
     device: torch.device,
 ) -> VitsSynthesizer:
     """The same for any model of VITS's parts; `build` is called as `Vits` is."""
-    speakers = len(spec.vocabulary.speakers)
-    with for_inference():
-        model = build(
-            spec.model,
-            vocabulary_size=spec.vocabulary.symbols.size,
-            speakers=speakers,
-            audio=spec.audio,
-        )
+    model = _unloaded(build, spec)
     posterior_encoder = model.posterior_encoder
-    model.discard_training_parts()
-    model.to(device).eval().requires_grad_(False)
-    training_only = model.training_only
-    speaking = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
-    load_weights(model, folded(speaking), where="this voice")
+    _load_to_speak(model, weights)
+    model.to(device)
     if device.type == "cpu":
         for part in (model.text_encoder, model.duration_predictor, model.flow):
             pack_convolutions(part)
@@ -72,8 +62,39 @@ def synthesizer_of(
     posterior = below(weights, "posterior_encoder")
     if not posterior:
         return VitsSynthesizer(model, spec)
-    kind = VitsConverter if speakers > 1 else VitsAligner
+    kind = VitsConverter if len(spec.vocabulary.speakers) > 1 else VitsAligner
     return kind(model, spec, posterior_encoder, posterior)
+
+
+def speaking_model(
+    build: Callable[..., Generator], spec: VoiceSpec, weights: Mapping[str, Tensor]
+) -> Generator:
+    """A voice's model on the CPU, for exporters: with what speaking needs and plain convolutions.
+
+    Arguments and errors as those of `synthesizer_of`.
+    """
+    model = _unloaded(build, spec)
+    _load_to_speak(model, weights)
+    return model
+
+
+def _unloaded(build: Callable[..., Generator], spec: VoiceSpec) -> Generator:
+    with for_inference():
+        return build(
+            spec.model,
+            vocabulary_size=spec.vocabulary.symbols.size,
+            speakers=len(spec.vocabulary.speakers),
+            audio=spec.audio,
+        )
+
+
+def _load_to_speak(model: Generator, weights: Mapping[str, Tensor]) -> None:
+    """Drop what only training uses, and load the rest."""
+    model.discard_training_parts()
+    model.eval().requires_grad_(False)
+    training_only = model.training_only
+    speaking = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
+    load_weights(model, folded(speaking), where="this voice")
 
 
 class VitsSynthesizer:
