@@ -243,6 +243,7 @@ class MemoryCorpus:
     speakers: tuple[str, ...] = ()
     size: int = 4
     valid: int = 6
+    learns_labels: bool = False
 
     def split(self, split: str) -> tuple[int, ...]:
         return tuple(range(10)) if split == "train" else tuple(range(100, 100 + self.valid))

@@ -138,10 +138,12 @@ class Corpus:
     """The utterances of an experiment with what is stored of each.
 
     stored: what can be used, in the order of the manifest; what cannot was reported by extraction.
+    learns_labels: whether a model is given symbols that do not come from the texts.
     """
 
     experiment: Experiment
     stored: tuple[StoredUtterance, ...]
+    learns_labels: bool = False
 
     def split(self, split: Split) -> tuple[Utterance, ...]:
         """The usable utterances of a split, in the order of the manifest; may be empty."""
@@ -318,7 +320,19 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
             f"{', ...' if len(waiting) > 3 else ''}",
             hint="Run allophone extract RECIPE; it computes only what is missing.",
         )
-    return Corpus(experiment=experiment, stored=tuple(stored))
+    return Corpus(
+        experiment=experiment,
+        stored=tuple(stored),
+        learns_labels=experiment.reads_text and _not_of_texts(features, stored),
+    )
+
+
+def _not_of_texts(features: StoredFeatures, stored: Sequence[StoredUtterance]) -> bool:
+    return any(
+        array.is_text and "text" not in features.extractors[name].reads
+        for item in stored[:1]
+        for name, array in item.features.items()
+    )
 
 
 def _speakers(items: Sequence[StoredUtterance]) -> set[str]:

@@ -23,6 +23,7 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
 from allophone.training.state import Run
+from allophone.training.writing import warn_of_unknown_symbols
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ def open_run(
         if report:
             report.write(folder / FINETUNE)
             _log.info(report)
+        if not resume:
+            warn_of_unknown_symbols(corpus, vocabulary, registry)
     return run
 
 

@@ -1,0 +1,79 @@
+"""A voice of labels that could not read plain texts is warned of before its training."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from allophone.config import Experiment, structure
+from allophone.errors import PluginError
+from allophone.loading import open_corpus
+from allophone.preparation.extract import extract
+from allophone.preparation.prepare import prepare
+from allophone.registry import default_registry
+from allophone.testing.corpus import LABELS, PAUSE, write_corpus
+from allophone.training import writing
+from allophone.training.writing import warn_of_unknown_symbols
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """An experiment whose phonemes are those of labels; the front end writes letters."""
+    folder = tmp_path_factory.mktemp("labelled")
+    write_corpus(folder, utterances=8, labels=True)
+    plain = {
+        "data": {
+            "directory": str(folder / "data"),
+            "corpora": [{"type": "table", "root": str(folder)}],
+            "labels": str(folder / LABELS),
+            "splits": {"valid": 1, "test": 1},
+            "limits": {"min_seconds": 0.1},
+        },
+        "text": {"normalize": False, "phonemizer": {"type": "graphemes"}},
+        "features": {"phonemes": {"type": "phones"}},
+    }
+    experiment = structure(Experiment, plain, registry=default_registry())
+    prepare(experiment, default_registry())
+    extract(experiment, default_registry())
+    return experiment
+
+
+def warned(experiment, caplog):
+    corpus = open_corpus(experiment)
+    warn_of_unknown_symbols(corpus, corpus.build_vocabulary(), default_registry())
+    return caplog.text
+
+
+def test_symbols_that_the_labels_lack_are_counted_and_named(labelled, caplog):
+    said = warned(labelled, caplog)
+    assert "6 of 6 training texts" in said
+    assert "' ' (6), '.' (6)" in said
+
+
+def test_a_table_that_lacks_something_is_told_of(labelled, caplog):
+    text = evolve(labelled.text, phones={".": PAUSE})
+    said = warned(evolve(labelled, text=text), caplog)
+    assert "6 of 6 training texts" in said
+    assert "[text.phones] has no entry for" in said
+
+
+def test_texts_that_are_written_as_the_labels_are_pass(labelled, caplog):
+    letters = {letter: letter for letter in "abcdefghijklmnopqrstuvwxyz"}
+    text = evolve(labelled.text, phones={**letters, " ": PAUSE, ".": PAUSE})
+    assert not warned(evolve(labelled, text=text), caplog)
+
+
+def test_phonemes_of_the_texts_need_no_look(labelled, caplog, monkeypatch):
+    monkeypatch.setattr(writing, "build_frontend", None)
+    plain = structure(Experiment, {"features": {"phonemes": {}}}, registry=default_registry())
+    of_texts = evolve(labelled, features=plain.features)
+    extract(of_texts, default_registry())
+    assert not warned(of_texts, caplog)
+
+
+def test_a_phonemizer_that_is_not_there_stops_nothing(labelled, caplog, monkeypatch):
+    def absent(*arguments):
+        raise PluginError("There is no phonemizer.")
+
+    monkeypatch.setattr(writing, "build_frontend", absent)
+    assert "was not examined: There is no phonemizer." in warned(labelled, caplog)
