@@ -18,11 +18,31 @@ from allophone_vits.layers import masked, zero_initialised
 from allophone_vits.wavenet import WaveNet
 
 
-class ResidualCoupling(nn.Module):
-    """Shifts the upper half of the channels by what a WaveNet makes of the lower half.
+class ShiftCoupling(nn.Module):
+    """Shifts the upper half of the channels by what `shift` makes of the lower half.
 
     margin: how many frames before and after it decide a frame.
     """
+
+    margin: int
+
+    def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
+        """What is added to the upper half: lower [B, C / 2, F] -> [B, C / 2, F]."""
+        raise NotImplementedError
+
+    def forward(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
+        """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> [B, C, F]."""
+        lower, upper = latent.chunk(2, dim=1)
+        return torch.cat([lower, masked(upper, mask) + self.shift(lower, mask, speaker)], dim=1)
+
+    def inverse(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
+        """Undo `forward`: [B, C, F] -> [B, C, F]."""
+        lower, upper = latent.chunk(2, dim=1)
+        return torch.cat([lower, masked(upper - self.shift(lower, mask, speaker), mask)], dim=1)
+
+
+class ResidualCoupling(ShiftCoupling):
+    """A coupling whose shift a WaveNet makes."""
 
     def __init__(self, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> None:
         super().__init__()
@@ -38,19 +58,8 @@ class ResidualCoupling(nn.Module):
         self.output = zero_initialised(nn.Conv1d(config.hidden_channels, channels // 2, 1))
 
     def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
-        """What is added to the upper half: lower [B, C / 2, F] -> [B, C / 2, F]."""
         hidden = self.wavenet(masked(self.input(lower), mask), mask, speaker)
         return masked(self.output(hidden), mask)
-
-    def forward(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
-        """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> [B, C, F]."""
-        lower, upper = latent.chunk(2, dim=1)
-        return torch.cat([lower, masked(upper, mask) + self.shift(lower, mask, speaker)], dim=1)
-
-    def inverse(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
-        """Undo `forward`: [B, C, F] -> [B, C, F]."""
-        lower, upper = latent.chunk(2, dim=1)
-        return torch.cat([lower, masked(upper - self.shift(lower, mask, speaker), mask)], dim=1)
 
 
 class Coupling(Protocol):

@@ -1,0 +1,108 @@
+"""The discriminator of durations (section 2.1): which of them the alignment found, token by token.
+
+Legend: B batch, T text, H hidden channels of the text encoder, D channels here, S speaker channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allophone_vits.layers import ChannelNorm, masked, same_convolution
+from allophone_vits2.config import DurationDiscriminatorConfig
+
+
+@frozen(kw_only=True)
+class DurationVerdict:
+    """found, predicted: [B, 1, T], 1 for what the alignment found; mask: [B, 1, T]."""
+
+    found: Tensor
+    predicted: Tensor
+    mask: Tensor
+
+
+class Layer(nn.Module):
+    """A convolution, with a rectifier and a norm after it if `normed`."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, normed: bool
+    ) -> None:
+        super().__init__()
+        self.convolution = same_convolution(in_channels, out_channels, kernel_size)
+        self.norm = ChannelNorm(out_channels) if normed else None
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """hidden [B, D, T], mask [B, 1, T] -> [B, D, T]."""
+        hidden = self.convolution(masked(hidden, mask))
+        return hidden if self.norm is None else self.norm(functional.relu(hidden))
+
+
+class DurationDiscriminator(nn.Module):
+    """Reads the text and some log durations, and scores each token.
+
+    Gradients reach the durations, not the text encoder and not the speaker.
+    """
+
+    def __init__(
+        self, config: DurationDiscriminatorConfig, *, text_channels: int, speaker_channels: int = 0
+    ) -> None:
+        super().__init__()
+        channels, normed = config.channels, config.kind == "normed"
+        self.speaker = (
+            nn.Conv1d(speaker_channels, text_channels, 1)
+            if config.speaker and speaker_channels
+            else None
+        )
+        self.text = nn.ModuleList(
+            Layer(size, channels, config.kernel_size, normed=normed)
+            for size in (text_channels, channels)
+        )
+        self.duration = nn.Conv1d(1, channels, 1)
+        self.joint = nn.ModuleList(
+            Layer(size, channels, config.kernel_size, normed=normed)
+            for size in (2 * channels, channels)
+        )
+        self.output = nn.Linear(channels, 1)
+        self.bounded = not normed
+
+    def forward(
+        self,
+        hidden: Tensor,
+        found: Tensor,
+        predicted: Tensor,
+        mask: Tensor,
+        speaker: Tensor | None = None,
+    ) -> DurationVerdict:
+        """hidden [B, H, T], log durations [B, 1, T] twice, mask [B, 1, T], speaker [B, S, 1]."""
+        text = hidden.detach()
+        if self.speaker is not None and speaker is not None:
+            text = text + self.speaker(speaker.detach())
+        for layer in self.text:
+            text = layer(text, mask)
+        # Both go through in one batch: one pass of larger convolutions instead of two.
+        durations = self.duration(torch.cat([found, predicted.to(found.dtype)]))
+        both = torch.cat([mask, mask])
+        joint = torch.cat([torch.cat([text, text]), durations], dim=1)
+        for layer in self.joint:
+            joint = layer(joint, both)
+        score = self.output(joint.transpose(1, 2)).transpose(1, 2)
+        if self.bounded:
+            score = score.sigmoid()
+        of_found, of_predicted = score.chunk(2)
+        return DurationVerdict(found=of_found, predicted=of_predicted, mask=mask)
+
+
+def duration_discriminator_loss(verdict: DurationVerdict) -> Tensor:
+    """What was found should score 1, what was predicted 0; the mean over tokens, in float32."""
+    return _mean((1 - verdict.found.float()).square() + verdict.predicted.float().square(), verdict)
+
+
+def duration_adversarial_loss(verdict: DurationVerdict) -> Tensor:
+    """What was predicted should score 1; the mean over tokens, in float32."""
+    return _mean((1 - verdict.predicted.float()).square(), verdict)
+
+
+def _mean(errors: Tensor, verdict: DurationVerdict) -> Tensor:
+    return torch.where(verdict.mask, errors, 0.0).sum() / verdict.mask.sum()

@@ -1,0 +1,41 @@
+"""What this plugin offers. Light: nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry
+from allophone.hookspecs import hookimpl
+
+
+@hookimpl
+def allophone_models() -> Iterator[ModelEntry]:
+    yield ModelEntry(
+        name="vits2",
+        summary="VITS2 (Kong et al. 2023): VITS with transformers in its flow, and steadier rhythm.",
+        config="allophone_vits2.config:Vits2Config",
+        synthesizer="allophone_vits2.synthesis:build_synthesizer",
+    )
+
+
+@hookimpl
+def allophone_trainers() -> Iterator[TrainerEntry]:
+    yield TrainerEntry(
+        name="vits2",
+        summary="VITS's, with noise on the alignment search and a discriminator of durations.",
+        config="allophone_vits2.config:Vits2TrainerConfig",
+        objective="allophone_vits2.objective:Vits2Objective",
+        trains="vits2",
+        speaks="generator",
+    )
+
+
+@hookimpl
+def allophone_recipes() -> Iterator[RecipeEntry]:
+    for name, summary in (("tiny", "Under a million parameters: minutes on a CPU."),):
+        yield RecipeEntry(
+            name=f"vits2/{name}",
+            summary=summary,
+            package="allophone_vits2",
+            path=f"recipes/{name}.toml",
+        )

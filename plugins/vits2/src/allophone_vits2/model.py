@@ -1,0 +1,158 @@
+"""VITS2: VITS with transformers in its flow, a text encoder that knows the speaker, and durations that a
+discriminator may judge (Kong et al. 2023).
+
+Legend: B batch, T text, F frames, H hidden channels, N samples, M mel bands, S speaker channels.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from attrs import frozen
+from torch import Tensor, nn
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import mel_spectrogram
+from allophone_vits.config import VitsControls
+from allophone_vits.decoder import Decoder
+from allophone_vits.durations import log_of_durations
+from allophone_vits.layers import masked
+from allophone_vits.model import Generator, LearnedDurations
+from allophone_vits.posterior_encoder import LinearSpectrogram, PosteriorEncoder
+from allophone_vits.text_encoder import EncodedText, TextEncoder
+from allophone_vits2.config import Vits2Config, Vits2Controls
+from allophone_vits2.durations import (
+    LearningPredictor,
+    MixedDurationPredictor,
+    build_duration_predictor,
+)
+from allophone_vits2.flow import Vits2Flow
+from allophone_vits2.text_encoder import SpeakerTextEncoder
+
+TRAINING_ONLY = re.compile(
+    r"posterior_encoder\.|"
+    r"duration_predictor\.(stochastic\.)?(posterior\.|flow\.couplings\.0\.)"
+)
+"""The names of weights that speaking does not need."""
+
+
+class MelSpectrogram:
+    """Mel bands, as the posterior encoder of VITS2 reads them; see `allophone_vits.posterior_encoder`."""
+
+    def bins(self, audio: MelSpec) -> int:
+        return audio.n_mels
+
+    def of(self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+        return mel_spectrogram(waveform, audio, lengths=lengths)
+
+    def mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+        return values
+
+
+@frozen(kw_only=True)
+class JudgeableDurations(LearnedDurations):
+    """What a discriminator of durations looks at.
+
+    hidden: [B, H, T], the text; found, predicted: [B, 1, T], log durations; mask: [B, 1, T];
+    speaker: [B, S, 1] or None.
+    """
+
+    hidden: Tensor
+    found: Tensor
+    predicted: Tensor
+    mask: Tensor
+    speaker: Tensor | None
+
+
+class Vits2(Generator):
+    """The generator; arguments as those of `allophone_vits.model.Vits`."""
+
+    controls = Vits2Controls
+    training_only = TRAINING_ONLY
+    flow: Vits2Flow
+
+    def __init__(
+        self, config: Vits2Config, *, vocabulary_size: int, speakers: int, audio: MelSpec
+    ) -> None:
+        config.decoder.check_audio(audio)
+        latent = config.latent_channels
+        conditioning = config.speaker_channels if speakers > 1 else 0
+        spectrogram = (
+            MelSpectrogram() if config.posterior_encoder.reads == "mel" else LinearSpectrogram()
+        )
+        text_encoder = (
+            SpeakerTextEncoder(
+                config.text_encoder,
+                vocabulary_size=vocabulary_size,
+                latent_channels=latent,
+                speaker_channels=conditioning,
+            )
+            if conditioning and config.text_speaker
+            else TextEncoder(
+                config.text_encoder, vocabulary_size=vocabulary_size, latent_channels=latent
+            )
+        )
+        super().__init__(
+            text_encoder=text_encoder,
+            posterior_encoder=PosteriorEncoder(
+                config.posterior_encoder,
+                bins=spectrogram.bins(audio),
+                latent_channels=latent,
+                speaker_channels=conditioning,
+            ),
+            flow=Vits2Flow(config.flow, channels=latent, speaker_channels=conditioning),
+            duration_predictor=build_duration_predictor(
+                config.duration,
+                text_channels=config.text_encoder.hidden_channels,
+                speaker_channels=conditioning,
+            ),
+            decoder=Decoder(config.decoder, latent_channels=latent, speaker_channels=conditioning),
+            speaker_embedding=nn.Embedding(speakers, conditioning) if conditioning else None,
+            spectrogram=spectrogram,
+        )
+
+    def encode_text(
+        self, tokens: Tensor, mask: Tensor | None, speaker: Tensor | None
+    ) -> EncodedText:
+        """tokens [B, T] ids, mask [B, 1, T], speaker [B, S, 1]."""
+        if isinstance(self.text_encoder, SpeakerTextEncoder):
+            encoded: EncodedText = self.text_encoder(tokens, mask, speaker)
+            return encoded
+        return super().encode_text(tokens, mask, speaker)
+
+    def learn_durations(
+        self,
+        hidden: Tensor,
+        durations: Tensor,
+        noise: Tensor,
+        mask: Tensor,
+        speaker: Tensor | None,
+    ) -> JudgeableDurations:
+        """hidden [B, H, T], durations [B, 1, T] frames, noise [B, noise_channels, T], mask [B, 1, T]."""
+        predictor = cast(LearningPredictor, self.duration_predictor)
+        prediction = predictor.learn(hidden, durations, noise, mask, speaker)
+        return JudgeableDurations(
+            loss=prediction.loss.sum() / mask.sum(),
+            hidden=hidden,
+            found=masked(log_of_durations(durations), mask),
+            predicted=prediction.log_durations,
+            mask=mask,
+            speaker=speaker,
+        )
+
+    def predict_durations(
+        self,
+        hidden: Tensor,
+        noise: Tensor,
+        mask: Tensor | None,
+        speaker: Tensor | None,
+        controls: VitsControls,
+    ) -> Tensor:
+        """Log durations [B, 1, T] to speak with; hidden [B, H, T], noise [B, noise_channels, T]."""
+        predictor = self.duration_predictor
+        if isinstance(predictor, MixedDurationPredictor) and isinstance(controls, Vits2Controls):
+            noise = noise * controls.noise_scale_duration
+            share = controls.stochastic_share
+            return predictor.log_durations(hidden, noise, mask, speaker, stochastic_share=share)
+        return super().predict_durations(hidden, noise, mask, speaker, controls)

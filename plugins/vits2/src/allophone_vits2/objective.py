@@ -1,0 +1,105 @@
+"""Training VITS2: what VITS learns, and durations that a discriminator judges.
+
+Legend: B batch, T text, F frames, N samples.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.config.experiment import Experiment
+from allophone.data.vocabulary import Vocabulary
+from allophone.training.objective import Runtime
+from allophone_vits.model import AlignmentSearch, VitsOutput
+from allophone_vits.objective import Target, VitsObjective
+from allophone_vits2.alignment import NoisySearch
+from allophone_vits2.config import Vits2Config, Vits2TrainerConfig
+from allophone_vits2.duration_discriminator import (
+    DurationDiscriminator,
+    DurationVerdict,
+    duration_adversarial_loss,
+    duration_discriminator_loss,
+)
+from allophone_vits2.model import JudgeableDurations, Vits2
+
+
+class Vits2Objective(VitsObjective):
+    """A generator, discriminators of its segments, and one of its durations.
+
+    The one of durations learns from a step on that the config names; before, it is left alone.
+    """
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        super().__init__(experiment, vocabulary)
+        model, trainer = experiment.model, experiment.trainer
+        assert isinstance(model, Vits2Config)
+        assert isinstance(trainer, Vits2TrainerConfig)
+        self.alignment_noise = trainer.alignment_noise
+        self.judge = trainer.duration_discriminator
+        if self.judge.kind != "none":
+            discriminator = DurationDiscriminator(
+                self.judge,
+                text_channels=model.text_encoder.hidden_channels,
+                speaker_channels=model.speaker_channels if len(vocabulary.speakers) > 1 else 0,
+            )
+            self.modules = {**self.modules, "duration_discriminator": discriminator}
+            self.weights = {**self.weights, "duration_adversarial": self.judge.weight}
+
+    def build_generator(
+        self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
+    ) -> Vits2:
+        """The generator of a model's config."""
+        return Vits2(model, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
+
+    def alignment_search(self, step: int) -> AlignmentSearch:
+        """With noise at first, whose scale follows the step; then as VITS."""
+        scale = self.alignment_noise.at(step)
+        return NoisySearch(scale=scale) if scale > 0 else super().alignment_search(step)
+
+    def teach_discriminators(
+        self, rt: Runtime, output: VitsOutput, target: Target
+    ) -> dict[str, Tensor]:
+        """Let the discriminators learn; that of the durations too, where it is its time."""
+        losses = super().teach_discriminators(rt, output, target)
+        if self._judging(rt.step):
+            with rt.autocast():
+                verdict = _verdict(rt, output, detached=True)
+            loss = duration_discriminator_loss(verdict)
+            rt.update("duration_discriminator", loss)
+            losses["duration_discriminator_loss"] = loss
+        return losses
+
+    def adversarial_losses(
+        self, rt: Runtime, output: VitsOutput, target: Target
+    ) -> dict[str, Tensor]:
+        """What the discriminators say of what the generator has made."""
+        losses = super().adversarial_losses(rt, output, target)
+        if self._judging(rt.step):
+            with rt.frozen("duration_discriminator"), rt.autocast():
+                verdict = _verdict(rt, output, detached=False)
+            losses["duration_adversarial"] = duration_adversarial_loss(verdict)
+        return losses
+
+    def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
+        """VITS's, with the KL divergence less the flow's log-determinant."""
+        losses = super().reconstruction_losses(output, target)
+        generator = self.generator
+        assert isinstance(generator, Vits2)
+        losses["kl"] = losses["kl"] - generator.flow.log_determinant
+        return losses
+
+    def _judging(self, step: int) -> bool:
+        return self.judge.kind != "none" and step >= self.judge.start
+
+
+def _verdict(rt: Runtime, output: VitsOutput, *, detached: bool) -> DurationVerdict:
+    durations = output.durations
+    assert isinstance(durations, JudgeableDurations)
+    predicted = durations.predicted.detach() if detached else durations.predicted
+    verdict: DurationVerdict = rt["duration_discriminator"](
+        durations.hidden, durations.found, predicted, durations.mask, durations.speaker
+    )
+    return verdict

@@ -1,0 +1,50 @@
+"""What Allophone promises its users of every plugin, model and trainer, kept by VITS2."""
+
+from __future__ import annotations
+
+from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
+
+SMALL = (
+    "model.text_encoder={hidden_channels = 16, feed_forward_channels = 16, layers = 3}",
+    "model.posterior_encoder={hidden_channels = 16, layers = 2}",
+    "model.latent_channels=16",
+    "model.decoder.channels=32",
+    "trainer.segment_size=4096",
+    "trainer.learning_rate=2e-3",
+    "trainer.discriminator={periods = [2], scale_channels = [8, 8], period_channels = [4, 4]}",
+    "trainer.duration_discriminator={channels = 16, start = 0}",
+)
+DURATIONS = "model.duration={{kind = '{}', channels = 16, stochastic_channels = 16, couplings = 2}}"
+
+
+def flow(kind: str) -> str:
+    return (
+        "model.flow={hidden_channels = 16, couplings = 2, layers = 1, feed_forward_channels = 32, "
+        f"kind = '{kind}'}}"
+    )
+
+
+class TestPlugin(PluginContract):
+    plugin = "vits2"
+
+
+class TestTraining(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv2"))
+
+
+class TestTrainingManySpeakers(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
+    speakers = 3
+
+
+class TestSpeaking(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv2"))
+
+
+class TestSpeakingManySpeakers(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
+    speakers = 3
