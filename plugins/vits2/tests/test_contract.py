@@ -48,3 +48,70 @@ class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "vits2/tiny"
     overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
     speakers = 3
+
+
+class TestTrainingPreConv(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv"), DURATIONS.format("stochastic"))
+
+
+class TestTrainingFft(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("fft"), "trainer.duration_discriminator.kind='linear'")
+    speakers = 3
+
+
+class TestTrainingInterResidual(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (
+        *SMALL,
+        flow("mono_layer_inter_residual"),
+        "trainer.duration_discriminator.speaker=true",
+    )
+    speakers = 3
+
+
+class TestTrainingPostResidual(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (
+        *SMALL,
+        flow("mono_layer_post_residual"),
+        "model.posterior_encoder.reads='linear'",
+        "trainer.duration_discriminator.kind='none'",
+    )
+
+
+class TestTrainingWavenet(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("wavenet"), "model.duration.noise_channels=0")
+
+
+class TestSpeakingPreConv(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("pre_conv"), DURATIONS.format("stochastic"))
+
+
+class TestSpeakingFft(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("fft"))
+    speakers = 3
+
+
+class TestSpeakingInterResidual(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("mono_layer_inter_residual"))
+    speakers = 3
+
+
+class TestSpeakingPostResidual(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (
+        *SMALL,
+        flow("mono_layer_post_residual"),
+        "model.posterior_encoder.reads='linear'",
+    )
+
+
+class TestSpeakingWavenet(SynthesizerContract):
+    recipe = "vits2/tiny"
+    overrides = (*SMALL, flow("wavenet"))

@@ -26,24 +26,22 @@ _SHARED: tuple[Rule, ...] = (
 _TEXT_ENCODER: tuple[Rule, ...] = (
     (r"^text_encoder\.embedding\.", "enc_p.emb."),
     (r"^text_encoder\.prior\.", "enc_p.proj."),
+    (r"^text_encoder\.", "enc_p.encoder."),
+)
+
+_TRANSFORMERS: tuple[Rule, ...] = (
     (
-        r"^text_encoder\.blocks\.(\d+)\.attention\.(query|key|value|output)\.",
-        lambda found: f"enc_p.encoder.attn_layers.{found[1]}.conv_{found[2][0]}.",
+        r"\.blocks\.(\d+)\.attention\.(query|key|value|output)\.",
+        lambda found: f".attn_layers.{found[1]}.conv_{found[2][0]}.",
     ),
     (
-        r"^text_encoder\.blocks\.(\d+)\.attention\.relative_(key|value)s$",
-        lambda found: f"enc_p.encoder.attn_layers.{found[1]}.emb_rel_{found[2][0]}",
+        r"\.blocks\.(\d+)\.attention\.relative_(key|value)s$",
+        lambda found: f".attn_layers.{found[1]}.emb_rel_{found[2][0]}",
     ),
-    (r"^text_encoder\.blocks\.(\d+)\.attention_norm\.", r"enc_p.encoder.norm_layers_1.\1."),
-    (r"^text_encoder\.blocks\.(\d+)\.feed_forward_norm\.", r"enc_p.encoder.norm_layers_2.\1."),
-    (
-        r"^text_encoder\.blocks\.(\d+)\.feed_forward\.expand\.",
-        r"enc_p.encoder.ffn_layers.\1.conv_1.",
-    ),
-    (
-        r"^text_encoder\.blocks\.(\d+)\.feed_forward\.contract\.",
-        r"enc_p.encoder.ffn_layers.\1.conv_2.",
-    ),
+    (r"\.blocks\.(\d+)\.attention_norm\.", r".norm_layers_1.\1."),
+    (r"\.blocks\.(\d+)\.feed_forward_norm\.", r".norm_layers_2.\1."),
+    (r"\.blocks\.(\d+)\.feed_forward\.expand\.", r".ffn_layers.\1.conv_1."),
+    (r"\.blocks\.(\d+)\.feed_forward\.contract\.", r".ffn_layers.\1.conv_2."),
 )
 
 _LATENTS: tuple[Rule, ...] = (
@@ -109,7 +107,14 @@ def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
 
     blocks: residual blocks of each stage of the decoder; paired: whether they are of type "1".
     """
-    rules = (*_SHARED, *_TEXT_ENCODER, *_LATENTS, *_DURATIONS, *_decoder(blocks, paired=paired))
+    rules = (
+        *_SHARED,
+        *_TEXT_ENCODER,
+        *_TRANSFORMERS,
+        *_LATENTS,
+        *_DURATIONS,
+        *_decoder(blocks, paired=paired),
+    )
     return renamed(name, rules)
 
 
