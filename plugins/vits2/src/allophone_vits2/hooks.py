@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry
+from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
 from allophone.hookspecs import hookimpl
 
 
@@ -15,6 +15,14 @@ def allophone_models() -> Iterator[ModelEntry]:
         summary="VITS2 (Kong et al. 2023): VITS with transformers in its flow, and steadier rhythm.",
         config="allophone_vits2.config:Vits2Config",
         synthesizer="allophone_vits2.synthesis:build_synthesizer",
+        importers=(
+            ImporterEntry(
+                name="p0p4k",
+                summary="A checkpoint of p0p4k/vits2_pytorch: G_<step>.pth.",
+                importer="allophone_vits2.importers.p0p4k:import_checkpoint",
+                recognises="allophone_vits2.importers.p0p4k:recognises",
+            ),
+        ),
     )
 
 

@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from attrs import frozen
+from torch import Tensor
+
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
@@ -17,7 +20,7 @@ from allophone.foreign.files import Settings, peek_json, read_json, read_module
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
-from allophone_vits.importers.reference import EMBEDDING, Tensors
+from allophone_vits.importers.reference import EMBEDDING
 
 PUBLISHED_SYMBOLS = (
     "_",
@@ -29,17 +32,47 @@ PUBLISHED_SYMBOLS = (
 """The symbols of the published models in the order of their ids."""
 
 
+OTHER_MODELS = ("model.use_mel_posterior_encoder", "model.use_transformer_flows")
+"""Settings of forks that train other models, and name their files as the reference does."""
+
+
+@frozen(kw_only=True)
+class CheckpointFiles:
+    """A generator's checkpoint, and the configuration that it was trained with."""
+
+    generator: Path
+    config: Settings
+
+    def beside(self, prefix: str) -> dict[str, Tensor] | None:
+        """The weights of another network of the same step, such as `D_<step>.pth`; None without."""
+        path = self.generator.with_name(re.sub(r"^G_", prefix, self.generator.name))
+        found = path != self.generator and path.is_file()
+        return read_module(path, "model") if found else None
+
+
 def recognises(source: Path) -> bool:
     """Whether `source` is a generator's checkpoint, or a folder with some."""
+    config = peek_config(source)
+    known = "data" in config and "model" in config
+    return known and not any(setting in config for setting in OTHER_MODELS)
+
+
+def peek_config(source: Path) -> Settings:
+    """What config.json says of a generator's checkpoint, or of a folder with some; empty for others."""
     if source.is_dir():
-        return any(source.glob("G_*.pth")) and (source / "config.json").is_file()
-    # Other projects' files have the same names.
-    config = peek_json(_config_of(source) if source.suffix == ".pth" else None)
-    return "data" in config and "model" in config
+        path = source / "config.json" if any(source.glob("G_*.pth")) else None
+    else:
+        path = _config_of(source) if source.suffix == ".pth" else None
+    return peek_json(path)
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
     """Write the voice folder of a checkpoint, or of the latest one in a folder."""
+    write_checkpoint(destination, assemble(find_files(source)), name=source.stem)
+
+
+def find_files(source: Path) -> CheckpointFiles:
+    """A checkpoint, or the latest one in a folder; UserError where something is missing."""
     generator = _latest(source) if source.is_dir() else source
     path = _config_of(generator)
     if path is None:
@@ -47,15 +80,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             f"{generator} has no config.json beside it.",
             hint="Copy there the configuration that it was trained with.",
         )
-    discriminator = generator.with_name(re.sub(r"^G_", "D_", generator.name))
-    checkpoint = _assemble(
-        read_json(path),
-        read_module(generator, "model"),
-        read_module(discriminator, "model")
-        if discriminator != generator and discriminator.is_file()
-        else None,
-    )
-    write_checkpoint(destination, checkpoint, name=source.stem)
+    return CheckpointFiles(generator=generator, config=read_json(path))
 
 
 def _latest(folder: Path) -> Path:
@@ -74,16 +99,16 @@ def _config_of(checkpoint: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _assemble(
-    config: Settings, generator: Tensors, discriminator: Tensors | None
-) -> ReferenceCheckpoint:
+def assemble(files: CheckpointFiles) -> ReferenceCheckpoint:
+    """Read all that belongs to a checkpoint."""
+    config, generator = files.config, read_module(files.generator, "model")
     if EMBEDDING not in generator:
         raise UserError(
             f"The checkpoint beside {config.path} holds no generator: it has no {EMBEDDING}."
         )
     return ReferenceCheckpoint(
         generator=generator,
-        discriminator=discriminator,
+        discriminator=files.beside("D_"),
         upsample_rates=config["model.upsample_rates"],
         residual_dilations=config["model.resblock_dilation_sizes"],
         audio=_audio(config.table("data")),
@@ -109,9 +134,9 @@ def _audio(data: Settings) -> MelSpec:
 def _text(data: Settings) -> TextConfig:
     """The published cleaner is espeak's American English; others are not known here.
 
-    For those, texts are taken letter by letter: they have to be given as the cleaner leaves them.
+    A fork's third English cleaner phonemizes as the published one. For others, texts are taken letter by letter: they have to be given as the cleaner leaves them.
     """
-    published = list(data["text_cleaners"]) == ["english_cleaners2"]
+    published = list(data["text_cleaners"]) in (["english_cleaners2"], ["english_cleaners3"])
     return TextConfig(
         language="en-us",
         normalize=published,

@@ -40,42 +40,54 @@ def infer_config(
 ) -> VitsConfig:
     """The configuration that the shapes of `tensors` tell, and the two things that they do not."""
     shape = Shapes(tensors, "VITS")
-    hidden, key_size = shape("enc_p.emb")[1], shape("enc_p.encoder.attn_layers.0.emb_rel_k")[2]
-    feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1")
     flow_layer = shape("flow.flows.0.enc.in_layers.0")
-    posterior = PosteriorEncoderConfig(hidden_channels=flow_layer[1])
-    if "enc_q.pre.weight" in tensors:
-        posterior = PosteriorEncoderConfig(
-            hidden_channels=shape("enc_q.pre")[0],
-            layers=shape.count(r"enc_q\.enc\.in_layers\.(\d+)\."),
-            kernel_size=shape("enc_q.enc.in_layers.0")[2],
-        )
     return VitsConfig(
         latent_channels=shape("enc_p.proj")[0] // 2,
         speaker_channels=(
             shape("emb_g")[1] if "emb_g.weight" in tensors else VitsConfig().speaker_channels
         ),
-        text_encoder=TextEncoderConfig(
-            hidden_channels=hidden,
-            feed_forward_channels=feed_forward[0],
-            heads=hidden // key_size,
-            layers=shape.count(r"enc_p\.encoder\.attn_layers\.(\d+)\."),
-            kernel_size=feed_forward[2],
-            window=shape("enc_p.encoder.attn_layers.0.emb_rel_k")[1] // 2,
+        text_encoder=infer_text_encoder(shape),
+        posterior_encoder=(
+            infer_posterior_encoder(shape)
+            if "enc_q.pre.weight" in tensors
+            else PosteriorEncoderConfig(hidden_channels=flow_layer[1])
         ),
-        posterior_encoder=posterior,
         flow=FlowConfig(
             hidden_channels=flow_layer[1],
             couplings=shape.count(r"flow\.flows\.(\d+)\.pre\.") // 2 + 1,
             layers=shape.count(r"flow\.flows\.0\.enc\.in_layers\.(\d+)\."),
             kernel_size=flow_layer[2],
         ),
-        duration=_infer_durations(shape),
-        decoder=_infer_decoder(shape, upsample_rates, residual_dilations),
+        duration=infer_durations(shape),
+        decoder=infer_decoder(shape, upsample_rates, residual_dilations),
     )
 
 
-def _infer_durations(shape: Shapes) -> DurationConfig:
+def infer_text_encoder(shape: Shapes) -> TextEncoderConfig:
+    """The text encoder's sizes."""
+    hidden, key_size = shape("enc_p.emb")[1], shape("enc_p.encoder.attn_layers.0.emb_rel_k")[2]
+    feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1")
+    return TextEncoderConfig(
+        hidden_channels=hidden,
+        feed_forward_channels=feed_forward[0],
+        heads=hidden // key_size,
+        layers=shape.count(r"enc_p\.encoder\.attn_layers\.(\d+)\."),
+        kernel_size=feed_forward[2],
+        window=shape("enc_p.encoder.attn_layers.0.emb_rel_k")[1] // 2,
+    )
+
+
+def infer_posterior_encoder(shape: Shapes) -> PosteriorEncoderConfig:
+    """The posterior encoder's sizes."""
+    return PosteriorEncoderConfig(
+        hidden_channels=shape("enc_q.pre")[0],
+        layers=shape.count(r"enc_q\.enc\.in_layers\.(\d+)\."),
+        kernel_size=shape("enc_q.enc.in_layers.0")[2],
+    )
+
+
+def infer_durations(shape: Shapes) -> DurationConfig:
+    """The duration predictor's kind and sizes."""
     if "dp.conv_1.weight" in shape.tensors:
         channels, _, kernel_size = shape("dp.conv_1")
         return DurationConfig(kind="deterministic", channels=channels, kernel_size=kernel_size)
@@ -87,9 +99,10 @@ def _infer_durations(shape: Shapes) -> DurationConfig:
     )
 
 
-def _infer_decoder(
+def infer_decoder(
     shape: Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
 ) -> DecoderConfig:
+    """The decoder's sizes, and the two things that shapes do not tell."""
     stages = shape.count(r"dec\.ups\.(\d+)\.")
     blocks = shape.count(r"dec\.resblocks\.(\d+)\.") // stages
     paired = any(name.startswith("dec.resblocks.0.convs1.") for name in shape.tensors)
