@@ -38,6 +38,7 @@ from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
 from allophone.training.finetune import extended, find_source
+from allophone.training.objective import Adapted
 from allophone.training.observers import paint, plugged_in
 from allophone.weights import below, read_weights, write_weights
 
@@ -335,7 +336,7 @@ def test_fine_tuning_takes_what_fits_and_accounts_for_all(tmp_path, registry, co
     assert set(report["taken"]) == set(source) - {"model.symbols.weight"}
     assert report["skipped"] == {}
     assert report["new"] == []
-    assert "4 tensors taken, 1 grown, 0 skipped, 0 new" in caplog.text
+    assert "4 tensors taken, 0 adapted, 1 grown, 0 skipped, 0 new" in caplog.text
 
 
 def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
@@ -365,6 +366,35 @@ def test_other_shapes_are_skipped_and_named(tmp_path, registry):
     report = json.loads((tmp_path / "wide" / "finetune.json").read_text())
     assert report["taken"] == ["model.body.3.bias"]
     assert report["skipped"]["model.body.0.weight"] == "of another shape: [4, 4] there, [5, 4] here"
+
+
+def test_an_objective_may_adapt_what_does_not_fit(tmp_path, registry, monkeypatch):
+    train_toy(tmp_path / "source", make_experiment(max_steps=1), registry=registry)
+    source = read_weights(find_checkpoint(tmp_path / "source").path / "model.safetensors")
+
+    def adapt(self, weights):
+        widened = torch.nn.functional.pad(weights["model.body.0.weight"], (0, 0, 0, 1))
+        return {
+            "model.body.0.weight": Adapted(
+                tensor=widened, source="model.body.0.weight", how="a row added"
+            ),
+            "model.body.0.bias": Adapted(
+                tensor=torch.full((5,), 2.0), source="model.body.0.bias", how="set to two"
+            ),
+        }
+
+    monkeypatch.setattr(Regressor, "adapt", adapt, raising=False)
+    wide = make_experiment(RegressorConfig(learning_rate=0.0), hidden=5, max_steps=1)
+    train_toy(tmp_path / "wide", wide, registry=registry, finetune=tmp_path / "source")
+    report = json.loads((tmp_path / "wide" / "finetune.json").read_text())
+    assert report["adapted"] == {
+        "model.body.0.weight": "a row added",
+        "model.body.0.bias": "set to two",
+    }
+    assert not set(report["adapted"]) & {*report["taken"], *report["skipped"], *report["new"]}
+    tuned = read_weights(find_checkpoint(tmp_path / "wide").path / "model.safetensors")
+    assert torch.equal(tuned["model.body.0.weight"][:4], source["model.body.0.weight"])
+    assert torch.equal(tuned["model.body.0.bias"], torch.full((5,), 2.0))
 
 
 def test_the_source_is_a_folder_or_an_installed_voice(tmp_path, registry, monkeypatch):

@@ -23,6 +23,7 @@ from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
+from allophone.training.objective import Adapted
 from allophone.weights import compare, prefixed, read_weights
 
 _SHOWN = 8
@@ -41,13 +42,15 @@ class Source:
 class FineTuneReport:
     """What became of each tensor, by name.
 
-    taken: as it was. grown: the first rows of it, with how many are new. skipped: in the source, and
-    why it was left there. new: of the model alone, as it was initialised.
+    taken: as it was. adapted: made of the source's, and how. grown: the first rows of it, with how many
+    are new. skipped: in the source, and why it was left there. new: of the model alone, as it was
+    initialised.
     symbols, speakers, languages: those that the source did not know.
     """
 
     source: str
     taken: tuple[str, ...]
+    adapted: Mapping[str, str]
     grown: Mapping[str, int]
     skipped: Mapping[str, str]
     new: tuple[str, ...]
@@ -62,19 +65,18 @@ class FineTuneReport:
 
     def __str__(self) -> str:
         return (
-            f"From {self.source}: {len(self.taken)} tensors taken, {len(self.grown)} grown, "
-            f"{len(self.skipped)} skipped, {len(self.new)} new."
+            f"From {self.source}: {len(self.taken)} tensors taken, {len(self.adapted)} adapted, "
+            f"{len(self.grown)} grown, {len(self.skipped)} skipped, {len(self.new)} new."
         )
 
     def __rich__(self) -> Group:
         table = Table("", "tensors", "which", box=None)
         table.add_row("taken", str(len(self.taken)), _families(self.taken))
+        for how, names in _grouped(self.adapted).items():
+            table.add_row("adapted", str(len(names)), f"{_families(names)}: {how}")
         grown = ", ".join(f"{name} (+{rows} rows)" for name, rows in self.grown.items())
         table.add_row("grown", str(len(self.grown)), grown)
-        reasons: dict[str, list[str]] = {}
-        for name, reason in self.skipped.items():
-            reasons.setdefault(reason.partition(":")[0], []).append(name)
-        for reason, names in reasons.items():
+        for reason, names in _grouped(self.skipped).items():
             table.add_row("skipped", str(len(names)), f"{_families(names)}: {reason}")
         table.add_row("new", str(len(self.new)), _families(self.new))
         for kind in ("symbols", "speakers", "languages"):
@@ -136,11 +138,15 @@ def extended(source: Vocabulary, data: Vocabulary) -> Vocabulary:
 
 @torch.no_grad()
 def take_weights(
-    modules: Mapping[str, nn.Module], source: Source, vocabulary: Vocabulary
+    modules: Mapping[str, nn.Module],
+    source: Source,
+    vocabulary: Vocabulary,
+    adapted: Mapping[str, Adapted] | None = None,
 ) -> FineTuneReport:
     """Copy into an objective's modules what fits them of the source.
 
     vocabulary: the one that the modules were built for, `extended` from the source's.
+    adapted: what the objective has made of the source's weights, which goes before them.
     Raises UserError when nothing fits.
     """
     model = {
@@ -148,9 +154,13 @@ def take_weights(
         for prefix, module in modules.items()
         for name, tensor in prefixed(module.state_dict(), prefix).items()
     }
-    comparison = compare(source.weights, model)
+    made = adapted or {}
+    used = {of.source for of in made.values()}
+    weights = {name: tensor for name, tensor in source.weights.items() if name not in used}
+    weights |= {name: of.tensor for name, of in made.items()}
+    comparison = compare(weights, model)
     for name in comparison.fitting:
-        model[name].copy_(source.weights[name])
+        model[name].copy_(weights[name])
     skipped = dict.fromkeys(comparison.unexpected, "not in the model")
     grown: dict[str, int] = {}
     sizes = _sizes(source.vocabulary, vocabulary)
@@ -160,7 +170,7 @@ def take_weights(
         if known is None or known > there[0]:
             skipped[name] = f"of another shape: {list(there)} there, {list(here)} here"
         else:
-            model[name][:known].copy_(source.weights[name][:known])
+            model[name][:known].copy_(weights[name][:known])
             grown[name] = here[0] - known
     if not comparison.fitting and not grown:
         raise UserError(
@@ -170,7 +180,8 @@ def take_weights(
         )
     return FineTuneReport(
         source=str(source.path),
-        taken=comparison.fitting,
+        taken=tuple(name for name in comparison.fitting if name not in made),
+        adapted={name: made[name].how for name in comparison.fitting if name in made},
         grown=grown,
         skipped=skipped,
         new=comparison.missing,
@@ -211,6 +222,14 @@ def _embeddings(modules: Mapping[str, nn.Module]) -> set[str]:
         for path, below_it in module.named_modules()
         if isinstance(below_it, nn.Embedding)
     }
+
+
+def _grouped(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Names by their reasons, without what these say of the one tensor."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(reason.partition(":")[0], []).append(name)
+    return groups
 
 
 def _families(names: Sequence[str]) -> str:

@@ -149,6 +149,32 @@ class Calibrated(Protocol):
         ...
 
 
+@frozen(kw_only=True)
+class Adapted:
+    """A tensor to begin fine-tuning with that was made, or is taken from another name.
+
+    tensor: as the model has it. source: the name of the source's tensor that it replaces, None where it is
+    of none. how: what was done, in a few words, for the report.
+    """
+
+    tensor: Tensor
+    source: str | None = None
+    how: str
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """An objective that can begin with weights that are not quite of its own model."""
+
+    def adapt(self, weights: Mapping[str, Tensor]) -> Mapping[str, Adapted]:
+        """What to take beside the weights of a source that fit by name and shape.
+
+        weights: the source's, by "module.parameter". Returns tensors by the names of this objective's
+        modules, in the same form.
+        """
+        ...
+
+
 @runtime_checkable
 class Stateful(Protocol):
     """An objective with state beside its modules (a schedule, running statistics) to be checkpointed."""

@@ -17,8 +17,14 @@ from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
 from allophone.training.checkpoint import sweep
 from allophone.training.ema import MovingAverage
-from allophone.training.finetune import Source, extended, read_source, take_weights
-from allophone.training.objective import Calibrated, Objective, Selective
+from allophone.training.finetune import (
+    FineTuneReport,
+    Source,
+    extended,
+    read_source,
+    take_weights,
+)
+from allophone.training.objective import Adaptive, Calibrated, Objective, Selective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
@@ -59,7 +65,7 @@ def open_run(
     _check_objective(objective, trainer)
     if isinstance(objective, Calibrated) and not resume:
         _calibrate(objective, corpus, vocabulary)
-    report = take_weights(objective.modules, source, vocabulary) if source else None
+    report = _take(objective, source, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
     valid, samples = _validation_data(corpus, objective, vocabulary, rank)
@@ -132,6 +138,11 @@ def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
             hint="The types of [trainer] and of what it trains must fit.",
         )
     return entry
+
+
+def _take(objective: Objective, source: Source, vocabulary: Vocabulary) -> FineTuneReport:
+    adapted = objective.adapt(source.weights) if isinstance(objective, Adaptive) else {}
+    return take_weights(objective.modules, source, vocabulary, adapted)
 
 
 def _calibrate(objective: Calibrated, corpus: Corpus, vocabulary: Vocabulary) -> None:
