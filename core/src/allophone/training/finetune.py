@@ -64,9 +64,10 @@ class FineTuneReport:
         path.write_text(text + "\n", encoding="utf-8")
 
     def __str__(self) -> str:
+        adapted = f"{len(self.adapted)} adapted, " if self.adapted else ""
         return (
-            f"From {self.source}: {len(self.taken)} tensors taken, {len(self.adapted)} adapted, "
-            f"{len(self.grown)} grown, {len(self.skipped)} skipped, {len(self.new)} new."
+            f"From {self.source}: {len(self.taken)} tensors taken, {adapted}{len(self.grown)} grown, "
+            f"{len(self.skipped)} skipped, {len(self.new)} new."
         )
 
     def __rich__(self) -> Group:
