@@ -5,6 +5,7 @@ Legend: B batch, T text, F frames, N samples.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.config.experiment import Experiment
 from allophone.data.vocabulary import Vocabulary
-from allophone.training.objective import Runtime
+from allophone.training.objective import Adapted, Runtime
 from allophone_vits.model import AlignmentSearch, VitsOutput
 from allophone_vits.objective import Target, VitsObjective
 from allophone_vits2.alignment import NoisySearch
@@ -24,6 +25,7 @@ from allophone_vits2.duration_discriminator import (
     duration_discriminator_loss,
 )
 from allophone_vits2.model import JudgeableDurations, Vits2
+from allophone_vits2.transfer import adapted_from_vits
 
 
 class Vits2Objective(VitsObjective):
@@ -90,6 +92,10 @@ class Vits2Objective(VitsObjective):
         assert isinstance(generator, Vits2)
         losses["kl"] = losses["kl"] - generator.flow.log_determinant
         return losses
+
+    def adapt(self, weights: Mapping[str, Tensor]) -> Mapping[str, Adapted]:
+        """What can be made of the weights of a VITS model where they do not fit as they are."""
+        return adapted_from_vits(weights, self.generator.state_dict(), self.audio)
 
     def _judging(self, step: int) -> bool:
         return self.judge.kind != "none" and step >= self.judge.start
