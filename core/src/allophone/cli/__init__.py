@@ -14,6 +14,7 @@ COMMANDS = {
     "say": "Speak a text with a voice.",
     "synthesize": "Speak many texts: a split of a manifest, or a list.",
     "vocode": "Make mel spectrograms heard through a vocoder.",
+    "demo": "Open a page in the browser on which voices speak.",
     "convert": "Say a recording again in another speaker's voice.",
     "prepare": "List a corpus's utterances in a manifest, with splits.",
     "extract": "Compute and store what training needs of each utterance.",

@@ -1,0 +1,1 @@
+"""The page of `allophone demo`: what it offers, says and shows; `page` alone knows Gradio."""

@@ -1,0 +1,180 @@
+"""What a page shows for each control of a voice: a slider with its range, a choice, a switch, a field."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import attrs
+from attrs import frozen
+
+from allophone.config.tables import parse_assignment
+
+_STEPS = (0.05, 0.01, 0.001)
+"""Of a slider: the first on whose grid the default lies."""
+
+_EXPLAINED = re.compile(r"^(\w+(?:, \w+)*):[ \t]+(.+(?:\n[ \t]+.+)*)", re.MULTILINE)
+"""`name: text` or `name, name: text` in a docstring, with the indented lines that go on with it."""
+
+
+@frozen(kw_only=True)
+class Knob:
+    """One control: its name, what its family's docstring says of it, and what it is unless it is set."""
+
+    name: str
+    explanation: str
+    default: Any
+
+    @property
+    def label(self) -> str:
+        """The name as a page shows it."""
+        return self.name.replace("_", " ").capitalize()
+
+    def value(self, shown: Any) -> Any:
+        """What the control gets where the page shows `shown`."""
+        return shown
+
+
+@frozen(kw_only=True)
+class Slider(Knob):
+    """A number from `low` to `high`; whole where `step` is."""
+
+    low: float
+    high: float
+    step: float
+
+    def value(self, shown: Any) -> Any:
+        return int(shown) if isinstance(self.step, int) else float(shown)
+
+
+@frozen(kw_only=True)
+class Choice(Knob):
+    """One of some values."""
+
+    options: tuple[Any, ...]
+
+
+@frozen(kw_only=True)
+class Switch(Knob):
+    """On or off."""
+
+
+@frozen(kw_only=True)
+class Field(Knob):
+    """Anything else, written as on the command line: `[1, 1.2]`, `0.5`, or a word."""
+
+    def value(self, shown: Any) -> Any:
+        return parse_assignment(f"{self.name}={shown}")[1] if shown.strip() else self.default
+
+
+def knobs(controls: Any, accepts: Callable[[str, Any], bool]) -> tuple[Knob, ...]:
+    """A knob for each field of some controls.
+
+    controls: an instance of a model family's controls, with a voice's own defaults.
+    accepts: whether a control, by its name, may have a value: for what validators do not tell.
+    """
+    cls = type(controls)
+    hints = get_type_hints(cls)
+    explanations = _explanations(cls)
+    return tuple(
+        _knob(
+            attribute,
+            hints[attribute.name],
+            {
+                "name": attribute.name,
+                "explanation": explanations.get(attribute.name, ""),
+                "default": getattr(controls, attribute.name),
+            },
+            accepts,
+        )
+        for attribute in attrs.fields(cls)
+    )
+
+
+def wanted(offered: Iterable[Knob], shown: Iterable[Any]) -> dict[str, Any]:
+    """The controls that differ from what they are unless they are set."""
+    values = {
+        knob.name: (knob.default, knob.value(each))
+        for knob, each in zip(offered, shown, strict=True)
+    }
+    return {name: value for name, (default, value) in values.items() if value != default}
+
+
+def _knob(
+    attribute: attrs.Attribute[Any],
+    hint: Any,
+    common: dict[str, Any],
+    accepts: Callable[[str, Any], bool],
+) -> Knob:
+    default = common["default"]
+    if hint is bool:
+        return Switch(**common)
+    if options := _options(attribute, hint):
+        return Choice(**common, options=options)
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if {int, float} & set(kinds) and isinstance(default, int | float):
+        whole = float not in kinds
+        low, high, step = _range(attribute, default, whole, accepts)
+        return Slider(**common, low=low, high=high, step=step)
+    return Field(**common)
+
+
+def _options(attribute: attrs.Attribute[Any], hint: Any) -> tuple[Any, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(getattr(attribute.validator, "options", ()))
+
+
+def _range(
+    attribute: attrs.Attribute[Any],
+    default: float,
+    whole: bool,
+    accepts: Callable[[str, Any], bool],
+) -> tuple[float, float, float]:
+    """From where to where, and the step.
+
+    What no validator bounds goes from 0, or as far below as above where that is allowed, to twice the
+    default.
+    """
+    bounds = list(_bounds(attribute.validator))
+    step = 1 if whole else next((step for step in _STEPS if _on_grid(default, step)), _STEPS[-1])
+    high = min(
+        (bound for operator, bound in bounds if "<" in operator),
+        default=max(1, math.ceil(2 * abs(default))),
+    )
+    low = max(
+        (bound for operator, bound in bounds if ">" in operator),
+        default=-high if accepts(attribute.name, -high) else 0,
+    )
+    return (
+        low if accepts(attribute.name, low) else low + step,
+        high if accepts(attribute.name, high) else high - step,
+        step,
+    )
+
+
+def _bounds(validator: Any) -> Iterator[tuple[str, float]]:
+    """The operators and bounds of the comparisons in a validator of attrs; none of a function."""
+    if hasattr(validator, "compare_op"):
+        yield validator.compare_op, validator.bound
+    for inner in (*getattr(validator, "_validators", ()), getattr(validator, "validator", None)):
+        if inner is not None:
+            yield from _bounds(inner)
+
+
+def _on_grid(value: float, step: float) -> bool:
+    return math.isclose(value / step, round(value / step), abs_tol=1e-6)
+
+
+def _explanations(cls: type) -> dict[str, str]:
+    """What the docstrings of a class and of those that it builds on say of each field."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        for names, text in _EXPLAINED.findall(inspect.cleandoc(base.__doc__ or "")):
+            said = " ".join(text.split())
+            found |= dict.fromkeys(names.split(", "), said[0].upper() + said[1:])
+    return found
