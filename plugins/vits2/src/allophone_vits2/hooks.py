@@ -40,7 +40,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 @hookimpl
 def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (("tiny", "Under a million parameters: minutes on a CPU."),):
+    for name, summary in (
+        ("ljspeech-nosdp", "One English speaker, 22.05 kHz: the recommended model."),
+        ("ljspeech-sdp", "The same with the stochastic durations of VITS."),
+        ("vctk", "109 English speakers, 22.05 kHz, known to the text encoder too."),
+        ("vctk-standard", "The same as the public implementation's standard: stochastic durations."),
+        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
+        ("tiny", "Under a million parameters: minutes on a CPU."),
+    ):
         yield RecipeEntry(
             name=f"vits2/{name}",
             summary=summary,

@@ -151,8 +151,8 @@ class Vits2(Generator):
     ) -> Tensor:
         """Log durations [B, 1, T] to speak with; hidden [B, H, T], noise [B, noise_channels, T]."""
         predictor = self.duration_predictor
-        if isinstance(predictor, MixedDurationPredictor) and isinstance(controls, Vits2Controls):
+        if isinstance(predictor, MixedDurationPredictor):
             noise = noise * controls.noise_scale_duration
-            share = controls.stochastic_share
+            share = cast(Vits2Controls, controls).stochastic_share
             return predictor.log_durations(hidden, noise, mask, speaker, stochastic_share=share)
         return super().predict_durations(hidden, noise, mask, speaker, controls)
