@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.entries import (
+    ExporterEntry,
     ImporterEntry,
     ModelEntry,
+    PlayerEntry,
     TrainerEntry,
     VocoderEntry,
     VoiceEntry,
@@ -34,6 +36,7 @@ from allophone.synthesis.folder import (
     write_vocoder,
     write_voice,
 )
+from allophone.synthesis.playing import PlayedVoice
 from allophone.synthesis.protocol import Mels, Speech
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
@@ -151,6 +154,47 @@ def import_toy_vocoder(source: Path, destination: Path) -> None:
     write_vocoder(destination, stored_vocoder(), registry=toy_registry())
 
 
+def export_toy(voice: StoredVoice, destination: Path) -> None:
+    """What is beside the file says how loud it is, in words that only `play_toy` knows."""
+    destination.write_text(voice.vocabulary.to_json())
+    gain = float(voice.weights["gain"])
+    destination.with_name(f"{destination.name}.gain").write_text(str(gain))
+
+
+def export_toy_in_parts(voice: StoredVoice, destination: Path) -> None:
+    destination.mkdir()
+    export_toy(voice, destination / "whole.tones")
+
+
+def export_half(voice: StoredVoice, destination: Path) -> None:
+    export_toy(voice, destination)
+    raise UserError("The disk is full.")
+
+
+def play_toy(place: Path, device: torch.device) -> PlayedVoice:
+    place = place / "whole.tones" if place.is_dir() else place
+    gain = place.with_name(f"{place.name}.gain")
+    if not gain.exists():
+        raise UserError(f"{gain} is missing.")
+    vocabulary = Vocabulary.from_json(place.read_text())
+    stored = stored_voice(
+        name=place.stem, weights={"gain": torch.tensor([float(gain.read_text())])}
+    )
+    return PlayedVoice(
+        description=evolve(stored.description, model=None),
+        vocabulary=vocabulary,
+        synthesizer=ToySynthesizer(stored.spec, stored.weights, device),
+    )
+
+
+def ends_in_tones(place: Path) -> bool:
+    return place.suffix == ".tones" or (place / "whole.tones").exists()
+
+
+def ends_in_both(place: Path) -> bool:
+    return place.name == "both.tones"
+
+
 def ends_in_toy(source: Path) -> bool:
     return source.suffix == ".toy"
 
@@ -186,6 +230,24 @@ def toy_plugin(voices=()):
             importers=(
                 importer("file", "import_toy", "ends_in_toy"),
                 importer("broken", "import_broken_toy", "ends_in_broken"),
+            ),
+            exporters=(
+                ExporterEntry(
+                    name="tones",
+                    summary="Toys.",
+                    exporter=f"{__name__}:export_toy",
+                    streaming=f"{__name__}:export_toy_in_parts",
+                ),
+                ExporterEntry(name="half", summary="Toys.", exporter=f"{__name__}:export_half"),
+            ),
+            players=tuple(
+                PlayerEntry(
+                    name=name,
+                    summary="Toys.",
+                    player=f"{__name__}:play_toy",
+                    recognises=f"{__name__}:{recognises}",
+                )
+                for name, recognises in (("tones", "ends_in_tones"), ("both", "ends_in_both"))
             ),
         )
         yield ModelEntry(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from attrs import Factory, field, fields, frozen, validators
+from attrs.converters import optional
 
 _REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
@@ -120,6 +121,37 @@ class ImporterEntry:
 
 
 @frozen(kw_only=True)
+class ExporterEntry:
+    """A writer of voices in a format that other programs speak with.
+
+    exporter: `(voice: StoredVoice, destination: Path) -> None`, writes `destination`, a file or a folder,
+        into an empty folder that the core has made; what must lie beside it has its name and more:
+        "joe.onnx", "joe.onnx.json". The core moves all of it into place when the call returns.
+    streaming: the same, in a form that is heard before a sentence is finished; None where the format
+        has none.
+    """
+
+    name: str = _name()
+    summary: str
+    exporter: Ref = field(converter=as_ref)
+    streaming: Ref | None = field(default=None, converter=optional(as_ref))
+
+
+@frozen(kw_only=True)
+class PlayerEntry:
+    """What speaks with voices in another format than a voice folder, such as those that exporters write.
+
+    player: `(place: Path, device: torch.device) -> PlayedVoice`, see `allophone.synthesis.playing`.
+    recognises: `(place: Path) -> bool`, whether the file or folder looks like this format; quick.
+    """
+
+    name: str = _name()
+    summary: str
+    player: Ref = field(converter=as_ref)
+    recognises: Ref = field(converter=as_ref)
+
+
+@frozen(kw_only=True)
 class ModelEntry:
     """A model family that turns text (and prompts) into a waveform or a mel spectrogram.
 
@@ -132,6 +164,8 @@ class ModelEntry:
     config: Ref = field(converter=as_ref)
     synthesizer: Ref = field(converter=as_ref)
     importers: tuple[ImporterEntry, ...] = ()
+    exporters: tuple[ExporterEntry, ...] = ()
+    players: tuple[PlayerEntry, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -199,15 +233,15 @@ class RecipeEntry:
 
 
 def references(entry: Any) -> Iterator[tuple[str, Ref]]:
-    """All that a record refers to, its importers' references included: ("importers.piper.importer", Ref)."""
+    """All that a record refers to, also through those that hang on it: ("importers.piper.importer", Ref)."""
     for attribute in fields(type(entry)):
         value = getattr(entry, attribute.name)
         if isinstance(value, Ref):
             yield attribute.name, value
-        if attribute.name == "importers":
-            for importer in value:
-                for name, ref in references(importer):
-                    yield f"importers.{importer.name}.{name}", ref
+        elif isinstance(value, tuple):
+            for inner in value:
+                for name, ref in references(inner):
+                    yield f"{attribute.name}.{inner.name}.{name}", ref
 
 
 def pluggable(

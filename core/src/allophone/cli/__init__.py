@@ -20,6 +20,7 @@ COMMANDS = {
     "extract": "Compute and store what training needs of each utterance.",
     "train": "Train, resume or fine-tune a model.",
     "import": "Turn somebody else's checkpoint into a voice.",
+    "export": "Write a voice in a format that others speak with.",
     "config": "Show or check an experiment's configuration.",
     "recipes": "List the preset experiments, or show one.",
     "plugins": "List what is installed, and what is broken.",

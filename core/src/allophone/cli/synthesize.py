@@ -167,23 +167,20 @@ def _open(
     place: str, device: str, vocoder: str | None, registry: Registry
 ) -> tuple[Voice, dict[str, str | None]]:
     """The voice, and what tells its sound from another's."""
-    import torch
-
     from allophone.synthesis.ledger import digest
     from allophone.synthesis.places import find_voice
+    from allophone.synthesis.playing import find_playable
     from allophone.synthesis.vocoders import fingerprint
-    from allophone.synthesis.voice import prepare
+    from allophone.synthesis.voice import load
 
-    found = find_voice(place, registry)
+    playable = find_playable(place, registry)
+    files = playable.files if playable else (find_voice(place, registry).weights,)
     provenance = {
         "voice": place,
-        "weights": digest(found.weights),
+        "weights": "+".join(digest(file) for file in files),
         "vocoder": vocoder and fingerprint(vocoder, registry),
     }
-    voice = prepare(
-        found.read(registry), device=torch.device(device), vocoder=vocoder, registry=registry
-    )
-    return voice, provenance
+    return load(place, device=device, vocoder=vocoder, registry=registry), provenance
 
 
 def _addressed(

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from attrs import frozen
 
 from allophone.atomic import folder_whole
-from allophone.entries import ImporterEntry
-from allophone.errors import PluginError, UserError, near_miss
+from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
 from allophone.synthesis.folder import VOICE, read_vocoder, write_vocoder, write_voice
+from allophone.synthesis.formats import Format, formats, recognising
 from allophone.synthesis.places import find_vocoder, find_voice, is_run, trains_vocoder
 from allophone.synthesis.vocoders import load_vocoder
 from allophone.synthesis.voice import prepare
-
-_log = logging.getLogger(__name__)
-
-
-@frozen(kw_only=True)
-class Importer:
-    """A format that can be read: its name is "<family>.<format>"."""
-
-    name: str
-    entry: ImporterEntry
-    registry: Registry
-
-    def recognises(self, source: Path) -> bool:
-        """Whether `source` looks like this format; one that fails to say does not stop the others."""
-        try:
-            return bool(self._load("recognises")(source))
-        except Exception as error:
-            _log.warning(
-                "The importer %s cannot tell whether it reads %s: %s", self.name, source, error
-            )
-            return False
-
-    def read(self, source: Path, destination: Path) -> None:
-        self._load("importer")(source, destination)
-
-    def _load(self, attribute: str) -> Callable[..., object]:
-        try:
-            function: Callable[..., object] = getattr(self.entry, attribute).load()
-        except (ImportError, AttributeError) as error:
-            raise PluginError(
-                f"The importer {self.name} does not load: {type(error).__name__}: {error}",
-                hint="Install what it needs, or leave its plugin out: ALLOPHONE_DISABLE_PLUGINS.",
-            ) from error
-        return function
 
 
 def import_checkpoint(
@@ -76,7 +39,7 @@ def import_checkpoint(
 
     with folder_whole(destination) as folder:
         inner = folder / "imported"
-        importer.read(source, inner)
+        importer.load("importer")(source, inner)
         _check(inner, registry)
         for path in inner.iterdir():
             shutil.move(path, folder / path.name)
@@ -84,15 +47,15 @@ def import_checkpoint(
     return importer.name
 
 
-def _choose(source: Path, format_name: str | None, registry: Registry) -> Importer:
-    importers = {importer.name: importer for importer in _importers(registry)}
+def _choose(source: Path, format_name: str | None, registry: Registry) -> Format:
+    importers = {format.name: format for format in formats("importers", registry)}
     if format_name is not None:
         if format_name not in importers:
             raise UserError(
                 f"There is no importer '{format_name}'.", hint=near_miss(format_name, importers)
             )
         return importers[format_name]
-    fitting = [name for name, importer in importers.items() if importer.recognises(source)]
+    fitting = [format.name for format in recognising(source, importers.values())]
     if len(fitting) == 1:
         return importers[fitting[0]]
     listed = "\n".join(
@@ -107,13 +70,6 @@ def _choose(source: Path, format_name: str | None, registry: Registry) -> Import
         f"No importer recognises {source}." + (f" There is:\n{listed}" if listed else ""),
         hint="If it is one of these, say so with --as; a plugin may have others.",
     )
-
-
-def _importers(registry: Registry) -> Iterator[Importer]:
-    for kind in ("models", "vocoders"):
-        for family, entry in registry.entries(kind).items():
-            for importer in entry.importers:
-                yield Importer(name=f"{family}.{importer.name}", entry=importer, registry=registry)
 
 
 def _check(folder: Path, registry: Registry) -> None:

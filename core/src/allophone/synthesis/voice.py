@@ -28,6 +28,7 @@ from allophone.registry import Registry, default_registry
 from allophone.synthesis import rendering
 from allophone.synthesis.folder import StoredVoice, VoiceDescription
 from allophone.synthesis.places import find_voice
+from allophone.synthesis.playing import PlayedVoice, find_playable
 from allophone.synthesis.protocol import (
     Mels,
     Speech,
@@ -57,7 +58,8 @@ def load(
     """Make a voice ready to speak.
 
     place: a voice folder, the folder of a run (its latest checkpoint speaks, with averaged weights
-        where it keeps them), a checkpoint, or the name of an installed voice.
+        where it keeps them), a checkpoint, the name of an installed voice, or a file or folder of
+        another format that a plugin can play.
     device: as PyTorch names it: "cpu", "cuda", "cuda:1".
     vocoder: the folder of a vocoder, for a voice that makes mel spectrograms; without one it is heard
         through Griffin-Lim, which needs no training, and a warning is logged.
@@ -65,6 +67,10 @@ def load(
     model family that is missing.
     """
     registry = registry or default_registry()
+    playable = find_playable(place, registry)
+    if playable is not None:
+        played = playable.play(torch.device(device))
+        return _ready(played, device=torch.device(device), vocoder=vocoder, registry=registry)
     stored = find_voice(place, registry).read(registry)
     return prepare(stored, device=torch.device(device), vocoder=vocoder, registry=registry)
 
@@ -77,19 +83,30 @@ def prepare(
     registry: Registry,
 ) -> Voice:
     """Make a stored voice ready to speak."""
-    description = stored.description
-    model = unstructure(description, registry=registry)["model"]["type"]
+    model = unstructure(stored.description, registry=registry)["model"]["type"]
     build = registry.load("models", model, "synthesizer")
-    voice = Voice(
-        description=description,
+    played = PlayedVoice(
+        description=stored.description,
         vocabulary=stored.vocabulary,
         synthesizer=build(stored.spec, stored.weights, device),
+    )
+    return _ready(played, device=device, vocoder=vocoder, registry=registry)
+
+
+def _ready(
+    played: PlayedVoice, *, device: torch.device, vocoder: str | Path | None, registry: Registry
+) -> Voice:
+    voice = Voice(
+        description=played.description,
+        vocabulary=played.vocabulary,
+        synthesizer=played.synthesizer,
         device=device,
         registry=registry,
     )
     voice.controls({})
     if vocoder is not None:
-        voice.vocoder = load_vocoder(vocoder, description.audio, device=device, registry=registry)
+        audio = played.description.audio
+        voice.vocoder = load_vocoder(vocoder, audio, device=device, registry=registry)
     return voice
 
 

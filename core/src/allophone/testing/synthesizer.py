@@ -19,13 +19,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from allophone.config import Experiment
+from allophone.config import Experiment, unstructure
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import ConfigError
+from allophone.errors import ConfigError, UserError
 from allophone.features.recordings import RecordingReader
 from allophone.loading import Corpus
 from allophone.registry import Registry
+from allophone.synthesis.exporting import export_voice
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.playing import find_playable
 from allophone.synthesis.protocol import Aligner, Mels, Speech, VoiceConverter
 from allophone.synthesis.rendering import lines_of, text_batch
 from allophone.synthesis.voice import Voice, load, prepare
@@ -42,7 +44,14 @@ class SynthesizerContract(ExperimentContract):
     """A model with random weights speaks as voices promise: repeatably, in batches, in chunks.
 
     It is built from what the recipe's objective begins with, so it needs no training.
+
+    exports: whether the model's exporters are tried, which may take long: one class is enough for
+        recipes that are exported alike.
+    exported_within: by how much what is exported may differ from the voice, in samples.
     """
+
+    exports: bool = True
+    exported_within: float = ROUNDING
 
     @classmethod
     def weights(
@@ -190,6 +199,55 @@ class SynthesizerContract(ExperimentContract):
             "After writing and loading the voice speaks otherwise: is there something beside the "
             "weights, the config and the vocabulary that decides what is said?"
         )
+
+    def test_exported_it_says_the_same(
+        self, stored: StoredVoice, voice: Voice, texts: Texts, registry: Registry, tmp_path: Path
+    ) -> None:
+        family = unstructure(stored.description, registry=registry)["model"]["type"]
+        exporters = registry.find("models", family).exporters
+        if not (self.exports and exporters):
+            pytest.skip("No exporters are to be tried.")
+        write_voice(tmp_path / "voice", stored, registry=registry)
+        for exporter in exporters:
+            for streaming in (False, True) if exporter.streaming else (False,):
+                out = tmp_path / ("in-parts" if streaming else "whole") / f"voice.{exporter.name}"
+                try:
+                    export_voice(
+                        tmp_path / "voice", out, exporter.name, registry, streaming=streaming
+                    )
+                except UserError as error:
+                    if (error.hint or "").startswith("pip install"):
+                        pytest.skip(str(error))
+                    raise
+                assert out.exists(), f"The exporter '{exporter.name}' has not written {out.name}."
+                if find_playable(out, registry) is not None:
+                    self._compare_exported(voice, load(out, registry=registry), texts)
+
+    def _compare_exported(self, voice: Voice, exported: Voice, texts: Texts) -> None:
+        assert exported.sample_rate == voice.sample_rate, "It has another sample rate."
+        silent: dict[str, Any] = {
+            name: 0.0
+            for name in ("noise_scale", "noise_scale_duration")
+            if name in attrs.fields_dict(exported.synthesizer.controls)
+        }
+        for text in texts:
+            said, wanted = (one.say(text, **silent).samples for one in (exported, voice))
+            assert len(said) == len(wanted), (
+                f"'{text}' has {len(said)} samples when exported, and {len(wanted)} by the voice: did "
+                "tracing keep a length or a decision of its example?"
+            )
+            apart = float(np.abs(said - wanted).max())
+            assert apart < self.exported_within, f"'{text}' differs by {apart:.2g} when exported."
+        first, again = (exported.say(texts[1], seed=7).samples for _ in range(2))
+        assert np.array_equal(first, again), "Exported, the same seed does not say the same."
+        chunks = list(exported.stream(texts[1], seed=7))
+        assert np.array_equal(np.concatenate(chunks), first), "Exported, its stream differs."
+        together = exported.say_batch(texts, seed=7)
+        for text, one in zip(texts, together, strict=True):
+            alone = exported.say(text, seed=7).samples
+            assert len(one.samples) == len(alone), f"Exported, '{text}' is longer in a batch."
+            apart = float(np.abs(one.samples - alone).max())
+            assert apart < ROUNDING, f"Exported, '{text}' differs by {apart:.2g} in a batch."
 
     def test_conversion_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
         if not isinstance(voice.synthesizer, VoiceConverter):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry, VoiceEntry
+from allophone.entries import (
+    ExporterEntry,
+    ImporterEntry,
+    ModelEntry,
+    PlayerEntry,
+    RecipeEntry,
+    TrainerEntry,
+    VoiceEntry,
+)
 from allophone.hookspecs import hookimpl
 
 
@@ -42,6 +50,22 @@ def allophone_models() -> Iterator[ModelEntry]:
                     ),
                     ("amphion", "amphion", "An experiment of Amphion's VITS recipe."),
                 )
+            ),
+        ),
+        exporters=(
+            ExporterEntry(
+                name="onnx",
+                summary="An ONNX file that Piper's programs play, and its JSON file.",
+                exporter="allophone_vits.exporters.voices:export_voice",
+                streaming="allophone_vits.exporters.voices:export_streaming_voice",
+            ),
+        ),
+        players=(
+            PlayerEntry(
+                name="onnx",
+                summary="An exported voice, or one of Piper, through onnxruntime.",
+                player="allophone_vits.onnx_player:play",
+                recognises="allophone_vits.onnx_player:recognises",
             ),
         ),
     )

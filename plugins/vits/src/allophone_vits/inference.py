@@ -10,6 +10,7 @@ Legend: B batch, T text, F frames, N samples, C latent channels, K frequency bin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from attrs import evolve, frozen
@@ -228,14 +229,23 @@ def speak_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Te
         yield decode_chunk(decoder, latents, start, stop)
 
 
-def decode_chunk(decoder: Decoder, latents: Latents, start: int, stop: int) -> Tensor:
+class ChunkDecoder(Protocol):
+    """What `decode_chunk` asks of a decoder, see `Decoder`."""
+
+    margin: int
+    hop_length: int
+
+    def __call__(self, latent: Tensor, mask: None, speaker: Tensor | None, /) -> Tensor: ...
+
+
+def decode_chunk(decoder: ChunkDecoder, latents: Latents, start: int, stop: int) -> Tensor:
     """The samples [N] of frames `start` to `stop` of one utterance (B = 1).
 
     They are decoded with as many frames around them as they depend on.
     """
     first = max(0, start - decoder.margin)
     around = latents.values[:, :, first : stop + decoder.margin]
-    waveform: Tensor = decoder(around, None, latents.speaker)
+    waveform = decoder(around, None, latents.speaker)
     hop_length = decoder.hop_length
     return waveform[0, (start - first) * hop_length : (stop - first) * hop_length]
 

@@ -1,0 +1,139 @@
+"""Writing a voice as Piper's files are, or in two parts, so that it is heard while it is made.
+
+joe.onnx            ids to samples; its inputs are Piper's: input, input_lengths, scales, sid
+joe.onnx.json       the sample rate, phoneme ids and all else that reading texts takes
+
+joe/                in two parts
+    encoder.onnx    the same inputs to latents, all at once
+    decoder.onnx    stretches of latents to samples
+    config.json     as above, and how many frames around a stretch its samples depend on
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+from allophone.atomic import written_whole
+from allophone.config import structure
+from allophone.errors import UserError
+from allophone.synthesis.folder import StoredVoice
+from allophone_vits.config import VitsControls
+from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, SpeakingGraph
+from allophone_vits.exporters.onnx import Input, require_exporting, write_graph
+from allophone_vits.exporters.settings import DECODER, ENCODER, MARGIN, SETTINGS, settings_of
+from allophone_vits.importers.names import reference_generator_name
+from allophone_vits.model import Generator, Vits
+from allophone_vits.synthesis import speaking_model
+
+NameWeight = Callable[[str], str]
+"""What a file calls a weight, by its name in the model."""
+
+
+def export_voice(voice: StoredVoice, destination: Path) -> None:
+    """Write a voice of VITS as one ONNX file; the exporter of the model `vits`."""
+    require_exporting()
+    model = speaking_model(Vits, voice.spec, voice.weights)
+    write_voice(model, voice, destination, name_weight=_reference_names(voice))
+
+
+def export_streaming_voice(voice: StoredVoice, destination: Path) -> None:
+    """Write a voice of VITS in two parts; the exporter of the model `vits`."""
+    require_exporting()
+    model = speaking_model(Vits, voice.spec, voice.weights)
+    write_streaming_voice(model, voice, destination, name_weight=_reference_names(voice))
+
+
+def write_voice(
+    model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
+) -> None:
+    """Write one ONNX file and the JSON file beside it, for any model of VITS's parts.
+
+    model: with the weights of `voice`, see `synthesis.speaking_model`.
+    Raises UserError for a name that does not end in ".onnx".
+    """
+    if destination.suffix != ".onnx":
+        raise UserError(
+            f"The name '{destination.name}' does not end in .onnx, by which programs know such files."
+        )
+    controls = _controls(model, voice)
+    write_graph(
+        destination,
+        SpeakingGraph(model, controls).eval(),
+        _text_inputs(model),
+        ("output", "durations"),
+        name_weight=_in_the_model(name_weight),
+    )
+    _write_settings(destination.with_name(f"{destination.name}.json"), settings_of(voice, controls))
+
+
+def write_streaming_voice(
+    model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
+) -> None:
+    """Write the folder of a voice in two parts, for any model of VITS's parts; see `write_voice`."""
+    controls = _controls(model, voice)
+    destination.mkdir()
+    write_graph(
+        destination / ENCODER,
+        EncoderGraph(model, controls).eval(),
+        _text_inputs(model),
+        ("latents", "durations"),
+        name_weight=_in_the_model(name_weight),
+    )
+    write_graph(
+        destination / DECODER,
+        DecoderGraph(model).eval(),
+        _latent_inputs(model),
+        ("output",),
+        name_weight=name_weight,
+    )
+    settings = settings_of(voice, controls) | {MARGIN: model.decoder.margin}
+    _write_settings(destination / SETTINGS, settings)
+
+
+def _controls(model: Generator, voice: StoredVoice) -> VitsControls:
+    controls: VitsControls = structure(model.controls, voice.description.controls)
+    return controls
+
+
+def _text_inputs(model: Generator) -> dict[str, Input]:
+    batch, text, scales = Dim("batch_size", min=1), Dim("phonemes", min=1), Dim("scales", min=3)
+    inputs = {
+        "input": Input(example=torch.zeros(2, 9, dtype=torch.long), dynamic={0: batch, 1: text}),
+        "input_lengths": Input(example=torch.tensor([9, 7]), dynamic={0: batch}),
+        "scales": Input(example=torch.tensor([0.7, 1.0, 0.8]), dynamic={0: scales}),
+    }
+    if model.speaker_embedding is not None:
+        inputs["sid"] = Input(example=torch.tensor([0, 1]), dynamic={0: batch})
+    return inputs
+
+
+def _latent_inputs(model: Generator) -> dict[str, Input]:
+    batch, frames = Dim("batch_size", min=1), Dim("frames", min=1)
+    latents = torch.zeros(2, model.decoder.input.in_channels, 9)
+    inputs = {"latents": Input(example=latents, dynamic={0: batch, 2: frames})}
+    if model.speaker_embedding is not None:
+        inputs["sid"] = Input(example=torch.tensor([0, 1]), dynamic={0: batch})
+    return inputs
+
+
+def _in_the_model(name_weight: NameWeight) -> NameWeight:
+    """For graphs that hold the model as a part of theirs."""
+    return lambda name: name_weight(name.partition("model.")[2])
+
+
+def _reference_names(voice: StoredVoice) -> NameWeight:
+    """Those of the reference, by which Piper's voices are imported again."""
+    decoder = voice.description.model.decoder
+    blocks, paired = len(decoder.residual_kernel_sizes), decoder.residual_block == "1"
+    return lambda name: reference_generator_name(name, blocks=blocks, paired=paired)
+
+
+def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    with written_whole(path) as file:
+        file.write(json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
