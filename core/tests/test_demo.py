@@ -14,6 +14,7 @@ import soundfile
 import torch
 from attrs import evolve, field, frozen, validators
 from click.testing import CliRunner
+from demo_toys import installed_voices
 from PIL import Image
 
 from allophone.audio.melspec import MelSpec
@@ -135,21 +136,7 @@ def nothing_installed(monkeypatch):
 
 @pytest.fixture
 def registry(toys, tmp_path, nothing_installed):
-    """Installed are: tim; mel, who makes mels; and lost, whose weights do not fit."""
-    stored = {
-        "tim": toys.stored_voice(controls={"length_scale": 1.5}),
-        "mel": toys.stored_voice(
-            name="mel",
-            model=toys.ToyMelConfig(),
-            speakers=("anna", "boris"),
-            languages=("de", "en"),
-        ),
-        "lost": toys.stored_voice(name="lost", weights={"wrong": torch.ones(1)}),
-    }
-    made = toys.toy_registry([(name, "en", tmp_path / name) for name in stored])
-    for name, voice in stored.items():
-        toys.write_voice(tmp_path / name, voice, registry=made)
-    return made
+    return installed_voices(toys, tmp_path)
 
 
 @pytest.fixture

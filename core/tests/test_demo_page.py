@@ -13,7 +13,7 @@ import urllib.request
 import numpy as np
 import pytest
 import soundfile
-import torch
+from demo_toys import installed_voices
 
 from allophone.demo.voices import open_voices
 from allophone.errors import UserError
@@ -46,17 +46,8 @@ PATIENCE = 60
 
 @pytest.fixture
 def registry(toys, tmp_path, monkeypatch):
-    """Installed are: tim; mel, who makes mels and has two speakers; lost, whose weights do not fit."""
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
-    stored = {
-        "tim": toys.stored_voice(controls={"length_scale": 1.5}),
-        "mel": toys.stored_voice(name="mel", model=toys.ToyMelConfig(), speakers=("anna", "boris")),
-        "lost": toys.stored_voice(name="lost", weights={"wrong": torch.ones(1)}),
-    }
-    made = toys.toy_registry([(name, "en", tmp_path / name) for name in stored])
-    for name, voice in stored.items():
-        toys.write_voice(tmp_path / name, voice, registry=made)
-    return made
+    return installed_voices(toys, tmp_path)
 
 
 @pytest.fixture

@@ -92,9 +92,9 @@ class Voices:
             chosen = voice.controls(controls)
             if panel.vocoders:
                 voice.vocoder = self._vocoder(place, voice, vocoder or panel.vocoders[0])
-            spoken = voice.perform([script], seed=seed, pause=pause, batch_size=1, controls=chosen)[
-                0
-            ]
+            (spoken,) = voice.perform(
+                [script], seed=seed, pause=pause, batch_size=1, controls=chosen
+            )
         if not np.isfinite(spoken.waveform.samples).all():
             raise UserError(
                 f"'{place}' made samples of it that are not all numbers.",
