@@ -131,7 +131,11 @@ def ids_of(length: int) -> np.ndarray:
     return np.random.default_rng(length).integers(0, 11, length)
 
 
-@pytest.mark.parametrize("scales", [(0.0, 1.0, 0.0), (0.0, 1.7, 0.0), (0.7, 1.0, 0.8, 5.0)])
+@pytest.mark.parametrize(
+    "scales",
+    [(0.0, 1.0, 0.0), (0.0, 1.7, 0.0), (0.7, 1.0, 0.8, 5.0), (0.0, 1e-3, 0.0)],
+    ids=["usual", "slow", "with noise", "one frame an id"],
+)
 def test_a_batch_says_what_its_rows_say(
     session: onnxruntime.InferenceSession, scales: tuple[float, ...]
 ) -> None:

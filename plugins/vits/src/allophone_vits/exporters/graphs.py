@@ -155,9 +155,13 @@ def _speakers(sid: Tensor | None, ids: Tensor) -> Tensor:
 
 
 def _count(frames: Tensor) -> int:
-    """The number that a tensor [] holds, of which the exporter only knows that it is positive."""
+    """The number that a tensor [] holds, which the exporter does not know.
+
+    It is told what it takes for granted of all free sizes: that they are not 1, where tensors would be
+    broadcast. What it writes holds for 1 as well.
+    """
     count: Any = frames.item()
-    torch._check(count >= 1)  # type: ignore[no-untyped-call]
+    torch._check(count >= 2)  # type: ignore[no-untyped-call]
     return cast(int, count)
 
 

@@ -37,14 +37,12 @@ NameWeight = Callable[[str], str]
 
 def export_voice(voice: StoredVoice, destination: Path) -> None:
     """Write a voice of VITS as one ONNX file; the exporter of the model `vits`."""
-    require_exporting()
     model = speaking_model(Vits, voice.spec, voice.weights)
     write_voice(model, voice, destination, name_weight=_reference_names(voice))
 
 
 def export_streaming_voice(voice: StoredVoice, destination: Path) -> None:
     """Write a voice of VITS in two parts; the exporter of the model `vits`."""
-    require_exporting()
     model = speaking_model(Vits, voice.spec, voice.weights)
     write_streaming_voice(model, voice, destination, name_weight=_reference_names(voice))
 
@@ -55,12 +53,13 @@ def write_voice(
     """Write one ONNX file and the JSON file beside it, for any model of VITS's parts.
 
     model: with the weights of `voice`, see `synthesis.speaking_model`.
-    Raises UserError for a name that does not end in ".onnx".
+    Raises UserError for a name that does not end in ".onnx", and where packages are missing.
     """
     if destination.suffix != ".onnx":
         raise UserError(
             f"The name '{destination.name}' does not end in .onnx, by which programs know such files."
         )
+    require_exporting()
     controls = _controls(model, voice)
     write_graph(
         destination,
@@ -76,6 +75,7 @@ def write_streaming_voice(
     model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
 ) -> None:
     """Write the folder of a voice in two parts, for any model of VITS's parts; see `write_voice`."""
+    require_exporting()
     controls = _controls(model, voice)
     destination.mkdir()
     write_graph(
