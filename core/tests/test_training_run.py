@@ -372,7 +372,8 @@ def test_an_objective_may_adapt_what_does_not_fit(tmp_path, registry, monkeypatc
     train_toy(tmp_path / "source", make_experiment(max_steps=1), registry=registry)
     source = read_weights(find_checkpoint(tmp_path / "source").path / "model.safetensors")
 
-    def adapt(self, weights):
+    def adapt(self, weights, batches):
+        assert sum(len(batch) for batch in batches) > 0
         widened = torch.nn.functional.pad(weights["model.body.0.weight"], (0, 0, 0, 1))
         return {
             "model.body.0.weight": Adapted(

@@ -46,6 +46,7 @@ class TestSpeaking(SynthesizerContract):
 
 class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
     speakers = 3
 
@@ -88,23 +89,27 @@ class TestTrainingWavenet(TrainerContract):
 
 class TestSpeakingPreConv(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("pre_conv"), DURATIONS.format("stochastic"))
 
 
 class TestSpeakingFft(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("fft"))
     speakers = 3
 
 
 class TestSpeakingInterResidual(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("mono_layer_inter_residual"))
     speakers = 3
 
 
 class TestSpeakingPostResidual(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (
         *SMALL,
         flow("mono_layer_post_residual"),
@@ -114,4 +119,5 @@ class TestSpeakingPostResidual(SynthesizerContract):
 
 class TestSpeakingWavenet(SynthesizerContract):
     recipe = "vits2/tiny"
+    exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("wavenet"))

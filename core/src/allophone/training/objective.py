@@ -166,11 +166,14 @@ class Adapted:
 class Adaptive(Protocol):
     """An objective that can begin with weights that are not quite of its own model."""
 
-    def adapt(self, weights: Mapping[str, Tensor]) -> Mapping[str, Adapted]:
+    def adapt(
+        self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
+    ) -> Mapping[str, Adapted]:
         """What to take beside the weights of a source that fit by name and shape.
 
-        weights: the source's, by "module.parameter". Returns tensors by the names of this objective's
-        modules, in the same form.
+        weights: the source's, by "module.parameter". batches: of the training split, on the CPU, to look
+        at as many as it takes; every rank is given the same. Returns tensors by the names of this
+        objective's modules, in the same form as the weights.
         """
         ...
 

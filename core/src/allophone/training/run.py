@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def open_run(
     _check_objective(objective, trainer)
     if isinstance(objective, Calibrated) and not resume:
         _calibrate(objective, corpus, vocabulary)
-    report = _take(objective, source, vocabulary) if source else None
+    report = _take(source, objective, corpus, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
     valid, samples = _validation_data(corpus, objective, vocabulary, rank)
@@ -140,8 +141,18 @@ def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
     return entry
 
 
-def _take(objective: Objective, source: Source, vocabulary: Vocabulary) -> FineTuneReport:
-    adapted = objective.adapt(source.weights) if isinstance(objective, Adaptive) else {}
+def _take(
+    source: Source, objective: Objective, corpus: Corpus, vocabulary: Vocabulary
+) -> FineTuneReport:
+    """Begin with a source's weights, as they are and as the objective adapts them."""
+
+    def batches() -> Iterator[Batch]:
+        """Opened only when they are asked for."""
+        yield from corpus.loader(
+            "train", features=objective.features, vocabulary=vocabulary, reject=_reject(objective)
+        )
+
+    adapted = objective.adapt(source.weights, batches()) if isinstance(objective, Adaptive) else {}
     return take_weights(objective.modules, source, vocabulary, adapted)
 
 

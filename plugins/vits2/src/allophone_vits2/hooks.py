@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
+from allophone.entries import ExporterEntry, ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
 from allophone.hookspecs import hookimpl
 
 
@@ -21,6 +21,14 @@ def allophone_models() -> Iterator[ModelEntry]:
                 summary="A checkpoint of p0p4k/vits2_pytorch: G_<step>.pth.",
                 importer="allophone_vits2.importers.p0p4k:import_checkpoint",
                 recognises="allophone_vits2.importers.p0p4k:recognises",
+            ),
+        ),
+        exporters=(
+            ExporterEntry(
+                name="onnx",
+                summary="An ONNX file that Piper's programs play, and its JSON file.",
+                exporter="allophone_vits2.exporters:export_voice",
+                streaming="allophone_vits2.exporters:export_streaming_voice",
             ),
         ),
     )
@@ -44,7 +52,10 @@ def allophone_recipes() -> Iterator[RecipeEntry]:
         ("ljspeech-nosdp", "One English speaker, 22.05 kHz: the recommended model."),
         ("ljspeech-sdp", "The same with the stochastic durations of VITS."),
         ("vctk", "109 English speakers, 22.05 kHz, known to the text encoder too."),
-        ("vctk-standard", "The same as the public implementation's standard: stochastic durations."),
+        (
+            "vctk-standard",
+            "The same as the public implementation's standard: stochastic durations.",
+        ),
         ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
         ("tiny", "Under a million parameters: minutes on a CPU."),
     ):

@@ -5,13 +5,14 @@ Legend: B batch, T text, F frames, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.training.objective import Adapted, Runtime
 from allophone_vits.model import AlignmentSearch, VitsOutput
@@ -93,9 +94,12 @@ class Vits2Objective(VitsObjective):
         losses["kl"] = losses["kl"] - generator.flow.log_determinant
         return losses
 
-    def adapt(self, weights: Mapping[str, Tensor]) -> Mapping[str, Adapted]:
+    def adapt(
+        self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
+    ) -> Mapping[str, Adapted]:
         """What can be made of the weights of a VITS model where they do not fit as they are."""
-        return adapted_from_vits(weights, self.generator.state_dict(), self.audio)
+        waveforms = (batch["waveform"] for batch in batches)
+        return adapted_from_vits(weights, self.generator.state_dict(), self.audio, waveforms)
 
     def _judging(self, step: int) -> bool:
         return self.judge.kind != "none" and step >= self.judge.start

@@ -8,17 +8,29 @@ Legend: H hidden channels, K frequency bins, M mel bands.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
+from attrs import frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.audio.spectrogram import mel_filters
+from allophone.audio.spectrogram import (
+    frame_lengths,
+    linear_spectrogram,
+    mel_filters,
+    mel_from_linear,
+)
+from allophone.data.batch import Padded
 from allophone.training.objective import Adapted
+from allophone_vits.layers import sequence_mask
 
 GENERATOR = "generator."
-INPUT = "posterior_encoder.input.weight"
+INPUT = "posterior_encoder.input"
+
+FRAMES = 20_000
+SMALLEST_VARIANCE = 1e-8
+"""Of a band, so that one in which there is never anything does no harm."""
 
 _NEW_SPEAKER_LAYER = re.compile(r"text_encoder\.speaker\.")
 _LAST_OF_TRANSFORMER = re.compile(
@@ -28,11 +40,15 @@ _LAST_OF_TRANSFORMER = re.compile(
 
 
 def adapted_from_vits(
-    source: Mapping[str, Tensor], model: Mapping[str, Tensor], audio: MelSpec
+    source: Mapping[str, Tensor],
+    model: Mapping[str, Tensor],
+    audio: MelSpec,
+    waveforms: Iterable[Padded],
 ) -> dict[str, Adapted]:
     """What a VITS2 model can make of the weights of a VITS model.
 
     source: by "module.parameter", as a checkpoint has them; model: the state of `Vits2`.
+    waveforms: recordings, looked at only where they are needed.
     """
     given = {
         name.removeprefix(GENERATOR): tensor
@@ -40,7 +56,7 @@ def adapted_from_vits(
         if name.startswith(GENERATOR)
     }
     made = {
-        **_spectrogram_layer(given, model, audio),
+        **_spectrogram_layer(given, model, audio, waveforms),
         **_silent_parts(given, model),
         **_parts_of_mixed_durations(given, model),
     }
@@ -55,18 +71,60 @@ def adapted_from_vits(
 
 
 def _spectrogram_layer(
-    given: Mapping[str, Tensor], model: Mapping[str, Tensor], audio: MelSpec
+    given: Mapping[str, Tensor],
+    model: Mapping[str, Tensor],
+    audio: MelSpec,
+    waveforms: Iterable[Padded],
 ) -> dict[str, Adapted]:
-    """Reads mel bands as it read frequency bins, by the pseudo-inverse of the filter bank."""
-    there, here = given.get(INPUT), model[INPUT]
-    if there is None or there.shape[:2] != (here.shape[0], audio.n_bins):
+    """The layer that comes closest, from mel bands, to what the source's makes of frequency bins."""
+    weight, bias = f"{INPUT}.weight", f"{INPUT}.bias"
+    there, here = given.get(weight), model[weight]
+    if there is None or there.shape == here.shape:
         return {}
-    if here.shape[1] != audio.n_mels or audio.n_mels == audio.n_bins:
+    if there.shape[:2] != (here.shape[0], audio.n_bins) or here.shape[1] != audio.n_mels:
         return {}
-    bins_of_bands = torch.linalg.pinv(mel_filters(audio).double())  # [K, M]
-    bands = torch.einsum("hko,km->hmo", there.double(), bins_of_bands)
-    how = "from frequency bins to mel bands by the filter bank's pseudo-inverse"
-    return {INPUT: Adapted(tensor=bands.to(there.dtype), source=INPUT, how=how)}
+    bins = bins_from_bands(waveforms, audio)
+    matrix = there.squeeze(2).double()
+    how = "from frequency bins to mel bands, by the filter bank's pseudo-inverse"
+    fitted = {weight: (matrix @ bins.slope).unsqueeze(2), bias: given[bias] + matrix @ bins.offset}
+    return {
+        name: Adapted(tensor=tensor.to(there.dtype), source=name, how=how)
+        for name, tensor in fitted.items()
+    }
+
+
+@frozen(kw_only=True)
+class BinsFromBands:
+    """Frequency bins as a linear function of mel bands: slope [K, M], offset [K], in float64."""
+
+    slope: Tensor
+    offset: Tensor
+
+
+def bins_from_bands(waveforms: Iterable[Padded], audio: MelSpec) -> BinsFromBands:
+    """The pseudo-inverse of the filter bank, on bands whose logarithm is made good for.
+
+    Bands are logarithms, and bins are not: so each is fitted by a line over the first `FRAMES` frames
+    or so, and that is what the filter bank is inverted on.
+    """
+    filters = mel_filters(audio).double()
+    seen, sums = 0, torch.zeros(4, audio.n_mels, dtype=torch.float64)
+    for waveform in waveforms:
+        linear = linear_spectrogram(waveform.values, audio, lengths=waveform.lengths)
+        inside = sequence_mask(frame_lengths(waveform.lengths, audio), linear.size(2)).squeeze(1)
+        bins = linear.transpose(1, 2)[inside].double()
+        band = mel_from_linear(linear, audio).transpose(1, 2)[inside].double()  # [F, M]
+        energy = bins @ filters.T
+        sums += torch.stack([band, energy, band * energy, band.square()]).sum(dim=1)
+        seen += len(bins)
+        if seen >= FRAMES:
+            break
+    band, energy, product, square = sums / seen
+    slope = (product - band * energy) / (square - band.square()).clamp_min(SMALLEST_VARIANCE)
+    bins_of_energies = torch.linalg.pinv(filters)
+    return BinsFromBands(
+        slope=bins_of_energies * slope, offset=bins_of_energies @ (energy - slope * band)
+    )
 
 
 def _silent_parts(given: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> dict[str, Adapted]:
