@@ -30,8 +30,8 @@ class Read:
     durations: Tensor
 
 
-class Reader(nn.Module):
-    """Ids to what is decoded: text encoder, durations and the flow's inverse (figure 1b).
+class _TextGraph(nn.Module):
+    """What begins with ids: text encoder, durations and the flow's inverse (figure 1b).
 
     controls: how it is spoken, where the graph's inputs do not say.
     """
@@ -41,7 +41,7 @@ class Reader(nn.Module):
         self.model = model
         self._controls = attrs.asdict(controls, recurse=False)
 
-    def forward(self, ids: Tensor, lengths: Tensor, scales: Tensor, speakers: Tensor) -> Read:
+    def _read(self, ids: Tensor, lengths: Tensor, scales: Tensor, speakers: Tensor) -> Read:
         """ids [B, T], lengths [B], speakers [B]; scales [3 or 4]: of noise, length, noise of durations.
 
         A fourth scale is a seed: row r is said with it plus r, as sentence r of a text is. Without
@@ -88,47 +88,30 @@ class Reader(nn.Module):
         return seeded_noise(seed, Stream.DURATION, channels=channels, like=ids)
 
 
-class SpeakingGraph(nn.Module):
+class SpeakingGraph(_TextGraph):
     """The whole model: ids to samples, as Piper's files are called."""
 
-    def __init__(self, model: Generator, controls: VitsControls) -> None:
-        super().__init__()
-        self.reader = Reader(model, controls)
-
     def forward(
-        self,
-        input: Tensor,
-        input_lengths: Tensor,
-        scales: Tensor,
-        sid: Tensor | None = None,
+        self, input: Tensor, input_lengths: Tensor, scales: Tensor, sid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """See `Reader.forward`; sid [B] for a model of several speakers.
+        """input [B, T] ids, input_lengths [B], scales [3 or 4]; sid [B] where there are speakers.
 
         Returns output [B, 1, 1, N], zero past an utterance, and durations [B, T] in frames.
         """
-        model = self.reader.model
         speakers = _speakers(sid, input)
-        read = self.reader(input, input_lengths, scales, speakers)
-        waveform = model.decoder(read.latents, read.mask, model.speaker(speakers))
+        read = self._read(input, input_lengths, scales, speakers)
+        waveform = self.model.decoder(read.latents, read.mask, self.model.speaker(speakers))
         return waveform.unsqueeze(1).unsqueeze(1), read.durations
 
 
-class EncoderGraph(nn.Module):
+class EncoderGraph(_TextGraph):
     """The first part of two: ids to latents."""
 
-    def __init__(self, model: Generator, controls: VitsControls) -> None:
-        super().__init__()
-        self.reader = Reader(model, controls)
-
     def forward(
-        self,
-        input: Tensor,
-        input_lengths: Tensor,
-        scales: Tensor,
-        sid: Tensor | None = None,
+        self, input: Tensor, input_lengths: Tensor, scales: Tensor, sid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """As `SpeakingGraph.forward`, but returns latents [B, C, F] and durations [B, T]."""
-        read = self.reader(input, input_lengths, scales, _speakers(sid, input))
+        read = self._read(input, input_lengths, scales, _speakers(sid, input))
         return read.latents, read.durations
 
 

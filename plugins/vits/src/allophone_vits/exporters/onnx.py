@@ -61,21 +61,21 @@ def write_graph(
     name_weight: what the file calls a weight, by its name in `module`.
     """
     model = _traced(module, inputs, outputs)
-    _keep_quiet_about_origins(model)
+    _forget_origins(model)
     weights = {name: name_weight(name) for name, _ in module.named_parameters()}
     _rename(model.graph, weights)
     with written_whole(path) as file:
         file.write(model.SerializeToString())
 
 
-def _traced(nn_module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[str]) -> Any:
+def _traced(module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[str]) -> Any:
     """The module as an `onnx.ModelProto`, its weights under their own names."""
     import onnx_ir
     from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
 
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
-            nn_module,
+            module,
             kwargs={name: given.example for name, given in inputs.items()},
             dynamic_shapes={name: dict(given.dynamic) for name, given in inputs.items()},
             input_names=list(inputs),
@@ -125,7 +125,7 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _keep_quiet_about_origins(model: Any) -> None:
+def _forget_origins(model: Any) -> None:
     """Leave out where in which files of whose machine each node comes from."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]

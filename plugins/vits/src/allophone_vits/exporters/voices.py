@@ -124,7 +124,7 @@ def _latent_inputs(model: Generator) -> dict[str, Input]:
 
 def _in_the_model(name_weight: NameWeight) -> NameWeight:
     """For graphs that hold the model as a part of theirs."""
-    return lambda name: name_weight(name.partition("model.")[2])
+    return lambda name: name_weight(name.removeprefix("model."))
 
 
 def _reference_names(voice: StoredVoice) -> NameWeight:
