@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import importlib
 import sys
+from types import ModuleType
 
 import pytest
 import torch
 from attrs import evolve, frozen
 from torch import nn
 
+from allophone.entries import ExporterEntry, PlayerEntry
 from allophone.events import SampleAudio
+from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
+from allophone.synthesis.folder import read_voice, write_voice
+from allophone.synthesis.playing import PlayedVoice
 from allophone.templates import write_plugin
 from allophone.testing import SynthesizerContract, TrainerContract
 from allophone.testing.experiment import ExperimentContract
@@ -285,3 +290,79 @@ class TestSynthesizerViolations(OnPlugin):
             SynthesizerContract().test_a_voice_folder_speaks_the_same(
                 stored, voice, texts, registry, tmp_path
             )
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda weights: weights, None),
+            (lambda weights: {name: 1.1 * weight for name, weight in weights.items()}, "exported"),
+        ],
+    )
+    def test_what_is_exported_says_something_else(
+        self, stored, voice, texts, plugin, tmp_path, monkeypatch, change, said
+    ):
+        registry = with_exporter(plugin, monkeypatch, change)
+
+        def check():
+            SynthesizerContract().test_exported_it_says_the_same(
+                stored, voice, texts, registry, tmp_path
+            )
+
+        if said is None:
+            check()
+        else:
+            with pytest.raises(AssertionError, match=said):
+                check()
+
+    def test_an_exporter_that_writes_elsewhere(
+        self, stored, voice, texts, plugin, tmp_path, monkeypatch
+    ):
+        registry = with_exporter(plugin, monkeypatch, dict)
+        elsewhere = lambda voice, path: path.with_suffix(".else").write_text("")
+        monkeypatch.setattr(sys.modules[__name__], "export_inner", elsewhere, raising=False)
+        with pytest.raises(AssertionError, match=r"has not written voice\.inner"):
+            SynthesizerContract().test_exported_it_says_the_same(
+                stored, voice, texts, registry, tmp_path
+            )
+
+
+def with_exporter(plugin, monkeypatch, change):
+    """A registry in which the plugin's model is exported, its weights through `change`, and played."""
+    here = sys.modules[__name__]
+
+    def export_inner(voice, destination):
+        destination.mkdir()
+        changed = evolve(voice, weights=change(voice.weights))
+        write_voice(destination / "inner", changed, registry=registry)
+
+    def play_inner(place, device):
+        stored = read_voice(place / "inner", registry)
+        build = registry.load("models", NAME, "synthesizer")
+        return PlayedVoice(
+            description=stored.description,
+            vocabulary=stored.vocabulary,
+            synthesizer=build(stored.spec, stored.weights, device),
+        )
+
+    def recognises_inner(place):
+        return (place / "inner").is_dir()
+
+    for function in (export_inner, play_inner, recognises_inner):
+        monkeypatch.setattr(here, function.__name__, function, raising=False)
+    exporter = ExporterEntry(name="inner", summary="", exporter=f"{__name__}:export_inner")
+    player = PlayerEntry(
+        name="inner",
+        summary="",
+        player=f"{__name__}:play_inner",
+        recognises=f"{__name__}:recognises_inner",
+    )
+
+    @hookimpl
+    def allophone_models():
+        for entry in plugin["hooks"].allophone_models():
+            yield evolve(entry, exporters=(exporter,), players=(player,))
+
+    hooks = ModuleType("exporting")
+    vars(hooks).update(vars(plugin["hooks"]), allophone_models=allophone_models)
+    registry = build_registry({NAME: hooks})
+    return registry

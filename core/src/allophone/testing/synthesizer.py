@@ -47,7 +47,7 @@ class SynthesizerContract(ExperimentContract):
 
     exports: whether the model's exporters are tried, which may take long: one class is enough for
         recipes that are exported alike.
-    exported_within: by how much what is exported may differ from the voice, in samples.
+    exported_within: by how much what is exported may differ from the voice, as between a batch and its rows.
     """
 
     exports: bool = True
@@ -231,23 +231,16 @@ class SynthesizerContract(ExperimentContract):
             if name in attrs.fields_dict(exported.synthesizer.controls)
         }
         for text in texts:
-            said, wanted = (one.say(text, **silent).samples for one in (exported, voice))
-            assert len(said) == len(wanted), (
-                f"'{text}' has {len(said)} samples when exported, and {len(wanted)} by the voice: did "
-                "tracing keep a length or a decision of its example?"
+            said, wanted = (self.synthesize(one, text, **silent) for one in (exported, voice))
+            assert torch.equal(said.lengths, wanted.lengths), (
+                f"'{text}' has the length {int(said.lengths[0])} when exported, and "
+                f"{int(wanted.lengths[0])} by the voice: did tracing keep what its example decided?"
             )
-            apart = float(np.abs(said - wanted).max())
+            apart = float((values_of(said, 0) - values_of(wanted, 0)).abs().max())
             assert apart < self.exported_within, f"'{text}' differs by {apart:.2g} when exported."
-        first, again = (exported.say(texts[1], seed=7).samples for _ in range(2))
-        assert np.array_equal(first, again), "Exported, the same seed does not say the same."
-        chunks = list(exported.stream(texts[1], seed=7))
-        assert np.array_equal(np.concatenate(chunks), first), "Exported, its stream differs."
-        together = exported.say_batch(texts, seed=7)
-        for text, one in zip(texts, together, strict=True):
-            alone = exported.say(text, seed=7).samples
-            assert len(one.samples) == len(alone), f"Exported, '{text}' is longer in a batch."
-            apart = float(np.abs(one.samples - alone).max())
-            assert apart < ROUNDING, f"Exported, '{text}' differs by {apart:.2g} in a batch."
+        self.test_a_seed_says_the_same_again(exported, texts)
+        self.test_a_batch_says_what_its_rows_say(exported, texts)
+        self.test_a_stream_joins_to_what_is_said(exported, texts)
 
     def test_conversion_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
         if not isinstance(voice.synthesizer, VoiceConverter):
