@@ -26,8 +26,8 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--voice",
                 "place",
                 metavar="VOICE",
-                help="A voice folder, a run, a "
-                "checkpoint, or an installed voice; may be left out when one is installed.",
+                help="A voice folder, a run, a checkpoint, an installed voice, or what was exported of one; "
+                "may be left out when one is installed.",
             ),
             click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1."),
             click.option(
