@@ -67,6 +67,7 @@ def random_voice(
     weights = {
         name: weight + 0.1 * torch.randn_like(weight) for name, weight in model.state_dict().items()
     }
+    weights["decoder.output.weight"] *= 40  # Loud, so that what differs is heard.
     return StoredVoice(
         description=VoiceDescription(
             about=About(name="letters", licence="CC0-1.0"),
@@ -105,7 +106,7 @@ def test_every_flow_says_the_same(
             wanted = voice.say(text, speaker=speaker, **SILENT).samples
             said = exported.say(text, speaker=speaker, **SILENT).samples
             np.testing.assert_allclose(said, wanted, rtol=0, atol=PARITY)
-            assert np.abs(wanted).max() > 100 * PARITY
+            assert np.abs(wanted).max() > 0.1
 
 
 def test_piper_plays_it(tmp_path: Path) -> None:
