@@ -128,12 +128,18 @@ class Discriminator(nn.Module):
             ]
         )
 
-    def forward(self, real: Tensor, generated: Tensor) -> Verdict:
+    def forward(self, real: Tensor, generated: Tensor, *, real_is_target: bool = False) -> Verdict:
         """real [B, N], generated [B, N] -> `Verdict`.
 
-        Both go through in one batch: one pass of larger convolutions instead of two.
+        real_is_target: what is said of the real ones is what the generated shall match, so no gradients go
+            through it. Else both go through in one batch: one pass of larger convolutions instead of two.
         """
-        both = torch.cat([real, generated.to(real.dtype)])
+        generated = generated.to(real.dtype)
+        if real_is_target:
+            with torch.no_grad():
+                of_real = tuple(judge(real) for judge in self.judges)
+            return Verdict(real=of_real, generated=tuple(judge(generated) for judge in self.judges))
+        both = torch.cat([real, generated])
         halves = [judge(both).halves() for judge in self.judges]
         return Verdict(
             real=tuple(first for first, _ in halves),

@@ -144,7 +144,8 @@ def _count(frames: Tensor) -> int:
     broadcast. What it writes holds for 1 as well.
     """
     count: Any = frames.item()
-    torch._check(count >= 2)  # type: ignore[no-untyped-call]
+    check: Any = torch._check  # Typed in some versions of PyTorch only.
+    check(count >= 2)
     return cast(int, count)
 
 
