@@ -13,25 +13,29 @@ from __future__ import annotations
 
 import json
 import math
-import random
-import statistics
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import click
 import mel_model_peers as peers
 import torch
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve
 from rich.console import Console
-from rich.table import Table
+from side_by_side import (
+    OURS,
+    SYMBOLS,
+    Step,
+    Timing,
+    Trained,
+    batch_of,
+    experiment_of,
+    measure,
+    show,
+    speech_like,
+)
 from torch import Tensor
 
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.config import Experiment, resolve
-from allophone.data.batch import Batch, Padded
-from allophone.data.vocabulary import Vocabulary
 from allophone.registry import default_registry
 from allophone.synthesis.protocol import (
     Mels,
@@ -41,87 +45,14 @@ from allophone.synthesis.protocol import (
     VocoderSpec,
     VoiceSpec,
 )
-from allophone.text.symbols import SymbolTable
-from allophone.training.ranks import Rank
-from allophone.training.runtime import TrainerRuntime
 
-OURS = "allophone"
 PHONEMES, FRAMES_EACH = 100, 7
 FRAMES = PHONEMES * FRAMES_EACH
 LOG_DURATION = math.log1p(FRAMES_EACH + 0.2)
 """What the duration predictors say of every phoneme; ours round, the peer truncates."""
 UTTERANCES, SEGMENTS, SEGMENT = 8, 2, 8192
-SYMBOLS = [f"p{number}" for number in range(80)]
-REST = 0.1
-"""Seconds before each turn: the threads of whoever was before go on spinning for a while."""
 
 CPU = torch.device("cpu")
-Step = Callable[[], object]
-
-
-@frozen(kw_only=True)
-class Timing:
-    """A row: milliseconds, the median over the rounds; speed is relative to the best peer."""
-
-    what: str
-    threads: int
-    contender: str
-    milliseconds: float
-    speed: float
-
-
-@frozen(kw_only=True)
-class Trained:
-    """One of our experiments, its objective and the runtime that steps it."""
-
-    experiment: Experiment
-    vocabulary: Vocabulary
-    objective: Any
-    runtime: TrainerRuntime
-
-    def weights(self, prefix: str) -> dict[str, Tensor]:
-        """The weights of a module as a voice or a vocoder reads them."""
-        return {
-            name: value.clone()
-            for name, value in self.objective.modules[prefix].state_dict().items()
-        }
-
-
-def experiment_of(recipe: str, *changes: str) -> Trained:
-    """A recipe's objective on the CPU in float32, its weights random."""
-    registry = default_registry()
-    changes = ("runtime.precision='fp32'", *changes)
-    experiment = resolve(recipe, changes, registry=registry).experiment
-    symbols = SymbolTable.from_symbols(SYMBOLS)
-    vocabulary = Vocabulary(symbols=symbols, speakers=("one",), languages=("en-us",))
-    family = recipe.partition("/")[0]
-    objective = registry.load("trainers", family, "objective")(experiment, vocabulary)
-    return Trained(
-        experiment=experiment,
-        vocabulary=vocabulary,
-        objective=objective,
-        runtime=TrainerRuntime(objective, experiment.runtime, Rank()),
-    )
-
-
-def batch_of(features: Mapping[str, Tensor]) -> Batch:
-    """Full rows of some features [B, ...] as a batch."""
-    rows = len(next(iter(features.values())))
-    return Batch(
-        ids=tuple(f"utterance-{row}" for row in range(rows)),
-        features={
-            name: Padded(values=values, lengths=torch.full((rows,), values.size(1)))
-            for name, values in features.items()
-        },
-        speakers=torch.zeros(rows, dtype=torch.long),
-        languages=torch.zeros(rows, dtype=torch.long),
-        audio_seconds=1.0,
-    )
-
-
-def speech_like(rows: int, samples: int) -> Tensor:
-    """Waveforms [B, N]: what they are of costs nothing, but silence might."""
-    return 0.1 * torch.randn(rows, samples)
 
 
 def acoustic_steps(acoustic: Trained) -> dict[str, Step]:
@@ -215,43 +146,6 @@ def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
     }
 
 
-def measure(
-    what: str, steps: Mapping[str, Step], threads: int, rounds: int, clock: Callable[[], float]
-) -> list[Timing]:
-    """Let the contenders take turns; the first two rounds warm up."""
-    order = random.Random(0)
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(rounds + 2):
-        for name in order.sample(list(steps), len(steps)):
-            time.sleep(REST)
-            started = clock()
-            steps[name]()
-            if turn >= 2:
-                times[name].append(1000 * (clock() - started))
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    best = min(median for name, median in medians.items() if name != OURS)
-    return [
-        Timing(
-            what=what,
-            threads=threads,
-            contender=name,
-            milliseconds=round(median, 1),
-            speed=round(best / median, 2),
-        )
-        for name, median in medians.items()
-    ]
-
-
-def show(console: Console, title: str, timings: list[Timing], seconds: float | None) -> None:
-    columns = ["", "threads", "contender", "ms", "times best peer"]
-    table = Table(*columns, *(["real time"] if seconds else []), title=title)
-    for one in timings:
-        row = [one.what, f"{one.threads}", one.contender, f"{one.milliseconds:.1f}"]
-        factor = [f"{one.milliseconds / 1000 / seconds:.3f}"] if seconds else []
-        table.add_row(*row, f"{one.speed:.2f}", *factor)
-    console.print(table)
-
-
 @click.command()
 @click.option("--rounds", default=9, show_default=True, help="Rounds of speaking.")
 @click.option("--steps", default=5, show_default=True, help="Rounds of training steps.")
@@ -285,7 +179,7 @@ def main(rounds: int, steps: int, counts: tuple[int, ...], cpu_time: bool, as_js
         return
     console = Console(width=100)
     show(console, "Speaking", spoken, acoustic.experiment.audio.seconds(FRAMES))
-    show(console, "Training steps", learned, None)
+    show(console, "Training steps", learned)
 
 
 if __name__ == "__main__":

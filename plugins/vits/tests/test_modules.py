@@ -26,6 +26,7 @@ from allophone_vits.config import (
     VitsTrainerConfig,
 )
 from allophone_vits.decoder import Decoder, receptive_margin
+from allophone_vits.discriminator import Discriminator
 from allophone_vits.duration_flow import DurationFlow
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, kl_divergence, prior_log_likelihood
@@ -40,6 +41,7 @@ from allophone_vits.inference import (
     tokens_of_frames,
 )
 from allophone_vits.layers import folded, for_inference, sequence_mask
+from allophone_vits.losses import adversarial_loss, feature_matching_loss
 from allophone_vits.model import Vits
 from allophone_vits.noise import Stream, normal_noise
 from allophone_vits.objective import VitsObjective
@@ -339,6 +341,23 @@ def test_a_model_of_one_speaker_has_nothing_for_speakers() -> None:
     )
     assert not [name for name in one.state_dict() if "speaker" in name]
     assert len([name for name in three.state_dict() if name.startswith("speaker_embedding")]) == 1
+
+
+def test_real_waveforms_as_targets_cost_the_generator_nothing_of_its_gradient() -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(
+        DiscriminatorConfig(periods=(2, 3), scale_channels=(4, 8, 8), period_channels=(4, 8))
+    ).requires_grad_(False)
+    real = torch.randn(3, 200)
+    learned = []
+    for real_is_target in (False, True):
+        generated = torch.linspace(-1, 1, 600).view(3, 200).requires_grad_()
+        verdict = discriminator(real, generated, real_is_target=real_is_target)
+        (adversarial_loss(verdict) + feature_matching_loss(verdict)).backward()
+        learned.append(generated.grad)
+    assert not any(one.score.requires_grad for one in verdict.real)
+    assert learned[0].abs().max() > 0
+    torch.testing.assert_close(learned[1], learned[0])
 
 
 class TestConfig:
