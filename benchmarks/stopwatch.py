@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -45,7 +45,7 @@ class Stopwatch:
         self._clock = clock
         self._inside: list[str] = []
         self._since = 0.0
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         register_optimizer_step_pre_hook(lambda *_: self._enter(OPTIMIZERS))
         register_optimizer_step_post_hook(lambda *_: self._leave())
 
@@ -72,7 +72,7 @@ class Stopwatch:
 
         setattr(owner, name, timed)
 
-    def step(self, function: Callable[[], object]) -> Counter[str]:
+    def step(self, function: Callable[[], object]) -> Mapping[str, float]:
         """The seconds that each part of one step takes."""
         self._seconds.clear()
         with self.part(OTHER):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 
 import click
 import torch
@@ -68,7 +69,7 @@ class Watched:
 
     def __init__(self, steps: dict[str, Step], stopwatch: Stopwatch) -> None:
         self._stopwatch = stopwatch
-        self._taken: dict[str, list[Counter[str]]] = {name: [] for name in steps}
+        self._taken: dict[str, list[Mapping[str, float]]] = {name: [] for name in steps}
         self.steps = {name: self._watched(name, step) for name, step in steps.items()}
 
     def shares(self, threads: int) -> list[Share]:
@@ -143,7 +144,7 @@ def main(rounds: int, counts: tuple[int, ...], cpu_time: bool, as_json: bool) ->
     parameters: dict[str, dict[str, int]] = {}
     for name, trained in ours.items():
         watch(trained, stopwatch)
-        steps[name] = lambda runtime=trained.runtime: runtime.take_step([batch])
+        steps[name] = partial(trained.runtime.take_step, [batch])
         parameters[name] = {
             module: sum(parameter.numel() for parameter in part.parameters())
             for module, part in trained.objective.modules.items()
