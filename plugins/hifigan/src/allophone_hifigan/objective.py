@@ -72,7 +72,7 @@ class HifiganObjective:
                     betas=trainer.betas,
                     eps=trainer.epsilon,
                     weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory: a fifth of the time, on CPUs too.
+                    fused=True,  # One pass through memory, on CPUs too.
                 ),
                 schedule=exponential(trainer.decay),
                 per="epoch",
