@@ -35,6 +35,15 @@ def test_without_blank_and_boundaries_each_symbol_has_one_id():
     assert PLAIN.encode(["b", "a"]) == [PLAIN.ids["b"], PLAIN.ids["a"]]
 
 
+@each_table
+def test_symbols_that_come_before_others_are_put_in_after_the_opening(table: SymbolTable):
+    whole = table.encode("ab")
+    begun = (
+        whole[: table.opening_length] + table.encode_within("b ") + whole[table.opening_length :]
+    )
+    assert begun == table.encode("b ab")
+
+
 def test_from_symbols_is_dense_and_does_not_depend_on_order_or_repetition():
     assert SymbolTable.from_symbols(" bbaab_", blank=BLANK) == VITS
     assert VITS.ids == {"_": 0, " ": 1, "a": 2, "b": 3}

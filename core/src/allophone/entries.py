@@ -157,12 +157,17 @@ class ModelEntry:
 
     config: the attrs class of the table `[model]`.
     synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.synthesis.protocol`.
+    assembler: `(stages: Mapping[str, StoredVoice], destination: Path) -> None`, for a family that is
+        learned in several runs: writes one voice folder at `destination`. `stages` has what each run
+        has learned, by the name of the module that speaks in it (`TrainerEntry.speaks`); the core has
+        made sure that they go together. None where one run is a voice.
     """
 
     name: str = _name()
     summary: str
     config: Ref = field(converter=as_ref)
     synthesizer: Ref = field(converter=as_ref)
+    assembler: Ref | None = field(default=None, converter=optional(as_ref))
     importers: tuple[ImporterEntry, ...] = ()
     exporters: tuple[ExporterEntry, ...] = ()
     players: tuple[PlayerEntry, ...] = ()

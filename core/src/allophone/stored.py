@@ -168,6 +168,7 @@ def _build_extractors(
     text_table = unstructure(text, registry=registry)
     context = ExtractionContext(
         audio=experiment.audio,
+        model=experiment.model,
         load_audio=recordings,
         audio_key=recordings.key,
         frontend=lambda language: build_frontend(text, language, registry),

@@ -27,6 +27,7 @@ class ExtractionContext:
     """What extractors share.
 
     audio: the experiment's `[audio]` table.
+    model: the config of its `[model]` table, or None: for what a model's family extracts for itself.
     load_audio: the samples of an utterance, float32 [N] at `audio.sample_rate`, cut and trimmed as
         `[data]` says; read once for all extractors. An extractor that reads "audio" is given only
         utterances whose recording can be read and keeps to the limits of `[data.limits]`.
@@ -36,6 +37,7 @@ class ExtractionContext:
     """
 
     audio: MelSpec
+    model: Any = None
     load_audio: Callable[[Utterance], NDArray[np.float32]]
     audio_key: Mapping[str, Any]
     frontend: Callable[[str | None], TextFrontend]

@@ -79,11 +79,15 @@ class VoiceDescription:
 
 @frozen(kw_only=True)
 class StoredVoice:
-    """A voice as it lies on disk: weights by the names of the speaking module, on the CPU."""
+    """A voice as it lies on disk: weights by the names of the speaking module, on the CPU.
+
+    folder: where it lies, None for what was read from a run.
+    """
 
     description: VoiceDescription
     vocabulary: Vocabulary
     weights: Mapping[str, Tensor]
+    folder: Path | None = None
 
     @property
     def spec(self) -> VoiceSpec:
@@ -92,6 +96,7 @@ class StoredVoice:
             model=self.description.model,
             audio=self.description.audio,
             vocabulary=self.vocabulary,
+            folder=self.folder,
         )
 
 
@@ -174,6 +179,7 @@ def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
         description=_describe(VoiceDescription, path / VOICE, "models", "model", registry),
         vocabulary=read_vocabulary(path / VOCABULARY),
         weights=read_weights(path / WEIGHTS),
+        folder=path,
     )
 
 

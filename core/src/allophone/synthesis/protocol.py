@@ -6,6 +6,7 @@ B batch, T text, F frames, M mels, N samples.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -21,11 +22,29 @@ class VoiceSpec:
     """What a synthesizer is built from, beside its weights.
 
     model: the config of the `[model]` table.
+    folder: where the voice lies, for what its family keeps beside the weights; None for a run.
     """
 
     model: Any
     audio: MelSpec
     vocabulary: Vocabulary
+    folder: Path | None = None
+
+
+@frozen(kw_only=True, eq=False)
+class Prompt:
+    """A recording in whose voice a sentence is said.
+
+    ids: what is said in it, as ids [T] int64 that can be put in after the first
+        `SymbolTable.opening_length` ids of a sentence (no beginning, no end); empty where the sentence
+        itself begins with those words.
+    waveform: [N] float32 at the model's sample rate.
+    included: whether the speech begins with the prompt itself, which it goes on from.
+    """
+
+    ids: Tensor
+    waveform: Tensor
+    included: bool = False
 
 
 @frozen(kw_only=True)
@@ -34,6 +53,8 @@ class TextBatch:
 
     seeds: one a row: what is random in a row depends on its seed alone, so that a batch says just
         what its rows would say one by one.
+    prompts: one a row, for synthesizers that are `Prompted`; rows may share one. None where none were
+        given.
     """
 
     ids: Tensor
@@ -41,6 +62,7 @@ class TextBatch:
     speakers: Tensor
     languages: Tensor
     seeds: tuple[int, ...]
+    prompts: tuple[Prompt, ...] | None = None
 
 
 @frozen(kw_only=True)
@@ -49,11 +71,14 @@ class Speech:
 
     waveform: [B, N] float32, zero past lengths [B] (samples).
     durations: frames of each id [B, T], or None where the model has none.
+    cut_off: what stopped a row before its end, in a few words, or None for one that came to its end; for
+        models that may not.
     """
 
     waveform: Tensor
     lengths: Tensor
     durations: Tensor | None = None
+    cut_off: tuple[str | None, ...] | None = None
 
 
 @frozen(kw_only=True)
@@ -86,6 +111,21 @@ class StreamingSynthesizer(Protocol):
 
     def stream(self, text: TextBatch, controls: Any) -> Iterator[Tensor]:
         """Chunks [N] of one sentence (B = 1) that join to exactly what `synthesize` gives."""
+        ...
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A synthesizer that speaks in the voice of a recording that it is given (`TextBatch.prompts`)."""
+
+    @property
+    def prompt_seconds(self) -> tuple[float, float]:
+        """How short and how long such a recording may be."""
+        ...
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether it cannot speak without one."""
         ...
 
 

@@ -93,6 +93,16 @@ class SymbolTable:
 
         Raises `UserError`, naming every missing symbol, where the table lacks one.
         """
+        opening = [] if self.bos is None else [self.ids[self.bos]]
+        opening += [] if self.blank is None else [self.ids[self.blank]]
+        closing = [] if self.eos is None else [self.ids[self.eos]]
+        return [*opening, *self.encode_within(symbols), *closing]
+
+    def encode_within(self, symbols: Sequence[str]) -> list[int]:
+        """As `encode`, for symbols that come before others in one utterance: `(symbol [blank])*`.
+
+        They are put in after the first `opening_length` ids of what `encode` makes of the others.
+        """
         missing = self.missing(symbols)
         if missing:
             raise UserError(
@@ -101,14 +111,12 @@ class SymbolTable:
                 "holds characters that never occurred there.",
             )
         blank = [] if self.blank is None else [self.ids[self.blank]]
-        encoded = [] if self.bos is None else [self.ids[self.bos]]
-        encoded += blank
-        for symbol in symbols:
-            encoded.append(self.ids[symbol])
-            encoded += blank
-        if self.eos is not None:
-            encoded.append(self.ids[self.eos])
-        return encoded
+        return [id for symbol in symbols for id in (self.ids[symbol], *blank)]
+
+    @property
+    def opening_length(self) -> int:
+        """How many ids come before that of the first symbol."""
+        return (self.bos is not None) + (self.blank is not None)
 
     def encoded_length(self, n_symbols: int) -> int:
         """How many ids `encode` makes of `n_symbols`."""
@@ -123,9 +131,8 @@ class SymbolTable:
         """
         if n_symbols == 0:
             return []
-        before = (self.bos is not None) + (self.blank is not None)
         each = 1 if self.blank is None else 2
-        owners = [0] * before
+        owners = [0] * self.opening_length
         for index in range(n_symbols):
             owners += [index] * each
         return owners if self.eos is None else [*owners, n_symbols - 1]
