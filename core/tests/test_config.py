@@ -132,6 +132,52 @@ def test_layers_override_in_order_and_origins_tell(tmp_path, registry):
     assert again.experiment == resolved.experiment
 
 
+STAGED = """
+[runtime]
+seed = 5
+[model]
+type = "toy"
+layers = 3
+[stages.coarse.runtime]
+seed = 6
+[stages.coarse.model]
+layers = 4
+[stages.fine.model]
+layers = 5
+"""
+
+
+def test_a_stage_lies_over_what_all_stages_have_in_common(tmp_path, registry):
+    path = write(tmp_path / "mine.toml", STAGED)
+    common = resolve(path, registry=registry)
+    coarse = resolve(path, stage="coarse", registry=registry)
+    fine = resolve(path, ["model.layers=9"], stage="fine", registry=registry)
+    assert common.stages == coarse.stages == ("coarse", "fine")
+    assert [each.experiment.model.layers for each in (common, coarse, fine)] == [3, 4, 9]
+    assert [each.experiment.runtime.seed for each in (common, coarse, fine)] == [5, 6, 5]
+    assert coarse.origins["model.layers"] == f"file {path}, stage coarse"
+    assert "stages" not in coarse.plain
+
+
+def test_a_file_lies_over_the_stages_of_its_recipe(tmp_path, registry, monkeypatch):
+    monkeypatch.setitem(resolve.__globals__, "read_recipe", lambda name, **_: STAGED)
+    path = write(tmp_path / "mine.toml", 'recipe = "toys/staged"\n[model]\nlayers = 7\n')
+    assert resolve(path, stage="coarse", registry=registry).experiment.model.layers == 7
+
+
+def test_an_unknown_stage_is_refused_with_those_that_there_are(tmp_path, registry):
+    path = write(tmp_path / "mine.toml", STAGED)
+    with pytest.raises(ConfigError, match="no stage 'corse'") as raised:
+        resolve(path, stage="corse", registry=registry)
+    assert "coarse" in raised.value.hint
+    single = write(tmp_path / "single.toml", "[runtime]\nseed = 5\n")
+    with pytest.raises(ConfigError, match="no stage") as raised:
+        resolve(single, stage="coarse", registry=registry)
+    assert "one run" in raised.value.hint
+    with pytest.raises(ConfigError, match="must be tables"):
+        resolve(write(tmp_path / "bad.toml", 'stages = ["a"]\n'), registry=registry)
+
+
 def write_plain(path, plain):
     write_toml(path, plain)
     return path

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from allophone.cli.options import experiment_options
+from allophone.cli.options import experiment_options, stage_option
 
 
 @click.group("config", help="Show or check an experiment's configuration.")
@@ -16,14 +16,15 @@ def command() -> None:
 
 @command.command("show", help="Print the complete configuration as TOML.")
 @experiment_options
+@stage_option
 @click.option("--origins", is_flag=True, help="Print each value with where it was set.")
-def show(recipe: str, overrides: tuple[str, ...], origins: bool) -> None:
+def show(recipe: str, overrides: tuple[str, ...], stage: str | None, origins: bool) -> None:
     import toml
 
     from allophone.config import resolve
     from allophone.config.tables import leaves
 
-    resolved = resolve(recipe, overrides)
+    resolved = resolve(recipe, overrides, stage=stage)
     if not origins:
         click.echo(toml.dumps(resolved.plain), nl=False)
         return
@@ -38,8 +39,9 @@ def show(recipe: str, overrides: tuple[str, ...], origins: bool) -> None:
 
 @command.command("check", help="Say whether the configuration is valid.")
 @experiment_options
-def check(recipe: str, overrides: tuple[str, ...]) -> None:
+@stage_option
+def check(recipe: str, overrides: tuple[str, ...], stage: str | None) -> None:
     from allophone.config import resolve
 
-    resolve(recipe, overrides)
+    resolve(recipe, overrides, stage=stage)
     click.echo(f"{recipe} is valid.")

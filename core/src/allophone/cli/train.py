@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from allophone.cli.options import stage_option
 from allophone.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the run: checkpoints, logs, its configuration.",
 )
+@stage_option
 @click.option(
     "--devices", help="GPUs by number, as in 0,1, or cpu. [default: the first GPU, or cpu]"
 )
@@ -58,6 +60,7 @@ _log = logging.getLogger(__name__)
 def command(
     recipe: str | None,
     folder: Path,
+    stage: str | None,
     devices: str | None,
     processes: int | None,
     max_steps: int | None,
@@ -89,12 +92,12 @@ def command(
     registry = default_registry()
     place = find_place()
     with reported_to_launcher():
-        checkpoint = _checkpoint(folder, resume, recipe, finetune)
+        checkpoint = _checkpoint(folder, resume, recipe, stage, finetune)
         check_folder(folder, checkpoint)
         source = find_source(finetune, registry) if finetune else None
         said = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
         said += ["runtime.compile=true"] if compiled else []
-        resolved = _resolve(recipe, checkpoint, said, registry)
+        resolved = _resolve(recipe, stage, checkpoint, said, registry)
         if place is None:
             import torch
 
@@ -134,7 +137,11 @@ def command(
 
 
 def _checkpoint(
-    folder: Path, resume: str | None, recipe: str | None, finetune: str | None
+    folder: Path,
+    resume: str | None,
+    recipe: str | None,
+    stage: str | None,
+    finetune: str | None,
 ) -> Checkpoint | None:
     """The checkpoint to go on from, None for a new run; UserError for arguments that contradict it."""
     from allophone.run_folder import find_checkpoint
@@ -147,9 +154,9 @@ def _checkpoint(
                 "installed), or go on with a run: --resume",
             )
         return None
-    if recipe is not None:
+    if told := recipe or (stage and f"--stage {stage}"):
         raise UserError(
-            f"A resumed run has a configuration of its own, so '{recipe}' is not read.",
+            f"A resumed run has a configuration of its own, so '{told}' is not read.",
             hint="Leave it out; change single values with --set.",
         )
     if finetune is not None:
@@ -160,7 +167,11 @@ def _checkpoint(
 
 
 def _resolve(
-    recipe: str | None, checkpoint: Checkpoint | None, overrides: Sequence[str], registry: Registry
+    recipe: str | None,
+    stage: str | None,
+    checkpoint: Checkpoint | None,
+    overrides: Sequence[str],
+    registry: Registry,
 ) -> Resolved:
     """The experiment: the recipe's, or that of the checkpoint, which may need a plugin to be read."""
     from allophone.config import resolve
@@ -171,7 +182,13 @@ def _resolve(
             registry.find(origin.kind, origin.name, distribution=origin.distribution)
         return resolve(checkpoint.path / CONFIG, overrides, registry=registry)
     assert recipe is not None
-    return resolve(recipe, overrides, registry=registry)
+    resolved = resolve(recipe, overrides, stage=stage, registry=registry)
+    if resolved.stages and stage is None:
+        raise UserError(
+            f"{recipe} is trained in several runs: {', '.join(resolved.stages)}.",
+            hint=f"Say which with --stage, as in --stage {resolved.stages[0]}, each with a --run of its own.",
+        )
+    return resolved
 
 
 def _tell_changes(

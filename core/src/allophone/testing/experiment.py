@@ -34,6 +34,7 @@ class ExperimentContract:
     """Set `recipe` in a subclass; the rest has defaults.
 
     recipe: the name of a recipe, or the path of a TOML file.
+    stage: which of its stages, where it has any.
     overrides: as with `--set`; make the model small, so that the tests take seconds.
     phonemizer: replaces the recipe's, so that no phonemizer has to be installed; None keeps it.
     utterances, speakers: of the synthetic corpus; four of the utterances are the validation split.
@@ -43,6 +44,7 @@ class ExperimentContract:
     """
 
     recipe: str
+    stage: str | None = None
     overrides: tuple[str, ...] = ()
     phonemizer: str | None = "graphemes"
     utterances: int = 12
@@ -62,7 +64,10 @@ class ExperimentContract:
         """The recipe with the synthetic corpus for its data, which is prepared and extracted."""
         place = tmp_path_factory.mktemp("contract")
         resolved = resolve(
-            cls.recipe, [*cls.on_synthetic_data(place), *cls.overrides], registry=registry
+            cls.recipe,
+            [*cls.on_synthetic_data(place), *cls.overrides],
+            stage=cls.stage,
+            registry=registry,
         )
         experiment = resolved.experiment
         write_corpus(

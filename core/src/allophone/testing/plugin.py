@@ -112,11 +112,14 @@ class PluginContract:
         self, offered: Plugin, registry: Registry, tmp_path: Path
     ) -> None:
         for recipe in offered.entries.get("recipes", ()):
-            resolved = resolve(recipe.name, registry=registry)
-            write_toml(tmp_path / "experiment.toml", resolved.plain)
-            again = load_experiment(tmp_path / "experiment.toml", registry=registry)
-            assert again == resolved.experiment, f"{recipe.name} does not come back as it was."
-            assert resolved.experiment.trainer is not None, f"{recipe.name} has no [trainer]."
+            stages = resolve(recipe.name, registry=registry).stages
+            for stage in stages or (None,):
+                resolved = resolve(recipe.name, stage=stage, registry=registry)
+                write_toml(tmp_path / "experiment.toml", resolved.plain)
+                again = load_experiment(tmp_path / "experiment.toml", registry=registry)
+                shown = f"{recipe.name} at stage {stage}" if stage else recipe.name
+                assert again == resolved.experiment, f"{shown} does not come back as it was."
+                assert resolved.experiment.trainer is not None, f"{shown} has no [trainer]."
 
     def example(self, cls: type) -> Any:
         """An instance of a config class, with its defaults."""

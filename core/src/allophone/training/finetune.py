@@ -24,7 +24,7 @@ from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
-from allophone.weights import compare, prefixed, read_weights
+from allophone.weights import below, compare, prefixed, read_weights
 
 _SHOWN = 8
 
@@ -104,10 +104,13 @@ def read_source(place: Path, *, speaks: str) -> Source:
     """Read what is to be fine-tuned: a run, a checkpoint, or the folder of a voice or vocoder.
 
     speaks: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
-    of it, that is taken. Of a voice, what its folder has for training beside it is taken too.
+    of it, that is taken. Of a voice, what its folder has for training beside it is taken too; one
+    that was assembled of several runs names its weights by module already.
     """
     if (place / WEIGHTS).is_file() and not (place / STATE).is_file():
-        weights = prefixed(read_weights(place / WEIGHTS), speaks)
+        weights = read_weights(place / WEIGHTS)
+        if not below(weights, speaks):
+            weights = prefixed(weights, speaks)
         if (place / BESIDE_VOICE).is_file():
             weights |= read_weights(place / BESIDE_VOICE)
         return Source(path=place, weights=weights, vocabulary=_vocabulary(place))
