@@ -21,6 +21,7 @@ from allophone.synthesis.protocol import StreamingVocoder, VocoderSpec
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
+from allophone.training.segments import mel_of_silence, middle_starts
 from allophone_hifigan.config import (
     SIZES,
     ConstantQConfig,
@@ -30,8 +31,7 @@ from allophone_hifigan.config import (
     loss_audio,
 )
 from allophone_hifigan.generator import Generator, receptive_margin
-from allophone_hifigan.objective import HifiganObjective, mel_of_silence
-from allophone_hifigan.segments import middle_starts, pieces, random_starts
+from allophone_hifigan.objective import HifiganObjective
 from allophone_hifigan.transforms import ConstantQTransform, ShortTimeFourierTransform
 from allophone_hifigan.vocoder import FIRST_FRAMES, HifiganVocoder, build_vocoder, chunk_sizes
 
@@ -73,10 +73,6 @@ class TestConfig:
         assert trainer.segment_frames(MelSpec(center=True)) == 32
         with pytest.raises(ConfigError, match="not a multiple"):
             trainer.segment_frames(MelSpec(hop_length=200))
-        with pytest.raises(ConfigError, match="31 frames by .audio., not 32"):
-            trainer.segment_frames(MelSpec(n_fft=1025))
-        with pytest.raises(ConfigError, match="not 1"):
-            HifiganTrainerConfig(segment_size=256).segment_frames(AUDIO)
 
     def test_the_loss_hears_more_than_goes_in(self) -> None:
         audio = MelSpec(f_max=8000.0)
@@ -186,20 +182,6 @@ class TestSpectra:
             assert spectrum.dtype == torch.float32
 
 
-class TestSegments:
-    def test_starts_leave_room(self) -> None:
-        lengths = torch.tensor([3, 10, 4])
-        drawn = torch.stack([random_starts(lengths, 4) for _ in range(200)])
-        assert drawn.amin(0).tolist() == [0, 0, 0]
-        assert drawn.amax(0).tolist() == [0, 6, 0]
-        assert middle_starts(lengths, 4).tolist() == [0, 3, 0]
-
-    def test_what_is_past_an_end_is_said(self) -> None:
-        values = torch.arange(1.0, 9.0).reshape(2, 1, 4)
-        cut = pieces(values, torch.tensor([4, 2]), torch.tensor([1, 1]), 4, past=-1.0)
-        assert cut.tolist() == [[[2, 3, 4, -1]], [[6, -1, -1, -1]]]
-
-
 def objective_of(**trainer: object) -> HifiganObjective:
     config = HifiganTrainerConfig(
         segment_size=2048,
@@ -235,7 +217,7 @@ def batch_of(waveforms: list[torch.Tensor], mels: list[torch.Tensor] | None = No
 class TestObjective:
     def test_recordings_are_brought_to_one_peak(self) -> None:
         waveforms = [0.1 * torch.randn(9000), torch.randn(3000) / 9, torch.zeros(2000)]
-        segments = objective_of()._segments(batch_of(waveforms), middle_starts)
+        segments = objective_of().segmenter.cut(batch_of(waveforms), middle_starts)
         scaled = [0.95 * waveform / waveform.abs().max() for waveform in waveforms[:2]]
         start = (9000 - 2048) // 2
         torch.testing.assert_close(segments.waveform[0], scaled[0][start : start + 2048])
@@ -243,7 +225,7 @@ class TestObjective:
         assert not segments.waveform[2].any()
         torch.testing.assert_close(segments.mel, mel_spectrogram(segments.waveform, AUDIO))
         as_recorded = objective_of(normalize_peaks=False)
-        segments = as_recorded._segments(batch_of(waveforms), middle_starts)
+        segments = as_recorded.segmenter.cut(batch_of(waveforms), middle_starts)
         assert torch.equal(segments.waveform[0], waveforms[0][start : start + 2048])
 
     def test_predicted_mels_stay_in_step_with_recordings(self) -> None:
@@ -251,7 +233,7 @@ class TestObjective:
         assert objective.features == ("waveform", "mel")
         waveforms = [torch.randn(256 * 20), torch.randn(256 * 5)]
         mels = [torch.randn(20, 80), torch.randn(5, 80)]
-        segments = objective._segments(batch_of(waveforms, mels), middle_starts)
+        segments = objective.segmenter.cut(batch_of(waveforms, mels), middle_starts)
         assert torch.equal(segments.mel[0], mels[0][6:14].T)
         assert torch.equal(segments.waveform[0], waveforms[0][6 * 256 : 14 * 256])
         assert torch.equal(segments.mel[1, :, :5], mels[1].T)

@@ -216,12 +216,6 @@ class HifiganTrainerConfig:
                 f"trainer.segment_size ({self.segment_size}) is not a multiple of "
                 f"audio.hop_length ({audio.hop_length})"
             )
-        if self.segment_size < audio.min_samples or audio.frames(self.segment_size) < frames:
-            raise ConfigError(
-                f"A segment of {self.segment_size} samples has {audio.frames(self.segment_size)} "
-                f"frames by [audio], not {frames}",
-                hint="Raise trainer.segment_size, or let audio.n_fft - audio.hop_length be even.",
-            )
         return frames
 
 
