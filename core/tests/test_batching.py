@@ -48,6 +48,24 @@ def plans(draw):
     return lengths, limits, world_size, plan
 
 
+@st.composite
+def weighted_plans(draw):
+    """Two corpora, each with a weight of its own; one of it is 1 at least, so all ranks are served."""
+    lengths = draw(st.lists(st.floats(0.1, 20), min_size=8, max_size=120))
+    weights = draw(st.permutations([draw(st.floats(0.05, 3)), draw(st.sampled_from([1.0, 2.0]))]))
+    first = draw(st.integers(0, len(lengths) - 4))
+    each = [weights[index < first] for index in range(len(lengths))]
+    limits = {
+        "max_length": draw(st.floats(max(lengths), 100)),
+        "max_items": draw(st.integers(1, 16)),
+        "buckets": draw(st.integers(1, 8)),
+    }
+    world_size = draw(st.integers(1, 2))
+    assume(sum(each) >= world_size + 2)
+    plan = plan_batches(lengths, weights=each, **limits, world_size=world_size, seed=3)
+    return lengths, each, limits, world_size, plan
+
+
 @given(plans(), st.integers(0, 3))
 def test_every_rank_has_the_same_number_of_batches_and_none_is_empty(drawn, epoch):
     _, _, world_size, plan = drawn
@@ -77,6 +95,61 @@ def test_no_batch_exceeds_its_budget(drawn, epoch):
             assert len(batch) <= limits["max_items"]
             padded = len(batch) * max(lengths[i] for i in batch)
             assert padded <= limits["max_length"] * (1 + 1e-9)
+
+
+@given(weighted_plans(), st.integers(0, 50))
+def test_weighted_epochs_are_all_alike_in_size_and_within_the_budget(drawn, epoch):
+    lengths, weights, limits, world_size, plan = drawn
+    shares = [plan.batches(epoch, rank) for rank in range(world_size)]
+    assert {len(batches) for batches in shares} == {plan.steps}
+    seen = [index for batches in shares for batch in batches for index in batch]
+    expected = sum(
+        max(1, round(weight * weights.count(weight)))
+        if weight % 1
+        else weight * weights.count(weight)
+        for weight in set(weights)
+    )
+    assert abs(len(seen) + plan.idle - expected) <= 1
+    for batch in (batch for batches in shares for batch in batches):
+        assert batch
+        assert len(batch) <= limits["max_items"]
+        padded = len(batch) * max(lengths[index] for index in batch)
+        assert padded <= limits["max_length"] * (1 + 1e-9)
+    for index in set(seen):
+        assert seen.count(index) <= np.ceil(weights[index])
+        assert plan.idle or seen.count(index) >= np.floor(weights[index])
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.5, 1.0, 1.25, 2.0, 3.7])
+def test_an_utterance_comes_as_often_as_its_weight_says(weight):
+    lengths = [1 + index * 7 % 13 for index in range(140)]
+    weights = [1.0] * 40 + [weight] * 100
+    plan = plan_batches(lengths, weights=weights, max_length=60, max_items=8, buckets=4)
+    epochs = 200
+    counts = np.zeros(140)
+    for epoch in range(epochs):
+        for batch in plan.batches(epoch, 0):
+            np.add.at(counts, batch, 1)
+    assert (counts[:40] == epochs).all()
+    assert counts[40:].sum() == pytest.approx(epochs * 100 * weight)
+    np.testing.assert_allclose(counts[40:] / epochs, weight, atol=0.02)
+
+
+def test_whom_a_fraction_leaves_out_changes_from_epoch_to_epoch():
+    plan = plan_batches([1.0] * 10, weights=[0.1] * 10, max_length=9, max_items=9, buckets=1)
+    taken = [plan.batches(epoch, 0) for epoch in range(60)]
+    assert all(len(batches) == 1 and len(batches[0]) == 1 for batches in taken)
+    assert {batches[0][0] for batches in taken} == set(range(10))
+
+
+def test_weights_of_one_change_nothing():
+    lengths = [1 + index % 7 for index in range(50)]
+    limits = {"max_length": 40, "max_items": 8, "buckets": 4, "seed": 1}
+    plain, weighted = (
+        plan_batches(lengths, **limits),
+        plan_batches(lengths, weights=[1.0] * 50, **limits),
+    )
+    assert plain == weighted
 
 
 @given(plans())

@@ -80,7 +80,7 @@ def test_two_utterances_of_one_id_are_refused_before_anything_is_written(tmp_pat
 def test_shares_are_about_what_was_asked_for():
     counted = Counter(
         splits(
-            assign_splits(utterances(2000), SplitsConfig(valid=0.1, test=0.05, golden_test=5))
+            assign_splits([utterances(2000)], SplitsConfig(valid=0.1, test=0.05, golden_test=5))
         ).values()
     )
     assert 150 < counted["valid"] < 250
@@ -90,7 +90,7 @@ def test_shares_are_about_what_was_asked_for():
 
 def test_counts_are_exactly_what_was_asked_for():
     config = SplitsConfig(valid=7, test=11, golden_test=0)
-    counted = Counter(splits(assign_splits(utterances(100), config)).values())
+    counted = Counter(splits(assign_splits([utterances(100)], config)).values())
     assert counted == {"train": 82, "valid": 7, "test": 11}
 
 
@@ -98,14 +98,14 @@ def test_counts_are_exactly_what_was_asked_for():
 def test_splits_depend_on_id_and_seed_alone(order, seed):
     config = SplitsConfig(valid=0.2, test=0.2, seed=seed)
     items = utterances(40)
-    assert splits(assign_splits(items, config)) == splits(
-        assign_splits([items[index] for index in order], config)
+    assert splits(assign_splits([items], config)) == splits(
+        assign_splits([[items[index] for index in order]], config)
     )
 
 
 def test_another_seed_gives_other_splits():
     first, second = (
-        splits(assign_splits(utterances(200), SplitsConfig(valid=0.2, seed=seed)))
+        splits(assign_splits([utterances(200)], SplitsConfig(valid=0.2, seed=seed)))
         for seed in (0, 1)
     )
     assert first != second
@@ -113,14 +113,14 @@ def test_another_seed_gives_other_splits():
 
 def test_shares_stay_where_they_are_when_the_corpus_grows():
     config = SplitsConfig(valid=0.2, test=0.2, golden_test=0)
-    small = splits(assign_splits(utterances(100), config))
-    large = splits(assign_splits(utterances(150), config))
+    small = splits(assign_splits([utterances(100)], config))
+    large = splits(assign_splits([utterances(150)], config))
     assert {id: large[id] for id in small} == small
 
 
 def test_a_larger_test_split_leaves_validation_alone():
     small, large = (
-        splits(assign_splits(utterances(200), SplitsConfig(test=test))) for test in (0.1, 0.3)
+        splits(assign_splits([utterances(200)], SplitsConfig(test=test))) for test in (0.1, 0.3)
     )
     assert {id for id, split in small.items() if split == "valid"} == {
         id for id, split in large.items() if split == "valid"
@@ -133,7 +133,7 @@ def test_two_microphones_of_one_sentence_stay_together():
         for n in range(200)
         for mic in ("mic1", "mic2")
     ]
-    assigned = splits(assign_splits(items, SplitsConfig(valid=0.3, test=0.3, golden_test=0)))
+    assigned = splits(assign_splits([items], SplitsConfig(valid=0.3, test=0.3, golden_test=0)))
     assert len(set(assigned.values())) == 3
     for n in range(200):
         assert assigned[f"{n}_mic1"] == assigned[f"{n}_mic2"]
@@ -144,8 +144,43 @@ def test_the_same_text_of_two_speakers_need_not_stay_together():
         Utterance(id=f"{n}", audio="x", text="Please call Stella.", speaker=f"p{n}")
         for n in range(100)
     ]
-    assigned = assign_splits(items, SplitsConfig(valid=0.3, test=0))
+    assigned = assign_splits([items], SplitsConfig(valid=0.3, test=0))
     assert {utterance.split for utterance in assigned} == {"train", "valid"}
+
+
+def test_a_group_stays_together_whatever_its_texts():
+    items = [
+        Utterance(id=f"{song}_{n}", audio="x", text=f"line {n}", speaker="p1", group=f"song {song}")
+        for song in range(60)
+        for n in range(5)
+    ]
+    assigned = splits(assign_splits([items], SplitsConfig(valid=0.3, test=0.3, golden_test=0)))
+    assert set(assigned.values()) == {"train", "valid", "test"}
+    for song in range(60):
+        assert len({assigned[f"{song}_{n}"] for n in range(5)}) == 1
+
+
+def test_a_published_test_split_is_given_no_other():
+    theirs = [
+        *(evolve(u, id=f"t{u.id}", split="test") for u in utterances(5)),
+        *utterances(100),
+    ]
+    ours = [evolve(u, id=f"o{u.id}", speaker="o") for u in utterances(100)]
+    config = SplitsConfig(valid=0.2, test=0.2, golden_test=0)
+    assigned = assign_splits([theirs, ours], config)
+    of_theirs = {u.id for u in assigned if u.split == "test" and not u.id.startswith("o")}
+    assert of_theirs == {u.id for u in theirs[:5]}
+    assert Counter(u.split for u in assigned[5:105])["valid"] > 10
+    assert Counter(u.split for u in assigned[105:])["test"] > 10
+
+
+@given(valid=st.integers(1, 6), test=st.integers(1, 6), seed=st.integers(0, 20))
+def test_no_utterance_is_in_two_splits_where_only_some_corpora_have_their_own(valid, test, seed):
+    theirs = [Utterance(id="t", audio="x", text="theirs", split="valid"), *utterances(10)]
+    ours = [evolve(u, id=f"o{u.id}", speaker="o") for u in utterances(8)]
+    config = SplitsConfig(valid=valid, test=test, golden_test=0, seed=seed)
+    counted = Counter(u.split for u in assign_splits([theirs, ours], config))
+    assert counted == {"train": 18 - valid - test, "valid": valid + 1, "test": test}
 
 
 def test_published_splits_stay():
@@ -153,27 +188,27 @@ def test_published_splits_stay():
         *(evolve(u, split="valid") for u in utterances(5)),
         *(evolve(u, id=f"t{u.id}", split="train") for u in utterances(50)),
     ]
-    assigned = assign_splits(items, SplitsConfig(valid=0.9, test=0.0))
+    assigned = assign_splits([items], SplitsConfig(valid=0.9, test=0.0))
     assert [u.split for u in assigned] == [u.split for u in items]
 
 
 def test_a_small_corpus_has_one_utterance_in_each_split():
-    assigned = splits(assign_splits(utterances(10), SplitsConfig(valid=0.001, test=0.001)))
+    assigned = splits(assign_splits([utterances(10)], SplitsConfig(valid=0.001, test=0.001)))
     assert Counter(assigned.values()) == {"train": 8, "valid": 1, "test": 1}
 
 
 def test_golden_utterances_are_those_that_are_named():
     config = SplitsConfig(golden_test=("u0003", "u0017"))
-    assigned = splits(assign_splits(utterances(50), config))
+    assigned = splits(assign_splits([utterances(50)], config))
     assert {id for id, split in assigned.items() if split == "golden_test"} == {"u0003", "u0017"}
     with pytest.raises(UserError, match="'U0003', which is no utterance") as caught:
-        assign_splits(utterances(50), SplitsConfig(golden_test=("U0003",)))
+        assign_splits([utterances(50)], SplitsConfig(golden_test=("U0003",)))
     assert "u0003" in caught.value.hint
 
 
 def test_splits_that_leave_nothing_to_train_on_are_refused():
     with pytest.raises(UserError, match="leave none of 10 utterances"):
-        assign_splits(utterances(10), SplitsConfig(valid=5, test=5))
+        assign_splits([utterances(10)], SplitsConfig(valid=5, test=5))
 
 
 def experiment(directory, *corpora):
@@ -216,6 +251,24 @@ def test_corpora_are_kept_apart(tmp_path):
         "table2"
     ]
     assert {u.language for u in manifest} == {None, "ru"}
+    assert [u.corpus for u in manifest] == ["table1"] * 4 + ["table2"] * 4
+
+
+def test_groups_of_two_corpora_are_kept_apart(tmp_path):
+    rows = [{"audio": f"{n}.wav", "text": f"line {n}", "group": "song"} for n in range(4)]
+    for name in ("one", "two"):
+        write_corpus(tmp_path / name, utterances=4)
+        lines = "\n".join(
+            json.dumps(row | {"audio": f"utterance-00{n}.wav"}) for n, row in enumerate(rows)
+        )
+        (tmp_path / name / "list.jsonl").write_text(lines)
+    corpora = [table(tmp_path / name, file="list.jsonl") for name in ("one", "two", "two")]
+    whole = experiment(tmp_path, *corpora)
+    data = evolve(whole.data, splits=SplitsConfig(golden_test=0))
+    prepare(evolve(whole, data=data), default_registry())
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    assert {u.group for u in manifest} == {f"table{n}-song" for n in (1, 2, 3)}
+    assert all(len({u.split for u in manifest[n : n + 4]}) == 1 for n in (0, 4, 8))
 
 
 def test_missing_recordings_are_named_and_all_missing_is_an_error(tmp_path):

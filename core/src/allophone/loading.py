@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import asdict, frozen
+from attrs import Factory, asdict, frozen
 from torch.utils.data import DataLoader
 
+from allophone.config.corpora import named_corpora
 from allophone.config.experiment import BatchingConfig, Experiment
 from allophone.data.batch import Batch
 from allophone.data.batching import BatchPlan, plan_batches
@@ -138,11 +139,14 @@ class Corpus:
     """The utterances of an experiment with what is stored of each.
 
     stored: what can be used, in the order of the manifest; what cannot was reported by extraction.
+    weights: how often an utterance of each corpus comes in an epoch of training; once where it is not
+        said.
     learns_labels: whether a model is given symbols that do not come from the texts.
     """
 
     experiment: Experiment
     stored: tuple[StoredUtterance, ...]
+    weights: Mapping[str, float] = Factory(dict)
     learns_labels: bool = False
 
     def split(self, split: Split) -> tuple[Utterance, ...]:
@@ -179,7 +183,7 @@ class Corpus:
         rank: int = 0,
         world_size: int = 1,
     ) -> EpochLoader:
-        """Batches of a split: shuffled for "train", in a fixed order for the others.
+        """Batches of a split: shuffled and weighted for "train", in a fixed order for the others.
 
         Utterances with a symbol, speaker or language that the vocabulary lacks, and those that `reject`
         has a reason against, are left out, with a warning that counts them.
@@ -196,6 +200,7 @@ class Corpus:
                 hint="A voice of one speaker is fine-tuned on the recordings of one.",
             )
         examples: list[Example] = []
+        weights: list[float] = []
         dropped: dict[str, Dropped] = {}
         for item in self._of(split):
             example = self._example(item, features, vocabulary, reject)
@@ -203,6 +208,8 @@ class Corpus:
                 dropped[item.utterance.id] = example
             else:
                 examples.append(example)
+                corpus = item.utterance.corpus or ""
+                weights.append(self.weights.get(corpus, 1.0) if split == "train" else 1.0)
         if not examples:
             raise self._empty(split, dropped)
         if dropped:
@@ -214,9 +221,10 @@ class Corpus:
                 _counted(dropped),
             )
         batching = self.experiment.data.batching
-        _refuse_impossible(split, examples, batching, world_size)
+        _refuse_impossible(split, examples, sum(weights), batching, world_size)
         plan = plan_batches(
             [example.seconds for example in examples],
+            weights=weights,
             max_length=batching.max_seconds,
             max_items=batching.max_utterances,
             buckets=batching.buckets,
@@ -303,8 +311,9 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
 
     UserError naming the command to run when the manifest or features are missing.
     """
+    registry = registry or default_registry()
     utterances = prepared_utterances(experiment)
-    features = StoredFeatures(experiment, registry or default_registry())
+    features = StoredFeatures(experiment, registry)
     stored: list[StoredUtterance] = []
     waiting: list[str] = []
     for utterance in utterances:
@@ -323,8 +332,24 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
     return Corpus(
         experiment=experiment,
         stored=tuple(stored),
+        weights=_weights(experiment, stored, registry),
         learns_labels=experiment.reads_text and _not_of_texts(features, stored),
     )
+
+
+def _weights(
+    experiment: Experiment, stored: Sequence[StoredUtterance], registry: Registry
+) -> dict[str, float]:
+    weights = {corpus.name: corpus.weight for corpus in named_corpora(experiment, registry)}
+    strangers = {item.utterance.corpus for item in stored} - set(weights)
+    if strangers and set(weights.values()) - {1.0}:
+        raise UserError(
+            "The manifest does not say which corpora its utterances come from, or names others than "
+            f"the experiment: {', '.join(sorted(str(name) for name in strangers))}. So they cannot be "
+            "weighted.",
+            hint="Write it again: allophone prepare RECIPE",
+        )
+    return weights
 
 
 def _not_of_texts(features: StoredFeatures, stored: Sequence[StoredUtterance]) -> bool:
@@ -360,12 +385,19 @@ def _lengths(
 
 
 def _refuse_impossible(
-    split: Split, examples: Sequence[Example], batching: BatchingConfig, world_size: int
+    split: Split,
+    examples: Sequence[Example],
+    weight: float,
+    batching: BatchingConfig,
+    world_size: int,
 ) -> None:
-    if len(examples) < world_size:
+    if min(len(examples), weight) < world_size:
+        counted = (
+            "" if weight == len(examples) else f", {weight:g} by the weights of their corpora,"
+        )
         raise UserError(
-            f"The split '{split}' has {len(examples)} utterances for {world_size} ranks; each needs "
-            "one at least.",
+            f"The split '{split}' has {len(examples)} utterances{counted} for {world_size} ranks; each "
+            "needs one at least.",
             hint=f"Enlarge the split (data.splits.{split}), or use fewer devices.",
         )
     too_long = [example for example in examples if example.seconds > batching.max_seconds]

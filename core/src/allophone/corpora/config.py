@@ -8,7 +8,18 @@ from attrs import field, frozen, validators
 
 _not_empty: Any = validators.min_len(1)
 
-TABLE_COLUMNS = ("id", "audio", "text", "speaker", "language", "split", "start", "end", "labels")
+TABLE_COLUMNS = (
+    "id",
+    "audio",
+    "text",
+    "speaker",
+    "language",
+    "split",
+    "start",
+    "end",
+    "labels",
+    "group",
+)
 """What a column of a table, or a key of a JSONL file, can hold: the fields of an utterance."""
 
 
@@ -18,10 +29,13 @@ class CorpusConfig:
 
     root: the folder that it was unpacked to; `~` is the home directory.
     language: of all its utterances, as espeak-ng writes it; None takes that of `[text]`.
+    weight: how often each of its training utterances comes in an epoch: 2 is twice, 0.5 every other
+        epoch.
     """
 
     root: str = field(validator=_not_empty)
     language: str | None = None
+    weight: float = field(default=1.0, validator=validators.gt(0))
 
 
 @frozen(kw_only=True)
@@ -93,7 +107,8 @@ class TableConfig(CorpusConfig):
     file: below `root`. A name that ends in `.jsonl` holds one JSON object a line, whose keys are the
         fields of an utterance; anything else is a table without a header.
     columns: what the columns of a table hold, out of id, audio, text, speaker, language, split,
-        start, end (seconds) and labels; "-" is passed over. Audio and text must be among them.
+        start, end (seconds), labels and group (what the splits keep together, such as a song); "-"
+        is passed over. Audio and text must be among them.
     delimiter: what stands between two columns. With a comma, quoted fields are understood; with
         anything else a quotation mark is a character of the text.
     audio: where a recording lies below `root`, `{}` standing for what the audio column says:

@@ -1,13 +1,18 @@
 """Which utterances form a batch: like lengths together, within a budget, shared evenly by ranks. Light.
 
-    lengths    sorted, and cut into buckets of about as many utterances each
+    weights    an utterance of weight 2 takes two places in every epoch, one of weight 0.5 shares a
+               place with the next one in length
+    lengths    of the places, sorted, and cut into buckets of about as many each
     bucket     shuffled, and dealt out evenly to as few batches as the budget allows, their number a
                multiple of the ranks
     step       one batch a rank, all of one bucket, so that no rank waits for a longer one
     epoch      the steps of all buckets, shuffled
 
-Every utterance comes once an epoch. The one exception: where the budget has room for a single utterance
-of even the shortest bucket, what does not divide by the ranks sits out the epoch, another one each time.
+Every utterance comes once an epoch, or as often as its weight says: exactly so where that is a whole
+number, and otherwise on average. The one exception: where the budget has room for a single utterance of
+even the shortest bucket, what does not divide by the ranks sits out the epoch, another one each time.
+
+All of it follows from the seed and the number of the epoch, so an epoch can be entered anywhere.
 """
 
 from __future__ import annotations
@@ -18,12 +23,39 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+"""Its multiples, taken modulo 1, are spread more evenly than random numbers."""
+
+
+@frozen
+class _Rota:
+    """Utterances of one weight, longest first, and how many of them come in an epoch.
+
+    They are read with a stride of `len(members) / places`, which begins elsewhere in each epoch. So a
+    place goes to utterances that are neighbours in length, and all have the same share of it.
+    """
+
+    members: tuple[int, ...]
+    places: int
+
+    def longest(self) -> list[int]:
+        """The longest utterance that each place can have."""
+        return self._strided(0.0)
+
+    def of(self, epoch: int) -> list[int]:
+        """The utterance that each place has in an epoch; none has two."""
+        return self._strided(epoch * _GOLDEN_RATIO % 1)
+
+    def _strided(self, begin: float) -> list[int]:
+        stride = len(self.members) / self.places
+        return [self.members[math.floor((place + begin) * stride)] for place in range(self.places)]
+
 
 @frozen
 class _Bucket:
-    """Utterances of like length: how many batches they make, and how many of them fit in those."""
+    """Places of like length: how many batches they make, and how many of them fit in those."""
 
-    indices: tuple[int, ...]
+    places: tuple[int, ...]
     batches: int
     used: int
 
@@ -33,7 +65,7 @@ class BatchPlan:
     """The batches of every epoch, as positions in the list of lengths.
 
     steps: batches of an epoch on each rank: the same number in every epoch.
-    idle: utterances that sit out each epoch; see above.
+    idle: utterances that sit out each epoch because of the ranks; see above.
     """
 
     steps: int
@@ -41,15 +73,17 @@ class BatchPlan:
     world_size: int
     shuffle: bool
     seed: int
+    _rotas: tuple[_Rota, ...]
     _buckets: tuple[_Bucket, ...]
 
     def batches(self, epoch: int, rank: int) -> list[list[int]]:
         """The batches of one rank, in order."""
         # Python's generator, not NumPy's: its sequences are kept the same from version to version.
         generator = random.Random(f"{self.seed}:{epoch}")
+        taken = [index for rota in self._rotas for index in rota.of(epoch)]
         steps: list[list[list[int]]] = []
         for bucket in self._buckets:
-            indices = list(bucket.indices)
+            indices = [taken[place] for place in bucket.places]
             if self.shuffle:
                 generator.shuffle(indices)
             dealt = _dealt(indices[: bucket.used], bucket.batches)
@@ -65,6 +99,7 @@ class BatchPlan:
 def plan_batches(
     lengths: Sequence[float],
     *,
+    weights: Sequence[float] | None = None,
     max_length: float,
     max_items: int,
     buckets: int,
@@ -74,36 +109,55 @@ def plan_batches(
 ) -> BatchPlan:
     """Plan the batches of utterances with these lengths.
 
+    weights: how often each of them comes in an epoch, on average; once, where it is None.
     max_length: the budget of a batch: its longest utterance times how many it has.
     max_items: and no more utterances than these.
     buckets: into how many groups of like length the utterances are sorted, as long as each group has
         enough for a batch of `max_items` on each rank.
 
-    ValueError where one utterance exceeds the budget or there are fewer utterances than ranks.
+    ValueError where one utterance exceeds the budget or fewer come in an epoch than there are ranks.
     """
-    if len(lengths) < world_size:
-        raise ValueError(f"{len(lengths)} utterances cannot be shared by {world_size} ranks")
     if max(lengths) > max_length:
         raise ValueError(f"an utterance of {max(lengths)} exceeds the budget of {max_length}")
-    longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    rotas = _rotas(lengths, [1.0] * len(lengths) if weights is None else weights)
+    longest = [lengths[index] for rota in rotas for index in rota.longest()]
+    if len(longest) < world_size:
+        raise ValueError(
+            f"{len(longest)} utterances an epoch cannot be shared by {world_size} ranks"
+        )
+    longest_first = sorted(range(len(longest)), key=lambda place: (-longest[place], place))
     planned = []
-    buckets = max(1, min(buckets, len(lengths) // (max_items * world_size)))
-    for indices in _cut(longest_first, buckets, world_size):
-        room = math.floor(max_length / lengths[indices[0]]) if lengths[indices[0]] else max_items
-        steps = math.ceil(len(indices) / (min(max_items, room) * world_size))
-        used = len(indices)
+    buckets = max(1, min(buckets, len(longest) // (max_items * world_size)))
+    for places in _cut(longest_first, buckets, world_size):
+        room = math.floor(max_length / longest[places[0]]) if longest[places[0]] else max_items
+        steps = math.ceil(len(places) / (min(max_items, room) * world_size))
+        used = len(places)
         if steps * world_size > used:
             steps = used // world_size
             used = steps * world_size
-        planned.append(_Bucket(tuple(indices), steps * world_size, used))
+        planned.append(_Bucket(tuple(places), steps * world_size, used))
     return BatchPlan(
         steps=sum(bucket.batches for bucket in planned) // world_size,
-        idle=sum(len(bucket.indices) - bucket.used for bucket in planned),
+        idle=sum(len(bucket.places) - bucket.used for bucket in planned),
         world_size=world_size,
         shuffle=shuffle,
         seed=seed,
+        rotas=rotas,
         buckets=tuple(planned),
     )
+
+
+def _rotas(lengths: Sequence[float], weights: Sequence[float]) -> tuple[_Rota, ...]:
+    """A rota of one place each for every whole part of a weight, and one for the fraction."""
+    rotas = []
+    for weight in sorted(set(weights)):
+        alike = [index for index, own in enumerate(weights) if own == weight]
+        members = tuple(sorted(alike, key=lambda index: (-lengths[index], index)))
+        fraction, whole = math.modf(weight)
+        rotas += [_Rota(members, len(members))] * int(whole)
+        if fraction:
+            rotas.append(_Rota(members, max(1, round(fraction * len(members)))))
+    return tuple(rotas)
 
 
 def _cut(indices: list[int], buckets: int, world_size: int) -> list[list[int]]:

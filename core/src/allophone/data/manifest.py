@@ -35,6 +35,9 @@ class Utterance:
     text: what is said, as written; may be empty for corpora that have no transcripts.
     speaker, language: names, None where the corpus knows none.
     labels: the path of a file with the times of phones, where the corpus has one.
+    group: what must not be divided among the splits, such as one singer's song; None where what a
+        speaker says in the same words is all that stays together.
+    corpus: the corpus that it comes from, as the experiment calls it; `prepare` fills it in.
     split: None until the manifest assigns one.
     """
 
@@ -46,6 +49,8 @@ class Utterance:
     start: float | None = field(default=None, validator=_optional_seconds)
     end: float | None = field(default=None, validator=_optional_seconds)
     labels: str | None = field(default=None, validator=_optional_text)
+    group: str | None = field(default=None, validator=_optional_text)
+    corpus: str | None = field(default=None, validator=_optional_text)
     split: Split | None = field(default=None, validator=validators.optional(validators.in_(SPLITS)))
 
     def __attrs_post_init__(self) -> None:

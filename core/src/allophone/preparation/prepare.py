@@ -9,7 +9,8 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from allophone.config import Experiment, unstructure
+from allophone.config import Experiment
+from allophone.config.corpora import named_corpora
 from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
@@ -52,15 +53,11 @@ def prepare(experiment: Experiment, registry: Registry) -> Prepared:
             "The experiment names no corpus.",
             hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
         )
-    utterances: list[Utterance] = []
-    counts: dict[str, CorpusCount] = {}
-    for name, read in _readers(experiment, registry):
-        found = list(read)
-        counts[name] = _counted(name, found)
-        utterances += found
+    found = {name: list(read) for name, read in _readers(experiment, registry)}
+    counts = {name: _counted(name, utterances) for name, utterances in found.items()}
+    split = assign_splits(list(found.values()), experiment.data.splits)
     if experiment.data.labels is not None:
-        utterances = _labelled(utterances, Path(experiment.data.labels).expanduser())
-    split = assign_splits(utterances, experiment.data.splits)
+        split = _labelled(split, Path(experiment.data.labels).expanduser())
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
     write_manifest(manifest, split)
     by_split = Counter(utterance.split for utterance in split)
@@ -78,14 +75,13 @@ def prepare(experiment: Experiment, registry: Registry) -> Prepared:
 def _readers(
     experiment: Experiment, registry: Registry
 ) -> Iterator[tuple[str, Iterator[Utterance]]]:
-    """Each corpus's name and utterances; its type is its name, numbered where it is there twice."""
-    configs = experiment.data.corpora
-    tables = unstructure(experiment.data, registry=registry)["corpora"]
-    types = [table["type"] for table in tables]
-    for index, (kind, config) in enumerate(zip(types, configs, strict=True)):
-        name = kind if types.count(kind) == 1 else f"{kind}{types[: index + 1].count(kind)}"
-        utterances = iter(registry.load("corpora", kind, "reader")(config))
-        yield name, utterances if len(configs) == 1 else _kept_apart(name, utterances)
+    """Each corpus's name and utterances."""
+    named = named_corpora(experiment, registry)
+    for corpus in named:
+        utterances = iter(registry.load("corpora", corpus.type, "reader")(corpus.config))
+        if len(named) > 1:
+            utterances = _kept_apart(corpus.name, utterances)
+        yield corpus.name, (evolve(utterance, corpus=corpus.name) for utterance in utterances)
 
 
 def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Utterance]:
@@ -94,6 +90,7 @@ def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Uttera
             utterance,
             id=f"{corpus}-{utterance.id}",
             speaker=corpus if utterance.speaker is None else f"{corpus}-{utterance.speaker}",
+            group=None if utterance.group is None else f"{corpus}-{utterance.group}",
         )
 
 

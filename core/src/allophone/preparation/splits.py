@@ -18,31 +18,45 @@ from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError, near_miss
 
 
-def assign_splits(utterances: Sequence[Utterance], config: SplitsConfig) -> list[Utterance]:
-    """Give every utterance a split; those that have one keep it.
+def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) -> list[Utterance]:
+    """Give every utterance of some corpora a split; those that have one keep it.
 
-    What one speaker says in the same words (two microphones, two takes) stays together. A share or a
-    count above zero is given one utterance at least.
+    What a corpus calls a group (one singer's song), and what one speaker says in the same words (two
+    microphones, two takes), stays together. A corpus that publishes its test or validation split is
+    given no other. A share or a count above zero is given one utterance at least.
 
     UserError for ids of `golden_test` that are not there, and for shares that leave nothing to train on.
     """
+    utterances = [utterance for corpus in corpora for utterance in corpus]
     ranked = _ranked_groups((u for u in utterances if u.split is None), config.seed)
     total = sum(len(group) for _, group in ranked)
     splits: dict[str, Split] = {u.id: u.split for u in utterances if u.split is not None}
-    valid = _take(ranked, config.valid, total)
-    test = _take([(1 - rank, group) for rank, group in reversed(ranked)], config.test, total)
+    published = _published(corpora, "valid")
+    valid = _take([item for item in ranked if item[1][0].id not in published], config.valid, total)
+    published = _published(corpora, "test") | {u.id for group in valid for u in group}
+    last = [(1 - rank, g) for rank, g in reversed(ranked) if g[0].id not in published]
+    test = _take(last, config.test, total)
     if ranked and len(valid) + len(test) >= len(ranked):
         raise UserError(
             f"data.splits.valid ({config.valid:g}) and data.splits.test ({config.test:g}) leave "
             f"none of {total} utterances to train on.",
             hint="0 leaves a split empty.",
         )
-    for index, (_, group) in enumerate(ranked):
-        in_test = index >= len(ranked) - len(test)
-        split: Split = "valid" if index < len(valid) else "test" if in_test else "train"
-        splits |= dict.fromkeys((utterance.id for utterance in group), split)
+    shared: tuple[tuple[Split, list[list[Utterance]]], ...] = (
+        ("train", [group for _, group in ranked]),
+        ("valid", valid),
+        ("test", test),
+    )
+    for split, groups in shared:
+        splits |= {utterance.id: split for group in groups for utterance in group}
     splits |= dict.fromkeys(_golden(utterances, splits, config), "golden_test")
     return [evolve(utterance, split=splits[utterance.id]) for utterance in utterances]
+
+
+def _published(corpora: Iterable[Sequence[Utterance]], split: Split) -> set[str]:
+    """The ids of the corpora that have this split from their makers."""
+    having = (corpus for corpus in corpora if any(u.split == split for u in corpus))
+    return {utterance.id for corpus in having for utterance in corpus}
 
 
 def _take(
@@ -84,8 +98,12 @@ def _ranked_groups(
     groups: dict[tuple[str | None, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         words = " ".join(utterance.text.casefold().split())
-        alone = ("", utterance.id)
-        groups[(utterance.speaker, f"text {words}") if words else alone].append(utterance)
+        if utterance.group is not None:
+            groups[("", f"group {utterance.group}")].append(utterance)
+        elif words:
+            groups[(utterance.speaker, f"text {words}")].append(utterance)
+        else:
+            groups[("", f"alone {utterance.id}")].append(utterance)
     ranked = [(_rank(min(u.id for u in group), seed), group) for group in groups.values()]
     return sorted(ranked, key=lambda item: (item[0], item[1][0].id))
 

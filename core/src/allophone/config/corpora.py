@@ -1,0 +1,43 @@
+"""What the corpora of an experiment are called, and how much each of them counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from allophone.config.experiment import Experiment
+from allophone.config.structure import unstructure
+from allophone.registry import Registry
+
+
+@frozen(kw_only=True)
+class NamedCorpus:
+    """One table of `[[data.corpora]]`.
+
+    name: its type, numbered where the type is there more than once: "vctk", "table1", "table2".
+    """
+
+    name: str
+    type: str
+    config: Any
+
+    @property
+    def weight(self) -> float:
+        """How often each of its utterances comes in an epoch, on average."""
+        weight: float = getattr(self.config, "weight", 1.0)
+        return weight
+
+
+def named_corpora(experiment: Experiment, registry: Registry) -> tuple[NamedCorpus, ...]:
+    """The corpora of an experiment, in the order of their tables."""
+    tables = unstructure(experiment.data, registry=registry)["corpora"]
+    types = [table["type"] for table in tables]
+    return tuple(
+        NamedCorpus(
+            name=kind if types.count(kind) == 1 else f"{kind}{types[: index + 1].count(kind)}",
+            type=kind,
+            config=config,
+        )
+        for index, (kind, config) in enumerate(zip(types, experiment.data.corpora, strict=True))
+    )
