@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ import torch
 from allophone.atomic import folder_whole
 from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
+from allophone.synthesis.assembling import assemble, assembles
 from allophone.synthesis.folder import VOICE, read_vocoder, write_vocoder, write_voice
 from allophone.synthesis.formats import Format, formats, recognising
 from allophone.synthesis.places import find_vocoder, find_voice, is_run, trains_vocoder
@@ -29,22 +32,42 @@ def import_checkpoint(
     """
     if format_name is None and is_run(source):
         if trains_vocoder(source):
-            write_vocoder(
-                destination, find_vocoder(source, registry).read(registry), registry=registry
-            )
+            vocoder = find_vocoder(source, registry).read(registry)
+            write_vocoder(destination, vocoder, registry=registry)
+        elif assembles(source, registry):
+            import_stages([source], destination, registry)
         else:
             write_voice(destination, find_voice(source, registry).read(registry), registry=registry)
         return "a run of Allophone"
     importer = _choose(source, format_name, registry)
 
+    with _checked(destination, registry) as folder:
+        importer.load("importer")(source, folder)
+    return importer.name
+
+
+def import_stages(sources: Sequence[Path], destination: Path, registry: Registry) -> None:
+    """Write the voice that the runs of its stages make together; as `import_checkpoint` otherwise."""
+    for source in sources:
+        if not is_run(source):
+            raise UserError(
+                f"{source} is no run of Allophone, and only runs make a voice together.",
+                hint="Import one at a time.",
+            )
+    with _checked(destination, registry) as folder:
+        assemble(sources, folder, registry)
+
+
+@contextmanager
+def _checked(destination: Path, registry: Registry) -> Iterator[Path]:
+    """Where to write a folder that takes its place once it was found to load."""
     with folder_whole(destination) as folder:
-        inner = folder / "imported"
-        importer.load("importer")(source, inner)
+        inner = folder / destination.name
+        yield inner
         _check(inner, registry)
         for path in inner.iterdir():
             shutil.move(path, folder / path.name)
         inner.rmdir()
-    return importer.name
 
 
 def _choose(source: Path, format_name: str | None, registry: Registry) -> Format:

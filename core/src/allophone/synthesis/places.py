@@ -51,8 +51,14 @@ class Place:
         return self.checkpoint.speaking_weights if self.checkpoint else self.folder / WEIGHTS
 
 
+@frozen(kw_only=True)
 class VoicePlace(Place):
-    """A voice that was found."""
+    """A voice that was found.
+
+    speaks: of a run, the module of its objective that was trained to speak; None for a voice folder.
+    """
+
+    speaks: str | None = None
 
     def read(self, registry: Registry) -> StoredVoice:
         """The voice as it lies on disk; UserError and PluginError for what does not fit or is missing."""
@@ -99,7 +105,9 @@ def find_voice(place: str | Path, registry: Registry) -> VoicePlace:
     if (path / VOICE).is_file():
         return VoicePlace(folder=path)
     if is_run(path):
-        return VoicePlace(folder=path, checkpoint=find_checkpoint(path))
+        checkpoint = find_checkpoint(path)
+        speaks = _origins(checkpoint, registry)["trainer"].speaks
+        return VoicePlace(folder=path, checkpoint=checkpoint, speaks=speaks)
     voices = registry.entries("voices")
     if str(place) in voices:
         entry: VoiceEntry = registry.find("voices", str(place))
@@ -171,10 +179,7 @@ def _read_trained(
     place: Path, checkpoint: Checkpoint, table: Literal["model", "vocoder"], registry: Registry
 ) -> _Trained:
     """Read a checkpoint; UserError where it trains the other of the two."""
-    entries = {
-        origin.table: registry.find(origin.kind, origin.name, distribution=origin.distribution)
-        for origin in origins(checkpoint)
-    }
+    entries = _origins(checkpoint, registry)
     if table not in entries:
         is_voice = "model" in entries
         raise UserError(
@@ -194,3 +199,11 @@ def _read_trained(
         config=config,
         weights=below(read_weights(checkpoint.speaking_weights), trainer.speaks),
     )
+
+
+def _origins(checkpoint: Checkpoint, registry: Registry) -> dict[str, Any]:
+    """The entries that a checkpoint needs to be read, by table; PluginError for one that is missing."""
+    return {
+        origin.table: registry.find(origin.kind, origin.name, distribution=origin.distribution)
+        for origin in origins(checkpoint)
+    }
