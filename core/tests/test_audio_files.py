@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from allophone.audio.files import read_audio, write_audio
-from allophone.audio.silence import sounding_range, trim_silence
+from allophone.audio.silence import cut_at_silences, sounding_range, trim_silence
 from allophone.errors import UserError
 
 RATE = 16000
@@ -205,3 +205,51 @@ def test_digital_silence_is_cut_altogether(n: int):
 
 def test_a_sound_shorter_than_the_window_stays():
     assert len(trim_silence(np.ones(10, np.float32), RATE, threshold_db=40)) == 10
+
+
+def test_a_long_recording_is_cut_at_its_pauses():
+    pause, breath = np.zeros(RATE, np.float32), np.zeros(RATE // 10, np.float32)
+    song = np.concatenate([pause, tone(2), breath, tone(1), pause, tone(3), pause])
+    first, second = cut_at_silences(song, RATE, threshold_db=40, max_seconds=20)
+    assert first == pytest.approx((0.9 * RATE, 4.2 * RATE), abs=0.05 * RATE)
+    assert second == pytest.approx((5.0 * RATE, 8.2 * RATE), abs=0.05 * RATE)
+
+
+def test_what_has_no_pause_is_cut_where_it_is_quietest():
+    song = np.concatenate([tone(7), 0.3 * tone(1), tone(6)])
+    cut = cut_at_silences(song, RATE, threshold_db=40, max_seconds=10)
+    assert [edge for stretch in cut for edge in stretch][0::3] == [0, len(song)]
+    assert cut[0][1] == cut[1][0]
+    assert 7 * RATE <= cut[0][1] <= 8 * RATE
+
+
+@given(
+    pieces=st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.3]), st.floats(0.01, 6)), max_size=12),
+    limit=st.floats(1, 5),
+)
+def test_cut_stretches_are_in_order_and_never_too_long(pieces, limit):
+    rate = 1000
+    parts = [level * tone(seconds, rate, 100) for level, seconds in pieces]
+    song = np.concatenate([*parts, np.zeros(5, np.float32)])
+    cut = cut_at_silences(song, rate, threshold_db=30, max_seconds=limit)
+    edges = [edge for stretch in cut for edge in stretch]
+    assert edges == sorted(edges)
+    assert all(0 < last - first <= limit * rate for first, last in cut)
+    sounding = np.flatnonzero(np.abs(song) > 0.01)
+    covered = np.zeros(len(song), bool)
+    for first, last in cut:
+        covered[first:last] = True
+    if any(level == 0.3 for level, _ in pieces):
+        assert covered[sounding].mean() > 0.95
+
+
+@pytest.mark.parametrize("n", [0, 1, RATE])
+def test_digital_silence_has_nothing_to_cut_out(n: int):
+    assert cut_at_silences(np.zeros(n, np.float32), RATE, threshold_db=40, max_seconds=10) == []
+
+
+def test_mp3_is_read(tmp_path: Path):
+    soundfile.write(tmp_path / "a.mp3", tone(1, 24000), 24000, format="MP3")
+    audio = read_audio(tmp_path / "a.mp3", sample_rate=RATE, start=0.25, end=0.75)
+    assert len(audio.samples) == RATE // 2
+    assert 0.3 < np.abs(audio.samples).max() < 0.7
