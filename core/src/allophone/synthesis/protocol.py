@@ -39,12 +39,15 @@ class Prompt:
         `SymbolTable.opening_length` ids of a sentence (no beginning, no end); empty where the sentence
         itself begins with those words.
     waveform: [N] float32 at the model's sample rate.
-    included: whether the speech begins with the prompt itself, which it goes on from.
     """
 
     ids: Tensor
     waveform: Tensor
-    included: bool = False
+
+    @property
+    def continued(self) -> bool:
+        """Whether the speech is to begin with the prompt itself and go on from it."""
+        return not len(self.ids)
 
 
 @frozen(kw_only=True)

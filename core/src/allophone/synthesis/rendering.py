@@ -5,17 +5,17 @@ B batch, T text, F frames, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import Factory, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.synthesis.protocol import Mels, Speech, Synthesizer, TextBatch
+from allophone.synthesis.protocol import Mels, Prompt, Speech, Synthesizer, TextBatch
 from allophone.synthesis.script import Script, Sentence
 from allophone.synthesis.waveform import Waveform
 from allophone.text.symbols import SymbolTable
@@ -36,10 +36,14 @@ class PhonemeTiming:
 
 @frozen(kw_only=True)
 class Spoken:
-    """A text that was said; phonemes is None where the model tells no durations."""
+    """A text that was said; phonemes is None where the model tells no durations.
+
+    cut_off: the sentences that did not come to their end, with what stopped them.
+    """
 
     waveform: Waveform
     phonemes: tuple[PhonemeTiming, ...] | None
+    cut_off: Mapping[str, str] = Factory(dict)
 
 
 @frozen(kw_only=True)
@@ -50,26 +54,48 @@ class Line:
     speaker: int
     language: int
     seed: int
+    prompt: Prompt | None
 
 
 @frozen(kw_only=True, eq=False)
 class Take:
-    """A line that was said: samples float32 [N], and the frames of each id where they are known."""
+    """A line that was said: samples float32 [N], and the frames of each id where they are known.
+
+    cut_off: what stopped it before its end, if anything did.
+    """
 
     samples: NDArray[np.float32]
     durations: tuple[int, ...] | None
+    cut_off: str | None = None
 
 
 def lines_of(script: Script, seed: int) -> list[Line]:
     """The lines of a script; sentence i is said with `seed + i`, so that none echoes another."""
     return [
-        Line(sentence=sentence, speaker=script.speaker, language=script.language, seed=seed + index)
+        Line(
+            sentence=sentence,
+            speaker=script.speaker,
+            language=script.language,
+            seed=seed + index,
+            prompt=script.prompt,
+        )
         for index, sentence in enumerate(script.sentences)
     ]
 
 
+def batches(lines: Sequence[Line], batch_size: int) -> Iterator[list[int]]:
+    """Which lines are said together: of like length, and all of them with a prompt or none."""
+    by_length = sorted(range(len(lines)), key=lambda index: len(lines[index].sentence.ids))
+    for prompted in (False, True):
+        alike = [index for index in by_length if (lines[index].prompt is not None) == prompted]
+        for start in range(0, len(alike), batch_size):
+            yield alike[start : start + batch_size]
+
+
 def text_batch(lines: Sequence[Line], device: torch.device) -> TextBatch:
-    """Lines as tensors on a device."""
+    """Lines as tensors on a device; all of them have a prompt, or none."""
+    prompts = tuple(line.prompt for line in lines if line.prompt is not None)
+    assert len(prompts) in (0, len(lines))
     lengths = [len(line.sentence.ids) for line in lines]
     ids = torch.zeros(len(lines), max(lengths), dtype=torch.long)
     for row, line in zip(ids, lines, strict=True):
@@ -80,6 +106,7 @@ def text_batch(lines: Sequence[Line], device: torch.device) -> TextBatch:
         speakers=torch.tensor([line.speaker for line in lines], device=device),
         languages=torch.tensor([line.language for line in lines], device=device),
         seeds=tuple(line.seed for line in lines),
+        prompts=prompts or None,
     )
 
 
@@ -100,10 +127,12 @@ def _takes(lines: Sequence[Line], speech: Speech) -> Iterator[Take]:
     waveforms = to_numpy(speech.waveform)
     lengths = speech.lengths.tolist()
     durations = None if speech.durations is None else speech.durations.tolist()
+    cut_off = speech.cut_off or (None,) * len(lines)
     for row, line in enumerate(lines):
         yield Take(
             samples=waveforms[row, : lengths[row]].copy(),
             durations=tuple(durations[row][: len(line.sentence.ids)]) if durations else None,
+            cut_off=cut_off[row],
         )
 
 
@@ -129,6 +158,11 @@ def join(
     return Spoken(
         waveform=Waveform(samples=np.concatenate(samples), sample_rate=audio.sample_rate),
         phonemes=tuple(phonemes) if all(take.durations for take in takes) else None,
+        cut_off={
+            sentence.text: take.cut_off
+            for sentence, take in zip(script.sentences, takes, strict=True)
+            if take.cut_off
+        },
     )
 
 

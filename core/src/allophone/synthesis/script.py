@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from allophone.errors import UserError
+from allophone.synthesis.protocol import Prompt
 from allophone.text.frontend import TextFrontend
 from allophone.text.sentences import split_sentences
 from allophone.text.symbols import SymbolTable
@@ -23,11 +24,15 @@ class Sentence:
 
 @frozen(kw_only=True)
 class Script:
-    """Sentences to be said one after the other, by a speaker in a language (their ids)."""
+    """Sentences to be said one after the other, by a speaker in a language (their ids).
+
+    prompt: the recording in whose voice all of them are said, for voices that take one.
+    """
 
     sentences: tuple[Sentence, ...]
     speaker: int
     language: int
+    prompt: Prompt | None = None
 
     @property
     def length(self) -> int:
@@ -35,13 +40,15 @@ class Script:
         return sum(len(sentence.ids) for sentence in self.sentences)
 
 
-def read_sentences(text: str, frontend: TextFrontend, table: SymbolTable) -> tuple[Sentence, ...]:
-    """Split a text and look its symbols up.
+def read_sentences(
+    text: str, frontend: TextFrontend, table: SymbolTable, *, whole: bool = False
+) -> tuple[Sentence, ...]:
+    """Split a text, unless it is to be said as a whole, and look its symbols up.
 
     What has no letter and no number among its symbols, a lone mark of punctuation, is no sentence.
     Raises UserError when none is left, and for symbols that the table lacks, quoting the sentence.
     """
-    texts = split_sentences(text)
+    texts = [text.strip()] if whole and text.strip() else split_sentences(text)
     read = [
         Sentence(text=sentence, symbols=tuple(symbols), ids=_encode(sentence, symbols, table))
         for sentence, symbols in zip(texts, frontend.symbols_batch(texts), strict=True)

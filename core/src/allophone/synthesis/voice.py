@@ -29,8 +29,10 @@ from allophone.synthesis import rendering
 from allophone.synthesis.folder import StoredVoice, VoiceDescription
 from allophone.synthesis.places import find_voice
 from allophone.synthesis.playing import PlayedVoice, find_playable
+from allophone.synthesis.prompts import check_prompt, make_prompt
 from allophone.synthesis.protocol import (
     Mels,
+    Prompt,
     Speech,
     StreamingSynthesizer,
     Synthesizer,
@@ -41,6 +43,7 @@ from allophone.synthesis.rendering import Line, Spoken, Take
 from allophone.synthesis.script import Script, read_sentences
 from allophone.synthesis.vocoders import FALLBACK, load_vocoder, stream, vocode
 from allophone.synthesis.waveform import Waveform
+from allophone.text.frontend import TextFrontend
 
 SENTENCE_PAUSE = 0.2
 """Seconds of silence between two sentences, beside what the model itself makes at their ends."""
@@ -154,17 +157,25 @@ class Voice:
         *,
         speaker: str | None = None,
         language: str | None = None,
+        prompt: Prompt | None = None,
         seed: int = 0,
         pause: float = SENTENCE_PAUSE,
         **controls: Any,
     ) -> Waveform:
         """Say a text, sentence by sentence, with `pause` seconds between them.
 
+        prompt: a recording in whose voice to say it, for voices that take one: see `prompt`.
         Sentence i is said with `seed + i`. Raises UserError for a text without words, symbols that the
         voice does not know, an unknown speaker, language or control.
         """
         return self.speak(
-            text, speaker=speaker, language=language, seed=seed, pause=pause, **controls
+            text,
+            speaker=speaker,
+            language=language,
+            prompt=prompt,
+            seed=seed,
+            pause=pause,
+            **controls,
         ).waveform
 
     def speak(
@@ -173,12 +184,13 @@ class Voice:
         *,
         speaker: str | None = None,
         language: str | None = None,
+        prompt: Prompt | None = None,
         seed: int = 0,
         pause: float = SENTENCE_PAUSE,
         **controls: Any,
     ) -> Spoken:
         """As `say`, with the times of all phonemes."""
-        script = self.script(text, speaker=speaker, language=language)
+        script = self.script(text, speaker=speaker, language=language, prompt=prompt)
         return self.perform(
             [script], seed=seed, pause=pause, batch_size=1, controls=self.controls(controls)
         )[0]
@@ -189,13 +201,16 @@ class Voice:
         *,
         speaker: str | None = None,
         language: str | None = None,
+        prompt: Prompt | None = None,
         seed: int = 0,
         pause: float = SENTENCE_PAUSE,
         batch_size: int = 8,
         **controls: Any,
     ) -> list[Waveform]:
         """What `say` makes of each text, `batch_size` sentences of like length at a time."""
-        scripts = [self.script(text, speaker=speaker, language=language) for text in texts]
+        scripts = [
+            self.script(text, speaker=speaker, language=language, prompt=prompt) for text in texts
+        ]
         spoken = self.perform(
             scripts,
             seed=seed,
@@ -211,6 +226,7 @@ class Voice:
         *,
         speaker: str | None = None,
         language: str | None = None,
+        prompt: Prompt | None = None,
         seed: int = 0,
         pause: float = SENTENCE_PAUSE,
         **controls: Any,
@@ -219,7 +235,7 @@ class Voice:
 
         The text and the controls are checked at once, before the first chunk is asked for.
         """
-        script = self.script(text, speaker=speaker, language=language)
+        script = self.script(text, speaker=speaker, language=language, prompt=prompt)
         return self._stream(script, seed, pause, self.controls(controls))
 
     def convert(
@@ -241,18 +257,53 @@ class Voice:
             )
         return Waveform(samples=rendering.to_numpy(converted), sample_rate=self.sample_rate)
 
+    def prompt(
+        self,
+        recording: str | Path | Waveform,
+        *,
+        text: str | None = None,
+        language: str | None = None,
+    ) -> Prompt:
+        """A recording in whose voice to speak, for voices that take one; it may be used many times.
+
+        text: what is said in it, every word. Without it, what is said with the prompt has to begin with
+            those words: the speech then begins with the recording, and goes on from it.
+        Raises UserError for a voice that takes none, and for what is too short, too long or silent.
+        """
+        table, symbols = self.vocabulary.symbols, list[str]()
+        if text is not None:
+            frontend = self._frontend(self._spoken(language))
+            sentences = read_sentences(text, frontend, table, whole=True)
+            symbols = [symbol for sentence in sentences for symbol in sentence.symbols]
+        return make_prompt(
+            self._samples_of(recording),
+            symbols,
+            name="The prompt" if isinstance(recording, Waveform) else str(recording),
+            sample_rate=self.sample_rate,
+            synthesizer=self.synthesizer,
+            table=table,
+            device=self.device,
+        )
+
     def script(
-        self, text: str, *, speaker: str | None = None, language: str | None = None
+        self,
+        text: str,
+        *,
+        speaker: str | None = None,
+        language: str | None = None,
+        prompt: Prompt | None = None,
     ) -> Script:
         """Read a text, without saying it yet. Raises UserError for what cannot be said."""
-        spoken = language or self.languages[0]
-        if spoken not in self.languages:
-            self.vocabulary.language_id(language)
-        frontend = build_frontend(self.description.text, spoken, self.registry)
+        check_prompt(prompt, self.synthesizer)
+        spoken = self._spoken(language)
+        continued = prompt is not None and prompt.continued
         return Script(
-            sentences=read_sentences(text, frontend, self.vocabulary.symbols),
+            sentences=read_sentences(
+                text, self._frontend(spoken), self.vocabulary.symbols, whole=continued
+            ),
             speaker=self.vocabulary.speaker_id(speaker),
             language=self.languages.index(spoken),
+            prompt=prompt,
         )
 
     def controls(self, given: Mapping[str, Any]) -> Any:
@@ -278,15 +329,13 @@ class Voice:
     ) -> list[Spoken]:
         """Say scripts, `batch_size` sentences of like length at a time."""
         lines = [line for script in scripts for line in rendering.lines_of(script, seed)]
-        by_length = sorted(range(len(lines)), key=lambda index: len(lines[index].sentence.ids))
         takes: dict[int, Take] = {}
-        for start in range(0, len(lines), batch_size):
-            chosen = by_length[start : start + batch_size]
+        for chosen in rendering.batches(lines, batch_size):
             batch = [lines[index] for index in chosen]
             said = rendering.say_lines(batch, self.synthesizer, controls, self._hear, self.device)
             takes.update(zip(chosen, said, strict=True))
         in_order = iter([takes[index] for index in range(len(lines))])
-        return [
+        spoken = [
             rendering.join(
                 script,
                 [next(in_order) for _ in script.sentences],
@@ -296,6 +345,19 @@ class Voice:
             )
             for script in scripts
         ]
+        for sentence, why in (item for one in spoken for item in one.cut_off.items()):
+            _log.warning("'%s' did not come to its end: %s.", sentence, why)
+        return spoken
+
+    def _spoken(self, language: str | None) -> str:
+        """The language that was asked for, or the first; UserError for one that it does not speak."""
+        spoken = language or self.languages[0]
+        if spoken not in self.languages:
+            self.vocabulary.language_id(language)
+        return spoken
+
+    def _frontend(self, language: str) -> TextFrontend:
+        return build_frontend(self.description.text, language, self.registry)
 
     def _stream(
         self, script: Script, seed: int, pause: float, controls: Any
