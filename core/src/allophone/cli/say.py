@@ -11,6 +11,7 @@ import click
 
 from allophone.cli.voice_options import (
     chosen_controls,
+    chosen_prompt,
     mention_speaker,
     open_voice,
     speaking_options,
@@ -68,6 +69,7 @@ def command(
     how |= chosen_controls(how)
     voice = open_voice(place, device=device, vocoder=vocoder, language=how["language"])
     mention_speaker(voice, how["speaker"])
+    how["prompt"] = chosen_prompt(voice, how)
     if stream:
         _stream(voice, words, how)
         return

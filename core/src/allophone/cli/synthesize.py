@@ -32,7 +32,8 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--list",
     "list_file",
     type=_file,
-    help="Say a list: lines of text, id|text or id|text|speaker, or JSONL.",
+    help="Say a list: lines of text, id|text or id|text|speaker (of text|prompt_text|prompt_audio for voices "
+    "that take prompts), or JSONL.",
 )
 @click.option(
     "--mels",
@@ -86,10 +87,13 @@ def command(
         return
     controls = chosen_controls(how)
     speaker, language = how.pop("speaker"), how.pop("language")
-    requests = _requests(manifest, split, list_file)
+    prompt = how.pop("prompt_audio"), how.pop("prompt_text")
+    _check_source(manifest, split, list_file)
     registry = default_registry()
     voice, provenance = _open(place or only_voice(language), device, vocoder, registry)
+    requests = _requests(manifest, split, list_file, prompted=voice.takes_prompts)
     requests = _addressed(requests, voice, speaker, language)
+    requests = _prompted(requests, *prompt)
     report = synthesize(
         voice,
         requests,
@@ -149,18 +153,40 @@ def _splits(text: str) -> tuple[Split, ...]:
     return tuple(split for split in SPLITS if split in names)
 
 
+def _check_source(manifest: Path | None, split: str | None, list_file: Path | None) -> None:
+    if (manifest is None) == (list_file is None):
+        raise UserError("Say what to speak with either --manifest or --list.")
+    if list_file is not None and split is not None:
+        raise UserError("A list has no splits.", hint="Leave out --split.")
+
+
 def _requests(
-    manifest: Path | None, split: str | None, list_file: Path | None
+    manifest: Path | None, split: str | None, list_file: Path | None, *, prompted: bool
 ) -> tuple[Request, ...]:
     from allophone.synthesis.requests import read_requests, requests_of_split
 
-    if manifest is not None and list_file is None:
-        return requests_of_split(manifest, split or "test")
-    if list_file is not None and manifest is None:
-        if split is not None:
-            raise UserError("A list has no splits.", hint="Leave out --split.")
-        return read_requests(list_file)
-    raise UserError("Say what to speak with either --manifest or --list.")
+    if list_file is not None:
+        return read_requests(list_file, prompted=prompted)
+    assert manifest is not None
+    return requests_of_split(manifest, split or "test")
+
+
+def _prompted(
+    requests: tuple[Request, ...], audio: Path | None, text: str | None
+) -> tuple[Request, ...]:
+    """The requests, those without a prompt of their own with the one that was given for all."""
+    from attrs import evolve
+
+    if audio is None:
+        if text is not None:
+            raise UserError("There is a --prompt-text without --prompt-audio, which says it.")
+        return requests
+    return tuple(
+        evolve(request, prompt_audio=str(audio), prompt_text=text)
+        if request.prompt_audio is None
+        else request
+        for request in requests
+    )
 
 
 def _open(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from allophone.registry import default_registry
 
 if TYPE_CHECKING:
     from allophone.entries import VoiceEntry
+    from allophone.synthesis.protocol import Prompt
     from allophone.synthesis.voice import Voice
 
 _CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
@@ -48,6 +50,18 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option("--speaker", metavar="NAME", help="Which of the voice's speakers."),
             click.option("--language", metavar="CODE", help="Which of the voice's languages."),
+            click.option(
+                "--prompt-audio",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="For voices that take one: a recording of a few seconds, in whose voice to speak.",
+            ),
+            click.option(
+                "--prompt-text",
+                metavar="TEXT",
+                help="What is said in that recording, every word. Without it, what is to be said begins with "
+                "those words, and goes on from the recording.",
+            ),
             click.option("--length-scale", type=float, help="Slower above 1, faster below."),
             click.option("--noise-scale", type=float, help="How much the sound varies."),
             click.option("--noise-scale-duration", type=float, help="How much the rhythm varies."),
@@ -85,6 +99,19 @@ def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
     controls = {name: given.pop(name) for name in _CONTROLS}
     controls |= dict(parse_assignment(each) for each in given.pop("other_controls"))
     return {name: value for name, value in controls.items() if value is not None}
+
+
+def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:
+    """Take the prompt out of a command's arguments, and read it."""
+    audio, text = given.pop("prompt_audio"), given.pop("prompt_text")
+    if audio is None:
+        if text is not None:
+            raise UserError(
+                "There is a --prompt-text without the recording that says it.",
+                hint="Name the recording: --prompt-audio FILE",
+            )
+        return None
+    return voice.prompt(audio, text=text, language=given.get("language"))
 
 
 def open_voice(

@@ -107,6 +107,8 @@ def _show_panel(
         speaker: str | None,
         language: str | None,
         vocoder: str | None,
+        prompt_audio: str | None,
+        prompt_text: str,
         seed: int | None,
         pause: float,
         *shown: Any,
@@ -118,6 +120,8 @@ def _show_panel(
             speaker=speaker,
             language=language,
             vocoder=vocoder,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
             seed=seed or 0,
             pause=pause,
             controls=wanted(panel.knobs, shown),
@@ -138,6 +142,19 @@ def _choices(panel: Panel) -> list[gr.components.Component]:
         _dropdown("Speaker", panel.speakers),
         _dropdown("Language", panel.languages),
         _dropdown("Vocoder", panel.vocoders),
+        gr.Audio(
+            label="In the voice of this recording, of a few seconds",
+            type="filepath",
+            visible=panel.takes_prompt,
+            elem_id="prompt-audio",
+        ),
+        gr.Textbox(
+            "",
+            label="What is said in the recording",
+            info="Every word. If empty, the text begins with those words, and the speech goes on from it.",
+            visible=panel.takes_prompt,
+            elem_id="prompt-text",
+        ),
         gr.Number(
             0, label="Seed", precision=0, minimum=0, info="What is random follows from this."
         ),

@@ -28,11 +28,13 @@ class Panel:
 
     speakers, languages: by name; one or none where there is no choice.
     vocoders: through which it can be heard; empty where it makes waveforms itself.
+    takes_prompt: whether it can be given a recording in whose voice to speak.
     """
 
     speakers: tuple[str, ...]
     languages: tuple[str, ...]
     vocoders: tuple[str, ...]
+    takes_prompt: bool
     knobs: tuple[Knob, ...]
 
 
@@ -76,11 +78,13 @@ class Voices:
         speaker: str | None = None,
         language: str | None = None,
         vocoder: str | None = None,
+        prompt_audio: str | None = None,
+        prompt_text: str = "",
         seed: int = 0,
         pause: float,
         controls: Mapping[str, Any],
     ) -> Said:
-        """Say a text with a voice.
+        """Say a text with a voice; the prompt is as `Voice.prompt` takes it.
 
         Raises UserError for a text that is too long or has nothing to say, and all that `Voice.speak`
         and `load_vocoder` raise.
@@ -88,7 +92,11 @@ class Voices:
         self._refuse_length(text)
         with self._turn:
             voice, panel = self._voice(place)
-            script = voice.script(text, speaker=speaker, language=language)
+            prompt = None
+            if prompt_audio is not None:
+                words = prompt_text.strip() or None
+                prompt = voice.prompt(prompt_audio, text=words, language=language)
+            script = voice.script(text, speaker=speaker, language=language, prompt=prompt)
             chosen = voice.controls(controls)
             if panel.vocoders:
                 voice.vocoder = self._vocoder(place, voice, vocoder or panel.vocoders[0])
@@ -125,6 +133,7 @@ class Voices:
             speakers=voice.speakers,
             languages=voice.languages,
             vocoders=tuple(dict.fromkeys(offered)) if makes_mels(voice) else (),
+            takes_prompt=voice.takes_prompts,
             knobs=knobs(voice.controls({}), lambda name, value: _accepts(voice, name, value)),
         )
 
@@ -171,7 +180,11 @@ def open_voices(
 
 
 def makes_mels(voice: Voice) -> bool:
-    """Whether a voice needs a vocoder. Models do not declare it, so this one says a single symbol."""
+    """Whether a voice needs a vocoder. Models do not declare it, so this one says a single symbol; those
+    that take prompts make waveforms.
+    """
+    if voice.takes_prompts:
+        return False
     table = voice.vocabulary.symbols
     symbol = next((symbol for symbol in table.ids if symbol.isalnum()), next(iter(table.ids)))
     sentence = Sentence(text=symbol, symbols=(symbol,), ids=tuple(table.encode([symbol])))

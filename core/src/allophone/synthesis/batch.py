@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from attrs import evolve
 from allophone.config import unstructure
 from allophone.errors import UserError
 from allophone.progress import Track, untracked
-from allophone.synthesis.ledger import Failure, Ledger, Made, Report, in_batches, reason
+from allophone.synthesis.ledger import Failure, Ledger, Made, Report, digest, in_batches, reason
 from allophone.synthesis.rendering import Spoken
 from allophone.synthesis.requests import Request
 from allophone.synthesis.script import Script
@@ -64,7 +65,8 @@ def synthesize(
             if isinstance(spoken, Exception):
                 yield Failure(id=request.id, reason=reason(spoken))
                 continue
-            yield file_waveform(out, request.id, spoken.waveform)
+            cut_off = {"cut_off": dict(spoken.cut_off)} if spoken.cut_off else {}
+            yield file_waveform(out, request.id, spoken.waveform, **cut_off)
 
     return ledger.record(track(results(), total=len(todo), description="Speaking"))
 
@@ -80,11 +82,12 @@ def suit(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    return {
-        "text": request.text,
-        "speaker": request.speaker,
-        "language": request.language,
-    }
+    asked = {"text": request.text, "speaker": request.speaker, "language": request.language}
+    if request.prompt_audio is None:
+        return asked
+    audio = Path(request.prompt_audio)
+    prompt = digest(audio) if audio.is_file() else None
+    return {**asked, "prompt_text": request.prompt_text, "prompt_audio": prompt}
 
 
 def _read(
@@ -93,9 +96,19 @@ def _read(
     """Read the texts, the shortest first, so that those of a batch are of like length."""
     scripts: list[tuple[Request, Script]] = []
     failures: list[Failure] = []
+    prompt = functools.cache(voice.prompt)
     for request in requests:
         try:
-            script = voice.script(request.text, speaker=request.speaker, language=request.language)
+            script = voice.script(
+                request.text,
+                speaker=request.speaker,
+                language=request.language,
+                prompt=prompt(
+                    request.prompt_audio, text=request.prompt_text, language=request.language
+                )
+                if request.prompt_audio
+                else None,
+            )
         except UserError as error:
             failures.append(Failure(id=request.id, reason=reason(error)))
         else:

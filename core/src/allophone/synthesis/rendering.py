@@ -54,7 +54,7 @@ class Line:
     speaker: int
     language: int
     seed: int
-    prompt: Prompt | None
+    prompt: Prompt | None = None
 
 
 @frozen(kw_only=True, eq=False)

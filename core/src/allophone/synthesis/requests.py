@@ -1,18 +1,22 @@
 """What `allophone synthesize` is asked to say: a split of a manifest, or a list.
 
 A list is a text file with one text a line, as `text`, as `id|text`, or as `id|text|speaker`, all its
-lines alike; or a JSONL file of objects with `text` and, where wanted, `id`, `speaker`, `language`.
-What has no id is numbered.
+lines alike; or a JSONL file of objects with `text` and, where wanted, `id`, `speaker`, `language`,
+`prompt_text` and `prompt_audio`. What has no id is numbered.
+
+For a voice that speaks in the voice of recordings the columns are `text|prompt_text|prompt_audio`, with
+an `id|` before them where wanted; recordings are looked for in the folder of the list.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import field, fields_dict, frozen, validators
+from attrs import evolve, field, fields_dict, frozen, validators
 
 from allophone.data.manifest import SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
@@ -26,12 +30,16 @@ class Request:
 
     id: names the file that is made; unique in its list.
     speaker, language: names, or None for the voice's first.
+    prompt_audio, prompt_text: a recording to say it in the voice of, and what is said in that; without
+        the latter `text` begins with those words.
     """
 
     id: str = field(validator=validators.matches_re(r"[^/\\\s]+"))
     text: str = field(validator=validators.instance_of(str))
     speaker: str | None = field(default=None, validator=_optional_text)
     language: str | None = field(default=None, validator=_optional_text)
+    prompt_audio: str | None = field(default=None, validator=_optional_text)
+    prompt_text: str | None = field(default=None, validator=_optional_text)
 
 
 def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
@@ -52,8 +60,11 @@ def requests_of_split(manifest: Path, split: str) -> tuple[Request, ...]:
     )
 
 
-def read_requests(path: Path) -> tuple[Request, ...]:
-    """The texts of a list; UserError with the line of a mistake."""
+def read_requests(path: Path, *, prompted: bool = False) -> tuple[Request, ...]:
+    """The texts of a list; UserError with the line of a mistake.
+
+    prompted: whether they are for a voice that takes prompts, which decides what columns mean.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -61,11 +72,21 @@ def read_requests(path: Path) -> tuple[Request, ...]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise UserError(f"The list {path} is empty.")
-    fields = _from_json if path.suffix == ".jsonl" else _from_bars
-    requests = [_request(plain, f"{path}:{number}") for number, plain in fields(path, lines)]
+    if path.suffix == ".jsonl":
+        fields = _from_json(path, lines)
+    else:
+        fields = _from_bars(path, lines, _PROMPTED_COLUMNS if prompted else _COLUMNS)
+    requests = [_request(path, number, plain) for number, plain in fields]
     _refuse_same_ids(path, requests)
     return tuple(requests)
 
+
+_COLUMNS = (("text",), ("id", "text"), ("id", "text", "speaker"))
+_PROMPTED_COLUMNS = (
+    ("text",),
+    ("text", "prompt_text", "prompt_audio"),
+    ("id", "text", "prompt_text", "prompt_audio"),
+)
 
 Lines = list[tuple[int, str]]
 
@@ -87,27 +108,46 @@ def _from_json(path: Path, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]
         yield number, {"id": f"{number:05d}", **plain}
 
 
-def _from_bars(path: Path, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
+def _from_bars(
+    path: Path, lines: Lines, known: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
     columns = lines[0][1].count("|") + 1
-    names = {1: ("text",), 2: ("id", "text"), 3: ("id", "text", "speaker")}.get(columns)
+    names = next((names for names in known if len(names) == columns), None)
     for number, line in lines:
         cells = [cell.strip() for cell in line.split("|")]
         if names is None or len(cells) != columns:
             raise UserError(
                 f"{path}:{number} has {len(cells)} columns, the first line {columns}.",
-                hint="All lines are alike: text, id|text, or id|text|speaker.",
+                hint=f"All lines are alike: {', or '.join('|'.join(names) for names in known)}.",
             )
         yield number, {"id": f"{number:05d}", **dict(zip(names, cells, strict=True))}
 
 
-def _request(plain: dict[str, Any], where: str) -> Request:
+def _request(path: Path, number: int, plain: dict[str, Any]) -> Request:
+    where = f"{path}:{number}"
     try:
-        return Request(**plain)
+        request = Request(**plain)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{where} is no request: {error.args[0]}",
             hint="An id names a file: it holds neither spaces nor slashes.",
         ) from error
+    return request if request.prompt_audio is None else _with_prompt(request, path.parent, where)
+
+
+def _with_prompt(request: Request, folder: Path, where: str) -> Request:
+    """The request with the path of its prompt made whole, and an empty text of it left out."""
+    audio = folder / Path(request.prompt_audio or "").expanduser()
+    if not os.path.isfile(audio):
+        others = (request.text, request.prompt_text or "")
+        swapped = next((other for other in others if os.path.isfile(folder / other)), None)
+        raise UserError(
+            f"{where}: there is no recording {audio}.",
+            hint=f"'{swapped}' is one: the columns are text|prompt_text|prompt_audio, in this order."
+            if swapped
+            else "Recordings are looked for in the folder of the list.",
+        )
+    return evolve(request, prompt_audio=str(audio), prompt_text=request.prompt_text or None)
 
 
 def _refuse_same_ids(path: Path, requests: Iterable[Request]) -> None:

@@ -33,6 +33,7 @@ from allophone.synthesis.prompts import check_prompt, make_prompt
 from allophone.synthesis.protocol import (
     Mels,
     Prompt,
+    Prompted,
     Speech,
     StreamingSynthesizer,
     Synthesizer,
@@ -150,6 +151,11 @@ class Voice:
     def languages(self) -> tuple[str, ...]:
         """The languages it speaks."""
         return self.vocabulary.languages or (self.description.text.language,)
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether it speaks in the voice of recordings that it is given: see `prompt`."""
+        return isinstance(self.synthesizer, Prompted)
 
     def say(
         self,
