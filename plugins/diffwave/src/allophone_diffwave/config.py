@@ -1,0 +1,102 @@
+"""The configuration of DiffWave: the tables `[vocoder]` and `[trainer]` of an experiment.
+
+The defaults are the published base model (Kong et al. 2021, section 5.1). Light: attrs alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from attrs import Attribute, Factory, field, frozen, validators
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import ConfigError
+
+_positive: Any = validators.gt(0)
+_share: Any = validators.and_(_positive, validators.lt(1))
+
+
+def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
+    if not value or min(value) < 1:
+        raise ConfigError(
+            f"{type(instance).__name__}.{attribute.name} must hold positive numbers, not {value}"
+        )
+
+
+@frozen(kw_only=True)
+class NoiseConfig:
+    """How recordings are drowned in noise, in training: by more and more of it from step to step.
+
+    steps: until hardly anything of the recording is left.
+    first, last: the share of noise (variance) that the first and the last step add; those between rise
+        evenly (section 5.1 and appendix A.1).
+    """
+
+    steps: int = field(default=50, validator=validators.ge(2))
+    first: float = field(default=1e-4, validator=_share)
+    last: float = field(default=0.05, validator=_share)
+
+    def __attrs_post_init__(self) -> None:
+        if self.first >= self.last:
+            raise ConfigError(
+                f"vocoder.noise.first ({self.first}) must lie below vocoder.noise.last ({self.last})"
+            )
+
+
+@frozen(kw_only=True)
+class DiffwaveConfig:
+    """The denoiser, `type = "diffwave"`; the number of mel bands comes from `[audio]`.
+
+    channels: of each layer.
+    layers: how many there are.
+    dilation_cycle: after so many layers, whose dilations double from 1 on, dilations begin again.
+    upsample_rates: of the transposed convolutions that bring mels to the rate of samples. Their product
+        is the hop length.
+    noise: the steps of training.
+    """
+
+    channels: int = field(default=64, validator=_positive)
+    layers: int = field(default=30, validator=_positive)
+    dilation_cycle: int = field(default=10, validator=_positive)
+    upsample_rates: tuple[int, ...] = field(default=(16, 16), validator=_all_positive)
+    noise: NoiseConfig = Factory(NoiseConfig)
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Layer by layer."""
+        return tuple(2 ** (layer % self.dilation_cycle) for layer in range(self.layers))
+
+    @property
+    def hop_length(self) -> int:
+        """Samples that belong to a frame."""
+        return math.prod(self.upsample_rates)
+
+    def check_audio(self, audio: MelSpec) -> None:
+        """ConfigError unless a frame becomes exactly one hop."""
+        if self.hop_length != audio.hop_length:
+            rates = " x ".join(str(rate) for rate in self.upsample_rates)
+            raise ConfigError(
+                f"vocoder.upsample_rates make {rates} = {self.hop_length} samples of a frame, but "
+                f"audio.hop_length is {audio.hop_length}",
+                hint="The product of the rates must equal the hop length.",
+            )
+
+
+@frozen(kw_only=True)
+class DiffwaveTrainerConfig:
+    """Training as published, `type = "diffwave"`.
+
+    decay: factor on the learning rate after each epoch; 1 leaves it as it is.
+    weight_decay: of AdamW; 0 makes it Adam.
+    segment_frames: of the piece of each utterance that a step learns from.
+    input_mels: "recorded" are analysed from the recordings. "predicted" are the feature "mel", what an
+        acoustic model says in step with the recordings: this is how a vocoder is fine-tuned to it.
+    """
+
+    learning_rate: float = field(default=2e-4, validator=_positive)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = field(default=0.0, validator=validators.ge(0))
+    decay: float = field(default=1.0, validator=validators.and_(_positive, validators.le(1.0)))
+    segment_frames: int = field(default=62, validator=_positive)
+    input_mels: Literal["recorded", "predicted"] = "recorded"

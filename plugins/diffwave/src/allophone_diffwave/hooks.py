@@ -1,0 +1,49 @@
+"""What this plugin offers. Light: nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.hookspecs import hookimpl
+
+
+@hookimpl
+def allophone_vocoders() -> Iterator[VocoderEntry]:
+    yield VocoderEntry(
+        name="diffwave",
+        summary="DiffWave (Kong et al. 2021): a vocoder that takes noise away step by step.",
+        config="allophone_diffwave.config:DiffwaveConfig",
+        vocoder="allophone_diffwave.vocoder:build_vocoder",
+    )
+
+
+@hookimpl
+def allophone_trainers() -> Iterator[TrainerEntry]:
+    yield TrainerEntry(
+        name="diffwave",
+        summary="DiffWave's own: the distance between the noise that was added and what is seen of it.",
+        config="allophone_diffwave.config:DiffwaveTrainerConfig",
+        objective="allophone_diffwave.objective:DiffwaveObjective",
+        trains="diffwave",
+        speaks="denoiser",
+    )
+
+
+@hookimpl
+def allophone_recipes() -> Iterator[RecipeEntry]:
+    for name, summary in (
+        ("ljspeech", "The published base model of one English speaker, 22.05 kHz, 80 mels."),
+        (
+            "libritts",
+            "The base model on more than a thousand readers, 24 kHz, 100 mels up to 12 kHz.",
+        ),
+        ("festvox-ru", "The base model of one Russian speaker, 16 kHz, 80 mels up to 8 kHz."),
+        ("tiny", "A fraction of a million parameters: an hour on a CPU, 16 kHz, 80 mels."),
+    ):
+        yield RecipeEntry(
+            name=f"diffwave/{name}",
+            summary=summary,
+            package="allophone_diffwave",
+            path=f"recipes/{name}.toml",
+        )

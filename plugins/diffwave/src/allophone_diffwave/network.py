@@ -1,0 +1,134 @@
+"""The denoiser: what noise there is in a waveform, given its mel and how much noise was added (figure 2).
+
+Legend: B batch, C channels, M mel bands, F frames, N samples.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allophone_diffwave.config import DiffwaveConfig
+
+SLOPE = 0.4
+"""Of the leaky rectifiers of the upsampler."""
+
+FREQUENCIES = 64
+STEP_CHANNELS = 512
+
+
+class Denoiser(nn.Module):
+    """Sees the noise in a waveform; at first it says that there is none."""
+
+    def __init__(self, config: DiffwaveConfig, *, mels: int) -> None:
+        super().__init__()
+        channels = config.channels
+        self.step_embedding = StepEmbedding(config.noise.steps)
+        self.upsampler = Upsampler(config.upsample_rates)
+        self.input = convolution(1, channels)
+        self.layers = nn.ModuleList(
+            ResidualLayer(channels, mels=mels, dilation=dilation) for dilation in config.dilations
+        )
+        self.skip = convolution(channels, channels)
+        self.output = convolution(channels, 1)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(self, noisy: Tensor, mel: Tensor, step: Tensor) -> Tensor:
+        """noisy [B, N], mel [B, M, F], step [B] from 0 on, whole or between -> the noise [B, N]."""
+        embedding = self.step_embedding(step)
+        conditioner = self.upsampler(mel)
+        hidden = functional.relu(self.input(noisy.unsqueeze(1)))
+        skips: Tensor | float = 0.0
+        for layer in self.layers:
+            hidden, skip = layer(hidden, conditioner, embedding)
+            skips = skips + skip
+        hidden = functional.relu(self.skip(skips / math.sqrt(len(self.layers))))
+        noise: Tensor = self.output(hidden)
+        return noise.squeeze(1).float()
+
+
+class StepEmbedding(nn.Module):
+    """How much noise was added, as the oscillations of a transformer's positions (section 3.2)."""
+
+    table: Tensor
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        frequencies = 10.0 ** (torch.arange(FREQUENCIES) * 4.0 / (FREQUENCIES - 1))
+        phases = torch.arange(steps).unsqueeze(1) * frequencies
+        table = torch.cat([phases.sin(), phases.cos()], dim=1)
+        self.register_buffer("table", table, persistent=False)
+        self.first = nn.Linear(2 * FREQUENCIES, STEP_CHANNELS)
+        self.second = nn.Linear(STEP_CHANNELS, STEP_CHANNELS)
+
+    def forward(self, step: Tensor) -> Tensor:
+        """step [B] -> [B, STEP_CHANNELS]; between two whole steps lies the line between theirs."""
+        step = step.float()
+        below = step.floor().long()
+        between = (step - below).unsqueeze(1)
+        above = (below + 1).clamp_max(len(self.table) - 1)
+        position = torch.lerp(self.table[below], self.table[above], between)
+        return functional.silu(self.second(functional.silu(self.first(position))))
+
+
+class Upsampler(nn.Module):
+    """Brings mels to the rate of samples, in a convolution for each rate."""
+
+    def __init__(self, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.ConvTranspose2d(
+                1,
+                1,
+                kernel_size=(3, 2 * rate),
+                stride=(1, rate),
+                padding=(1, (rate + 1) // 2),
+                output_padding=(0, rate % 2),
+            )
+            for rate in rates
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel [B, M, F] -> [B, M, N]."""
+        image = mel.unsqueeze(1)
+        for upsample in self.convolutions:
+            image = functional.leaky_relu(upsample(image), SLOPE)
+        return image.squeeze(1)
+
+
+class ResidualLayer(nn.Module):
+    """A gated dilated convolution that sees both directions, told of the mel and of the step."""
+
+    def __init__(self, channels: int, *, mels: int, dilation: int) -> None:
+        super().__init__()
+        self.step = nn.Linear(STEP_CHANNELS, channels)
+        self.dilated = convolution(channels, 2 * channels, kernel_size=3, dilation=dilation)
+        self.conditioner = convolution(mels, 2 * channels)
+        self.output = convolution(channels, 2 * channels)
+
+    def forward(
+        self, hidden: Tensor, conditioner: Tensor, embedding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """hidden [B, C, N], conditioner [B, M, N], embedding -> the next hidden, and the skip."""
+        told = hidden + self.step(embedding).unsqueeze(2)
+        gate, values = (self.dilated(told) + self.conditioner(conditioner)).chunk(2, dim=1)
+        change, skip = self.output(gate.sigmoid() * values.tanh()).chunk(2, dim=1)
+        return (hidden + change) / math.sqrt(2), skip
+
+
+def convolution(
+    in_channels: int, out_channels: int, *, kernel_size: int = 1, dilation: int = 1
+) -> nn.Conv1d:
+    """A convolution whose output is as long as its input, with weights as He et al. (2015) draw them."""
+    made = nn.Conv1d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        dilation=dilation,
+        padding=dilation * (kernel_size // 2),
+    )
+    nn.init.kaiming_normal_(made.weight)
+    return made
