@@ -291,3 +291,15 @@ def test_a_waveform_is_a_prompt_too(voice):
     samples = np.full(8000, 0.25, np.float32)
     prompt = voice.prompt(Waveform(samples=samples, sample_rate=8000), text="Hi.")
     assert np.array_equal(prompt.waveform.numpy(), samples)
+
+
+def test_the_page_takes_prompts(run, registry, recording):
+    from allophone.demo.voices import open_voices
+
+    voices = open_voices(("mimic",), vocoders=(), device="cpu", limit=99, registry=registry)
+    assert voices.panel("mimic").takes_prompt
+    how = {"pause": 0.0, "controls": {}}
+    said = voices.say("mimic", "One.", prompt_audio=str(recording()), prompt_text="Hi.", **how)
+    assert np.allclose(said.spoken.waveform.samples[:100], 0.25)
+    with pytest.raises(UserError, match="was given none"):
+        voices.say("mimic", "One.", **how)
