@@ -1,3 +1,73 @@
 """What this plugin offers. Light: nothing here imports torch."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.hookspecs import hookimpl
+
+
+@hookimpl
+def allophone_models() -> Iterator[ModelEntry]:
+    yield ModelEntry(
+        name="valle",
+        summary="VALL-E (Wang et al. 2023): language models of codes that speak in the voice of a "
+        "recording.",
+        config="allophone_valle.config:ValleConfig",
+        synthesizer="allophone_valle.synthesis:build_synthesizer",
+    )
+
+
+@hookimpl
+def allophone_vocoders() -> Iterator[VocoderEntry]:
+    yield VocoderEntry(
+        name="codec",
+        summary="A codec of EnCodec's kind (Defossez et al. 2022), which models of codes speak through.",
+        config="allophone_valle.codec_config:CodecArchitecture",
+        vocoder="allophone_valle.codecs.trained:build_vocoder",
+    )
+
+
+@hookimpl
+def allophone_trainers() -> Iterator[TrainerEntry]:
+    yield TrainerEntry(
+        name="valle.ar",
+        summary="The first codebook, code by code, and the end.",
+        config="allophone_valle.config:ValleArTrainerConfig",
+        objective="allophone_valle.objective_ar:ValleArObjective",
+        trains="valle",
+        speaks="ar",
+    )
+    yield TrainerEntry(
+        name="valle.nar",
+        summary="The other codebooks, each from those below it.",
+        config="allophone_valle.config:ValleNarTrainerConfig",
+        objective="allophone_valle.objective_nar:ValleNarObjective",
+        trains="valle",
+        speaks="nar",
+    )
+    yield TrainerEntry(
+        name="valle.codec",
+        summary="A codec by waveforms, mels and its codebooks; with discriminators where asked for.",
+        config="allophone_valle.codec_config:CodecTrainerConfig",
+        objective="allophone_valle.codec_objective:CodecObjective",
+        trains="codec",
+        speaks="codec",
+    )
+
+
+@hookimpl
+def allophone_recipes() -> Iterator[RecipeEntry]:
+    for name, summary in (
+        ("libritts", "The published size on LibriTTS: over a thousand English readers, 24 kHz."),
+        ("librilight", "The published size on recordings of thousands of readers, 24 kHz."),
+        ("tiny", "A few million parameters on codes of valle/codec-tiny: half an hour on a CPU."),
+        ("codec-tiny", "A codec of under a million parameters: half an hour on a CPU, 16 kHz."),
+    ):
+        yield RecipeEntry(
+            name=f"valle/{name}",
+            summary=summary,
+            package="allophone_valle",
+            path=f"recipes/{name}.toml",
+        )

@@ -1,0 +1,51 @@
+"""Training the autoregressive model: each code from those before it (Wang et al. 2023, section 4.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
+from allophone.data.vocabulary import Vocabulary
+from allophone.training.objective import Metrics, OptimizerPlan, Runtime
+from allophone_valle.ar import ArModel
+from allophone_valle.config import ValleArTrainerConfig, ValleConfig
+from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+
+
+class ValleArObjective:
+    """One model, whose loss is the cross-entropy of the first codebook and of the end."""
+
+    features = ("codes", "phonemes")
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        model, trainer = experiment.model, experiment.trainer
+        assert isinstance(model, ValleConfig)
+        assert isinstance(trainer, ValleArTrainerConfig)
+        self.config = model
+        self.trainer = trainer
+        self.ar = ArModel(model.ar, vocabulary_size=vocabulary.symbols.size, bins=model.bins)
+        self.modules: Mapping[str, nn.Module] = {"ar": self.ar}
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        """AdamW."""
+        return plan(self.trainer, "ar")
+
+    def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """The mean over all codes, wherever they are trained on."""
+        predicted = self._predict(rt, batch)
+        rt.update("ar", mean_over_all(predicted))
+        return predicted.metrics()
+
+    def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """How each code is predicted when those before it are the recording's."""
+        return self._predict(rt, batch).metrics()
+
+    def _predict(self, rt: Runtime, batch: Batch) -> Predicted:
+        codes, text = codes_of(batch, self.config), batch["phonemes"]
+        steps = self.ar.steps(codes.values[..., 0], codes.lengths)
+        with rt.autocast():
+            logits = rt["ar"](text.values, text.lengths, steps.inputs, steps.lengths)
+        return compare(logits, steps.targets)

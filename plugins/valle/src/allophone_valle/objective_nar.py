@@ -1,0 +1,87 @@
+"""Training the non-autoregressive model: a codebook from those below it (Wang et al. 2023, section 4.2.2).
+
+Legend: B batch, F frames of codes, Q codebooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
+from allophone.data.vocabulary import Vocabulary
+from allophone.training.objective import Metrics, OptimizerPlan, Runtime
+from allophone_valle.ar import IGNORED
+from allophone_valle.config import ValleConfig, ValleNarTrainerConfig
+from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+from allophone_valle.nar import NarModel
+from allophone_valle.prompts import Chances, Lesson, with_prompts
+
+
+class ValleNarObjective:
+    """One model, whose loss is the cross-entropy of one codebook of each utterance, drawn in each step."""
+
+    features = ("codes", "phonemes")
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        model, trainer = experiment.model, experiment.trainer
+        assert isinstance(model, ValleConfig)
+        assert isinstance(trainer, ValleNarTrainerConfig)
+        self.config = model
+        self.trainer = trainer
+        audio = experiment.audio
+        self.longest_prompt = max(
+            1, round(trainer.prompt_seconds * audio.sample_rate / audio.hop_length)
+        )
+        self.nar = NarModel(
+            model.nar,
+            vocabulary_size=vocabulary.symbols.size,
+            codebooks=model.codebooks,
+            bins=model.bins,
+        )
+        self.modules: Mapping[str, nn.Module] = {"nar": self.nar}
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        """AdamW."""
+        return plan(self.trainer, "nar")
+
+    def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """A stage and a prompt for each utterance, and the mean over all codes that count."""
+        stages = torch.randint(1, self.config.codebooks, (len(batch),)).to(rt.device)
+        predicted = self._predict(rt, batch, self._lesson(batch, Chances.drawn(len(batch))), stages)
+        rt.update("nar", mean_over_all(predicted))
+        return predicted.metrics()
+
+    def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """Every stage, with prompts that are the same each time; the means over stages, and each."""
+        lesson = self._lesson(batch, Chances.fixed(len(batch)))
+        metrics: dict[str, Tensor] = {}
+        count = self.config.codebooks - 1
+        for stage in range(1, self.config.codebooks):
+            stages = torch.full((len(batch),), stage, device=rt.device)
+            for name, value in self._predict(rt, batch, lesson, stages).metrics().items():
+                metrics[name] = metrics.get(name, torch.zeros_like(value)) + value / count
+                metrics[f"{name}/codebook_{stage + 1}"] = value
+        return metrics
+
+    def _lesson(self, batch: Batch, chances: Chances) -> Lesson:
+        codes = codes_of(batch, self.config)
+        return with_prompts(
+            codes.values[..., : self.config.codebooks],
+            codes.lengths,
+            batch.speakers,
+            mode=self.config.nar.prompt,
+            longest=self.longest_prompt,
+            chances=chances,
+        )
+
+    def _predict(self, rt: Runtime, batch: Batch, lesson: Lesson, stages: Tensor) -> Predicted:
+        text, prompted = batch["phonemes"], lesson.prompted
+        with rt.autocast():
+            logits = rt["nar"](text.values, text.lengths, prompted, stages)
+        wanted = stages[:, None, None].expand(*prompted.codes.shape[:2], 1)
+        targets = prompted.codes.gather(2, wanted).squeeze(2)
+        return compare(logits, targets.masked_fill(~lesson.counted, IGNORED))
