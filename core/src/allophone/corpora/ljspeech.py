@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allophone.corpora.config import LJSpeechConfig
-from allophone.corpora.reading import corpus_root, read_lines
+from allophone.corpora.reading import corpus_root, identifier, read_lines
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 
@@ -23,7 +23,7 @@ def read(config: LJSpeechConfig) -> Iterator[Utterance]:
             )
         name, original, normalized = (field.strip() for field in fields)
         yield Utterance(
-            id=name,
+            id=identifier(name),
             audio=str(root / "wavs" / f"{name}.wav"),
             text=normalized if config.text == "normalized" else original,
             language=config.language,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from allophone.corpora.config import CorpusConfig
 from allophone.errors import UserError
@@ -22,13 +25,19 @@ def corpus_root(config: CorpusConfig, *expected: str) -> Path:
             hint="Set the corpus's root (--root, or root in [[data.corpora]]) to the folder that "
             "it was unpacked to.",
         )
-    for name in expected:
-        if not (root / name).exists():
-            raise UserError(
-                f"{root} has no {name}: {_what_is_there(root)}",
-                hint=f"The root must be the folder that holds {' and '.join(expected)} themselves.",
-            )
+    require_inside(
+        root,
+        *expected,
+        hint=f"The root must be the folder right above {' and '.join(expected)}.",
+    )
     return root
+
+
+def require_inside(folder: Path, *expected: str, hint: str | None = None) -> None:
+    """UserError where a folder lacks one of some files and folders, saying what it has instead."""
+    for name in expected:
+        if not (folder / name).exists():
+            raise UserError(f"{folder} has no {name}: {_what_is_there(folder)}", hint=hint)
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -59,9 +68,54 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def parse_json(text: str, where: str) -> Any:
+    """What a text holds as JSON; UserError saying where, for what is none."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is no JSON: {error}") from error
+
+
 def transcript(path: Path) -> str:
     """The text beside one recording on one line; empty where there is none, to be reported later."""
     return " ".join(read_text(path).split()) if path.exists() else ""
+
+
+def stems(folder: Path, *suffixes: str) -> list[str]:
+    """What the files of a folder that end in one of these are called before it, sorted, each once.
+
+    With the suffix of recordings and that of texts, a recording that is missing is listed too.
+    """
+    return sorted(
+        {
+            entry.name.removesuffix(suffix)
+            for entry in folder.iterdir()
+            for suffix in suffixes
+            if entry.name.endswith(suffix)
+        }
+    )
+
+
+def identifier(*parts: str) -> str:
+    """An utterance's id of the names of its files and folders, which may have spaces."""
+    return re.sub(r"[/\\\s]+", "_", "_".join(parts))
+
+
+def seconds(cell: object, column: str, where: str) -> float:
+    """A time as a table or a JSON file has it; UserError saying where, for what is none."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {column} must be seconds, not '{cell}'.") from None
+
+
+def require_some(found: Sequence[object], folder: Path, expected: str) -> None:
+    """UserError where nothing was found in a folder, saying what was expected and what there is."""
+    if not found:
+        raise UserError(
+            f"There is nothing to read in {folder}: {_what_is_there(folder)}",
+            hint=f"Expected is {expected}. Was the corpus unpacked to its end?",
+        )
 
 
 def folders(path: Path) -> list[Path]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from allophone.corpora.config import TABLE_COLUMNS, TableConfig
-from allophone.corpora.reading import corpus_root, read_lines
+from allophone.corpora.reading import corpus_root, parse_json, read_lines, seconds
 from allophone.data.manifest import Utterance, utterance_from_plain
 from allophone.errors import UserError, near_miss
 
@@ -38,10 +37,7 @@ def read(config: TableConfig) -> Iterator[Utterance]:
 
 def _objects(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for where, line in read_lines(path):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where} is no JSON: {error}") from error
+        row = parse_json(line, where)
         if not isinstance(row, dict):
             raise UserError(f"{where} is no JSON object: {line[:60]}")
         unknown = sorted(row.keys() - {*TABLE_COLUMNS, *config.ignore})
@@ -68,12 +64,5 @@ def _rows(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, A
         row: dict[str, Any] = {column: cell for column, cell in named if column != "-"}
         for column in ("start", "end"):
             if row.get(column):
-                row[column] = _seconds(row[column], column, where)
+                row[column] = seconds(row[column], column, where)
         yield where, row
-
-
-def _seconds(cell: str, column: str, where: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise UserError(f"{where}: {column} must be seconds, not '{cell}'.") from None

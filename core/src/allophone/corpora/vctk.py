@@ -33,6 +33,7 @@ def read(config: VCTKConfig) -> Iterator[Utterance]:
                     text=transcript(root / "txt" / speaker / f"{sentence}.txt"),
                     speaker=speaker,
                     language=config.language,
+                    group=sentence,
                 )
 
 

@@ -1,0 +1,74 @@
+"""What readers of songs share: setting some apart for listening, and cutting long recordings.
+
+Light; what hears the recordings is imported when they are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attrs import evolve, fields_dict
+
+from allophone.corpora.config import SongsConfig
+from allophone.data.manifest import Utterance
+from allophone.errors import UserError, near_miss
+
+
+def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[Utterance]:
+    """The utterances, those of the golden songs with the split `golden_test`; songs are their groups.
+
+    UserError for a song that the user has named and that is not there. Those named by default may be
+    missing: not everybody has the whole corpus.
+    """
+    songs = set()
+    for utterance in utterances:
+        songs.add(utterance.group or utterance.id)
+        golden = utterance.group in config.golden
+        yield evolve(utterance, split="golden_test") if golden else utterance
+    unknown = sorted(set(config.golden) - songs)
+    if unknown and config.golden != fields_dict(type(config))["golden"].default:
+        raise UserError(
+            f"`golden` names '{unknown[0]}', which is no song of {config.root}.",
+            hint=near_miss(unknown[0], songs),
+        )
+
+
+def cut(utterance: Utterance, *, threshold_db: float, max_seconds: float) -> Iterator[Utterance]:
+    """The parts of a long recording between its silences, numbered; see `cut_at_silences`.
+
+    What cannot be read, or is silent, stays whole, for extraction to report.
+    """
+    from allophone.audio.files import read_audio
+    from allophone.audio.silence import cut_at_silences
+
+    try:
+        audio = read_audio(utterance.audio)
+    except UserError:
+        yield utterance
+        return
+    parts = cut_at_silences(
+        audio.samples, audio.sample_rate, threshold_db=threshold_db, max_seconds=max_seconds
+    )
+    if not parts:
+        yield utterance
+    for number, (first, last) in enumerate(parts):
+        yield evolve(
+            utterance,
+            id=f"{utterance.id}_{number:04d}",
+            text="",
+            start=first / audio.sample_rate,
+            end=last / audio.sample_rate,
+        )
+
+
+def is_longer(path: Path, limit: float) -> bool:
+    """Whether a recording lasts longer than so many seconds; False for what cannot be read."""
+    import soundfile
+
+    try:
+        info = soundfile.info(path)
+    except (soundfile.SoundFileError, OSError):
+        return False
+    longer: bool = info.duration > limit
+    return longer
