@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import types
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 import torch
 from attrs import evolve, frozen
+from corpus_trees import record, tone
 from torch import Tensor, nn
 
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.config import Experiment, resolve
+from allophone.config import Experiment, resolve, structure
 from allophone.data.batch import Batch
+from allophone.data.manifest import read_manifest, write_manifest
 from allophone.entries import ModelEntry, TrainerEntry, VocoderEntry
 from allophone.errors import ConfigError, UserError
 from allophone.hookspecs import hookimpl
+from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, build_registry
@@ -34,6 +39,7 @@ from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 
 CPU = torch.device("cpu")
+COLUMNS = ["audio", "text", "speaker"]
 
 
 @frozen(kw_only=True)
@@ -257,3 +263,111 @@ def test_a_trainer_of_something_else_is_refused(experiment, registry, tmp_path):
     other = evolve(experiment, vocoder=None, model=TalkerConfig())
     with pytest.raises(ConfigError, match="trains 'hop', but the experiment has a \\[model\\]"):
         open_run(tmp_path / "run", other, rank=Rank(), registry=registry)
+
+
+@pytest.fixture(scope="module")
+def together(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Speech at 8 kHz and songs at 16 kHz, of which each counts twice, prepared and extracted."""
+    place = tmp_path_factory.mktemp("together")
+    write_corpus(place / "speech", utterances=7, speakers=2, sample_rate=8000)
+    for number, song in enumerate(("422", "423", "425", "426", "427", "428"), start=1):
+        path = place / "songs" / "clean" / song / "0000.wav"
+        record(path, tone(0.75, rate=16000) / number, rate=16000)
+    plain = {
+        "data": {
+            "directory": str(place / "data"),
+            "corpora": [
+                {"type": "table", "root": str(place / "speech"), "columns": COLUMNS},
+                {"type": "kising", "root": str(place / "songs"), "weight": 2.0},
+            ],
+            "splits": {"valid": 3, "test": 0, "golden_test": 0, "seed": 3},
+            "batching": {"max_utterances": 4},
+        },
+        "audio": {"sample_rate": 8000, "n_fft": 256, "hop_length": 64, "win_length": 256},
+        "features": {"waveform": {}},
+        "vocoder": {"type": "hop"},
+        "trainer": {"type": "hop"},
+        "runtime": {"max_steps": 8},
+    }
+    experiment = structure(Experiment, plain, registry=registry)
+    prepare(experiment, registry)
+    assert extract(experiment, registry).notes == {"resampled from 16000 to 8000 Hz": 6}
+    return experiment
+
+
+def test_two_corpora_train_together(together, registry, tmp_path):
+    run = open_run(tmp_path / "run", together, rank=Rank(), registry=registry)
+    assert run.train is not None
+    assert run.valid is not None
+    seen = Counter(id for batch in run.train for id in batch.ids)
+    heard = Counter(id for batch in run.valid for id in batch.ids)
+    assert {id.partition("-")[0] for id in seen} == {"table", "kising"}
+    assert all(count == (2 if id.startswith("kising-") else 1) for id, count in seen.items())
+    assert {id.partition("-")[0] for id in heard} == {"table", "kising"}
+    assert set(heard.values()) == {1}
+    assert len(seen) + len(heard) == 13
+    assert not set(seen) & set(heard)
+    before = run.objective.modules["generator"].linear.weight.clone()
+    train(open_run(tmp_path / "trained", together, rank=Rank(), registry=registry))
+    trained = load_vocoder(tmp_path / "trained", together.audio, device=CPU, registry=registry)
+    assert not torch.equal(trained.linear.weight, before)
+    assert trained.linear.weight.isfinite().all()
+
+
+def test_two_corpora_have_one_sample_rate_and_speakers_of_their_own(together, registry):
+    stored = open_corpus(together, registry).stored
+    songs = [item for item in stored if item.utterance.corpus == "kising"]
+    assert {item.features["waveform"].shape for item in songs} == {(6000,)}
+    assert {item.seconds for item in songs} == {0.75}
+    assert {item.utterance.speaker for item in stored} == {
+        "kising",
+        "table-speaker-0",
+        "table-speaker-1",
+    }
+
+
+def test_weights_are_those_of_the_run_and_need_no_other_manifest(together, registry):
+    speech, songs = together.data.corpora
+    data = evolve(together.data, corpora=(evolve(speech, weight=3.0), evolve(songs, weight=0.5)))
+    corpus = open_corpus(evolve(together, data=data), registry)
+    loader = corpus.loader("train", features=("waveform",), vocabulary=corpus.build_vocabulary())
+    seen = Counter(id for _ in range(40) for batch in loader for id in batch.ids)
+    assert {count for id, count in seen.items() if id.startswith("table-")} == {120}
+    halves = [count for id, count in seen.items() if id.startswith("kising-")]
+    assert sum(halves) == pytest.approx(20 * len(halves), abs=20)
+    assert min(halves) > 10
+
+
+def test_a_weighted_epoch_is_resumed_and_shared_by_ranks(together, registry):
+    speech, songs = together.data.corpora
+    data = evolve(together.data, corpora=(evolve(speech, weight=1.5), evolve(songs, weight=0.7)))
+    corpus = open_corpus(evolve(together, data=data), registry)
+
+    def loader(rank):
+        vocabulary = corpus.build_vocabulary()
+        return corpus.loader("train", features=(), vocabulary=vocabulary, rank=rank, world_size=2)
+
+    whole = [[batch.ids for _ in range(5) for batch in run] for run in map(loader, (0, 1))]
+    assert len(whole[0]) == len(whole[1])
+    stopped, resumed = loader(1), loader(1)
+    for _ in range(2):
+        list(stopped)
+    next(iter(stopped))
+    resumed.load_state_dict(stopped.state_dict())
+    rest = [batch.ids for _ in range(3) for batch in resumed]
+    assert rest == whole[1][-len(rest) :]
+    assert len(rest) == 3 * len(stopped) - 1
+
+
+def test_a_manifest_that_names_no_corpora_cannot_be_weighted(together, registry, tmp_path):
+    old = [
+        evolve(u, corpus=None) for u in read_manifest(f"{together.data.directory}/manifest.jsonl")
+    ]
+    directory = tmp_path / "data"
+    shutil.copytree(together.data.directory, directory)
+    write_manifest(directory / "manifest.jsonl", old)
+    moved = evolve(together, data=evolve(together.data, directory=str(directory)))
+    with pytest.raises(UserError, match="does not say which corpora"):
+        open_corpus(moved, registry)
+    plain = tuple(evolve(corpus, weight=1.0) for corpus in together.data.corpora)
+    open_corpus(evolve(moved, data=evolve(moved.data, corpora=plain)), registry)
