@@ -1,0 +1,298 @@
+"""What is particular to single corpora: songs, cuts, splits of their makers, odd names."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from corpus_trees import TREES, phrases, record, tone, write
+
+from allophone.config import Experiment, structure
+from allophone.config.experiment import SplitsConfig
+from allophone.data.manifest import read_manifest
+from allophone.errors import ConfigError, UserError
+from allophone.preparation.extract import extract
+from allophone.preparation.prepare import prepare
+from allophone.preparation.splits import assign_splits
+from allophone.registry import default_registry
+
+
+def read(name, root, **fields):
+    """The utterances by their ids."""
+    table = {"type": name, "root": str(root), **fields}
+    (config,) = structure(Experiment, {"data": {"corpora": [table]}}).data.corpora
+    found = default_registry().load("corpora", name, "reader")(config)
+    return {utterance.id: utterance for utterance in found}
+
+
+@pytest.fixture
+def planted(tmp_path):
+    def plant(name):
+        TREES[name].plant(tmp_path)
+        return tmp_path
+
+    return plant
+
+
+def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(planted):
+    found = read("csd", planted("csd"))
+    first, second = found["en001b_0000"], found["en001b_0001"]
+    assert (first.start, first.end) == pytest.approx((0.9, 2.0))
+    assert (second.start, second.end) == pytest.approx((1.9, 3.5))
+    assert found["en001a_0000"].start == 0.0, "0.05 s less a tenth"
+    assert [found[f"{song}_0000"].group for song in ("en001a", "en001b", "kr001a")] == [
+        "en001",
+        "en001",
+        "kr001",
+    ]
+
+
+def test_csd_can_be_read_in_one_language(planted):
+    korean = read("csd", planted("csd"), languages=["korean"])
+    assert {u.language for u in korean.values()} == {"ko"}
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("start,end,pitch,syllable\n0,1,60,a", r"en001a\.txt has 5 syllables, .* has 1 rows"),
+        ("start;end;pitch\n0;1;60", r"en001a\.csv:1 does not name the columns"),
+        ("start,end,pitch,syllable\nsoon,1,60,a", r"csv:2: start must be seconds, not 'soon'"),
+        ("start,end,pitch,syllable\n0", r"csv:2: end must be seconds, not 'None'"),
+        ("start,end,pitch,syllable\n2,1,60,a", r"csv:2 bounds no stretch of time: from 2 to 1"),
+    ],
+)
+def test_a_broken_table_of_csd_is_named(planted, table, complaint):
+    root = planted("csd")
+    write(root / "english/csv/en001a.csv", table)
+    with pytest.raises(UserError, match=complaint):
+        read("csd", root)
+
+
+def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(planted):
+    root = planted("m4singer")
+    record(root / "Bass-1#南风" / "0007.wav")
+    found = read("m4singer", root)
+    assert found["Tenor-2#My_Love#0000"].text == "我的爱"
+    assert found["Tenor-2#My_Love#0000"].audio == str(root / "Tenor-2#My-Love/0000.wav")
+    assert found["Bass-1#南风#0007"].text == ""
+    assert found["Bass-1#南风#0007"].speaker == "Bass-1"
+
+
+@pytest.mark.parametrize(
+    ("entries", "complaint"),
+    [
+        ({}, "is no list of utterances"),
+        ([{"item_name": "Alto-1#a", "txt": "a"}], "entry 0 is no utterance"),
+        ([{"item_name": "Alto-1#a#0000"}], "entry 0 is no utterance"),
+        (["Alto-1#a#0000"], "entry 0 is no utterance"),
+    ],
+)
+def test_a_broken_list_of_m4singer_is_named(planted, entries, complaint):
+    root = planted("m4singer")
+    write(root / "meta.json", json.dumps(entries))
+    with pytest.raises(UserError, match=complaint):
+        read("m4singer", root)
+
+
+def test_popbutfy_has_an_id_for_every_recording_and_one_song_for_both_manners(planted):
+    found = read("popbutfy", planted("popbutfy"))
+    sunshine = [u for u in found.values() if u.speaker == "Female1"]
+    assert len({u.id for u in sunshine}) == len({u.audio for u in sunshine}) == 3
+    assert {u.group for u in sunshine} == {"Female1#you_are_my_sunshine"}
+
+
+def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(planted, tmp_path):
+    root = planted("opensinger")
+    record(root / "ManRaw/1_a_b/1_a_b_1.wav", tone(31))
+    found = read("opensinger", root)
+    assert found["Man_1_a_b_0"].group == found["Man_1_a_b_1"].group == "Man_1_a_b"
+    assert found["Man_1_a_b_0"].speaker == "Man_1"
+    plain = {
+        "data": {
+            "directory": str(tmp_path / "data"),
+            "corpora": [{"type": "opensinger", "root": str(root)}],
+            "limits": {"max_seconds": 30},
+            "splits": {"valid": 0, "test": 0},
+        },
+        "audio": {"sample_rate": 8000},
+        "features": {"waveform": {}},
+    }
+    experiment = structure(Experiment, plain)
+    prepare(experiment, default_registry())
+    dropped = extract(experiment, default_registry()).dropped
+    assert {id: why.reason for id, why in dropped.items()} == {"Man_1_a_b_1": "too long"}
+
+
+def test_a_folder_of_opensinger_without_a_singer_is_named(planted):
+    root = planted("opensinger")
+    record(root / "WomanRaw/南风/0.wav")
+    with pytest.raises(UserError, match="南风 is not called singer_song"):
+        read("opensinger", root)
+
+
+def test_nus48e_is_cut_at_its_silences(planted):
+    root = planted("nus48e")
+    found = read("nus48e", root)
+    first, second = found["JLEE_sing_15_0000"], found["JLEE_sing_15_0001"]
+    assert (first.start, first.end) == pytest.approx((0.9, 2.1), abs=0.05)
+    assert (second.start, second.end) == pytest.approx((2.9, 5.1), abs=0.05)
+    assert {u.group for u in found.values()} == {"ADIZ#01", "JLEE#15"}
+    short = read("nus48e", root, styles=["sing"], max_seconds=1.5)
+    assert all(u.end - u.start <= 1.5 for u in short.values())
+    assert {id.split("_")[1] for id in short} == {"sing"}
+
+
+def test_a_singer_of_nus48e_must_have_what_is_asked_for(planted):
+    root = planted("nus48e")
+    for path in (root / "JLEE/sing").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"nothing to read in .*JLEE/sing: it is empty"):
+        read("nus48e", root)
+    (root / "JLEE/sing").rmdir()
+    with pytest.raises(UserError, match=r"JLEE has no sing: it holds read"):
+        read("nus48e", root)
+    assert read("nus48e", root, styles=["read"])
+
+
+def test_what_is_silent_all_along_stays_whole(planted):
+    root = planted("opera")
+    record(root / "monophonic/western/fem_09/neg_1.wav", np.zeros(8000))
+    whole = read("opera", root)["western_fem_09_neg_1"]
+    assert (whole.start, whole.end) == (None, None)
+
+
+def test_singers_of_two_countries_who_are_called_alike_are_two(planted):
+    root = planted("opera")
+    record(root / "monophonic/western/fem_01/neg_7.wav", phrases(1))
+    speakers = {u.speaker for u in read("opera", root).values()}
+    assert {"western_fem_01", "chinese_fem_01"} <= speakers
+
+
+def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(planted):
+    root = planted("pjs")
+    found = read("pjs", root)
+    assert found["pjs004_song"].text == "あらゆる 現実を"
+    assert (found["pjs004_song"].start, found["pjs004_song"].end) == (None, None)
+    assert [found[f"pjs005_song_000{n}"].text for n in range(2)] == ["", ""]
+    assert found["pjs005_song_0001"].start > 10
+    sung = read("pjs", root, styles=["song"], max_seconds=60)
+    assert list(sung) == ["pjs001_song", "pjs004_song", "pjs005_song"]
+
+
+def test_golden_songs_can_be_others_or_none(planted):
+    root = planted("kising")
+    assert {u.split for u in read("kising", root, golden=[]).values()} == {None}
+    own = read("kising", root, golden=["422"])
+    assert [id for id, u in own.items() if u.split == "golden_test"] == ["422_0001"]
+    with pytest.raises(UserError, match="'42', which is no song") as caught:
+        read("kising", root, golden=["42"])
+    assert "'421'" in caught.value.hint
+
+
+def test_golden_songs_are_kept_by_prepare(planted, tmp_path):
+    root = planted("kising")
+    for song in range(500, 520):
+        record(root / "clean" / str(song) / "0001.wav")
+    table = {"type": "kising", "root": str(root)}
+    splits = {"valid": 0.2, "test": 0.2, "golden_test": 0}
+    data = {"directory": str(tmp_path / "data"), "corpora": [table], "splits": splits}
+    prepare(structure(Experiment, {"data": data}), default_registry())
+    manifest = read_manifest(tmp_path / "data/manifest.jsonl")
+    golden = {u.group for u in manifest if u.split == "golden_test"}
+    assert golden == {"421"}
+    assert {u.split for u in manifest} == {"train", "valid", "test", "golden_test"}
+
+
+def test_opencpop_keeps_its_test_songs_and_takes_validation_from_the_others(tmp_path):
+    songs = [f"20{n:02d}" for n in range(1, 31)]
+    lines = [f"{song}{piece:06d}|词|c i|C4" for song in songs for piece in (1, 2)]
+    write(tmp_path / "segments/train.txt", "\n".join(lines))
+    write(tmp_path / "segments/test.txt", "2044000001|词|c i|C4\n2086000001|词|c i|C4\n")
+    (tmp_path / "segments/wavs").mkdir()
+    found = list(read("opencpop", tmp_path).values())
+    assigned = assign_splits([found], SplitsConfig(valid=0.2, test=0.5, golden_test=0))
+    assert {u.group for u in assigned if u.split == "test"} == {"2044", "2086"}
+    valid = {u.group for u in assigned if u.split == "valid"}
+    assert valid
+    assert valid.isdisjoint({u.group for u in assigned if u.split == "train"})
+    write(tmp_path / "segments/test.txt", "2044000001 小巷\n")
+    with pytest.raises(UserError, match=r"test\.txt:1 is not of the form id\|text"):
+        read("opencpop", tmp_path)
+
+
+def chapter(root, stretches, seconds=60):
+    book = root / "small/100/a_book"
+    record(book / "01.flac", tone(seconds))
+    return write(book / "01.json", json.dumps({"voice_activity": stretches}))
+
+
+def test_librilight_joins_stretches_of_speech_and_divides_long_ones(tmp_path):
+    chapter(tmp_path, [[0.5, 6], [7, 12], [13, 19], [21, 22], [25, 50], [51, 52]])
+    found = read("librilight", tmp_path, max_seconds=12).values()
+    third = 25 / 3
+    assert [edge for u in found for edge in (u.start, u.end)] == pytest.approx(
+        [0.5, 12, 13, 22, 25, 25 + third, 25 + third, 50 - third, 50 - third, 50, 51, 52]
+    )
+    assert {u.group for u in found} == {"100/a_book"}
+
+
+def test_a_chapter_that_nothing_is_told_of_stays_whole(tmp_path):
+    chapter(tmp_path, []).unlink()
+    (whole,) = read("librilight", tmp_path).values()
+    assert (whole.start, whole.end) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", r"01\.json is no JSON"),
+        ("[]", r"01\.json has no list voice_activity"),
+        ('{"voice_activity": {}}', r"01\.json has no list voice_activity"),
+        ('{"voice_activity": [[1]]}', r"has \[1\], which bounds no stretch of time"),
+        ('{"voice_activity": [[2, 1]]}', r"has \[2, 1\], which bounds no stretch of time"),
+    ],
+)
+def test_a_broken_file_of_librilight_is_named(tmp_path, content, complaint):
+    chapter(tmp_path, []).write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        read("librilight", tmp_path)
+
+
+def test_hifitts_has_two_parts_and_two_texts(planted):
+    root = planted("hifitts")
+    clean = read("hifitts", root, parts=["clean"], text="original")
+    assert {u.speaker for u in clean.values()} == {"92"}
+    assert {u.text for u in clean.values()} == {"Mr. Fox"}
+    write(root / "92_manifest_clean_dev.json", '{"audio_filepath": "a.flac", "text": "a"}')
+    with pytest.raises(UserError, match=r"dev\.json:1 is no object with .* text_normalized"):
+        read("hifitts", root)
+
+
+def test_microphones_of_a_sentence_share_a_split_without_a_text_too(tmp_path):
+    write(tmp_path / "txt/p1/p1_001.txt", "")
+    for n in range(40):
+        for microphone in ("mic1", "mic2"):
+            record(tmp_path / f"wav48_silence_trimmed/p315/p315_{n:03d}_{microphone}.flac")
+    found = list(read("vctk", tmp_path, microphones=["mic1", "mic2"]).values())[1:]
+    assigned = assign_splits([found], SplitsConfig(valid=0.3, test=0.3, golden_test=0))
+    sides = {}
+    for utterance in assigned:
+        sides.setdefault(utterance.id.rsplit("_", 1)[0], set()).add(utterance.split)
+    assert len(sides) == 40
+    assert all(len(splits) == 1 for splits in sides.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"type": "csd", "languages": ["japanese"]}, "languages"),
+        ({"type": "nus48e", "max_seconds": 0.5}, "max_seconds"),
+        ({"type": "pjs", "styles": []}, "styles"),
+        ({"type": "popcs", "weight": 0}, "weight"),
+    ],
+)
+def test_tables_are_checked(fields, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        structure(Experiment, {"data": {"corpora": [{"root": "x", **fields}]}})
