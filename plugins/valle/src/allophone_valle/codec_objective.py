@@ -1,0 +1,153 @@
+"""Training a codec (Defossez et al. 2022, section 3.4).
+
+Legend: B batch, Q codebooks, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from encodec.msstftd import MultiScaleSTFTDiscriminator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from allophone.config.experiment import Experiment
+from allophone.data.batch import Batch
+from allophone.data.vocabulary import Vocabulary
+from allophone.events import SampleAudio
+from allophone.training.objective import Metrics, OptimizerPlan, Runtime
+from allophone.training.schedule import exponential
+from allophone.training.segments import Starts, middle_starts, pieces, random_starts
+from allophone_valle.codec_config import CodecArchitecture, CodecTrainerConfig
+from allophone_valle.codec_losses import (
+    adversarial_loss,
+    discriminator_loss,
+    feature_loss,
+    loss_mels,
+    mel_loss,
+    perplexity,
+)
+from allophone_valle.codecs.network import CodecNetwork, Coded
+
+
+class CodecObjective:
+    """A codec, and discriminators that tell what it makes from what was recorded, where there are any."""
+
+    features = ("waveform",)
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        del vocabulary
+        architecture, trainer = experiment.vocoder, experiment.trainer
+        assert isinstance(architecture, CodecArchitecture)
+        assert isinstance(trainer, CodecTrainerConfig)
+        architecture.check_audio(experiment.audio)
+        trainer.check_segment(experiment.audio)
+        self.trainer = trainer
+        self.architecture = architecture
+        self.sample_rate = experiment.audio.sample_rate
+        self.mels = loss_mels(trainer.mel_sizes, sample_rate=self.sample_rate)
+        self.modules: dict[str, nn.Module] = {"codec": CodecNetwork(architecture)}
+        if trainer.stft_sizes:
+            self.modules["discriminator"] = MultiScaleSTFTDiscriminator(
+                filters=trainer.stft_channels,
+                n_ffts=list(trainer.stft_sizes),
+                win_lengths=list(trainer.stft_sizes),
+                hop_lengths=[size // 4 for size in trainer.stft_sizes],
+            )
+
+    def optimizers(self) -> Mapping[str, OptimizerPlan]:
+        """Adam for each of the two, with a rate that decays from epoch to epoch."""
+        trainer = self.trainer
+        return {
+            name: OptimizerPlan(
+                modules=(name,),
+                optimizer=lambda parameters: torch.optim.Adam(
+                    parameters, lr=trainer.learning_rate, betas=trainer.betas, fused=True
+                ),
+                schedule=exponential(trainer.decay),
+                per="epoch",
+            )
+            for name in self.modules
+        }
+
+    def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """Where there are discriminators, they learn first, on what the codec makes now."""
+        recorded = self._segments(batch, random_starts)
+        with rt.autocast():
+            coded: Coded = rt["codec"](recorded, bypass=self.trainer.bypass)
+        trainer = self.trainer
+        losses = {
+            "waveform": functional.l1_loss(coded.waveform, recorded),
+            "mel": mel_loss(coded.waveform, recorded, self.mels),
+            "commitment": coded.quantized.commitment,
+        }
+        total = (
+            trainer.waveform_weight * losses["waveform"]
+            + trainer.mel_weight * losses["mel"]
+            + trainer.commitment_weight * losses["commitment"]
+        )
+        if trainer.stft_sizes:
+            losses |= self._play(rt, coded.waveform, recorded)
+            total = (
+                total
+                + trainer.adversarial_weight * losses["adversarial"]
+                + trainer.feature_weight * losses["feature"]
+            )
+        rt.update("codec", total)
+        return {"loss": total, **{f"{name}_loss": value for name, value in losses.items()}}
+
+    def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
+        """The distances of the segment in the middle of each utterance, and the use of each codebook."""
+        recorded = self._segments(batch, middle_starts)
+        with rt.autocast():
+            coded: Coded = rt["codec"](recorded)
+        use = {
+            f"codes_in_use_{stage}": perplexity(codes, self.architecture.bins)
+            for stage, codes in enumerate(coded.quantized.codes.unbind(1), start=1)
+        }
+        return {
+            "mel_loss": mel_loss(coded.waveform, recorded, self.mels),
+            "waveform_loss": functional.l1_loss(coded.waveform, recorded),
+            **use,
+        }
+
+    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio]:
+        """Each utterance as it comes out of its codes."""
+        samples = {}
+        waveform = batch["waveform"]
+        for name, row, length in zip(
+            batch.ids, waveform.values, waveform.lengths.tolist(), strict=True
+        ):
+            whole = functional.pad(row[:length], (0, -length % self.architecture.hop_length))
+            with rt.autocast():
+                coded: Coded = self.modules["codec"](whole.unsqueeze(0))
+            samples[f"{name}/audio"] = SampleAudio(
+                samples=coded.waveform[0, :length].float().cpu().numpy(),
+                sample_rate=self.sample_rate,
+            )
+        return samples
+
+    def _segments(self, batch: Batch, choose: Starts) -> Tensor:
+        """A piece [B, segment_size] of each utterance, which begins where `choose` says."""
+        waveform, size = batch["waveform"], self.trainer.segment_size
+        starts = choose(waveform.lengths, size)
+        return pieces(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(1)
+
+    def _play(self, rt: Runtime, generated: Tensor, recorded: Tensor) -> dict[str, Tensor]:
+        """Let the discriminators learn; then what they say to the codec, and what that loses by it."""
+        real, fake = recorded.unsqueeze(1), generated.float().unsqueeze(1)
+        with rt.autocast():
+            scores, _ = rt["discriminator"](torch.cat([real, fake.detach()]))
+        halves = [score.chunk(2) for score in scores]
+        judged = discriminator_loss([half[0] for half in halves], [half[1] for half in halves])
+        rt.update("discriminator", judged)
+        with rt.frozen("discriminator"), rt.autocast():
+            with torch.no_grad():
+                _, seen_real = rt["discriminator"](real)
+            scores, seen_fake = rt["discriminator"](fake)
+        return {
+            "discriminator": judged.detach(),
+            "adversarial": adversarial_loss(scores),
+            "feature": feature_loss(seen_real, seen_fake),
+        }

@@ -1,0 +1,1 @@
+"""Codecs: waveforms as a few sequences of small whole numbers, and back."""
