@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields_dict
 from click.testing import CliRunner
 from corpus_trees import TREES, write
 
@@ -60,8 +61,7 @@ def prepared(name, root, **data):
 
 
 def test_the_trees_are_of_all_readers_of_downloads():
-    own = {"festvox", "asterisk", "table"}
-    assert set(TREES) == set(default_registry().entries("corpora")) - own
+    assert {*TREES, *OWN} == set(default_registry().entries("corpora"))
 
 
 @each
@@ -205,3 +205,31 @@ def test_two_of_a_corpus_are_kept_apart(name, planted, tmp_path):
     assert len({u.id for u in manifest}) == 2 * len(TREES[name].utterances)
     speakers = {u.speaker for u in manifest}
     assert len(speakers) == 2 * len({speaker for speaker, _, _ in TREES[name].utterances.values()})
+
+
+OWN = ("festvox", "asterisk", "table")
+PAGE = Path(__file__).parents[2] / "docs" / "corpora.md"
+
+
+@pytest.mark.parametrize("name", [*TREES, *OWN])
+def test_each_reader_is_documented(name):
+    page = PAGE.read_text("utf-8")
+    assert f"[`{name}`](#{name})" in page
+    note = re.search(rf"^### {name}\n(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE)[1]
+    assert re.search(r"licence|CC\s+BY|Public\s+domain", note)
+    assert re.search(r"[Ss]plit", note)
+    config = default_registry().load("corpora", name, "config")
+    if name != "table":
+        common = {"root", "language", "weight", "golden"}
+        for option in fields_dict(config).keys() - common:
+            assert f"`{option}`" in note, f"{option} can be set, and the page does not say so"
+
+
+@each
+def test_the_layout_that_is_documented_is_that_of_the_tree(name, planted):
+    """Whatever the page shows without "..." in it is in the tree, but for the numbers in its name."""
+    note = PAGE.read_text("utf-8").split(f"\n### {name}\n")[1].split("\n###")[0]
+    shown = [line.split()[0] for line in re.findall(r"^    (\S.*)$", note, re.MULTILINE)]
+    there = {re.sub(r"\d+", "0", str(p.relative_to(planted))) for p in planted.rglob("*")}
+    for place in shown:
+        assert place.endswith("...") or re.sub(r"\d+", "0", place.rstrip("/")) in there

@@ -29,8 +29,8 @@ class CorpusConfig:
 
     root: the folder that it was unpacked to; `~` is the home directory.
     language: of all its utterances, as espeak-ng writes it; None takes that of `[text]`.
-    weight: how often each of its training utterances comes in an epoch: 2 is twice, 0.5 every other
-        epoch.
+    weight: how often each of its training utterances comes in an epoch: 2 is twice, 0.5 in half of
+        the epochs.
     """
 
     root: str = field(validator=_not_empty)

@@ -1,4 +1,4 @@
-"""KiSing (Shi et al. 2022): one singer, a folder a song."""
+"""KiSing (Shi 2021): one singer, a folder a song."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PJS, the phoneme-balanced Japanese singing voice corpus (Koguchi and Takamichi 2020): one singer."""
+"""PJS, the phoneme-balanced Japanese singing voice corpus (Koguchi et al. 2020): one singer."""
 
 from __future__ import annotations
 
