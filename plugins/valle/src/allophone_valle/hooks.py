@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.entries import (
+    FeatureExtractorEntry,
+    ModelEntry,
+    RecipeEntry,
+    TrainerEntry,
+    VocoderEntry,
+)
 from allophone.hookspecs import hookimpl
 
 
@@ -16,6 +22,16 @@ def allophone_models() -> Iterator[ModelEntry]:
         "recording.",
         config="allophone_valle.config:ValleConfig",
         synthesizer="allophone_valle.synthesis:build_synthesizer",
+    )
+
+
+@hookimpl
+def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
+    yield FeatureExtractorEntry(
+        name="codes",
+        summary="What the codec of [model.codec] makes of a recording.",
+        config="allophone_valle.codec_config:CodesConfig",
+        extractor="allophone_valle.codes:CodesExtractor",
     )
 
 

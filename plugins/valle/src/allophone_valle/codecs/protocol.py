@@ -13,6 +13,9 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from allophone.audio.melspec import MelSpec
+from allophone.errors import ConfigError
+
 BATCH_SECONDS = 60
 """Of audio, padding counted: what a laptop has the memory for."""
 
@@ -73,6 +76,26 @@ class Codec(Protocol):
     def decode(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """codes [B, Q, F] and lengths [B] in frames to a waveform [B, F * hop_length], zero past them."""
         ...
+
+
+def kept(values: Tensor, lengths: Tensor) -> Tensor:
+    """values [B, ..., L] with zeros past lengths [B]."""
+    inside = torch.arange(values.size(-1), device=values.device) < lengths[:, None]
+    return torch.where(inside if values.ndim == 2 else inside.unsqueeze(1), values, 0)
+
+
+def check_audio(codec: Codec | CodecFormat, audio: MelSpec) -> None:
+    """ConfigError unless `[audio]` has the codec's sample rate, and a frame for each of its frames."""
+    wanted = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
+    wrong = {name: value for name, value in wanted.items() if getattr(audio, name) != value}
+    if wrong:
+        raise ConfigError(
+            "[audio] does not fit the codec: "
+            + ", ".join(
+                f"{name} is {getattr(audio, name)}, not {value}" for name, value in wrong.items()
+            ),
+            hint="Set " + " and ".join(f"audio.{name} = {value}" for name, value in wrong.items()),
+        )
 
 
 def encode_separately(codec: Codec, waveforms: Sequence[Tensor]) -> list[Tensor]:

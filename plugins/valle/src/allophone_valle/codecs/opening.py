@@ -1,0 +1,85 @@
+"""Finding the codec that `[model.codec]` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from attrs import frozen
+
+from allophone.errors import UserError, near_miss
+from allophone.registry import Registry
+from allophone.synthesis.places import find_vocoder
+from allophone_valle.codec_config import FAKE, PUBLISHED, CodecArchitecture, CodecConfig
+from allophone_valle.codecs import published, trained
+from allophone_valle.codecs.fake import FakeCodec
+from allophone_valle.codecs.protocol import Codec, CodecFormat
+
+
+@frozen(kw_only=True)
+class FoundCodec:
+    """A codec that is there and can be opened; what its codes are is known already."""
+
+    format: CodecFormat
+    open: Callable[[torch.device], Codec]
+
+
+def open_codec(
+    config: CodecConfig, *, device: torch.device, registry: Registry, folder: Path | None = None
+) -> Codec:
+    """The codec that a model speaks through, ready on a device; see `find_codec`."""
+    return find_codec(config, registry=registry, folder=folder).open(device)
+
+
+def find_codec(
+    config: CodecConfig, *, registry: Registry, folder: Path | None = None
+) -> FoundCodec:
+    """Find a codec without building it.
+
+    folder: of a voice, which may carry its codec: a path that is not absolute is looked for there first.
+    Raises UserError where there is none, or another than `config.fingerprint` asks for.
+    """
+    found = _find(config, registry, folder)
+    if config.fingerprint not in (None, found.format.fingerprint):
+        raise UserError(
+            f"The codec '{config.place}' is {found.format.fingerprint}, but its codes are to be those "
+            f"of {config.fingerprint}.",
+            hint="Codes of one codec are noise to another: give the codec that the model was trained "
+            "with, as model.codec.place and model.codec.weights.",
+        )
+    return found
+
+
+def _find(config: CodecConfig, registry: Registry, folder: Path | None) -> FoundCodec:
+    if config.place == FAKE:
+        fake = FakeCodec.of(config.fake)
+        return FoundCodec(format=fake, open=lambda _: fake)
+    if config.place == PUBLISHED:
+        return FoundCodec(
+            format=published.format_of(config),
+            open=lambda device: published.open_published(config, device),
+        )
+    place = Path(config.place).expanduser()
+    if folder is not None and (folder / place).exists():
+        place = folder / place
+    return _find_trained(place, registry)
+
+
+def _find_trained(place: Path, registry: Registry) -> FoundCodec:
+    if not place.exists():
+        raise UserError(
+            f"There is no codec '{place}': neither the folder of one nor a run that trained one.",
+            hint=near_miss(str(place), (PUBLISHED, FAKE)),
+        )
+    stored = find_vocoder(place, registry).read(registry)
+    if not isinstance(stored.description.vocoder, CodecArchitecture):
+        raise UserError(
+            f"{place} is a vocoder of mel spectrograms, and no codec.",
+            hint="A codec is trained with the recipe valle/codec-tiny.",
+        )
+    spec, weights = stored.spec, stored.weights
+    return FoundCodec(
+        format=trained.format_of(spec, weights),
+        open=lambda device: trained.build_vocoder(spec, weights, device).codec,
+    )
