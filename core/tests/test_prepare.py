@@ -294,6 +294,15 @@ def test_an_experiment_without_a_corpus_is_an_error(tmp_path):
         prepare(experiment(tmp_path), default_registry())
 
 
+def test_the_command_says_which_split_is_empty(tmp_path):
+    write_corpus(tmp_path / "recordings", utterances=3)
+    plain = f'directory = "{tmp_path}"\nsplits = {{valid = 0, test = 1}}\n'
+    corpus = f'[[data.corpora]]\ntype = "table"\nroot = "{tmp_path / "recordings"}"\n'
+    (tmp_path / "e.toml").write_text(f"[data]\n{plain}{corpus}")
+    result = CliRunner().invoke(command, [str(tmp_path / "e.toml")], catch_exceptions=False)
+    assert "The split 'valid' is empty: see [data.splits]" in result.output
+
+
 def test_the_command_takes_the_root(tmp_path):
     write_corpus(tmp_path / "my recordings", utterances=12)
     (tmp_path / "e.toml").write_text(

@@ -33,7 +33,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed else "", style="progress.data.speed")
 
 
-def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
+def track(items: Iterable[T], *, total: int | None, description: str) -> Iterator[T]:
     """A progress bar with rate and time left on a terminal; nothing where output is piped."""
     columns = (
         TextColumn("{task.description}"),

@@ -21,6 +21,7 @@ def command(recipe: str, overrides: Sequence[str], root: str | None) -> None:
 
     RECIPE is a recipe's name or a TOML file.
     """
+    from allophone.cli.console import track
     from allophone.config import resolve
     from allophone.preparation.prepare import prepare
     from allophone.registry import default_registry
@@ -28,7 +29,7 @@ def command(recipe: str, overrides: Sequence[str], root: str | None) -> None:
     if root is not None:
         quoted = root.replace("\\", "\\\\").replace('"', '\\"')
         overrides = [*overrides, f'data.corpora.0.root="{quoted}"']
-    _show(prepare(resolve(recipe, overrides).experiment, default_registry()))
+    _show(prepare(resolve(recipe, overrides).experiment, default_registry(), track=track))
 
 
 def _show(prepared: Prepared) -> None:
@@ -66,4 +67,5 @@ def _show(prepared: Prepared) -> None:
             status.print(
                 f"The split '{split}' is empty: see [data.splits] and the corpus's own splits.",
                 style="yellow",
+                markup=False,
             )

@@ -15,6 +15,7 @@ from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
 from allophone.preparation.splits import assign_splits
+from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
 
@@ -41,10 +42,11 @@ class Prepared:
     unlabelled: tuple[str, ...]
 
 
-def prepare(experiment: Experiment, registry: Registry) -> Prepared:
+def prepare(experiment: Experiment, registry: Registry, *, track: Track = untracked) -> Prepared:
     """Read the corpora of an experiment and write its manifest.
 
-    With several corpora, ids and speakers carry the name of theirs, so that they stay apart.
+    With several corpora, ids, speakers and groups carry the name of theirs, so that they stay apart.
+    Some readers cut long recordings, which they have to hear for it: that takes a while.
     UserError for a corpus that is not what its table says, and where all its recordings, or all files
     in `data.labels`, are missing.
     """
@@ -53,7 +55,10 @@ def prepare(experiment: Experiment, registry: Registry) -> Prepared:
             "The experiment names no corpus.",
             hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
         )
-    found = {name: list(read) for name, read in _readers(experiment, registry)}
+    found = {
+        name: list(track(read, total=None, description=f"Reading {name}"))
+        for name, read in _readers(experiment, registry)
+    }
     counts = {name: _counted(name, utterances) for name, utterances in found.items()}
     split = assign_splits(list(found.values()), experiment.data.splits)
     if experiment.data.labels is not None:
