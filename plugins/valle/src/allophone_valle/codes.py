@@ -20,6 +20,7 @@ from allophone.registry import default_registry
 from allophone_valle.codec_config import CodecConfig, CodesConfig
 from allophone_valle.codecs.opening import find_codec
 from allophone_valle.codecs.protocol import Codec, check_audio, encode_separately
+from allophone_valle.config import ValleConfig
 
 
 class CodesExtractor:
@@ -43,6 +44,10 @@ class CodesExtractor:
         self._context = context
         self._found = find_codec(codec, registry=default_registry())
         check_audio(self._found.format, context.audio)
+        if isinstance(context.model, ValleConfig):
+            context.model.check_codes(
+                codebooks=self._found.format.codebooks, bins=self._found.format.bins
+            )
         self.key: Mapping[str, Any] = {
             "version": 1,
             "codec": self._found.format.fingerprint,

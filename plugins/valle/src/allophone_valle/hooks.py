@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from allophone.entries import (
     FeatureExtractorEntry,
+    ImporterEntry,
     ModelEntry,
     RecipeEntry,
     TrainerEntry,
@@ -22,6 +23,19 @@ def allophone_models() -> Iterator[ModelEntry]:
         "recording.",
         config="allophone_valle.config:ValleConfig",
         synthesizer="allophone_valle.synthesis:build_synthesizer",
+        assembler="allophone_valle.assembling:assemble",
+        importers=tuple(
+            ImporterEntry(
+                name=name,
+                summary=summary,
+                importer=f"allophone_valle.importers.{name}:import_checkpoint",
+                recognises=f"allophone_valle.importers.{name}:recognises",
+            )
+            for name, summary in (
+                ("lifeiteng", "A checkpoint of the reference: NAME.pt, with its *.k2symbols."),
+                ("amphion", "An experiment of Amphion's first VALL-E recipe, with args.json."),
+            )
+        ),
     )
 
 

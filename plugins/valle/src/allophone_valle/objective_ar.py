@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
+from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone_valle.ar import ArModel
-from allophone_valle.config import ValleArTrainerConfig, ValleConfig
+from allophone_valle.config import ValleArTrainerConfig, ValleConfig, ValleControls
+from allophone_valle.decoding import Beginning, continue_codes
 from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+from allophone_valle.listening import Listener
+
+_BEGINNING = 1.0
+"""Seconds of an utterance that a sample goes on from."""
 
 
 class ValleArObjective:
@@ -28,6 +35,8 @@ class ValleArObjective:
         self.trainer = trainer
         self.ar = ArModel(model.ar, vocabulary_size=vocabulary.symbols.size, bins=model.bins)
         self.modules: Mapping[str, nn.Module] = {"ar": self.ar}
+        self.audio = experiment.audio
+        self.listener = Listener(model, experiment.audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW."""
@@ -42,6 +51,30 @@ class ValleArObjective:
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """How each code is predicted when those before it are the recording's."""
         return self._predict(rt, batch).metrics()
+
+    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
+        """Each utterance gone on with after its beginning, in its first codebook alone, and the recording's."""
+        codes, text = codes_of(batch, self.config), batch["phonemes"]
+        lengths = codes.lengths.tolist()
+        begun = round(_BEGINNING * self.audio.sample_rate / self.audio.hop_length)
+        beginnings = [
+            Beginning(
+                text=text.values[row, : text.lengths[row]],
+                codes=codes.values[row, : min(begun, length // 2), 0],
+                least=1,
+                most=2 * length,
+                seed=0,
+            )
+            for row, length in enumerate(lengths)
+        ]
+        continuations = continue_codes(self.ar, beginnings, ValleControls())
+        samples: dict[str, SampleAudio | SampleImage] = {}
+        for row, name in enumerate(batch.ids):
+            said = torch.cat([beginnings[row].codes, continuations[row].codes])
+            samples |= self.listener.samples(name, said.unsqueeze(1))
+            recorded = codes.values[row, : lengths[row], :1]
+            samples |= self.listener.samples(f"{name}/recorded", recorded)
+        return samples
 
     def _predict(self, rt: Runtime, batch: Batch) -> Predicted:
         codes, text = codes_of(batch, self.config), batch["phonemes"]

@@ -5,7 +5,7 @@ Legend: B batch, F frames of codes, Q codebooks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
-from allophone.training.objective import Metrics, OptimizerPlan, Runtime
+from allophone.events import SampleAudio, SampleImage
+from allophone.training.objective import Adapted, Metrics, OptimizerPlan, Runtime
 from allophone_valle.ar import IGNORED
 from allophone_valle.config import ValleConfig, ValleNarTrainerConfig
+from allophone_valle.filling import Outline, fill_in
 from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+from allophone_valle.listening import Listener
 from allophone_valle.nar import NarModel
 from allophone_valle.prompts import Chances, Lesson, with_prompts
 
@@ -43,6 +46,7 @@ class ValleNarObjective:
             bins=model.bins,
         )
         self.modules: Mapping[str, nn.Module] = {"nar": self.nar}
+        self.listener = Listener(model, audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW."""
@@ -66,6 +70,50 @@ class ValleNarObjective:
                 metrics[name] = metrics.get(name, torch.zeros_like(value)) + value / count
                 metrics[f"{name}/codebook_{stage + 1}"] = value
         return metrics
+
+    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
+        """Each utterance with its first codebook as recorded and the others predicted, and the recording's."""
+        text, lesson = batch["phonemes"], self._lesson(batch, Chances.fixed(len(batch)))
+        prompted = lesson.prompted
+        samples: dict[str, SampleAudio | SampleImage] = {}
+        for row, name in enumerate(batch.ids):
+            prompt = int(prompted.prompt_lengths[row])
+            codes = prompted.codes[row, : prompted.lengths[row]]
+            outline = Outline(
+                text=text.values[row, : text.lengths[row]],
+                known=codes[:prompt],
+                prompt_length=prompt,
+                first=codes[prompt:, 0],
+            )
+            [said] = fill_in(self.nar, [outline])
+            samples |= self.listener.samples(name, said)
+            samples |= self.listener.samples(f"{name}/recorded", codes[prompt:])
+        return samples
+
+    def adapt(
+        self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
+    ) -> Mapping[str, Adapted]:
+        """Begin with the embeddings of an AR model, where that is what is fine-tuned."""
+        if any(name.startswith("nar.") for name in weights):
+            return {}
+        text, first = (weights.get(f"ar.{name}_embedding.weight") for name in ("text", "code"))
+        bins = self.nar.tables.size(1)
+        adapted: dict[str, Adapted] = {}
+        if text is not None and text.shape[1] == self.nar.text_embedding.embedding_dim:
+            adapted["nar.text_embedding.weight"] = Adapted(
+                tensor=text.clone(),
+                source="ar.text_embedding.weight",
+                how="taken from the AR model",
+            )
+        if first is not None and first[:bins].shape == self.nar.tables.shape[1:]:
+            tables = self.nar.tables.detach().cpu().clone()
+            tables[0] = first[:bins]
+            adapted["nar.tables"] = Adapted(
+                tensor=tables,
+                source="ar.code_embedding.weight",
+                how="the first codebook's embedding taken from the AR model",
+            )
+        return adapted
 
     def _lesson(self, batch: Batch, chances: Chances) -> Lesson:
         codes = codes_of(batch, self.config)

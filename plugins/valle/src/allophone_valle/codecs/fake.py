@@ -53,7 +53,8 @@ class FakeCodec(CodecFormat):
         """codes [B, Q, F], lengths [B] in frames."""
         steps = (codes.transpose(1, 2).float() - self._most) / self._most
         loud = (steps.abs() * math.log1p(_COMPANDING)).expm1() / _COMPANDING
-        frames = (steps.sign() * loud) @ self._cosines(codes.device) * (self.hop_length / 2)
+        cosines = self._cosines(codes.device)[: codes.size(1)]
+        frames = (steps.sign() * loud) @ cosines * (self.hop_length / 2)
         return kept(frames.flatten(1), lengths * self.hop_length)
 
     @property

@@ -74,7 +74,10 @@ class Codec(Protocol):
         ...
 
     def decode(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """codes [B, Q, F] and lengths [B] in frames to a waveform [B, F * hop_length], zero past them."""
+        """codes [B, Q, F] and lengths [B] in frames to a waveform [B, F * hop_length], zero past them.
+
+        Of fewer codebooks than there are, the first ones, a coarser waveform is made.
+        """
         ...
 
 

@@ -83,10 +83,11 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """codes [B, Q, F] -> vectors [B, D, F]."""
+        """codes [B, Q, F], or of the first codebooks alone -> vectors [B, D, F]."""
+        vectors = self.vectors[: codes.size(1)]
         chosen = [
             functional.embedding(each, codebook)
-            for each, codebook in zip(codes.unbind(1), self.vectors.unbind(), strict=True)
+            for each, codebook in zip(codes.unbind(1), vectors.unbind(), strict=True)
         ]
         return torch.stack(chosen).sum(0).transpose(1, 2)
 

@@ -1,0 +1,116 @@
+"""From a model as the reference stores it to a voice: sizes, weights, symbols.
+
+Sizes are read off the shapes of tensors; what is here makes sure that every tensor has its place and
+every place its tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.foreign.files import Settings
+from allophone.foreign.tensors import Shapes, place
+from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.text.symbols import SymbolTable
+from allophone.weights import prefixed, uninitialised
+from allophone_valle.ar import ArModel
+from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig
+from allophone_valle.importers.names import reference_name, stacked
+from allophone_valle.importers.symbols import text_config
+from allophone_valle.nar import NarModel
+
+_PROMPTS: Mapping[int, PromptMode] = {0: "none", 1: "prefix", 2: "segment", 4: "neighbour"}
+_EMBEDDINGS = ("ar_text_embedding", "nar_text_embedding")
+
+
+@frozen(kw_only=True)
+class ReferenceCheckpoint:
+    """A model of the reference's architecture, and what its tensors do not tell.
+
+    tensors: under the reference's names. settings: `nhead`, `prefix_mode` and the like.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    settings: Settings
+    symbols: SymbolTable
+
+
+def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
+    """Write the voice folder of a checkpoint.
+
+    Raises UserError that names every tensor without a place, and every place without a tensor; and where
+    the symbols are not those that the model knows.
+    """
+    config = _config(checkpoint)
+    size = checkpoint.symbols.size
+    tensors = stacked(checkpoint.tensors)
+    for name in (f"{embedding}.word_embeddings.weight" for embedding in _EMBEDDINGS):
+        if len(tensors[name]) < size:
+            raise UserError(
+                f"There are {size} symbols, and the model knows {len(tensors[name])}.",
+                hint="They are those of another model.",
+            )
+        tensors[name] = tensors[name][:size]
+    with uninitialised():
+        ar = ArModel(config.ar, vocabulary_size=size, bins=config.bins)
+        nar = NarModel(
+            config.nar, vocabulary_size=size, codebooks=config.codebooks, bins=config.bins
+        )
+    wanted = prefixed(ar.state_dict(), "ar") | prefixed(nar.state_dict(), "nar")
+    description = VoiceDescription(
+        about=About(name=checkpoint.name, licence="not stated"),
+        model=config,
+        audio=MelSpec(sample_rate=24000, hop_length=320),
+        text=text_config(checkpoint.symbols),
+    )
+    voice = StoredVoice(
+        description=description,
+        vocabulary=Vocabulary(symbols=checkpoint.symbols),
+        weights=place(tensors, wanted, reference_name),
+    )
+    write_voice(destination, voice)
+
+
+def _config(checkpoint: ReferenceCheckpoint) -> ValleConfig:
+    shape, settings = Shapes(checkpoint.tensors, "VALL-E"), checkpoint.settings
+    if not settings.get("norm_first", True) or settings.get("add_prenet", False):
+        raise UserError(
+            "The model was trained with norm_first = false or add_prenet = true, which have no "
+            "counterpart here."
+        )
+    mode = settings["prefix_mode"]
+    if mode not in _PROMPTS:
+        raise UserError(f"{settings.path}: there is no prefix_mode {mode!r}.")
+    known, predicted = shape("ar_audio_embedding.word_embeddings")[0], shape("ar_predict_layer")[0]
+    heads, factor = settings["nhead"], _scale_factor(settings)
+    return ValleConfig(
+        codebooks=shape.count(r"nar_audio_embeddings\.(\d+)\."),
+        bins=predicted - 1,
+        ar=ArConfig(**_transformer("ar", shape), heads=heads, begin_symbol=known > predicted),
+        nar=NarConfig(
+            **_transformer("nar", shape), heads=int(heads * factor), prompt=_PROMPTS[mode]
+        ),
+    )
+
+
+def _scale_factor(settings: Settings) -> float:
+    """Of the NAR model; one implementation calls it so, the other not."""
+    return float(settings.get("nar_scale_factor", settings.get("scale_factor", 1.0)))
+
+
+def _transformer(name: str, shape: Shapes) -> dict[str, Any]:
+    inner, channels = shape(f"{name}_decoder.layers.0.linear1")
+    return {
+        "channels": channels,
+        "layers": shape.count(rf"{name}_decoder\.layers\.(\d+)\."),
+        "feed_forward_channels": inner,
+    }

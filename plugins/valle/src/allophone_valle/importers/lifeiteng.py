@@ -1,0 +1,39 @@
+"""Checkpoints of github.com/lifeiteng/vall-e: `best-valid-loss.pt` and the like, with `*.k2symbols`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from allophone.errors import UserError
+from allophone.foreign.files import Settings, read_pickled, tensors_of
+from allophone_valle.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
+from allophone_valle.importers.symbols import read_symbols
+
+_SYMBOLS = "*.k2symbols"
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` is a file of PyTorch's beside, or near, a list of symbols."""
+    return source.suffix == ".pt" and source.is_file() and _symbols(source) is not None
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the voice folder of a checkpoint, as it is saved with all its settings."""
+    symbols = _symbols(source)
+    if symbols is None:
+        raise UserError(
+            f"There is no {_SYMBOLS} beside {source}.",
+            hint="Copy unique_text_tokens.k2symbols there, from the folder of its tokenized data.",
+        )
+    content = read_pickled(source)
+    checkpoint = ReferenceCheckpoint(
+        name=source.resolve().parent.name,
+        tensors=tensors_of(content.get("model"), source),
+        settings=Settings(path=source, content=content),
+        symbols=read_symbols(symbols),
+    )
+    write_checkpoint(destination, checkpoint)
+
+
+def _symbols(source: Path) -> Path | None:
+    return next(iter(sorted(source.parent.glob(_SYMBOLS))), None)
