@@ -1,0 +1,25 @@
+"""What Allophone promises its users of every trainer, kept by that of codecs."""
+
+from __future__ import annotations
+
+from allophone.testing import TrainerContract
+
+SMALL = (
+    "vocoder.filters=4",
+    "vocoder.dimension=16",
+    "vocoder.codebooks=3",
+    "vocoder.bins=16",
+    "trainer.segment_size=6400",
+    "trainer.mel_sizes=[512, 128]",
+    "trainer.learning_rate=3e-3",
+)
+
+
+class TestTraining(TrainerContract):
+    recipe = "valle/codec-tiny"
+    overrides = SMALL
+
+
+class TestAdversarialTraining(TrainerContract):
+    recipe = "valle/codec-tiny"
+    overrides = (*SMALL, "trainer.stft_sizes=[256, 128]", "trainer.stft_channels=4")
