@@ -140,7 +140,8 @@ def _results(
             yield chunk, chunks.extract_chunk(stored, chunk)
         return
     plain = unstructure(experiment)
-    tables = {name: plain[name] for name in ("data", "text", "audio", "features")}
+    needed = ("data", "text", "audio", "features", "model")
+    tables = {name: plain[name] for name in needed if name in plain}
     pool = ProcessPoolExecutor(
         min(workers, len(todo)),
         mp_context=get_context("spawn"),
