@@ -27,7 +27,8 @@ _optional_positive: Any = validators.optional(_positive)
 class SplitsConfig:
     """How utterances without a split of their own are shared out, by a seeded hash of their ids.
 
-    valid, test: a share of all utterances when below 1, a count otherwise.
+    valid, test: a share of all utterances when below 1, a count otherwise. A corpus that publishes such
+        a split is given no other.
     golden_test: ids named by the user, or how many of `test` to set apart for listening.
     """
 
