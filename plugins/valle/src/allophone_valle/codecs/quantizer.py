@@ -94,13 +94,17 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def _learn(self, residuals: Tensor, codes: Tensor) -> None:
         """Move the codebooks by what each stage was given [Q, B, F, D], and chose [Q, B, F]."""
-        bins = self.vectors.size(1)
+        codebooks, bins, dimension = self.vectors.shape
         given = residuals.flatten(1, 2)
-        chosen = functional.one_hot(codes.flatten(1), bins).float()
-        counts, sums = chosen.sum(1), chosen.transpose(1, 2) @ given
+        chosen = (
+            codes.flatten(1) + bins * torch.arange(codebooks, device=codes.device)[:, None]
+        ).flatten()
+        counts = torch.bincount(chosen, minlength=codebooks * bins).float().view(codebooks, bins)
+        sums = torch.zeros_like(self.sums)
+        sums.view(-1, dimension).index_add_(0, chosen, given.flatten(0, 1))
         # Where a code that is dead begins again: somewhere in the batch, for each stage elsewhere.
-        somewhere = torch.randint(given.size(1), (len(given), bins, 1), device=given.device)
-        fresh = given.gather(1, somewhere.expand(-1, -1, given.size(2)))
+        somewhere = torch.randint(given.size(1), (codebooks, bins, 1), device=given.device)
+        fresh = given.gather(1, somewhere.expand(-1, -1, dimension))
         if distributed.is_initialized():
             distributed.all_reduce(counts)
             distributed.all_reduce(sums)
