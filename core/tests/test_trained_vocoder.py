@@ -330,12 +330,28 @@ def test_weights_are_those_of_the_run_and_need_no_other_manifest(together, regis
     speech, songs = together.data.corpora
     data = evolve(together.data, corpora=(evolve(speech, weight=3.0), evolve(songs, weight=0.5)))
     corpus = open_corpus(evolve(together, data=data), registry)
-    loader = corpus.loader("train", features=("waveform",), vocabulary=corpus.build_vocabulary())
+    vocabulary = corpus.build_vocabulary()
+    loader = corpus.loader("train", features=(), vocabulary=vocabulary, weighted=True)
     seen = Counter(id for _ in range(40) for batch in loader for id in batch.ids)
     assert {count for id, count in seen.items() if id.startswith("table-")} == {120}
     halves = [count for id, count in seen.items() if id.startswith("kising-")]
     assert sum(halves) == pytest.approx(20 * len(halves), abs=20)
     assert min(halves) > 10
+
+
+def test_what_is_no_training_sees_every_utterance_once(together, registry, tmp_path, monkeypatch):
+    corpus = open_corpus(together, registry)
+    expected = sorted(utterance.id for utterance in corpus.split("train"))
+    loader = corpus.loader("train", features=(), vocabulary=corpus.build_vocabulary())
+    assert sorted(id for batch in loader for id in batch.ids) == expected
+    shown: list[str] = []
+    monkeypatch.setattr(
+        HopObjective,
+        "calibrate",
+        lambda _, batches: shown.extend(id for batch in batches for id in batch.ids),
+    )
+    open_run(tmp_path / "run", together, rank=Rank(), registry=registry)
+    assert sorted(shown) == expected
 
 
 def test_a_weighted_epoch_is_resumed_and_shared_by_ranks(together, registry):
@@ -345,7 +361,9 @@ def test_a_weighted_epoch_is_resumed_and_shared_by_ranks(together, registry):
 
     def loader(rank):
         vocabulary = corpus.build_vocabulary()
-        return corpus.loader("train", features=(), vocabulary=vocabulary, rank=rank, world_size=2)
+        return corpus.loader(
+            "train", features=(), vocabulary=vocabulary, rank=rank, world_size=2, weighted=True
+        )
 
     whole = [[batch.ids for _ in range(5) for batch in run] for run in map(loader, (0, 1))]
     assert len(whole[0]) == len(whole[1])

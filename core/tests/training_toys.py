@@ -262,6 +262,7 @@ class MemoryCorpus:
         reject: Any = None,
         rank: int = 0,
         world_size: int = 1,
+        weighted: bool = False,
     ) -> MemoryLoader:
         size = self.size if split == "train" else 3
         return MemoryLoader(

@@ -47,8 +47,8 @@ class EpochLoader:
 
     Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
     the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
-    over all ranks every utterance comes once an epoch (but see `allophone.data.batching` for when a
-    batch holds a single utterance). A batch counts as consumed when it is handed out, so a state taken
+    over all ranks every utterance comes once an epoch, or as its weight says (but see
+    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when it is handed out, so a state taken
     after the step on batch k resumes with batch k + 1.
 
     epoch: epochs that were finished.
@@ -139,8 +139,7 @@ class Corpus:
     """The utterances of an experiment with what is stored of each.
 
     stored: what can be used, in the order of the manifest; what cannot was reported by extraction.
-    weights: how often an utterance of each corpus comes in an epoch of training; once where it is not
-        said.
+    weights: how often an utterance of each corpus comes in a weighted epoch; once where it is not said.
     learns_labels: whether a model is given symbols that do not come from the texts.
     """
 
@@ -182,8 +181,12 @@ class Corpus:
         reject: Reject | None = None,
         rank: int = 0,
         world_size: int = 1,
+        weighted: bool = False,
     ) -> EpochLoader:
-        """Batches of a split: shuffled and weighted for "train", in a fixed order for the others.
+        """Batches of a split: shuffled for "train", in a fixed order for the others.
+
+        weighted: whether an utterance comes as often as the weight of its corpus says, which is for
+            training; everybody else wants to see each of them once.
 
         Utterances with a symbol, speaker or language that the vocabulary lacks, and those that `reject`
         has a reason against, are left out, with a warning that counts them.
@@ -209,7 +212,7 @@ class Corpus:
             else:
                 examples.append(example)
                 corpus = item.utterance.corpus or ""
-                weights.append(self.weights.get(corpus, 1.0) if split == "train" else 1.0)
+                weights.append(self.weights.get(corpus, 1.0) if weighted else 1.0)
         if not examples:
             raise self._empty(split, dropped)
         if dropped:

@@ -86,6 +86,7 @@ def open_run(
             reject=_reject(objective),
             rank=rank.index,
             world_size=rank.world_size,
+            weighted=True,
         ),
         valid=valid,
         samples=samples,
