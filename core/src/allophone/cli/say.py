@@ -12,6 +12,7 @@ import click
 from allophone.cli.voice_options import (
     chosen_controls,
     chosen_prompt,
+    chosen_vocoder_controls,
     mention_speaker,
     open_voice,
     speaking_options,
@@ -67,7 +68,13 @@ def command(
         raise UserError("--stream writes to standard output alone: give --out -, no --timings.")
     words = _text(text, file)
     how |= chosen_controls(how)
-    voice = open_voice(place, device=device, vocoder=vocoder, language=how["language"])
+    voice = open_voice(
+        place,
+        device=device,
+        vocoder=vocoder,
+        vocoder_controls=chosen_vocoder_controls(how),
+        language=how["language"],
+    )
     mention_speaker(voice, how["speaker"])
     how["prompt"] = chosen_prompt(voice, how)
     if stream:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from allophone.cli.voice_options import (
     chosen_controls,
+    chosen_vocoder_controls,
     mention_speaker,
     only_voice,
     speaking_options,
@@ -90,7 +91,9 @@ def command(
     prompt = how.pop("prompt_audio"), how.pop("prompt_text")
     _check_source(manifest, split, list_file)
     registry = default_registry()
-    voice, provenance = _open(place or only_voice(language), device, vocoder, registry)
+    voice, provenance = _open(
+        place or only_voice(language), device, vocoder, chosen_vocoder_controls(how), registry
+    )
     requests = _requests(manifest, split, list_file, prompted=voice.takes_prompts)
     requests = _addressed(requests, voice, speaker, language)
     requests = _prompted(requests, *prompt)
@@ -190,23 +193,36 @@ def _prompted(
 
 
 def _open(
-    place: str, device: str, vocoder: str | None, registry: Registry
-) -> tuple[Voice, dict[str, str | None]]:
+    place: str,
+    device: str,
+    vocoder: str | None,
+    vocoder_controls: dict[str, Any],
+    registry: Registry,
+) -> tuple[Voice, dict[str, Any]]:
     """The voice, and what tells its sound from another's."""
     from allophone.synthesis.ledger import digest
     from allophone.synthesis.places import find_voice
     from allophone.synthesis.playing import find_playable
-    from allophone.synthesis.vocoders import fingerprint
+    from allophone.synthesis.vocoders import controls_of, fingerprint
     from allophone.synthesis.voice import load
 
     playable = find_playable(place, registry)
     files = playable.files if playable else (find_voice(place, registry).weights,)
-    provenance = {
+    voice = load(
+        place,
+        device=device,
+        vocoder=vocoder,
+        vocoder_controls=vocoder_controls,
+        registry=registry,
+    )
+    provenance: dict[str, Any] = {
         "voice": place,
         "weights": "+".join(digest(file) for file in files),
         "vocoder": vocoder and fingerprint(vocoder, registry),
     }
-    return load(place, device=device, vocoder=vocoder, registry=registry), provenance
+    if chosen := controls_of(voice.vocoder, registry):
+        provenance["vocoder_controls"] = chosen
+    return voice, provenance
 
 
 def _addressed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -49,6 +49,13 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.IntRange(min=1),
     help="Mels of like length that are made heard together.",
 )
+@click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A control of the vocoder, such as steps=12; may be repeated.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
 def command(
     place: str,
@@ -59,6 +66,7 @@ def command(
     like: str | None,
     out: Path,
     batch_size: int,
+    controls: tuple[str, ...],
     device: str,
 ) -> None:
     """Make mel spectrograms heard: those of a folder, or of recordings that are analysed.
@@ -70,20 +78,29 @@ def command(
 
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
+    from allophone.config.tables import parse_assignment
     from allophone.registry import default_registry
-    from allophone.synthesis.vocoders import fingerprint
+    from allophone.synthesis.vocoders import controls_of, fingerprint
     from allophone.synthesis.vocoding import open_vocoder, vocode_all
 
     registry = default_registry()
     sources = _sources(manifest, split, features, audio)
     vocoder = open_vocoder(
-        place, device=torch.device(device), registry=registry, features=features, like=like
+        place,
+        device=torch.device(device),
+        registry=registry,
+        features=features,
+        like=like,
+        controls=dict(parse_assignment(each) for each in controls),
     )
+    provenance: dict[str, Any] = {"vocoder": place, "weights": fingerprint(place, registry)}
+    if chosen := controls_of(vocoder, registry):
+        provenance["controls"] = chosen
     report = vocode_all(
         vocoder,
         sources,
         out,
-        provenance={"vocoder": place, "weights": fingerprint(place, registry)},
+        provenance=provenance,
         device=torch.device(device),
         batch_size=batch_size,
         track=track,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ _CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
 
 
 def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which voice, on which device, through which vocoder."""
+    """Which voice, on which device, through which vocoder; see `chosen_vocoder_controls`."""
     for option in reversed(
         (
             click.option(
@@ -37,6 +37,13 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="VOCODER",
                 help="For voices that make mel spectrograms: a vocoder's folder, a run, a checkpoint, "
                 "or griffin-lim.",
+            ),
+            click.option(
+                "--vocoder-control",
+                "vocoder_controls",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="A control of the vocoder, such as steps=12; may be repeated.",
             ),
         )
     ):
@@ -101,6 +108,13 @@ def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in controls.items() if value is not None}
 
 
+def chosen_vocoder_controls(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the vocoder's controls out of a command's arguments, by name."""
+    from allophone.config.tables import parse_assignment
+
+    return dict(parse_assignment(each) for each in given.pop("vocoder_controls"))
+
+
 def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:
     """Take the prompt out of a command's arguments, and read it."""
     audio, text = given.pop("prompt_audio"), given.pop("prompt_text")
@@ -115,12 +129,22 @@ def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:
 
 
 def open_voice(
-    place: str | None, *, device: str, vocoder: str | None, language: str | None = None
+    place: str | None,
+    *,
+    device: str,
+    vocoder: str | None,
+    vocoder_controls: Mapping[str, Any] | None = None,
+    language: str | None = None,
 ) -> Voice:
     """Load the voice that was asked for, or the only one that is installed and fits, saying which."""
     from allophone.synthesis.voice import load
 
-    return load(place or only_voice(language), device=device, vocoder=vocoder)
+    return load(
+        place or only_voice(language),
+        device=device,
+        vocoder=vocoder,
+        vocoder_controls=vocoder_controls,
+    )
 
 
 def only_voice(language: str | None) -> str:

@@ -186,6 +186,22 @@ class Vocoder(Protocol):
 
 
 @runtime_checkable
+class AdjustableVocoder(Protocol):
+    """A vocoder with something to choose, such as how many steps it takes.
+
+    controls: what is chosen now, an instance of an attrs class of which every field has a default and
+        validates itself.
+    """
+
+    @property
+    def controls(self) -> Any: ...
+
+    def adjusted(self, controls: Any) -> Vocoder:
+        """The same vocoder with other controls, of the class of its own; this one stays as it is."""
+        ...
+
+
+@runtime_checkable
 class StreamingVocoder(Protocol):
     """A vocoder that can be heard before it has gone through the whole mel."""
 

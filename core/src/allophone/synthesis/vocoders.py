@@ -5,20 +5,28 @@ B batch, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from allophone.audio.mel_files import check_mel
 from allophone.audio.melspec import MelSpec
-from allophone.config import unstructure
+from allophone.config import structure, unstructure
 from allophone.errors import UserError
 from allophone.registry import Registry
 from allophone.synthesis.ledger import digest
 from allophone.synthesis.places import find_vocoder, untrained_vocoders
-from allophone.synthesis.protocol import Mels, Speech, StreamingVocoder, Vocoder, VocoderSpec
+from allophone.synthesis.protocol import (
+    AdjustableVocoder,
+    Mels,
+    Speech,
+    StreamingVocoder,
+    Vocoder,
+    VocoderSpec,
+)
 
 FALLBACK = "griffin-lim"
 
@@ -51,6 +59,39 @@ def load_vocoder(
         name = unstructure(stored.description, registry=registry)["vocoder"]["type"]
     vocoder: Vocoder = registry.load("vocoders", name, "vocoder")(spec, weights, device)
     return vocoder
+
+
+def adjust(
+    vocoder: Vocoder, given: Mapping[str, Any], registry: Registry, *, called: str
+) -> Vocoder:
+    """The vocoder with some of its controls set; the same where nothing is given.
+
+    Raises UserError for a vocoder that has none, ConfigError for unknown ones, with near misses, and for
+    values that are not valid.
+    """
+    if not given:
+        return vocoder
+    if not isinstance(vocoder, AdjustableVocoder):
+        raise UserError(
+            f"The vocoder {called} has no controls, and {', '.join(given)} was to be set.",
+            hint="Leave it out.",
+        )
+    now = vocoder.controls
+    return vocoder.adjusted(
+        structure(
+            type(now),
+            {**unstructure(now, registry=registry), **given},
+            where=f"What to control of the vocoder {called}",
+            registry=registry,
+        )
+    )
+
+
+def controls_of(vocoder: Vocoder | None, registry: Registry) -> dict[str, Any]:
+    """The controls of a vocoder as plain data; empty where it has none."""
+    if not isinstance(vocoder, AdjustableVocoder):
+        return {}
+    return unstructure(vocoder.controls, registry=registry)
 
 
 def vocode(vocoder: Vocoder, mels: Mels) -> Speech:

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from attrs import asdict, frozen
@@ -28,7 +29,7 @@ from allophone.synthesis.mel_sources import MelSource
 from allophone.synthesis.places import find_voice, untrained_vocoders
 from allophone.synthesis.protocol import Mels, Vocoder
 from allophone.synthesis.rendering import to_numpy
-from allophone.synthesis.vocoders import load_vocoder, vocode
+from allophone.synthesis.vocoders import adjust, load_vocoder, vocode
 from allophone.synthesis.waveform import Waveform, file_waveform
 
 _WINDOW = 32
@@ -49,7 +50,7 @@ def vocode_all(
     sources: Sequence[MelSource],
     out: Path,
     *,
-    provenance: Mapping[str, str],
+    provenance: Mapping[str, Any],
     device: torch.device,
     batch_size: int = 8,
     track: Track = untracked,
@@ -100,12 +101,13 @@ def open_vocoder(
     registry: Registry,
     features: Path | None = None,
     like: str | None = None,
+    controls: Mapping[str, Any] | None = None,
 ) -> Vocoder:
     """The vocoder for a folder of mels, or for recordings where `features` is None.
 
     A trained vocoder knows its own mels. One that needs no training takes those of `like` (see
     `audio_of`), or those that the folder's `mels.toml` describes, or else the default ones, and a
-    warning says so.
+    warning says so. `controls` are those of the vocoder that are to be other than its defaults.
     UserError, field by field, where the folder describes others.
     """
     described = read_description(features) if features else None
@@ -131,7 +133,7 @@ def open_vocoder(
     vocoder = load_vocoder(place, wanted, device=device, registry=registry)
     if features:
         refuse_other_mels(features, vocoder.audio, wanted_by=like or f"the vocoder {place}")
-    return vocoder
+    return adjust(vocoder, controls or {}, registry, called=place)
 
 
 def audio_of(place: str, registry: Registry) -> MelSpec:

@@ -42,7 +42,7 @@ from allophone.synthesis.protocol import (
 )
 from allophone.synthesis.rendering import Line, Spoken, Take
 from allophone.synthesis.script import Script, read_sentences
-from allophone.synthesis.vocoders import FALLBACK, load_vocoder, stream, vocode
+from allophone.synthesis.vocoders import FALLBACK, adjust, load_vocoder, stream, vocode
 from allophone.synthesis.waveform import Waveform
 from allophone.text.frontend import TextFrontend
 
@@ -57,6 +57,7 @@ def load(
     *,
     device: str | torch.device = "cpu",
     vocoder: str | Path | None = None,
+    vocoder_controls: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
 ) -> Voice:
     """Make a voice ready to speak.
@@ -67,6 +68,7 @@ def load(
     device: as PyTorch names it: "cpu", "cuda", "cuda:1".
     vocoder: the folder of a vocoder, for a voice that makes mel spectrograms; without one it is heard
         through Griffin-Lim, which needs no training, and a warning is logged.
+    vocoder_controls: what to set of that vocoder, where it has controls.
     Raises UserError for what is not there or does not fit, PluginError, with what to install, for a
     model family that is missing.
     """
@@ -74,9 +76,18 @@ def load(
     playable = find_playable(place, registry)
     if playable is not None:
         played = playable.play(torch.device(device))
-        return _ready(played, device=torch.device(device), vocoder=vocoder, registry=registry)
-    stored = find_voice(place, registry).read(registry)
-    return prepare(stored, device=torch.device(device), vocoder=vocoder, registry=registry)
+        voice = _ready(played, device=torch.device(device), vocoder=vocoder, registry=registry)
+    else:
+        stored = find_voice(place, registry).read(registry)
+        voice = prepare(stored, device=torch.device(device), vocoder=vocoder, registry=registry)
+    if vocoder_controls:
+        if voice.vocoder is None:
+            raise UserError(
+                f"{', '.join(vocoder_controls)} of a vocoder was to be set, and none was given.",
+                hint="Name the vocoder.",
+            )
+        voice.vocoder = adjust(voice.vocoder, vocoder_controls, registry, called=str(vocoder))
+    return voice
 
 
 def prepare(

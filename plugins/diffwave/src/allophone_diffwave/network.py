@@ -79,6 +79,7 @@ class Upsampler(nn.Module):
 
     def __init__(self, rates: tuple[int, ...]) -> None:
         super().__init__()
+        self.hop_length = math.prod(rates)
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(
                 1,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +20,12 @@ from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.schedule import exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_diffwave.config import DiffwaveConfig, DiffwaveTrainerConfig
+from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule, drown, noise_loss, training_signal
+from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
-from allophone_diffwave.samplers import FAST_BETAS, ancestral
-from allophone_diffwave.sampling import SeededNoise, follow
+from allophone_diffwave.samplers import plan_of
+from allophone_diffwave.sampling import sample
 
 VALIDATION_LEVELS = 4
 """At how many levels of noise each utterance is judged: the loss depends on the level most of all."""
@@ -45,9 +46,8 @@ class DiffwaveObjective:
             experiment.audio, frames=trainer.segment_frames, mels=trainer.input_mels
         )
         self.features = self.segmenter.features
-        self.modules: Mapping[str, nn.Module] = {
-            "denoiser": Denoiser(config, mels=experiment.audio.n_mels)
-        }
+        self.denoiser = Denoiser(config, mels=experiment.audio.n_mels)
+        self.modules: Mapping[str, nn.Module] = {"denoiser": self.denoiser}
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW, which is Adam without weight decay."""
@@ -101,23 +101,14 @@ class DiffwaveObjective:
         return {"noise_loss": noise_loss(seen, noise)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each utterance from its mel, whole, in the six published steps."""
-        levels = tuple(reversed(NoiseSchedule.adding(FAST_BETAS).signal))
-        plan = ancestral(levels, NoiseSchedule.of_training(self.config.noise))
+        """Each utterance from its mel, whole, as a vocoder makes it unless it is told otherwise."""
+        denoiser = FoldedDenoiser(self.denoiser)
+        plan = plan_of(DiffwaveControls(), NoiseSchedule.of_training(self.config.noise))
         samples: dict[str, SampleAudio | SampleImage] = {}
-        noise = SeededNoise(seed=0, device=rt.device)
         for whole in self.segmenter.wholes(batch):
-            length = whole.mel.size(2) * self.config.hop_length
-            with rt.autocast():
-                waveform = follow(plan, noise, length, partial(self._denoise, whole.mel))
+            waveform = torch.cat(list(sample(denoiser, whole.mel[0], plan, seed=0)))
             samples |= self.segmenter.shown(whole, waveform.unsqueeze(0))
         return samples
-
-    def _denoise(self, mel: Tensor, waveform: Tensor, step: float) -> Tensor:
-        """What the denoiser sees in a waveform [N] with a mel [1, M, F], whose step is given."""
-        told = torch.tensor([step], device=waveform.device)
-        seen: Tensor = self.modules["denoiser"](waveform.unsqueeze(0), mel, told)
-        return seen.squeeze(0)
 
     def _drawn(self, name: str) -> tuple[Tensor, Tensor]:
         """Noise [L, N] and steps [L], evenly spread, that belong to an utterance by its name."""

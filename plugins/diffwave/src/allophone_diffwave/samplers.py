@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule
 
 FAST_BETAS = (1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5)
@@ -113,6 +114,7 @@ def _straight(now: float, then: float, training: NoiseSchedule) -> Update:
 
 
 Sampler = Callable[[Sequence[float], NoiseSchedule], Plan]
+"""Levels, the noisiest first, and the schedule of training, which says what step they are."""
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {"ddpm": ancestral, "ddim": implicit, "dpm": multistep}
@@ -122,6 +124,15 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 def log_ratio(signal: float) -> float:
     """The logarithm of the ratio of amplitudes, signal to noise."""
     return 0.5 * math.log(signal / (1 - signal))
+
+
+def plan_of(controls: DiffwaveControls, training: NoiseSchedule) -> Plan:
+    """The plan that was chosen."""
+    if controls.betas:
+        levels = tuple(reversed(NoiseSchedule.adding(controls.betas).signal))
+    else:
+        levels = levels_of(controls.steps, training)
+    return SAMPLERS[controls.sampler](levels, training)
 
 
 def levels_of(steps: int, training: NoiseSchedule) -> tuple[float, ...]:

@@ -1,20 +1,28 @@
-"""Following a sampler's plan: the noise that it draws, and one update.
+"""Following a sampler's plan, all updates at once, while an utterance passes through them piece by piece.
 
-Legend: N samples.
+Legend: M mel bands, F frames, N samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor
 
+from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.samplers import Plan, Update
+from allophone_diffwave.streaming import Bands, DenoiserStream, Scratch
 
 NOISE_BLOCK = 4096
+
+CPU_PIECE = 4096
+"""Samples that go through the layers at once on a CPU: what they give each other stays in its cache."""
+
+GPU_PIECE = 2**20
+"""And elsewhere: enough to be busy with, and no more memory for an hour than for a minute."""
 
 
 @frozen(kw_only=True)
@@ -43,14 +51,27 @@ class SeededNoise:
 
 @frozen(kw_only=True)
 class Progress:
-    """Where a waveform is between noise and sound.
+    """Some samples on their way from noise to sound.
 
-    waveform: [N] or [B, N], as noisy as the next update expects. clean: the last estimate of what it
-        becomes, of the same shape.
+    waveform: [N], as noisy as the next update expects. clean: the last estimate of what it becomes [N].
     """
 
     waveform: Tensor
     clean: Tensor
+
+    def then(self, following: Progress) -> Progress:
+        """These and the samples that follow."""
+        return Progress(
+            waveform=torch.cat([self.waveform, following.waveform]),
+            clean=torch.cat([self.clean, following.clean]),
+        )
+
+    def split(self, samples: int) -> tuple[Progress, Progress]:
+        """The first so many samples, and the others."""
+        return (
+            Progress(waveform=self.waveform[:samples], clean=self.clean[:samples]),
+            Progress(waveform=self.waveform[samples:], clean=self.clean[samples:]),
+        )
 
 
 def advance(progress: Progress, seen: Tensor, update: Update, noise: Tensor | None) -> Progress:
@@ -65,14 +86,62 @@ def advance(progress: Progress, seen: Tensor, update: Update, noise: Tensor | No
     return Progress(waveform=moved, clean=clean)
 
 
-def follow(
-    plan: Plan, noise: SeededNoise, samples: int, denoise: Callable[[Tensor, float], Tensor]
-) -> Tensor:
-    """A waveform [N], from -1 to 1: `denoise` is given one [N] and a step, and gives the noise in it."""
-    beginning = plan.start * noise.draw(0, 0, samples)
-    progress = Progress(waveform=beginning, clean=torch.zeros_like(beginning))
-    for number, update in enumerate(plan.updates, start=1):
-        seen = denoise(progress.waveform, update.step)
-        fresh = noise.draw(number, 0, samples) if update.noise else None
-        progress = advance(progress, seen, update, fresh)
-    return progress.waveform.clamp(-1, 1)
+class UpdateStream:
+    """One update of a plan: samples come out of it later than they go in, as the denoiser tells."""
+
+    def __init__(
+        self, number: int, update: Update, stream: DenoiserStream, noise: SeededNoise
+    ) -> None:
+        """number: of the update, from 1 on."""
+        self._number = number
+        self._update = update
+        self._stream = stream
+        self._noise = noise
+        nothing = torch.zeros(0, device=noise.device)
+        self._waiting = Progress(waveform=nothing, clean=nothing)
+        self._done = 0
+
+    def push(self, progress: Progress, *, last: bool) -> Progress:
+        """What is done by now, after the next samples have come."""
+        seen = self._stream.push(progress.waveform, last=last)
+        ready, self._waiting = self._waiting.then(progress).split(len(seen))
+        start, self._done = self._done, self._done + len(seen)
+        update = self._update
+        fresh = self._noise.draw(self._number, start, self._done) if update.noise else None
+        return advance(ready, seen, update, fresh)
+
+
+def sample(
+    denoiser: FoldedDenoiser, mel: Tensor, plan: Plan, *, seed: int, clamp_always: bool = False
+) -> Iterator[Tensor]:
+    """The waveform of a mel [M, F], in pieces [N] of samples from -1 to 1.
+
+    clamp_always: whether they are brought there after each update, rather than after the last alone.
+    """
+    device = denoiser.device
+    noise = SeededNoise(seed=seed, device=device)
+    size = CPU_PIECE if device.type == "cpu" else GPU_PIECE
+    scratch, bands = Scratch(denoiser, size), Bands(denoiser, mel)
+    streams = [
+        UpdateStream(
+            number,
+            update,
+            DenoiserStream(denoiser, denoiser.tell(update.step), bands, scratch),
+            noise,
+        )
+        for number, update in enumerate(plan.updates, start=1)
+    ]
+    samples = mel.size(1) * denoiser.hop_length
+    done = 0
+    for start in range(0, samples, size):
+        stop = min(start + size, samples)
+        beginning = plan.start * noise.draw(0, start, stop)
+        progress = Progress(waveform=beginning, clean=torch.zeros_like(beginning))
+        for stream in streams:
+            progress = stream.push(progress, last=stop == samples)
+            if clamp_always:
+                progress.waveform.clamp_(-1, 1)
+        done += len(progress.waveform)
+        bands.forget(done)
+        if len(progress.waveform):
+            yield progress.waveform.clamp_(-1, 1)

@@ -5,7 +5,7 @@ Legend: B batch, M mel bands, F frames, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -13,10 +13,14 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.synthesis.protocol import VocoderSpec
 from allophone.weights import load_weights, uninitialised
+from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule
+from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
-from allophone_diffwave.samplers import FAST_BETAS, ancestral
-from allophone_diffwave.sampling import SeededNoise, follow
+from allophone_diffwave.samplers import plan_of
+from allophone_diffwave.sampling import sample
+
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def build_vocoder(
@@ -32,32 +36,46 @@ def build_vocoder(
         denoiser = Denoiser(spec.vocoder, mels=spec.audio.n_mels)
     load_weights(denoiser, weights, where="this vocoder")
     denoiser.to(device).eval().requires_grad_(False)
-    return DiffwaveVocoder(denoiser, spec)
+    return DiffwaveVocoder(denoiser, spec, DiffwaveControls())
 
 
 class DiffwaveVocoder:
-    """A denoiser and the published way in six steps."""
+    """A denoiser and a way out of the noise.
 
-    def __init__(self, denoiser: Denoiser, spec: VocoderSpec) -> None:
+    What is random follows from the seed, and in each sample from its position: so an utterance is what it
+    would be in any batch, and a stream joins to what is heard at once.
+    """
+
+    def __init__(self, denoiser: Denoiser, spec: VocoderSpec, controls: DiffwaveControls) -> None:
         self.audio: MelSpec = spec.audio
+        self.controls = controls
         self._denoiser = denoiser
-        levels = tuple(reversed(NoiseSchedule.adding(FAST_BETAS).signal))
-        self._plan = ancestral(levels, NoiseSchedule.of_training(spec.vocoder.noise))
+        self._spec = spec
+        self._folded = FoldedDenoiser(denoiser, dtype=_PRECISIONS[controls.precision])
+        self._plan = plan_of(controls, NoiseSchedule.of_training(spec.vocoder.noise))
 
-    @torch.no_grad()
+    def adjusted(self, controls: DiffwaveControls) -> DiffwaveVocoder:
+        """The same denoiser with other controls."""
+        return DiffwaveVocoder(self._denoiser, self._spec, controls)
+
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """mel [B, M, F], lengths [B] in frames -> waveform [B, F * hop_length], zero past lengths."""
         hop_length = self.audio.hop_length
-        noise = SeededNoise(seed=0, device=mel.device)
         waveform = mel.new_zeros(len(mel), mel.size(2) * hop_length, dtype=torch.float32)
         for row, frames in enumerate(lengths.tolist()):
-            own = mel[row : row + 1, :, :frames].float()
-            samples = frames * hop_length
-
-            def denoise(noisy: Tensor, step: float, own: Tensor = own) -> Tensor:
-                told = torch.tensor([step], device=noisy.device)
-                seen: Tensor = self._denoiser(noisy.unsqueeze(0), own, told)
-                return seen.squeeze(0)
-
-            waveform[row, :samples] = follow(self._plan, noise, samples, denoise)
+            start = 0
+            for piece in self.stream(mel[row : row + 1, :, :frames]):
+                waveform[row, start : start + len(piece)] = piece
+                start += len(piece)
         return waveform
+
+    @torch.no_grad()
+    def stream(self, mel: Tensor) -> Iterator[Tensor]:
+        """The pieces [N] of one mel [1, M, F]."""
+        yield from sample(
+            self._folded,
+            mel[0].float(),
+            self._plan,
+            seed=self.controls.seed,
+            clamp_always=self.controls.clamp == "always",
+        )
