@@ -60,15 +60,16 @@ class ValleNarObjective:
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """Every stage, with prompts that are the same each time; the means over stages, and each."""
+        """Every stage, with prompts that are the same each time: means, and the accuracy of each stage."""
         lesson = self._lesson(batch, Chances.fixed(len(batch)))
         metrics: dict[str, Tensor] = {}
-        count = self.config.codebooks - 1
         for stage in range(1, self.config.codebooks):
             stages = torch.full((len(batch),), stage, device=rt.device)
-            for name, value in self._predict(rt, batch, lesson, stages).metrics().items():
-                metrics[name] = metrics.get(name, torch.zeros_like(value)) + value / count
-                metrics[f"{name}/codebook_{stage + 1}"] = value
+            found = self._predict(rt, batch, lesson, stages).metrics()
+            for name, value in found.items():
+                share = value / (self.config.codebooks - 1)
+                metrics[name] = metrics[name] + share if name in metrics else share
+            metrics[f"accuracy/codebook_{stage + 1}"] = found["accuracy"]
         return metrics
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:

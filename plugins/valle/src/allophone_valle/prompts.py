@@ -44,7 +44,7 @@ class Chances:
 
 @frozen(kw_only=True)
 class Lesson:
-    """Codes with a prompt before, and which of them are to be predicted: counted [B, F], boolean."""
+    """Codes that begin with a prompt, and which of them are to be predicted: counted [B, F], boolean."""
 
     prompted: PromptedCodes
     counted: Tensor
@@ -65,41 +65,60 @@ def with_prompts(
     without a neighbour in the batch is prompted with a segment of itself. longest: frames of a prompt.
     What a prompt gives away of its own utterance is not counted.
     """
-    if mode in ("none", "prefix"):
+    if mode == "none":
+        return _prefixed(codes, lengths, torch.zeros_like(lengths))
+    if mode == "prefix":
         share = SHORTEST + (LONGEST - SHORTEST) * chances.length.to(lengths.device)
-        prefixes = (share * lengths).long().clamp(max=longest)
-        prompt_lengths = torch.zeros_like(lengths) if mode == "none" else prefixes
-        prompted = PromptedCodes(codes=codes, lengths=lengths, prompt_lengths=prompt_lengths)
-        real = sequence_mask(lengths, codes.size(1))
-        return Lesson(
-            prompted=prompted, counted=real & ~sequence_mask(prompt_lengths, codes.size(1))
+        return _prefixed(codes, lengths, (share * lengths).long().clamp(max=longest))
+    rows = list(range(len(codes)))
+    sources = rows if mode == "segment" else _neighbours(speakers, chances.neighbour)
+    sizes = lengths.tolist()
+    lessons = [
+        _preceded(
+            codes[row, : sizes[row]],
+            None if source == row else codes[source, : sizes[source]],
+            longest=longest,
+            place=float(chances.place[row]),
         )
-    alike = lengths.tolist()
-    sources = (
-        _neighbours(speakers, chances.neighbour) if mode == "neighbour" else list(range(len(alike)))
-    )
-    rows, counted, prompt_lengths_ = [], [], []
-    for row, (length, source) in enumerate(zip(alike, sources, strict=True)):
-        of_itself = source == row
-        room = alike[source]
-        size = min(longest, max(1, int(SHORTEST * room)) if of_itself else room)
-        start = int(float(chances.place[row]) * (room - size + 1))
-        start = min(start, room - size)
-        rows.append(torch.cat([codes[source, start : start + size], codes[row, :length]]))
-        is_counted = torch.ones(size + length, dtype=torch.bool, device=codes.device)
-        is_counted[:size] = False
-        if of_itself and size < length:
-            is_counted[size + start : size + start + size] = False
-        counted.append(is_counted)
-        prompt_lengths_.append(size)
-    prompts = torch.tensor(prompt_lengths_, device=codes.device)
+        for row, source in zip(rows, sources, strict=True)
+    ]
+    prompted = [lesson.prompted for lesson in lessons]
     return Lesson(
         prompted=PromptedCodes(
-            codes=pad_sequence(rows, batch_first=True),
-            lengths=lengths + prompts,
-            prompt_lengths=prompts,
+            codes=pad_sequence([each.codes for each in prompted], batch_first=True),
+            lengths=torch.stack([each.lengths for each in prompted]),
+            prompt_lengths=torch.stack([each.prompt_lengths for each in prompted]),
         ),
-        counted=pad_sequence(counted, batch_first=True),
+        counted=pad_sequence([lesson.counted for lesson in lessons], batch_first=True),
+    )
+
+
+def _prefixed(codes: Tensor, lengths: Tensor, prefixes: Tensor) -> Lesson:
+    """Utterances [B, F, Q] whose first frames are their prompts."""
+    size = codes.size(1)
+    return Lesson(
+        prompted=PromptedCodes(codes=codes, lengths=lengths, prompt_lengths=prefixes),
+        counted=sequence_mask(lengths, size) & ~sequence_mask(prefixes, size),
+    )
+
+
+def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) -> Lesson:
+    """One utterance [F, Q] behind a stretch of another, [F', Q], or of itself where there is none."""
+    source = own if other is None else other
+    most = len(source) if other is not None else max(1, int(SHORTEST * len(own)))
+    size = min(longest, most)
+    start = min(int(place * (len(source) - size + 1)), len(source) - size)
+    counted = own.new_ones(size + len(own), dtype=torch.bool)
+    counted[:size] = False
+    if other is None and size < len(own):
+        counted[size + start : size + start + size] = False
+    return Lesson(
+        prompted=PromptedCodes(
+            codes=torch.cat([source[start : start + size], own]),
+            lengths=torch.tensor(size + len(own), device=own.device),
+            prompt_lengths=torch.tensor(size, device=own.device),
+        ),
+        counted=counted,
     )
 
 

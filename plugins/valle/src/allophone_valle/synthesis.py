@@ -207,7 +207,7 @@ def _require_stages(weights: Mapping[str, Tensor]) -> None:
     missing = [name for name in ("ar", "nar") if f"{name}.text_embedding.weight" not in weights]
     if missing:
         raise UserError(
-            "This has learned one of the two stages that VALL-E speaks with, or not all of both."
+            "VALL-E speaks with two stages, 'ar' and 'nar', and this is a run of one of them."
             if len(missing) == 2
             else f"This voice has no weights of the stage '{missing[0]}'.",
             hint="Make a voice of a run of each: allophone import runs/ar runs/nar voices/mine",

@@ -50,9 +50,9 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     Raises UserError that names every tensor without a place, and every place without a tensor; and where
     the symbols are not those that the model knows.
     """
+    tensors = stacked(checkpoint.tensors)
     config = _config(checkpoint)
     size = checkpoint.symbols.size
-    tensors = stacked(checkpoint.tensors)
     for name in (f"{embedding}.word_embeddings.weight" for embedding in _EMBEDDINGS):
         if len(tensors[name]) < size:
             raise UserError(

@@ -1,0 +1,185 @@
+"""What counts in training: over ranks, in prompts, and in what a NAR model takes of an AR model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from allophone.config import resolve
+from allophone.data.batch import Batch, Padded
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.text.symbols import SymbolTable
+from allophone.training.ranks import Rank
+from allophone.training.runtime import TrainerRuntime
+from allophone.weights import prefixed
+from allophone_valle.config import PromptMode
+from allophone_valle.learning import Predicted, compare, mean_over_all
+from allophone_valle.objective_ar import ValleArObjective
+from allophone_valle.objective_nar import ValleNarObjective
+from allophone_valle.prompts import Chances, with_prompts
+
+SMALL = (
+    "model.codec.place=fake",
+    "model.ar={channels = 16, layers = 1, heads = 2, feed_forward_channels = 32}",
+    "model.nar={channels = 16, layers = 1, heads = 2, feed_forward_channels = 32}",
+    "model.bins=64",
+)
+VOCABULARY = Vocabulary(symbols=SymbolTable.from_symbols("abcdef"))
+
+
+def objective(stage: str, *overrides: str) -> ValleArObjective | ValleNarObjective:
+    resolved = resolve("valle/tiny", [*SMALL, *overrides], stage=stage)
+    build = ValleArObjective if stage == "ar" else ValleNarObjective
+    return build(resolved.experiment, VOCABULARY)
+
+
+def make_batch(*lengths: int, codebooks: int = 8) -> Batch:
+    codes = torch.zeros(len(lengths), max(lengths), codebooks, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        codes[row, :length] = torch.randint(64, (length, codebooks))
+    text = Padded(
+        values=torch.randint(6, (len(lengths), 5)), lengths=torch.full((len(lengths),), 5)
+    )
+    return Batch(
+        ids=tuple(map(str, range(len(lengths)))),
+        features={"codes": Padded(values=codes, lengths=torch.tensor(lengths)), "phonemes": text},
+        speakers=torch.zeros(len(lengths), dtype=torch.long),
+        languages=torch.zeros(len(lengths), dtype=torch.long),
+        audio_seconds=1.0,
+    )
+
+
+def test_every_code_of_every_rank_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    sizes = {"here": 10, "there": 30}
+    predicted = {
+        name: compare(torch.randn(size, 8), torch.randint(8, (size,)))
+        for name, size in sizes.items()
+    }
+
+    def loss(mine: str, other: str) -> Tensor:
+        def summed(count: Tensor) -> None:
+            count += sizes[other]
+
+        monkeypatch.setattr(dist, "is_initialized", lambda: True)
+        monkeypatch.setattr(dist, "all_reduce", summed)
+        monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+        return mean_over_all(predicted[mine])
+
+    # Gradients, and so losses, are averaged over ranks.
+    average = (loss("here", "there") + loss("there", "here")) / 2
+    whole = sum(float(each.cross_entropy) for each in predicted.values()) / sum(sizes.values())
+    assert float(average) == pytest.approx(whole)
+
+
+def test_a_batch_in_which_nothing_counts_has_no_loss() -> None:
+    nothing = compare(torch.randn(2, 3, 8), torch.full((2, 3), -100))
+    assert float(mean_over_all(nothing)) == 0.0
+    assert {float(value) for value in nothing.metrics().values()} == {0.0}
+
+
+def test_codes_are_counted_by_their_rank() -> None:
+    logits = torch.arange(30.0).repeat(3, 1)
+    found: Predicted = compare(logits, torch.tensor([29, 20, 19]))
+    assert (int(found.right), int(found.near), int(found.count)) == (1, 2, 3)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    mode=st.sampled_from(["none", "prefix", "segment", "neighbour"]),
+    speakers=st.lists(st.integers(0, 1), min_size=4, max_size=4),
+    chances=st.lists(st.floats(0, 0.999), min_size=12, max_size=12),
+    longest=st.integers(1, 12),
+)
+def test_prompts_are_real_and_short_enough_and_something_is_left_to_predict(
+    lengths: list[int],
+    mode: PromptMode,
+    speakers: list[int],
+    chances: list[float],
+    longest: int,
+) -> None:
+    batch = len(lengths)
+    codes = torch.zeros(batch, max(lengths), 2, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        codes[row, :length] = torch.arange(1, length + 1)[:, None] + 100 * row
+    numbers = torch.tensor(chances).view(3, 4)[:, :batch]
+    lesson = with_prompts(
+        codes,
+        torch.tensor(lengths),
+        torch.tensor(speakers[:batch]),
+        mode=mode,
+        longest=longest,
+        chances=Chances(length=numbers[0], place=numbers[1], neighbour=numbers[2]),
+    )
+    prompted = lesson.prompted
+    for row, length in enumerate(lengths):
+        prompt = int(prompted.prompt_lengths[row])
+        whole = prompted.codes[row, : prompted.lengths[row], 0].tolist()
+        own = list(range(100 * row + 1, 100 * row + length + 1))
+        counted = lesson.counted[row].nonzero().flatten().tolist()
+        assert prompt <= longest
+        assert counted, "something is to be predicted"
+        if mode in ("none", "prefix"):
+            assert whole == own
+            assert prompt <= length // 2 if mode == "prefix" else prompt == 0
+            assert counted == list(range(prompt, length))
+            continue
+        assert whole[prompt:] == own
+        heard = whole[:prompt]
+        assert heard == list(range(heard[0], heard[0] + prompt)), "a stretch of one utterance"
+        source = heard[0] // 100
+        assert speakers[source] == speakers[row]
+        alone = mode == "segment" or speakers[:batch].count(speakers[row]) == 1
+        assert (source == row) == alone
+        given_away = set(heard) if alone and prompt < length else set()
+        assert [whole[index] for index in counted] == [
+            code for code in own if code not in given_away
+        ]
+
+
+def test_codes_of_another_codec_are_refused() -> None:
+    for stage in ("ar", "nar"):
+        one = objective(stage)
+        runtime = TrainerRuntime(one, resolve("valle/tiny", stage=stage).experiment.runtime, Rank())
+        with pytest.raises(UserError, match="8 codebooks"):
+            one.eval_step(runtime, make_batch(12, codebooks=4))
+
+
+def test_validation_leaves_nothing_to_chance_and_counts_every_codebook() -> None:
+    one = objective("nar")
+    runtime = TrainerRuntime(one, resolve("valle/tiny", stage="nar").experiment.runtime, Rank())
+    batch = make_batch(30, 12)
+    with runtime.evaluating():
+        first, again = (one.eval_step(runtime, batch) for _ in range(2))
+    assert first == again
+    each = [first[f"accuracy/codebook_{codebook}"] for codebook in range(2, 9)]
+    assert float(first["accuracy"]) == pytest.approx(float(torch.stack(each).mean()))
+
+
+def test_an_utterance_of_a_frame_or_two_is_no_trouble() -> None:
+    for stage in ("ar", "nar"):
+        one = objective(stage)
+        runtime = TrainerRuntime(one, resolve("valle/tiny", stage=stage).experiment.runtime, Rank())
+        [metrics] = runtime.take_step([make_batch(1, 2, 3)])
+        assert torch.as_tensor(metrics["cross_entropy"]).isfinite()
+
+
+def test_a_nar_model_begins_with_the_embeddings_of_an_ar_model() -> None:
+    ar, nar = objective("ar"), objective("nar")
+    before = nar.modules["nar"].tables.detach().clone()
+    adapted = nar.adapt(prefixed(ar.modules["ar"].state_dict(), "ar"), [])
+    assert torch.equal(
+        adapted["nar.text_embedding.weight"].tensor, ar.modules["ar"].text_embedding.weight
+    )
+    tables = adapted["nar.tables"].tensor
+    assert torch.equal(tables[0], ar.modules["ar"].code_embedding.weight[:64])
+    assert torch.equal(tables[1:], before[1:])
+    assert not nar.adapt(prefixed(nar.modules["nar"].state_dict(), "nar"), [])
+    other = objective("nar", "model.nar.channels=32")
+    assert not other.adapt(prefixed(ar.modules["ar"].state_dict(), "ar"), [])

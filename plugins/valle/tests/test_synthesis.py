@@ -1,0 +1,251 @@
+"""Speaking in the voice of a prompt, and what is said where that cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from attrs import evolve
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from allophone.audio.melspec import MelSpec
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import ConfigError, UserError
+from allophone.registry import default_registry
+from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, read_voice
+from allophone.synthesis.protocol import Prompt, Prompted, TextBatch, VoiceSpec
+from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.symbols import SymbolTable
+from allophone.weights import prefixed
+from allophone_valle import synthesis
+from allophone_valle.ar import ArModel
+from allophone_valle.assembling import assemble
+from allophone_valle.codec_config import CodecConfig, FakeCodecConfig
+from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig, ValleControls
+from allophone_valle.filling import Outline
+from allophone_valle.nar import NarModel
+from allophone_valle.synthesis import ValleSynthesizer, build_synthesizer
+
+CPU = torch.device("cpu")
+HOP, RATE = 320, 16000
+SIZES = {"channels": 16, "layers": 1, "heads": 2, "feed_forward_channels": 32}
+SYMBOLS = SymbolTable.from_symbols("abc ", bos="^", eos="$")
+MODES: tuple[PromptMode, ...] = ("none", "prefix", "segment", "neighbour")
+SHORT = ValleControls(max_ratio=4.0)
+
+
+def make_config(mode: PromptMode = "prefix", **ar: bool) -> ValleConfig:
+    return ValleConfig(
+        codec=CodecConfig(place="fake", fake=FakeCodecConfig(codebooks=4, bins=32)),
+        codebooks=4,
+        bins=32,
+        ar=ArConfig(**SIZES, **ar),
+        nar=NarConfig(**SIZES, prompt=mode),
+    )
+
+
+def make_weights(config: ValleConfig, symbols: int = SYMBOLS.size) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    ar = ArModel(config.ar, vocabulary_size=symbols, bins=config.bins)
+    nar = NarModel(config.nar, vocabulary_size=symbols, codebooks=4, bins=config.bins)
+    return prefixed(ar.state_dict(), "ar") | prefixed(nar.state_dict(), "nar")
+
+
+def make_spec(config: ValleConfig) -> VoiceSpec:
+    return VoiceSpec(
+        model=config,
+        audio=MelSpec(sample_rate=RATE, hop_length=HOP),
+        vocabulary=Vocabulary(symbols=SYMBOLS),
+    )
+
+
+def speaker(
+    config: ValleConfig | None = None, weights: Mapping[str, Tensor] | None = None
+) -> ValleSynthesizer:
+    config = config or make_config()
+    return build_synthesizer(make_spec(config), weights or make_weights(config), CPU)
+
+
+def recording(frames: float, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(int(frames * HOP), generator=generator).mul_(0.1)
+
+
+def make_text(*texts: str, prompts: tuple[Prompt, ...] | None = None) -> TextBatch:
+    ids = [torch.tensor(SYMBOLS.encode(text)) for text in texts]
+    nobody = torch.zeros(len(texts), dtype=torch.long)
+    return TextBatch(
+        ids=pad_sequence(ids, batch_first=True),
+        lengths=torch.tensor([len(row) for row in ids]),
+        speakers=nobody,
+        languages=nobody,
+        seeds=tuple(range(len(texts))),
+        prompts=prompts,
+    )
+
+
+def prompt(text: str, frames: float, seed: int = 0) -> Prompt:
+    ids = torch.tensor(SYMBOLS.encode_within(text), dtype=torch.long)
+    return Prompt(ids=ids, waveform=recording(frames, seed))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_batch_of_prompts_says_what_its_rows_say(mode: PromptMode) -> None:
+    voice = speaker(make_config(mode))
+    prompts = (prompt("ab ", 61.4), prompt("", 50, seed=1), prompt("c", 83, seed=2))
+    texts = ("abc", "cab abc", "a")
+    together = voice.synthesize(make_text(*texts, prompts=prompts), SHORT)
+    for row, (text, one) in enumerate(zip(texts, prompts, strict=True)):
+        batch = evolve(make_text(text, prompts=(one,)), seeds=(row,))
+        alone = voice.synthesize(batch, SHORT)
+        length = int(alone.lengths[0])
+        assert int(together.lengths[row]) == length
+        said = together.waveform[row, :length]
+        assert (said - alone.waveform[0, :length]).abs().max() < 1e-4
+        assert not together.waveform[row, length:].any()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_speech_begins_with_the_prompt_only_where_it_goes_on_from_it(mode: PromptMode) -> None:
+    voice = speaker(make_config(mode))
+    coded = voice.codec.encode(recording(60)[None], torch.tensor([60 * HOP]))
+    heard = voice.codec.decode(coded.codes, coded.lengths)[0]
+    controls = evolve(SHORT, max_ratio=10.0)
+    [goes_on], [says] = (
+        voice.synthesize(make_text("abc abc", prompts=(prompt(text, 60.7),)), controls).waveform
+        for text in ("", "abc ")
+    )
+    # The fake codec's frames do not depend on each other.
+    assert torch.allclose(goes_on[: 60 * HOP], heard, atol=1e-6)
+    assert not torch.allclose(says[: len(heard)], heard[: len(says)], atol=1e-3)
+    # Nine ids, of ten frames each: those of the prompt are among them where it is continued.
+    assert len(goes_on) <= 9 * 10 * HOP
+    assert len(goes_on) > 60 * HOP
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_nar_model_is_given_the_text_that_it_has_learned_to_expect(
+    mode: PromptMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Outline] = []
+
+    def watched(model: NarModel, outlines: list[Outline]) -> list[Tensor]:
+        seen.extend(outlines)
+        return [torch.zeros(len(one.first), 4, dtype=torch.long) for one in outlines]
+
+    monkeypatch.setattr(synthesis, "fill_in", watched)
+    batch = make_text("cc", "cc", prompts=(prompt("ab", 55), prompt("", 55)))
+    speaker(make_config(mode)).synthesize(batch, evolve(SHORT, max_ratio=20.0))
+    before, joined = SYMBOLS.encode("cc"), SYMBOLS.encode("abcc")
+    elsewhere = mode in ("segment", "neighbour")
+    assert [one.text.tolist() for one in seen] == [before if elsewhere else joined, before]
+    assert [one.prompt_length for one in seen] == [0 if mode == "none" else 55] * 2
+    # What is continued stands behind a prompt from elsewhere once more, since its text says it too.
+    assert [len(one.known) for one in seen] == [55, 110 if elsewhere else 55]
+
+
+def test_the_same_recording_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    voice, shared = speaker(), prompt("ab", 60)
+    sizes: list[int] = []
+    encode = type(voice.codec).encode
+
+    def counted(codec: object, waveform: Tensor, lengths: Tensor) -> object:
+        sizes.append(len(waveform))
+        return encode(codec, waveform, lengths)
+
+    monkeypatch.setattr(type(voice.codec), "encode", counted)
+    voice.synthesize(make_text("a", "b", "c", prompts=(shared, prompt("c", 70), shared)), SHORT)
+    assert sizes == [2]
+
+
+def test_only_a_model_that_has_learned_without_speaks_without_a_prompt() -> None:
+    assert isinstance(speaker(), Prompted)
+    needs = {mode: speaker(make_config(mode)).needs_prompt for mode in MODES}
+    assert needs == {"none": False, "prefix": True, "segment": True, "neighbour": True}
+    assert speaker(make_config("none", begin_symbol=False)).needs_prompt
+    said = speaker(make_config("none")).synthesize(make_text("abc"), SHORT)
+    assert int(said.lengths[0]) > 0
+
+
+def test_what_stops_a_sentence_is_told() -> None:
+    config = make_config("none")
+    weights = make_weights(config)
+    end = config.bins
+    weights["ar.transformer.norm.bias"].fill_(5.0)
+
+    def cut_off(sign: float, **controls: float) -> str | None:
+        weights["ar.head.weight"][end] = sign
+        said = speaker(config, weights).synthesize(make_text("abc"), evolve(SHORT, **controls))
+        assert said.cut_off is not None
+        assert int(said.lengths[0]) > 0
+        return said.cut_off[0]
+
+    # The end as the likeliest from the first step on: the fewest frames, and no crash.
+    assert cut_off(1.0, min_ratio=0.0) is None
+    assert cut_off(-1.0) == "it was stopped after 4 frames for each of its 5 ids (max_ratio)"
+    assert cut_off(-1.0, max_seconds=0.1) == "it was stopped after 0.1 s (max_seconds)"
+
+
+def test_a_vocabulary_of_another_model_is_refused() -> None:
+    config = make_config()
+    with pytest.raises(UserError, match="symbols") as caught:
+        speaker(config, make_weights(config, symbols=SYMBOLS.size + 2))
+    assert "knows 8" in str(caught.value)
+
+
+def test_a_run_of_one_stage_is_no_voice() -> None:
+    config = make_config()
+    whole = make_weights(config)
+    one = {
+        name.removeprefix("ar."): tensor for name, tensor in whole.items() if name.startswith("ar.")
+    }
+    for weights in (one, prefixed(one, "ar")):
+        with pytest.raises(UserError) as caught:
+            speaker(config, weights)
+        assert "allophone import runs/ar runs/nar" in (caught.value.hint or "")
+
+
+def test_a_codec_of_other_codes_is_refused() -> None:
+    config = make_config()
+    others = evolve(
+        config, codec=CodecConfig(place="fake", fake=FakeCodecConfig(codebooks=8, bins=32))
+    )
+    with pytest.raises(ConfigError, match=r"8 codebooks of 32 .* model.codebooks is 4"):
+        speaker(others).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
+    elsewhere = evolve(config, codec=CodecConfig(place="nowhere"))
+    with pytest.raises(UserError, match="no codec 'nowhere'"):
+        speaker(elsewhere).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
+
+
+def test_a_voice_is_assembled_of_both_stages(tmp_path: Path) -> None:
+    config = make_config()
+    whole = make_weights(config)
+    description = VoiceDescription(
+        about=About(name="both", licence="none"),
+        model=config,
+        audio=MelSpec(sample_rate=RATE, hop_length=HOP),
+        text=TextConfig(phonemizer=GraphemeConfig(), blank=False, boundaries=True),
+    )
+    stages = {
+        stage: StoredVoice(
+            description=description,
+            vocabulary=Vocabulary(symbols=SYMBOLS),
+            weights={
+                name.removeprefix(f"{stage}."): tensor
+                for name, tensor in whole.items()
+                if name.startswith(f"{stage}.")
+            },
+        )
+        for stage in ("ar", "nar")
+    }
+    with pytest.raises(UserError, match="no run of the stage 'nar'"):
+        assemble({"ar": stages["ar"]}, tmp_path / "half")
+    assemble(stages, tmp_path / "voice")
+    read = read_voice(tmp_path / "voice", default_registry())
+    assert read.weights.keys() == whole.keys()
+    assert all(torch.equal(read.weights[name], whole[name]) for name in whole)
+    # It says which codec it needs.
+    assert read.description.model.codec.fingerprint == "fake-16000-320-4-32"
