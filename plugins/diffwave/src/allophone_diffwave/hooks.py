@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.entries import ImporterEntry, RecipeEntry, TrainerEntry, VocoderEntry
 from allophone.hookspecs import hookimpl
 
 
@@ -15,6 +15,18 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
         summary="DiffWave (Kong et al. 2021): a vocoder that takes noise away step by step.",
         config="allophone_diffwave.config:DiffwaveConfig",
         vocoder="allophone_diffwave.vocoder:build_vocoder",
+        importers=tuple(
+            ImporterEntry(
+                name=name,
+                summary=summary,
+                importer=f"allophone_diffwave.importers.{name}:import_checkpoint",
+                recognises=f"allophone_diffwave.importers.{name}:recognises",
+            )
+            for name, summary in (
+                ("lmnt", "A checkpoint of the package diffwave: weights.pt."),
+                ("amphion", "A checkpoint of Amphion's DiffWave recipe, with args.json."),
+            )
+        ),
     )
 
 

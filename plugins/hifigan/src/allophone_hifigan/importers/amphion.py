@@ -1,87 +1,34 @@
-"""Vocoders of Amphion's HiFi-GAN recipe: `args.json`, and weights in one of two layouts.
+"""Vocoders of Amphion's HiFi-GAN recipe.
 
-Older ones are `NAME.pt` with an entry `generator_state_dict`; newer ones are folders as accelerate
-writes them, with the generator as the first model. Its discriminators are of several kinds and are not
-read.
+Older ones have an entry `generator_state_dict` in `NAME.pt`. Its discriminators are of several kinds and
+are not read.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from allophone.audio.melspec import MelSpec
-from allophone.errors import UserError
-from allophone.foreign.files import Settings, peek_json, read_json, read_module
+from allophone.foreign.experiments import audio_of, find_arguments, find_weights, read_arguments
+from allophone.foreign.files import peek_json, read_module
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     config_of,
     write_checkpoint,
 )
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-
 
 def recognises(source: Path) -> bool:
     """Whether `source` belongs to an experiment that trained a HiFi-GAN."""
-    return peek_json(_arguments(source)).get("model.generator") == "hifigan"
+    return peek_json(find_arguments(source)).get("model.generator") == "hifigan"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
     """Write the vocoder folder of a checkpoint, or of the latest one of an experiment."""
-    path = _arguments(source)
-    if path is None:
-        raise UserError(
-            f"There is no args.json in {source} or above it.",
-            hint="Copy it from the experiment that the checkpoint is of.",
-        )
-    arguments = read_json(path)
+    arguments = read_arguments(source)
     checkpoint = ReferenceCheckpoint(
-        name=path.resolve().parent.name,
+        name=arguments.path.resolve().parent.name,
         config=config_of(arguments.table("model.hifigan")),
-        audio=_audio(arguments.table("preprocess")),
-        generator=read_module(_weights_file(source), "generator_state_dict", bare=True),
+        audio=audio_of(arguments.table("preprocess")),
+        generator=read_module(find_weights(source), "generator_state_dict", bare=True),
     )
     write_checkpoint(destination, checkpoint)
-
-
-def _arguments(source: Path) -> Path | None:
-    """The file args.json of an experiment: in the folder itself or up to two above."""
-    here = source.resolve()
-    folders = ([here] if here.is_dir() else []) + list(here.parents[:2])
-    return next((path for folder in folders if (path := folder / "args.json").is_file()), None)
-
-
-def _weights_file(source: Path) -> Path:
-    if source.is_file():
-        return source
-    folders = [source, *(source / name for name in ("checkpoint", "checkpoints"))]
-    found = [path for folder in folders for path in [*folder.glob("*.pt"), *_saved(folder)]]
-    if not found:
-        raise UserError(f"There is no checkpoint in {source}.")
-    return max(found, key=_number)
-
-
-def _saved(folder: Path) -> list[Path]:
-    """What accelerate wrote to a folder, or to one for each epoch below it."""
-    return [path for name in _WEIGHTS for path in [*folder.glob(name), *folder.glob(f"*/{name}")]]
-
-
-def _number(path: Path) -> int:
-    """Which of several checkpoints is the latest: "400001.pt", "epoch-0012_step-..._loss-..."."""
-    name = path.stem if path.suffix == ".pt" else path.parent.name
-    digits = re.search(r"\d+", name)
-    return int(digits[0]) if digits else -1
-
-
-def _audio(settings: Settings) -> MelSpec:
-    return MelSpec(
-        sample_rate=settings["sample_rate"],
-        n_fft=settings["n_fft"],
-        hop_length=settings["hop_size"],
-        win_length=settings["win_size"],
-        n_mels=settings["n_mel"],
-        f_min=float(settings["fmin"]),
-        f_max=settings.optional_float("fmax"),
-        magnitude_epsilon=1e-9,
-    )

@@ -1,0 +1,35 @@
+"""Vocoders of Amphion's DiffWave recipe: `args.json`, and weights as accelerate saves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from allophone.foreign.experiments import audio_of, find_arguments, find_weights, read_arguments
+from allophone.foreign.files import peek_json, read_module
+from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
+from allophone_diffwave.importers.checkpoint import write_checkpoint
+
+
+def recognises(source: Path) -> bool:
+    """Whether `source` belongs to an experiment that trained a DiffWave."""
+    return peek_json(find_arguments(source)).get("model.generator") == "diffwave"
+
+
+def import_checkpoint(source: Path, destination: Path) -> None:
+    """Write the vocoder folder of a checkpoint, or of the latest one of an experiment."""
+    arguments = read_arguments(source)
+    given = arguments.table("model.diffwave")
+    first, last, steps = given["noise_schedule_factors"]
+    write_checkpoint(
+        destination,
+        read_module(find_weights(source), "generator_state_dict", bare=True),
+        name=arguments.path.resolve().parent.name,
+        config=DiffwaveConfig(
+            channels=given["residual_channels"],
+            layers=given["residual_layers"],
+            dilation_cycle=given["dilation_cycle_length"],
+            upsample_rates=tuple(given["upsample_factors"]),
+            noise=NoiseConfig(steps=steps, first=first, last=last),
+        ),
+        audio=audio_of(arguments.table("preprocess")),
+    )

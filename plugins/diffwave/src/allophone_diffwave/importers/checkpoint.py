@@ -1,0 +1,80 @@
+"""What the importers have in common: the reference's names, and the folder of a vocoder.
+
+Both projects kept the names of the first implementation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from allophone.audio.melspec import MelSpec
+from allophone.errors import UserError
+from allophone.foreign.tensors import Rule, place, renamed
+from allophone.synthesis.folder import (
+    About,
+    StoredVocoder,
+    VocoderDescription,
+    write_vocoder,
+)
+from allophone.weights import uninitialised
+from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
+from allophone_diffwave.network import Denoiser
+
+_RULES: tuple[Rule, ...] = (
+    (r"^step_embedding\.first\.", "diffusion_embedding.projection1."),
+    (r"^step_embedding\.second\.", "diffusion_embedding.projection2."),
+    (
+        r"^upsampler\.convolutions\.(\d+)\.",
+        lambda found: f"spectrogram_upsampler.conv{int(found[1]) + 1}.",
+    ),
+    (r"^layers\.(\d+)\.dilated\.", r"residual_layers.\1.dilated_conv."),
+    (r"^layers\.(\d+)\.step\.", r"residual_layers.\1.diffusion_projection."),
+    (r"^layers\.(\d+)\.conditioner\.", r"residual_layers.\1.conditioner_projection."),
+    (r"^layers\.(\d+)\.output\.", r"residual_layers.\1.output_projection."),
+    (r"^(input|skip|output)\.", r"\1_projection."),
+)
+
+
+def reference_name(name: str) -> str:
+    """What the reference calls the weight `name` of `Denoiser`."""
+    return renamed(name, _RULES)
+
+
+def write_checkpoint(
+    destination: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    name: str,
+    config: DiffwaveConfig,
+    audio: MelSpec,
+) -> None:
+    """Write the folder of a vocoder from tensors of the reference's names.
+
+    Raises UserError that names every tensor without a place, and every place without a tensor.
+    """
+    config.check_audio(audio)
+    with uninitialised():
+        denoiser = Denoiser(config, mels=audio.n_mels)
+    weights = place(tensors, denoiser.state_dict(), reference_name)
+    description = VocoderDescription(
+        about=About(name=name, licence="not stated"), vocoder=config, audio=audio
+    )
+    write_vocoder(destination, StoredVocoder(description=description, weights=weights))
+
+
+def noise_of(betas: Sequence[float], where: Path) -> NoiseConfig:
+    """The steps of training from a list of what each adds; UserError where they do not rise evenly."""
+    first, last, steps = betas[0], betas[-1], len(betas)
+    rise = (last - first) / max(1, steps - 1)
+    if not all(
+        math.isclose(beta, first + rise * step, rel_tol=1e-4) for step, beta in enumerate(betas)
+    ):
+        raise UserError(
+            f"The steps of noise in {where} do not rise evenly from {first} to {last}, and no others "
+            "are known here."
+        )
+    return NoiseConfig(steps=steps, first=first, last=last)
