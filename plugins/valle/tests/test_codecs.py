@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from attrs import evolve
+from attrs import evolve, fields
 from encodec.model import EncodecModel
 from torch import Tensor
 
@@ -30,11 +30,18 @@ from allophone_valle.codecs import published
 from allophone_valle.codecs.fake import FakeCodec
 from allophone_valle.codecs.network import CodecNetwork
 from allophone_valle.codecs.opening import find_codec, open_codec
-from allophone_valle.codecs.protocol import Codec, check_audio, encode_separately
+from allophone_valle.codecs.protocol import (
+    Codec,
+    CodecFormat,
+    Codes,
+    check_audio,
+    encode_separately,
+)
 from allophone_valle.codecs.quantizer import ResidualQuantizer
 from allophone_valle.codecs.trained import build_vocoder
 
 CPU = torch.device("cpu")
+FORMAT = tuple(attribute.name for attribute in fields(CodecFormat))
 SMALL = CodecArchitecture(
     filters=2, ratios=(5, 4, 2), lstm_layers=1, dimension=8, codebooks=3, bins=16
 )
@@ -91,16 +98,21 @@ class CodecContract:
             torch.testing.assert_close(said, speech[row, : len(said)], rtol=0, atol=1e-5)
             assert not speech[row, len(said) :].any()
 
-    def test_utterances_are_encoded_with_others_of_like_length(
-        self, codec: Codec, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_utterances_are_encoded_with_others_of_like_length(self, codec: Codec) -> None:
         hop = codec.hop_length
-        monkeypatch.setattr(
-            "allophone_valle.codecs.protocol.BATCH_SECONDS", 25 * hop / codec.sample_rate
-        )
         waveform, lengths = sounds(12 * hop, 40 * hop, 3 * hop, 11 * hop, 2 * hop)
         rows = [row[:length] for row, length in zip(waveform, lengths.tolist(), strict=True)]
-        for row, codes in zip(rows, encode_separately(codec, rows), strict=True):
+        batches = []
+
+        class Watched(CodecFormat):
+            def encode(self, waveform: Tensor, lengths: Tensor) -> Codes:
+                batches.append(lengths.tolist())
+                return codec.encode(waveform, lengths)
+
+        watched = Watched(**{name: getattr(codec, name) for name in FORMAT})
+        encoded = encode_separately(watched, rows, batch_seconds=25 * hop / codec.sample_rate)
+        assert batches == [[2 * hop, 3 * hop], [11 * hop, 12 * hop], [40 * hop]]
+        for row, codes in zip(rows, encoded, strict=True):
             alone = codec.encode(row.unsqueeze(0), torch.tensor([len(row)]))
             assert torch.equal(codes, alone.codes[0])
 

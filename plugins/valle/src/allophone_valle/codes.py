@@ -22,6 +22,12 @@ from allophone_valle.codecs.opening import find_codec
 from allophone_valle.codecs.protocol import Codec, check_audio, encode_separately
 from allophone_valle.config import ValleConfig
 
+CPU_BATCH_SECONDS = 0.0
+"""Each recording by itself: in batches EnCodec takes up to twice as long on a CPU."""
+
+GPU_BATCH_SECONDS = 240.0
+"""Of audio at a time elsewhere, padding counted."""
+
 
 class CodesExtractor:
     """What the codec of `[model.codec]` makes of a recording: int16 [F, Q], F = ceil(N / hop_length).
@@ -61,7 +67,8 @@ class CodesExtractor:
             torch.from_numpy(self._context.load_audio(utterance)).to(device)
             for utterance in utterances
         ]
-        for codes in encode_separately(self._codec, waveforms):
+        batch_seconds = CPU_BATCH_SECONDS if device.type == "cpu" else GPU_BATCH_SECONDS
+        for codes in encode_separately(self._codec, waveforms, batch_seconds=batch_seconds):
             yield codes.T.cpu().numpy().astype(np.int16)
 
     @cached_property

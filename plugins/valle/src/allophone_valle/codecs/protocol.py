@@ -16,9 +16,6 @@ from torch.nn.utils.rnn import pad_sequence
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
 
-BATCH_SECONDS = 60
-"""Of audio, padding counted: what a laptop has the memory for."""
-
 
 @frozen(kw_only=True)
 class Codes:
@@ -101,13 +98,16 @@ def check_audio(codec: Codec | CodecFormat, audio: MelSpec) -> None:
         )
 
 
-def encode_separately(codec: Codec, waveforms: Sequence[Tensor]) -> list[Tensor]:
+def encode_separately(
+    codec: Codec, waveforms: Sequence[Tensor], *, batch_seconds: float
+) -> list[Tensor]:
     """The codes [Q, F] of each of some waveforms [N], encoded in batches of like length.
 
-    No batch is longer than a minute, padding counted, unless a single waveform is.
+    batch_seconds: how long a batch may be, padding counted, unless a single waveform is longer.
     """
     codes: dict[int, Tensor] = {}
-    for chosen in _alike([len(waveform) for waveform in waveforms], codec.sample_rate):
+    most = int(batch_seconds * codec.sample_rate)
+    for chosen in _alike([len(waveform) for waveform in waveforms], most):
         rows = [waveforms[index] for index in chosen]
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
         encoded = codec.encode(pad_sequence(rows, batch_first=True), lengths)
@@ -119,11 +119,11 @@ def encode_separately(codec: Codec, waveforms: Sequence[Tensor]) -> list[Tensor]
     return [codes[index] for index in range(len(waveforms))]
 
 
-def _alike(lengths: Sequence[int], sample_rate: int) -> Iterator[list[int]]:
-    """Indices by length, as many at a time as a batch may hold."""
+def _alike(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices by length, as many at a time as have no more than `most` samples together, padded."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_SECONDS * sample_rate:
+        if batch and (len(batch) + 1) * lengths[index] > most:
             yield batch
             batch = []
         batch.append(index)
