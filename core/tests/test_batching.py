@@ -342,6 +342,13 @@ def test_validation_has_one_order(corpus, vocabulary):
     assert [batch.ids for batch in loader] == [batch.ids for batch in loader]
 
 
+def test_what_was_only_looked_at_still_comes(corpus, vocabulary):
+    loader = corpus.loader("valid", features=FEATURES, vocabulary=vocabulary)
+    whole = [batch.ids for batch in loader]
+    assert next(iter(loader.preview())).ids == whole[0]
+    assert [batch.ids for batch in loader] == whole
+
+
 def test_ranks_share_an_epoch(corpus, vocabulary):
     loaders = [
         corpus.loader("train", features=(), vocabulary=vocabulary, rank=rank, world_size=3)

@@ -227,6 +227,11 @@ class MemoryLoader:
         self.epoch += 1
         self.position = 0
 
+    def preview(self) -> Iterator[Batch]:
+        for position in range(len(self)):
+            together = self.numbers[position * self.size : (position + 1) * self.size]
+            yield make_batch(together[self.rank :: self.ranks])
+
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}
 

@@ -48,8 +48,8 @@ class EpochLoader:
     Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
     the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
     over all ranks every utterance comes once an epoch, or as its weight says (but see
-    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when it is handed out, so a state taken
-    after the step on batch k resumes with batch k + 1.
+    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when
+    it is handed out, so a state taken after the step on batch k resumes with batch k + 1.
 
     epoch: epochs that were finished.
     position: batches of the current epoch that were handed out on this rank.
@@ -99,6 +99,11 @@ class EpochLoader:
             yield batch
         self.epoch += 1
         self.position = 0
+
+    def preview(self) -> Iterator[Batch]:
+        """The batches of this epoch from its beginning, which do not count as consumed."""
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)
+        yield from self._loader
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch and position, as plain numbers and strings; the same on every rank."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from allophone.config import unstructure, write_toml
@@ -193,16 +192,15 @@ def _validation_data(
             )
         _log.warning("There are no validation utterances: nothing is validated, nothing is heard.")
         return None, []
-    load = partial(
-        corpus.loader,
+    valid = corpus.loader(
         "valid",
         features=objective.features,
         vocabulary=vocabulary,
         reject=_reject(objective),
+        rank=rank.index,
+        world_size=rank.world_size,
     )
-    valid = load(rank=rank.index, world_size=rank.world_size)
-    heard = _first_utterances(load(), config.samples) if rank.first else []
-    return valid, heard
+    return valid, _first_utterances(valid, config.samples) if rank.first else []
 
 
 def _reject(objective: Objective) -> Reject | None:
@@ -211,7 +209,7 @@ def _reject(objective: Objective) -> Reject | None:
 
 def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:
     batches: list[Batch] = []
-    for batch in loader:
+    for batch in loader.preview():
         if count <= 0:
             break
         batches.append(batch.rows(slice(count)))
