@@ -86,8 +86,7 @@ def test_a_step_predicts_what_the_whole_does(group: int) -> None:
     rows = beginnings((9, 6), (4, 13))
     with torch.inference_mode():
         decoder = Decoder(model, rows, CONTROLS)
-        decoder.noise_block.zero_()
-        decoder._draw_codes()
+        decoder.begin()
         for step in range(1, 6):
             decoder.step()
             past = decoder.history[:, len(decoder.window) :][:, : step * group].tolist()

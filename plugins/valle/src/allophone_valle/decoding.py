@@ -134,8 +134,7 @@ class Decoder:
         on_gpu = self.device.type == "cuda"
         look_every = LOOK_EVERY if on_gpu else 1
         step: Callable[[], None] = self.step
-        self._draw_noise()
-        self._draw_codes()
+        self.begin()
         for taken in range(1, self.steps):
             if taken % look_every == 0 and self._is_done():
                 return
@@ -144,6 +143,11 @@ class Decoder:
             if on_gpu and taken == WARM_UP_STEPS:
                 step = captured(self.step)
             step()
+
+    def begin(self) -> None:
+        """Draw the first step."""
+        self._draw_noise()
+        self._draw_codes()
 
     def step(self) -> None:
         """Predict what follows the codes that were drawn last, and draw."""
