@@ -102,6 +102,8 @@ class DenoiserStream:
 
         last: after them comes nothing, and all that is missing is given.
         """
+        if not len(noisy) and not last:
+            return noisy
         pieces = torch.split(noisy, self._scratch.piece)
         return torch.cat(
             [
