@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,19 +12,30 @@ from attrs import evolve
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+import allophone
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.registry import default_registry
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, read_voice
+from allophone.synthesis.folder import (
+    About,
+    StoredVocoder,
+    StoredVoice,
+    VocoderDescription,
+    VoiceDescription,
+    read_voice,
+    write_vocoder,
+)
 from allophone.synthesis.protocol import Prompt, Prompted, TextBatch, VoiceSpec
+from allophone.synthesis.waveform import Waveform
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weights import prefixed
+from allophone.weights import below, prefixed
 from allophone_valle import synthesis
 from allophone_valle.ar import ArModel
 from allophone_valle.assembling import assemble
-from allophone_valle.codec_config import CodecConfig, FakeCodecConfig
+from allophone_valle.codec_config import CodecArchitecture, CodecConfig, FakeCodecConfig
+from allophone_valle.codecs.network import CodecNetwork
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig, ValleControls
 from allophone_valle.filling import Outline
 from allophone_valle.nar import NarModel
@@ -220,8 +232,8 @@ def test_a_codec_of_other_codes_is_refused() -> None:
         speaker(elsewhere).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
 
 
-def test_a_voice_is_assembled_of_both_stages(tmp_path: Path) -> None:
-    config = make_config()
+def stages_of(config: ValleConfig) -> dict[str, StoredVoice]:
+    """What a run of each stage would have learned."""
     whole = make_weights(config)
     description = VoiceDescription(
         about=About(name="both", licence="none"),
@@ -229,23 +241,48 @@ def test_a_voice_is_assembled_of_both_stages(tmp_path: Path) -> None:
         audio=MelSpec(sample_rate=RATE, hop_length=HOP),
         text=TextConfig(phonemizer=GraphemeConfig(), blank=False, boundaries=True),
     )
-    stages = {
+    return {
         stage: StoredVoice(
             description=description,
             vocabulary=Vocabulary(symbols=SYMBOLS),
-            weights={
-                name.removeprefix(f"{stage}."): tensor
-                for name, tensor in whole.items()
-                if name.startswith(f"{stage}.")
-            },
+            weights=below(whole, stage),
         )
         for stage in ("ar", "nar")
     }
+
+
+def test_a_voice_is_assembled_of_both_stages(tmp_path: Path) -> None:
+    stages = stages_of(make_config())
     with pytest.raises(UserError, match="no run of the stage 'nar'"):
         assemble({"ar": stages["ar"]}, tmp_path / "half")
     assemble(stages, tmp_path / "voice")
     read = read_voice(tmp_path / "voice", default_registry())
+    whole = make_weights(make_config())
     assert read.weights.keys() == whole.keys()
     assert all(torch.equal(read.weights[name], whole[name]) for name in whole)
     # It says which codec it needs.
     assert read.description.model.codec.fingerprint == "fake-16000-320-4-32"
+
+
+def test_a_voice_carries_a_codec_that_was_trained_here(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    architecture = CodecArchitecture(filters=2, lstm_layers=1, dimension=8, codebooks=4, bins=32)
+    vocoder = StoredVocoder(
+        description=VocoderDescription(
+            about=About(name="codec", licence="none"),
+            vocoder=architecture,
+            audio=MelSpec(sample_rate=RATE, hop_length=HOP),
+        ),
+        weights=CodecNetwork(architecture).state_dict(),
+    )
+    write_vocoder(tmp_path / "trained", vocoder)
+    config = evolve(make_config(), codec=CodecConfig(place=str(tmp_path / "trained")))
+    assemble(stages_of(config), tmp_path / "voice")
+    shutil.rmtree(tmp_path / "trained")
+    (tmp_path / "voice").rename(tmp_path / "elsewhere")
+
+    voice = allophone.load(tmp_path / "elsewhere")
+    recorded = Waveform(samples=recording(60).numpy(), sample_rate=RATE)
+    said = voice.say("abc", prompt=voice.prompt(recorded, text="cab"), max_ratio=4.0)
+    assert len(said.samples) > 0
+    assert voice.description.model.codec.place == "codec"
