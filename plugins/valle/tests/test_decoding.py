@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from valle_toys import BINS, SYMBOLS, ar_model, utterances
 
+from allophone_valle import decoding
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
 from allophone_valle.decoding import NOISE_STEPS, Beginning, Decoder, continue_codes
@@ -137,6 +138,22 @@ def test_an_utterance_learned_by_heart_is_said_to_its_end() -> None:
     ):
         assert found.ended
         assert torch.equal(torch.cat([row.codes, found.codes]), codes)
+
+
+@GROUPS
+def test_steps_that_a_graph_could_capture_draw_the_same(
+    group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ar_model(outspoken=True, group_size=group)
+    rows = beginnings((10, 7), (17, 21), most=90)
+    expected = continue_codes(model, rows, CONTROLS)
+    monkeypatch.setattr(decoding, "captured", lambda step: step)
+    with torch.inference_mode():
+        decoder = Decoder(model, rows, CONTROLS)
+        decoder.static = True
+        decoder.run()
+    for one, other in zip(decoder.continuations(), expected, strict=True):
+        assert (one.codes.tolist(), one.ended) == (other.codes.tolist(), other.ended)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

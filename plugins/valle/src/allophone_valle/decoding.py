@@ -23,7 +23,7 @@ from allophone_valle.sampling import DRAWS, Noise, draw
 NOISE_STEPS = 64
 """Steps for which noise is drawn at once."""
 LOOK_EVERY = 16
-"""On a GPU, after how many steps to see whether all rows have ended: each time it has to catch up."""
+"""On a GPU, after how many steps to look whether all rows have ended: it has to catch up each time."""
 WARM_UP_STEPS = 3
 """Steps before one is captured, in which libraries allocate what they need."""
 
@@ -69,6 +69,7 @@ class Decoder:
     they are, and changes on the device: so a step can be captured in a CUDA graph.
 
     history: [B, K + steps * G], the last codes of the prompt, -1 where it has fewer, and what followed.
+    static: whether a step does the same each time, whatever came before it, as a graph has to: on GPUs.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Decoder:
         self.model = model
         self.controls = controls
         self.device = device = model.head.weight.device
+        self.static = device.type == "cuda"
         self.group = group = model.config.group_size
         self.steps = math.ceil(max(row.most for row in beginnings) / group)
         self.least = torch.tensor([row.least for row in beginnings], device=device)
@@ -131,8 +133,7 @@ class Decoder:
 
     def run(self) -> None:
         """Step until all rows have ended, or have as many codes as they may."""
-        on_gpu = self.device.type == "cuda"
-        look_every = LOOK_EVERY if on_gpu else 1
+        look_every = LOOK_EVERY if self.static else 1
         step: Callable[[], None] = self.step
         self.begin()
         for taken in range(1, self.steps):
@@ -140,7 +141,7 @@ class Decoder:
                 return
             if taken % NOISE_STEPS == 0:
                 self._draw_noise()
-            if on_gpu and taken == WARM_UP_STEPS:
+            if self.static and taken == WARM_UP_STEPS:
                 step = captured(self.step)
             step()
 
@@ -152,10 +153,8 @@ class Decoder:
     def step(self) -> None:
         """Predict what follows the codes that were drawn last, and draw."""
         self.seen.index_fill_(1, self.cache.slots, True)
-        on_gpu = self.device.type == "cuda"
-        # What a graph has captured always looks at as many slots.
-        self.cache.visible = self.seen.size(1) if on_gpu else self.cache.visible + 1
-        masked = self.padded or on_gpu
+        self.cache.visible = self.seen.size(1) if self.static else self.cache.visible + 1
+        masked = self.padded or self.static
         mask = self.seen[:, None, None, : self.cache.visible] if masked else None
         hidden = self.model.embed_codes(self.codes.unsqueeze(1), self.position)
         hidden = self.model.transformer(hidden, mask, cache=self.cache)

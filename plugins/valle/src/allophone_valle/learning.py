@@ -104,7 +104,7 @@ def codes_of(batch: Batch, model: ValleConfig) -> Padded:
     Raises UserError where they are of another codec than the model describes.
     """
     codes = batch["codes"]
-    if codes.values.dim() != 3 or codes.values.size(2) < model.codebooks:
+    if codes.values.dim() != 3 or codes.values.size(2) != model.codebooks:
         raise UserError(
             f"The stored codes are {list(codes.values.shape)} a batch, and the model describes "
             f"{model.codebooks} codebooks.",

@@ -119,7 +119,7 @@ class ValleNarObjective:
     def _lesson(self, batch: Batch, chances: Chances) -> Lesson:
         codes = codes_of(batch, self.config)
         return with_prompts(
-            codes.values[..., : self.config.codebooks],
+            codes.values,
             codes.lengths,
             batch.speakers,
             mode=self.config.nar.prompt,
