@@ -63,6 +63,7 @@ class Listener:
             lengths = torch.tensor([len(codes)])
             waveform = self._codec.decode(codes.T.unsqueeze(0), lengths)[0]
             found[f"{name}/audio"] = SampleAudio(
-                samples=waveform.float().cpu().numpy(), sample_rate=self._audio.sample_rate
+                samples=waveform.clamp(-1, 1).float().cpu().numpy(),
+                sample_rate=self._audio.sample_rate,
             )
         return found
