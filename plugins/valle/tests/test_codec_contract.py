@@ -9,7 +9,7 @@ SMALL = (
     "vocoder.dimension=16",
     "vocoder.codebooks=3",
     "vocoder.bins=16",
-    "trainer.segment_size=6400",
+    "trainer.segment_size=3200",
     "trainer.mel_sizes=[512, 128]",
     "trainer.learning_rate=3e-3",
 )
@@ -22,4 +22,4 @@ class TestTraining(TrainerContract):
 
 class TestAdversarialTraining(TrainerContract):
     recipe = "valle/codec-tiny"
-    overrides = (*SMALL, "trainer.stft_sizes=[256, 128]", "trainer.stft_channels=4")
+    overrides = (*SMALL, "trainer.stft_sizes=[128, 64]", "trainer.stft_channels=4")

@@ -2,7 +2,7 @@
 
 Codebooks follow the averages of what they stand for, and codes that nothing chooses begin again at a
 vector of the batch. EnCodec's own module means to do the same, but forgets the new places of codes with
-the next average, keeps averages apart on each process, and lets the commitment of the first stage alone
+the next average, lets each process average for itself, and lets the commitment of the first stage alone
 reach the encoder.
 
 Legend: B batch, D dimension, V bins, Q codebooks, F frames.
