@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from attrs import evolve
@@ -22,8 +23,13 @@ from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import UserError
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.folder import About, StoredVocoder, VocoderDescription, write_vocoder
-from allophone.synthesis.protocol import StreamingVocoder, Vocoder, VocoderSpec
-from allophone.synthesis.vocoders import load_vocoder
+from allophone.synthesis.protocol import (
+    AdjustableVocoder,
+    StreamingVocoder,
+    Vocoder,
+    VocoderSpec,
+)
+from allophone.synthesis.vocoders import adjust, load_vocoder
 from allophone.testing.corpus import synthetic_speech
 
 ROUNDING = 1e-4
@@ -140,6 +146,22 @@ class VocoderContract:
             "once: go through the mel in the same chunks both times, each with as much around it as "
             "the vocoder sees."
         )
+
+    def test_controls_have_defaults_and_are_checked(
+        self, built: Vocoder, registry: Registry
+    ) -> None:
+        if not isinstance(built, AdjustableVocoder):
+            pytest.skip("This vocoder has no controls.")
+        controls = built.controls
+        assert type(controls)() == controls, "`controls` should begin with the class's defaults."
+        again = built.adjusted(controls)
+        assert isinstance(again, AdjustableVocoder)
+        assert again.controls == controls, "`adjusted` should have the controls that it was given."
+        with pytest.raises(UserError):
+            adjust(built, {"no_such_control": 1}, registry, called=self.vocoder)
+        for field in attrs.fields(type(controls)):
+            with pytest.raises(UserError):
+                adjust(built, {field.name: {}}, registry, called=self.vocoder)
 
     def test_other_mels_are_refused(
         self, registry: Registry, spec: VocoderSpec, tmp_path: Path
