@@ -21,7 +21,7 @@ NOISE_BLOCK = 4096
 CPU_PIECE = 4096
 """Samples that go through the layers at once on a CPU: what they give each other stays in its cache."""
 
-GPU_PIECE = 2**20
+GPU_PIECE = 2**18
 """And elsewhere: enough to be busy with, and no more memory for an hour than for a minute."""
 
 
@@ -121,7 +121,8 @@ def sample(
     device = denoiser.device
     noise = SeededNoise(seed=seed, device=device)
     size = CPU_PIECE if device.type == "cpu" else GPU_PIECE
-    scratch, bands = Scratch(denoiser, size), Bands(denoiser, mel)
+    samples = mel.size(1) * denoiser.hop_length
+    scratch, bands = Scratch(denoiser, min(size, samples)), Bands(denoiser, mel)
     streams = [
         UpdateStream(
             number,
@@ -131,7 +132,6 @@ def sample(
         )
         for number, update in enumerate(plan.updates, start=1)
     ]
-    samples = mel.size(1) * denoiser.hop_length
     done = 0
     for start in range(0, samples, size):
         stop = min(start + size, samples)
