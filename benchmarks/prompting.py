@@ -1,0 +1,165 @@
+"""A voice says sentences in the voice of a recording: how much is understood, and who is it?
+
+    python benchmarks/prompting.py --manifest data/ru/manifest.jsonl --language ru --voice voices/tiny
+
+Sentences that the voice was not trained on are said after prompts that it was not trained on either, whole recordings
+of the same split and speaker. Beside it stand the recordings themselves, and what the voice's codec leaves of them,
+which is the most that a voice can reach that speaks through it. All are written down by the same recogniser
+(`benchmarks/ears.py`), and compared with the prompt by the speaker embeddings of Resemblyzer (Wan et al. 2018): the
+cosine, which is near 1 for a speaker and herself.
+
+Needs the dependency group `benchmarks`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from ears import ear, error_rates, plain
+from held_out import held_out, recorded, split_options
+from reading import SAMPLE_RATE, the_recording
+from resemblyzer import VoiceEncoder, preprocess_wav
+from rich.console import Console
+from rich.table import Table
+
+import allophone
+from allophone.audio.files import write_audio
+from allophone.config.tables import parse_assignment
+from allophone.data.manifest import Split, Utterance, read_manifest
+from allophone.errors import UserError
+from allophone.synthesis.protocol import Prompted
+from allophone.synthesis.voice import Voice
+
+Reader = Callable[[Utterance, Utterance, Path], None]
+"""Writes a recording of the first utterance's text in the voice of the second."""
+
+
+def through_codec(voice: Voice) -> Reader:
+    """What is left of the recording itself."""
+    codec: Any = voice.synthesizer.codec
+
+    def read(utterance: Utterance, prompt: Utterance, path: Path) -> None:
+        samples = torch.from_numpy(recorded(utterance, codec.sample_rate).samples)[None]
+        with torch.inference_mode():
+            coded = codec.encode(samples, torch.tensor([samples.size(1)]))
+            heard = codec.decode(coded.codes, coded.lengths)
+        write_audio(path, heard[0].numpy(), codec.sample_rate)
+
+    return read
+
+
+def prompted(voice: Voice, controls: dict[str, Any]) -> Reader:
+    """What the voice says."""
+
+    def read(utterance: Utterance, prompt: Utterance, path: Path) -> None:
+        heard = voice.prompt(prompt.audio, text=prompt.text)
+        voice.say(utterance.text, prompt=heard, **controls).save(path)
+
+    return read
+
+
+def prompts_for(
+    utterances: Sequence[Utterance], manifest: Path, seconds: tuple[float, float]
+) -> list[Utterance]:
+    """For each utterance another one of its split and speaker that lasts as long as prompts should."""
+    found = [
+        one
+        for one in read_manifest(manifest)
+        if one.split == utterances[0].split
+        and seconds[0] <= len(recorded(one, SAMPLE_RATE).samples) / SAMPLE_RATE <= seconds[1]
+    ]
+    prompts = []
+    for number, utterance in enumerate(utterances):
+        others = [
+            one for one in found if one.id != utterance.id and one.speaker == utterance.speaker
+        ]
+        if not others:
+            raise UserError(
+                f"No other recording of the speaker of {utterance.id} has {seconds[0]:g} to "
+                f"{seconds[1]:g} s."
+            )
+        prompts.append(others[number % len(others)])
+    return prompts
+
+
+class Speakers:
+    """Who speaks, as a direction in space."""
+
+    def __init__(self) -> None:
+        self._encoder = VoiceEncoder("cpu", verbose=False)
+
+    def likeness(self, one: Path, other: Path) -> float:
+        """The cosine between two recordings, of unit length both."""
+        embedded = [self._encoder.embed_utterance(preprocess_wav(path)) for path in (one, other)]
+        return float(np.dot(*embedded))
+
+
+@click.command()
+@click.option(
+    "--manifest", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@split_options(count=20)
+@click.option("--language", required=True, help="What the recogniser listens for: en, ru, ...")
+@click.option("--voice", "place", required=True, help="The folder of a voice that takes prompts.")
+@click.option("--prompt-seconds", type=(float, float), default=(2.0, 6.0), show_default=True)
+@click.option("--control", "given", multiple=True, metavar="NAME=VALUE")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep what was said in this folder.")
+@click.option("--show", is_flag=True, help="Print what was said and what was understood.")
+def main(
+    manifest: Path,
+    split: Split,
+    count: int,
+    language: str,
+    place: str,
+    prompt_seconds: tuple[float, float],
+    given: tuple[str, ...],
+    keep: Path | None,
+    show: bool,
+) -> None:
+    console = Console(width=100)
+    voice = allophone.load(place)
+    if not isinstance(voice.synthesizer, Prompted):
+        raise UserError(f"{place} takes no prompts; see benchmarks/reading.py.")
+    controls = dict(parse_assignment(each) for each in given)
+    utterances = held_out(manifest, split, count)
+    prompts = prompts_for(utterances, manifest, prompt_seconds)
+    expected = [plain(utterance.text, language) for utterance in utterances]
+    readers: dict[str, Reader] = {
+        "the recordings": lambda utterance, prompt, path: the_recording(utterance, path),
+        "through the codec": through_codec(voice),
+        place: prompted(voice, controls),
+    }
+    table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")
+    for heading in ("CER", "WER", "similarity to the prompt"):
+        table.add_column(heading, justify="right")
+    write_down, speakers = ear(language), Speakers()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (name, read) in enumerate(readers.items()):
+            heard, alike = [], []
+            for utterance, prompt, said in zip(utterances, prompts, expected, strict=True):
+                path = folder / f"{number}-{utterance.id}.wav"
+                read(utterance, prompt, path)
+                heard.append(plain(write_down(path), language))
+                alike.append(speakers.likeness(path, Path(prompt.audio)))
+                if show:
+                    console.print(f"{name}: {said!r} -> {heard[-1]!r}", markup=False)
+            rates = error_rates(expected, heard)
+            table.add_row(
+                name,
+                f"{100 * rates.characters:.1f} %",
+                f"{100 * rates.words:.1f} %",
+                f"{np.mean(alike):.2f}",
+            )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
