@@ -70,6 +70,14 @@ def test_each_sentence_is_said_in_the_voice_of_the_prompt_after_its_words(voice,
     assert np.allclose(said, np.concatenate(expected))
 
 
+def test_between_two_words_stands_what_the_voice_has_there(stored, registry, recording):
+    text = evolve(stored.description.text, phones={"a": "a", " ": ", .", "b": "b"})
+    spelled = evolve(stored, description=evolve(stored.description, text=text))
+    voice = prepare(spelled, device=CPU, vocoder=None, registry=registry)
+    ids = voice.prompt(recording(), text="a").ids.tolist()
+    assert ids == voice.vocabulary.symbols.encode_within(["a", ",", "."])
+
+
 def test_without_its_words_the_speech_begins_with_the_prompt_and_is_one_sentence(voice, recording):
     prompt = voice.prompt(recording())
     said = voice.say("One. Two.", prompt=prompt).samples

@@ -18,13 +18,13 @@ from allophone.text.symbols import SymbolTable
 
 _SILENCE = 1e-3
 """A recording that is nowhere louder (-60 dB) has no voice in it."""
-_SPACE = " "
 
 
 def make_prompt(
     samples: NDArray[np.float32],
     symbols: Sequence[str],
     *,
+    space: Sequence[str],
     name: str,
     sample_rate: int,
     synthesizer: Any,
@@ -33,6 +33,7 @@ def make_prompt(
 ) -> Prompt:
     """A prompt of samples [N] and of what is said in them, none for a sentence that begins with it.
 
+    space: what stands between two words of a text, as symbols.
     name: of the recording, for errors.
     Raises UserError for a model that takes none, for what is too short, too long or silent, and for
     symbols that the table lacks.
@@ -54,8 +55,8 @@ def make_prompt(
     if np.abs(samples).max() < _SILENCE:
         raise UserError(f"{name} is silent: there is no voice in it to speak in.")
     words = [*symbols]
-    if words and words[-1] != _SPACE and _SPACE in table.ids:
-        words.append(_SPACE)
+    if words and [*words[-len(space) :]] != [*space] and not table.missing(space):
+        words += space
     return Prompt(
         ids=torch.tensor(table.encode_within(words), dtype=torch.long, device=device),
         waveform=torch.from_numpy(samples).to(device),

@@ -292,9 +292,11 @@ class Voice:
             frontend = self._frontend(self._spoken(language))
             sentences = read_sentences(text, frontend, table, whole=True)
             symbols = [symbol for sentence in sentences for symbol in sentence.symbols]
+        phones = self.description.text.phones
         return make_prompt(
             self._samples_of(recording),
             symbols,
+            space=phones[" "].split() if " " in phones else [" "],
             name="The prompt" if isinstance(recording, Waveform) else str(recording),
             sample_rate=self.sample_rate,
             synthesizer=self.synthesizer,
