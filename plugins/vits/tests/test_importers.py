@@ -323,7 +323,9 @@ def test_a_file_without_names_of_modules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_safetensors", [True, False])
-def test_an_experiment_of_amphion(tmp_path: Path, as_safetensors: bool) -> None:
+def test_an_experiment_of_amphion(
+    tmp_path: Path, as_safetensors: bool, discriminator: dict[str, torch.Tensor]
+) -> None:
     ours, theirs = reference_state(SMALL, symbols=512, speakers=0)
     # What an idle speaker embedding adds to its models of one speaker.
     theirs["dec.cond.weight"] = torch.ones(256, 256, 1)
@@ -336,9 +338,11 @@ def test_an_experiment_of_amphion(tmp_path: Path, as_safetensors: bool) -> None:
         save_file(
             {name: weight.clone() for name, weight in theirs.items()}, latest / "model.safetensors"
         )
+        save_file(discriminator, latest / "model_1.safetensors")
     else:
         wrapped = {f"module.{name}": weight for name, weight in theirs.items()}
         torch.save(wrapped, latest / "pytorch_model.bin")
+        torch.save(discriminator, latest / "pytorch_model_1.bin")
     (experiment / "symbols.dict").write_text("<eps> 0\naɪ 1\n_ 2\nb 3\n", encoding="utf-8")
     arguments = {
         "model_type": "VITS",
@@ -359,3 +363,7 @@ def test_an_experiment_of_amphion(tmp_path: Path, as_safetensors: bool) -> None:
     assert voice.vocabulary.symbols.ids == {
         "<pad>": 0, "<bos>": 1, "<eos>": 2, "<eps>": 3, "_": 4, "aɪ": 5, "b": 6,
     }  # fmt: skip
+    beginning = read_source(tmp_path / "voice", speaks="generator")
+    assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
+        discriminator
+    )

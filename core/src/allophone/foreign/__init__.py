@@ -1,1 +1,1 @@
-"""What importers have in common: reading other projects' files, and giving each tensor its place."""
+"""What importers have in common: reading other projects' files and folders, and giving each tensor its place."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allophone.foreign.experiments import audio_of, find_arguments, find_weights, read_arguments
-from allophone.foreign.files import peek_json, read_module
+from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
+from allophone.foreign.files import read_module
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.importers.checkpoint import write_checkpoint
 
 
 def recognises(source: Path) -> bool:
     """Whether `source` belongs to an experiment that trained a DiffWave."""
-    return peek_json(find_arguments(source)).get("model.generator") == "diffwave"
+    return peek_arguments(source).get("model.generator") == "diffwave"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
@@ -23,7 +23,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     write_checkpoint(
         destination,
         read_module(find_weights(source), "generator_state_dict", bare=True),
-        name=arguments.path.resolve().parent.name,
+        name=arguments.path.parent.name,
         config=DiffwaveConfig(
             channels=given["residual_channels"],
             layers=given["residual_layers"],
@@ -31,5 +31,5 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             upsample_rates=tuple(given["upsample_factors"]),
             noise=NoiseConfig(steps=steps, first=first, last=last),
         ),
-        audio=audio_of(arguments.table("preprocess")),
+        audio=audio_of(arguments),
     )

@@ -8,14 +8,13 @@ they are found where the recipe puts it, or in a copy in the experiment's folder
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, peek_json, read_json, read_module
+from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
+from allophone.foreign.files import Settings, read_json, read_module
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,
@@ -25,67 +24,27 @@ from allophone_fastspeech2.importers.reference import (
     write_checkpoint,
 )
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-
 
 def recognises(source: Path) -> bool:
     """Whether `source` belongs to an experiment that trained a FastSpeech 2."""
-    return peek_json(_arguments(source)).get("model_type") == "FastSpeech2"
+    return peek_arguments(source).get("model_type") == "FastSpeech2"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
     """Write the voice folder of a checkpoint, or of the latest one of an experiment."""
-    path = _arguments(source)
-    if path is None:
-        raise UserError(
-            f"There is no args.json in {source} or above it.",
-            hint="Copy it from the experiment that the checkpoint is of.",
-        )
-    arguments = read_json(path)
+    arguments = read_arguments(source)
     speakers = _of_corpus(arguments, str(arguments.get("preprocess.spk2id", "spk2id.json")))
     imported = ReferenceCheckpoint(
-        name=path.resolve().parent.name,
-        tensors=read_module(_weights_file(source), "model", bare=True),
+        name=arguments.path.parent.name,
+        tensors=read_module(find_weights(source), "model", bare=True),
         settings=arguments.table("model"),
         levels={name: _level(arguments, name) for name in ("pitch", "energy")},
         distributions={name: _distribution(arguments, name) for name in ("pitch", "energy")},
-        audio=MelSpec(
-            sample_rate=arguments["preprocess.sample_rate"],
-            n_fft=arguments["preprocess.n_fft"],
-            hop_length=arguments["preprocess.hop_size"],
-            win_length=arguments["preprocess.win_size"],
-            n_mels=arguments["preprocess.n_mel"],
-            f_min=float(arguments["preprocess.fmin"]),
-            f_max=arguments.optional_float("preprocess.fmax"),
-            magnitude_epsilon=MAGNITUDE_EPSILON,
-        ),
+        audio=audio_of(arguments, magnitude_epsilon=MAGNITUDE_EPSILON),
         text=text_config("en"),
         speakers={} if speakers is None else speakers.content,
     )
     write_checkpoint(destination, imported)
-
-
-def _arguments(source: Path) -> Path | None:
-    """The file args.json of an experiment: in the folder itself or up to two above."""
-    here = source.resolve()
-    folders = ([here] if here.is_dir() else []) + list(here.parents[:2])
-    return next((path for folder in folders if (path := folder / "args.json").is_file()), None)
-
-
-def _weights_file(source: Path) -> Path:
-    if source.is_file():
-        return source
-    folders = [source, *source.glob("checkpoint/*")]
-    found = [path for folder in folders for name in _WEIGHTS if (path := folder / name).is_file()]
-    if not found:
-        raise UserError(f"There is neither {' nor '.join(_WEIGHTS)} in {source}.")
-    return max(found, key=_number)
-
-
-def _number(path: Path) -> int:
-    """Which of several checkpoints is the latest: "epoch-0012_step-0000300_loss-1.0"."""
-    digits = re.search(r"\d+", path.parent.name)
-    return int(digits[0]) if digits else -1
 
 
 def _level(arguments: Settings, name: str) -> Level:
@@ -130,7 +89,7 @@ def _of_corpus(arguments: Settings, name: str) -> Settings | None:
 
 
 def _prepared(arguments: Settings) -> Iterator[Path]:
-    experiment = arguments.path.resolve().parent
+    experiment = arguments.path.parent
     corpus = _corpus(arguments)
     yield experiment
     yield experiment / corpus
