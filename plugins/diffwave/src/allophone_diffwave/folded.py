@@ -95,6 +95,10 @@ class FoldedDenoiser:
         return len(self._skip)
 
     @property
+    def mels(self) -> int:
+        return self.layers[0].conditioner.size(1)
+
+    @property
     def device(self) -> torch.device:
         return self._skip.device
 

@@ -16,6 +16,7 @@ from allophone.weights import load_weights, uninitialised
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule
 from allophone_diffwave.folded import FoldedDenoiser
+from allophone_diffwave.looping import StaticLoops
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.samplers import plan_of
 from allophone_diffwave.sampling import sample
@@ -53,6 +54,10 @@ class DiffwaveVocoder:
         self._spec = spec
         self._folded = FoldedDenoiser(denoiser, dtype=_PRECISIONS[controls.precision])
         self._plan = plan_of(controls, NoiseSchedule.of_training(spec.vocoder.noise))
+        self._clamp_always = controls.clamp == "always"
+        self._loops: StaticLoops | None = None
+        if self._folded.device.type == "cuda":
+            self._loops = StaticLoops(self._folded, self._plan, clamp_always=self._clamp_always)
 
     def adjusted(self, controls: DiffwaveControls) -> DiffwaveVocoder:
         """The same denoiser with other controls."""
@@ -71,11 +76,9 @@ class DiffwaveVocoder:
 
     @torch.no_grad()
     def stream(self, mel: Tensor) -> Iterator[Tensor]:
-        """The pieces [N] of one mel [1, M, F]."""
-        yield from sample(
-            self._folded,
-            mel[0].float(),
-            self._plan,
-            seed=self.controls.seed,
-            clamp_always=self.controls.clamp == "always",
-        )
+        """The pieces [N] of one mel [1, M, F]; on a GPU a short one comes as one piece."""
+        mel, seed = mel[0].float(), self.controls.seed
+        if self._loops is not None and self._loops.take(mel):
+            yield self._loops.waveform(mel, seed=seed)
+            return
+        yield from sample(self._folded, mel, self._plan, seed=seed, clamp_always=self._clamp_always)
