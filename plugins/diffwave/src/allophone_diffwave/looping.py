@@ -18,6 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from allophone.synthesis.graphs import captured
 from allophone_diffwave.folded import FoldedDenoiser, Told
 from allophone_diffwave.samplers import Plan
 from allophone_diffwave.sampling import Progress, SeededNoise, advance
@@ -55,9 +56,10 @@ class StaticLoop:
         drawing = [number for number, update in enumerate(plan.updates, start=1) if update.noise]
         self._noise = {number: torch.zeros(room, device=device) for number in (0, *drawing)}
         self._waveform = torch.zeros(room, device=device)
-        self._run: Callable[[], None] = (
-            captured(self._follow) if device.type == "cuda" else self._follow
-        )
+        self._run: Callable[[], None] = self._follow
+        if device.type == "cuda":
+            self._follow()
+            self._run = captured(self._follow)
 
     def waveform(self, mel: Tensor, noise: SeededNoise) -> Tensor:
         """Samples [N] from -1 to 1 of a mel [M, F]."""
@@ -128,14 +130,3 @@ class StaticLoops:
                 )
         self._loops.move_to_end(room)
         return self._loops[room]
-
-
-def captured(function: Callable[[], None]) -> Callable[[], None]:
-    """A function without arguments as a CUDA graph. It is called once before, so that the libraries
-    under it have what they allocate when they are first used."""
-    function()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        function()
-    replay: Callable[[], None] = graph.replay
-    return replay

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from allophone.synthesis.graphs import captured
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
 from allophone_valle.masks import sequence_mask, text_then_past
@@ -193,12 +194,3 @@ class Decoder:
             ended = len(ends) > 0
             found.append(Continuation(codes=said[: int(ends[0])] if ended else said, ended=ended))
         return found
-
-
-def captured(step: Callable[[], None]) -> Callable[[], None]:
-    """A step as a CUDA graph: all its kernels are launched at once. Nothing is run by capturing it."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    replay: Callable[[], None] = graph.replay
-    return replay
