@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from allophone.cli.voice_options import open_voice, voice_options
+from allophone.cli.voice_options import chosen_vocoder_controls, open_voice, voice_options
 
 
 @click.command("convert")
@@ -25,9 +26,12 @@ def command(
     place: str | None,
     device: str,
     vocoder: str | None,
+    **how: Any,
 ) -> None:
     """Say RECORDING again as another of the voice's speakers, into OUT (.wav or .flac)."""
-    voice = open_voice(place, device=device, vocoder=vocoder)
+    voice = open_voice(
+        place, device=device, vocoder=vocoder, vocoder_controls=chosen_vocoder_controls(how)
+    )
     converted = voice.convert(recording, source=source, target=target, seed=seed)
     converted.save(out)
     click.echo(f"Wrote {out}: {converted.seconds:.2f} s, {voice.sample_rate} Hz.", err=True)
