@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -206,9 +206,21 @@ def reported_to_launcher() -> Iterator[None]:
         if not error_file:
             raise
         get_error_handler().record_exception(error)
-        sys.exit(1)
+        _leave(1)
     if error_file:
         Path(error_file).with_name(_ENDED).touch()
+        _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process at once, all its work being done.
+
+    A thread of gloo may still wait for the interpreter's lock, to let go of what the last collective gave it.
+    An interpreter that ends meanwhile takes such a thread down, and aborts with it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
 
 
 def _hush(package: str) -> None:
