@@ -26,7 +26,7 @@ from allophone.training.runtime import TrainerRuntime
 from allophone_diffwave import sampling
 from allophone_diffwave.config import DiffwaveConfig, DiffwaveTrainerConfig, NoiseConfig
 from allophone_diffwave.controls import DiffwaveControls
-from allophone_diffwave.diffusion import NoiseSchedule, drown
+from allophone_diffwave.diffusion import NoiseSchedule, diffuse
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.objective import VALIDATION_LEVELS, DiffwaveObjective
@@ -85,9 +85,9 @@ class TestSchedule:
 
     def test_shares_of_variance_add_up(self) -> None:
         waveform, noise = torch.full((2, 3), 2.0), torch.full((2, 3), 3.0)
-        drowned = drown(waveform, noise, torch.tensor([1.0, 0.36]))
-        assert torch.equal(drowned[0], waveform[0])
-        torch.testing.assert_close(drowned[1], torch.full((3,), 0.6 * 2 + 0.8 * 3))
+        diffused = diffuse(waveform, noise, torch.tensor([1.0, 0.36]))
+        assert torch.equal(diffused[0], waveform[0])
+        torch.testing.assert_close(diffused[1], torch.full((3,), 0.6 * 2 + 0.8 * 3))
 
     def test_levels_are_evenly_apart_between_the_ends_of_training(self) -> None:
         levels = np.array(levels_of(7, TRAINING))

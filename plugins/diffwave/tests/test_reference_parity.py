@@ -21,7 +21,7 @@ from allophone.synthesis.protocol import VocoderSpec
 from allophone.testing.corpus import synthetic_speech
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls
-from allophone_diffwave.diffusion import drown, noise_loss, training_signal
+from allophone_diffwave.diffusion import diffuse, noise_loss, training_signal
 from allophone_diffwave.importers.checkpoint import reference_name
 from allophone_diffwave.importers.lmnt import mels_of
 from allophone_diffwave.network import Denoiser
@@ -111,7 +111,7 @@ def test_the_loss(size: str, denoiser: Denoiser, golden: dict[str, np.ndarray]) 
     given = inputs()
     step = torch.tensor([17, 30])
     signal = training_signal(SIZES[size].noise, torch.device("cpu"))[step]
-    seen = denoiser(drown(given["audio"], given["noise"], signal), given["mel"], step)
+    seen = denoiser(diffuse(given["audio"], given["noise"], signal), given["mel"], step)
     expect(noise_loss(seen, given["noise"]), golden[f"{size}/loss"])
 
 

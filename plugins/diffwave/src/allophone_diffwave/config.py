@@ -26,7 +26,7 @@ def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ..
 
 @frozen(kw_only=True)
 class NoiseConfig:
-    """How recordings are drowned in noise, in training: by more and more of it from step to step.
+    """How recordings are diffused into noise, in training: by more and more of it from step to step.
 
     steps: until hardly anything of the recording is left.
     first, last: the share of noise (variance) that the first and the last step add; those between rise

@@ -1,4 +1,4 @@
-"""Noise that drowns a recording step by step, and what learning to see it means (sections 2 and 3).
+"""The diffusion of recordings into noise, step by step, and what learning to see it means (sections 2 and 3).
 
 Legend: B batch, N samples.
 """
@@ -19,7 +19,7 @@ from allophone_diffwave.config import NoiseConfig
 
 @frozen
 class NoiseSchedule:
-    """How much of a recording is left after each step of drowning it.
+    """How much of a recording is left after each step of its diffusion.
 
     signal: the share of the variance that is the recording's, the paper's alpha with a bar; it falls
         from step to step. The rest of it is noise.
@@ -55,7 +55,7 @@ class NoiseSchedule:
         return len(self) - 1.0
 
 
-def drown(waveform: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
+def diffuse(waveform: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     """waveform [B, N] and noise [B, N] in shares of variance, `signal` [B] and the rest (equation 2)."""
     signal = signal.unsqueeze(1)
     return signal.sqrt() * waveform + (1 - signal).sqrt() * noise

@@ -21,7 +21,7 @@ from allophone.training.schedule import exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_diffwave.config import DiffwaveConfig, DiffwaveTrainerConfig
 from allophone_diffwave.controls import DiffwaveControls
-from allophone_diffwave.diffusion import NoiseSchedule, drown, noise_loss, training_signal
+from allophone_diffwave.diffusion import NoiseSchedule, diffuse, noise_loss, training_signal
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.samplers import plan_of
@@ -79,7 +79,7 @@ class DiffwaveObjective:
         step = torch.randint(len(signal), (len(clean),), device=clean.device)
         noise = torch.randn_like(clean)
         with rt.autocast():
-            seen = rt["denoiser"](drown(clean, noise, signal[step]), segments.mel, step)
+            seen = rt["denoiser"](diffuse(clean, noise, signal[step]), segments.mel, step)
         loss = noise_loss(seen, noise)
         rt.update("denoiser", loss)
         return {"noise_loss": loss}
@@ -97,7 +97,7 @@ class DiffwaveObjective:
         mel = segments.mel.repeat_interleave(VALIDATION_LEVELS, dim=0)
         signal = training_signal(self.config.noise, noise.device)
         with rt.autocast():
-            seen = rt["denoiser"](drown(clean, noise, signal[step]), mel, step)
+            seen = rt["denoiser"](diffuse(clean, noise, signal[step]), mel, step)
         return {"noise_loss": noise_loss(seen, noise)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
