@@ -265,7 +265,7 @@ def toy_plugin(voices=()):
             config=f"{__name__}:ToyTrainerConfig",
             objective=f"{__name__}:ToyConfig",
             trains="toy",
-            speaks="generator",
+            inference_module="generator",
         )
 
     @hookimpl

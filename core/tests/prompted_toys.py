@@ -116,7 +116,7 @@ def registry(beside=None):
                 config=f"{__name__}:{config}",
                 objective=f"{__name__}:Mimic",
                 trains="mimic",
-                speaks=stage,
+                inference_module=stage,
             )
 
     module.allophone_models = allophone_models

@@ -263,7 +263,7 @@ def test_the_runs_of_all_stages_make_a_voice(stage, registry, tmp_path, recordin
 
 def test_fine_tuning_knows_the_stages_of_a_voice(stage, registry, tmp_path):
     import_stages([stage("coarse", gain=2.0), stage("fine")], tmp_path / "mine", registry)
-    source = read_source(tmp_path / "mine", speaks="coarse")
+    source = read_source(tmp_path / "mine", inference_module="coarse")
     assert source.weights["coarse.gain"].item() == 2.0
 
 

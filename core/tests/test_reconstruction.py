@@ -88,7 +88,7 @@ def registry(toys):
             config=f"{__name__}:EchoTrainerConfig",
             objective=f"{__name__}:Echo",
             trains="echo",
-            speaks="acoustic",
+            inference_module="acoustic",
         )
 
     module.allophone_models = allophone_models

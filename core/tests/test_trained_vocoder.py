@@ -142,7 +142,7 @@ def registry() -> Registry:
             config=f"{here}:HopTrainerConfig",
             objective=f"{here}:HopObjective",
             trains="hop",
-            speaks="generator",
+            inference_module="generator",
         )
 
     for hook in (allophone_vocoders, allophone_models, allophone_trainers):

@@ -40,7 +40,7 @@ from allophone.training import run as run_module
 from allophone.training.finetune import extended, find_source
 from allophone.training.objective import Adapted
 from allophone.training.observers import paint, plugged_in
-from allophone.weights import below, read_weights, write_weights
+from allophone.weights import read_weights, strip_prefix, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +182,9 @@ def test_only_what_speaks_is_averaged(tmp_path, registry):
     checkpoint = find_checkpoint(tmp_path)
     weights = read_weights(checkpoint.path / "model.safetensors")
     spoken = read_weights(checkpoint.speaking_weights)
-    assert below(weights, "discriminator")
-    assert not below(spoken, "discriminator")
-    assert below(spoken, "model").keys() == below(weights, "model").keys()
+    assert strip_prefix(weights, "discriminator")
+    assert not strip_prefix(spoken, "discriminator")
+    assert strip_prefix(spoken, "model").keys() == strip_prefix(weights, "model").keys()
 
 
 def test_the_best_checkpoint_is_rated_whenever_one_is_saved(tmp_path, registry):
@@ -344,7 +344,7 @@ def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
     checkpoint = find_checkpoint(tmp_path / "source").path
     voice = tmp_path / "voice"
     voice.mkdir()
-    weights = below(read_weights(checkpoint / "model.safetensors"), "model")
+    weights = strip_prefix(read_weights(checkpoint / "model.safetensors"), "model")
     weights["extra"] = torch.zeros(1)
     del weights["body.3.bias"]
     write_weights(voice / "model.safetensors", weights)

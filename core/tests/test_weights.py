@@ -6,11 +6,11 @@ from torch import nn
 
 from allophone.errors import UserError
 from allophone.weights import (
-    below,
+    add_prefix,
     compare,
     load_weights,
-    prefixed,
     read_weights,
+    strip_prefix,
     uninitialised,
     write_weights,
 )
@@ -65,8 +65,8 @@ def test_missing_and_damaged_files_are_errors(tmp_path):
 
 def test_prefixes_come_and_go():
     weights = {"a": torch.zeros(1)}
-    assert below(prefixed(weights, "generator"), "generator") == weights
-    assert below(prefixed(weights, "generator2"), "generator") == {}
+    assert strip_prefix(add_prefix(weights, "generator"), "generator") == weights
+    assert strip_prefix(add_prefix(weights, "generator2"), "generator") == {}
 
 
 def test_weights_must_fit_by_name_and_shape():

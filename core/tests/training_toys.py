@@ -294,7 +294,7 @@ def toy_registry() -> Registry:
                 config=f"training_toys:{name}Config",
                 objective=f"training_toys:{name}",
                 trains="toy.model",
-                speaks="model",
+                inference_module="model",
             )
 
     plugin.allophone_models = allophone_models  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allophone.entries import (
+    CommandEntry,
     CorpusEntry,
     FeatureExtractorEntry,
     NormalizerEntry,
@@ -12,6 +13,8 @@ from allophone.entries import (
     VocoderEntry,
 )
 from allophone.hookspecs import hookimpl
+
+CONTRACT = 1
 
 
 @hookimpl
@@ -120,3 +123,26 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
         vocoder="allophone.synthesis.griffin_lim:build",
         needs_weights=False,
     )
+
+
+@hookimpl
+def allophone_commands() -> Iterator[CommandEntry]:
+    for name, summary in (
+        ("say", "Speak a text with a voice."),
+        ("synthesize", "Speak many texts: a split of a manifest, or a list."),
+        ("vocode", "Make audio of mel spectrograms with a vocoder."),
+        ("demo", "Open a page in the browser on which voices speak."),
+        ("convert", "Convert a recording to another speaker's voice."),
+        ("prepare", "List a corpus's utterances in a manifest, with splits."),
+        ("extract", "Compute and store what training needs of each utterance."),
+        ("train", "Train, resume or fine-tune a model."),
+        ("import", "Convert another project's checkpoint into a voice."),
+        ("export", "Write a voice in a format of other programs."),
+        ("config", "Show or check an experiment's configuration."),
+        ("recipes", "List the preset experiments, or show one."),
+        ("plugins", "List what is installed, and what is broken."),
+        ("doctor", "Check this machine and what is installed on it."),
+        ("new-plugin", "Write a small plugin to start from."),
+    ):
+        module = "import_" if name == "import" else name.replace("-", "_")
+        yield CommandEntry(name=name, summary=summary, command=f"allophone.cli.{module}:command")

@@ -159,7 +159,7 @@ class ModelEntry:
     synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.synthesis.protocol`.
     assembler: `(stages: Mapping[str, StoredVoice], destination: Path) -> None`, for a family that is
         learned in several runs: writes one voice folder at `destination`. `stages` has what each run
-        has learned, by the name of the module that speaks in it (`TrainerEntry.speaks`); the core has
+        has learned, by the name of the module that speaks in it (`TrainerEntry.inference_module`); the core has
         made sure that they go together. None where one run is a voice.
     """
 
@@ -180,7 +180,7 @@ class TrainerEntry:
     config: the attrs class of the table `[trainer]`.
     objective: `(Experiment, Vocabulary) -> Objective`, see `allophone.training.objective`.
     trains: the name of the model or vocoder whose weights it learns.
-    speaks: which of the objective's modules a voice is made of.
+    inference_module: which of the objective's modules a voice is made of.
     """
 
     name: str = _name()
@@ -188,7 +188,7 @@ class TrainerEntry:
     config: Ref = field(converter=as_ref)
     objective: Ref = field(converter=as_ref)
     trains: str
-    speaks: str
+    inference_module: str
 
 
 @frozen(kw_only=True)
@@ -221,6 +221,36 @@ class VoiceEntry:
     language: str
     licence: str
     locate: Ref = field(converter=as_ref)
+
+
+@frozen(kw_only=True)
+class EngineEntry:
+    """An inference backend: what makes samples of the ids of sentences.
+
+    engine: `(Path, EngineOptions) -> LoadedVoice`, see `allophone.synthesis.engine`; loads the voice at a path.
+    recognises: `(Path) -> bool`, whether the engine can load the file or folder; quick.
+    light: whether it starts without PyTorch. Where several engines recognise a voice, a light one speaks,
+        unless another is asked for by name.
+    """
+
+    name: str = _name()
+    summary: str
+    engine: Ref = field(converter=as_ref)
+    recognises: Ref = field(converter=as_ref)
+    light: bool = False
+
+
+@frozen(kw_only=True)
+class CommandEntry:
+    """A command of the command line, `allophone <name>`.
+
+    summary: what `allophone --help` says of it, one line.
+    command: a `click.Command`, imported when it is called.
+    """
+
+    name: str = _name()
+    summary: str
+    command: Ref = field(converter=as_ref)
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from allophone.config import structure, unstructure
+from allophone.config import structure
 from allophone.registry import Registry, default_registry
 from allophone.text.config import TextConfig
 from allophone.text.frontend import TextFrontend
@@ -37,7 +37,7 @@ def with_phonemizer(text: TextConfig, registry: Registry) -> TextConfig:
 @functools.lru_cache(maxsize=32)
 def _built(text: TextConfig, language: str, registry: Registry) -> TextFrontend:
     text = with_phonemizer(text, registry)
-    name = unstructure(text, registry=registry)["phonemizer"]["type"]
+    name = registry.entry_of("phonemizers", text.phonemizer).name
     phonemizer = registry.load("phonemizers", name, "phonemizer")(text.phonemizer)
     normalizer = _normalizer(language, registry) if text.normalize else clean_text
     return TextFrontend(

@@ -33,7 +33,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from allophone.entries import (
+        CommandEntry,
         CorpusEntry,
+        EngineEntry,
         FeatureExtractorEntry,
         ModelEntry,
         NormalizerEntry,
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
         VoiceEntry,
     )
     from allophone.events import TrainEvent
+
+CONTRACT = 1
+"""The version of this contract. A plugin says in its hooks module which one it was written for,
+`CONTRACT = 1`; the number is raised when something that plugins rely on is changed or taken away."""
 
 hookspec = pluggy.HookspecMarker("allophone")
 hookimpl = pluggy.HookimplMarker("allophone")
@@ -98,7 +104,7 @@ def allophone_trainers() -> Iterable[TrainerEntry]:
     """Objectives for the trainer runtime, for `allophone train` and `[trainer]`.
 
     TrainerEntry(name="vits", summary="...", config="pkg.config:VitsTrainerConfig",
-                 objective="pkg.objective:VitsObjective", trains="vits", speaks="generator")
+                 objective="pkg.objective:VitsObjective", trains="vits", inference_module="generator")
     """
 
 
@@ -124,6 +130,23 @@ def allophone_recipes() -> Iterable[RecipeEntry]:
     """Preset experiments, for `allophone prepare|extract|train NAME`.
 
     RecipeEntry(name="vits/ljspeech", summary="...", package="pkg", path="recipes/ljspeech.toml")
+    """
+
+
+@hookspec
+def allophone_engines() -> Iterable[EngineEntry]:
+    """Inference backends, which speak with voices of their own formats.
+
+    EngineEntry(name="onnx", summary="ONNX files, without PyTorch.", light=True,
+                engine="pkg.engine:load", recognises="pkg.engine:recognises")
+    """
+
+
+@hookspec
+def allophone_commands() -> Iterable[CommandEntry]:
+    """Commands of the command line, `allophone <name>`.
+
+    CommandEntry(name="serve", summary="Serve voices over HTTP.", command="pkg.cli:serve")
     """
 
 

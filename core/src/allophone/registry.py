@@ -21,7 +21,9 @@ from attrs import Factory, define, field, frozen
 
 from allophone import hookspecs
 from allophone.entries import (
+    CommandEntry,
     CorpusEntry,
+    EngineEntry,
     FeatureExtractorEntry,
     ModelEntry,
     NormalizerEntry,
@@ -46,6 +48,8 @@ KINDS: Mapping[str, type] = {
     "vocoders": VocoderEntry,
     "voices": VoiceEntry,
     "recipes": RecipeEntry,
+    "engines": EngineEntry,
+    "commands": CommandEntry,
 }
 """What can be registered: the kind, as in the hook `allophone_<kind>`, and the record it takes."""
 
@@ -132,6 +136,25 @@ class Registry:
                 hint=f"Reinstall it with what it needs: pip install --force-reinstall "
                 f"{owner.distribution}",
             ) from error
+
+    def entry_of(self, kind: str, config: Any) -> Any:
+        """The entry whose config class is that of `config`, which tells the type of a table.
+
+        Raises PluginError where none, or more than one, has it.
+        """
+        cls = type(config)
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        entries = self.entries(kind).values()
+        # Comparing names first keeps other plugins' config modules unimported.
+        found = [entry for entry in entries if entry.config.target == target]
+        found = found or [entry for entry in entries if entry.config.load() is cls]
+        if len(found) != 1:
+            names = ", ".join(entry.name for entry in found) or "none"
+            raise PluginError(
+                f"{target} should be the config class of one {_singular(kind)}; it is that of: {names}.",
+                hint="Each entry needs a config class of its own, so that its type can be told from it.",
+            )
+        return found[0]
 
     def owner(self, kind: str, name: str) -> Plugin:
         """The plugin that an entry comes from."""

@@ -44,13 +44,13 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
         save_file(_storable(weights), temporary)
 
 
-def prefixed(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def add_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The same tensors as a part of something: "weight" becomes "<prefix>.weight"."""
     return {f"{prefix}.{name}": tensor for name, tensor in weights.items()}
 
 
-def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one part, under their names in it: the inverse of `prefixed`."""
+def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of one part, under their names in it: the inverse of `add_prefix`."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor

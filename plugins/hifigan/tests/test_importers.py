@@ -106,7 +106,7 @@ def test_its_discriminators_go_along_for_fine_tuning(tmp_path: Path) -> None:
     assert beside.keys() == {f"discriminator.{name}" for name in discriminators}
     for name in ("scales.0.layers.1.parametrizations.weight.0._u", "periods.4.output.bias"):
         assert beside[f"discriminator.{name}"].equal(discriminators[name])
-    beginning = read_source(tmp_path / "vocoder", speaks="generator")
+    beginning = read_source(tmp_path / "vocoder", inference_module="generator")
     assert beside.keys() < beginning.weights.keys()
     assert "generator.output.bias" in beginning.weights
 

@@ -10,7 +10,7 @@ from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.registry import Registry
 from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
-from allophone.weights import prefixed
+from allophone.weights import add_prefix
 from allophone_valle.ar import ArModel
 from allophone_valle.nar import NarModel
 
@@ -62,4 +62,4 @@ class TestSpeaking(SynthesizerContract):
         nar = NarModel(
             model.nar, vocabulary_size=symbols, codebooks=model.codebooks, bins=model.bins
         )
-        return prefixed(ar.state_dict(), "ar") | prefixed(nar.state_dict(), "nar")
+        return add_prefix(ar.state_dict(), "ar") | add_prefix(nar.state_dict(), "nar")

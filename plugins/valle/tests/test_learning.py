@@ -16,7 +16,7 @@ from allophone.errors import UserError
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone.weights import prefixed
+from allophone.weights import add_prefix
 from allophone_valle.config import PromptMode
 from allophone_valle.learning import Predicted, compare, mean_over_all
 from allophone_valle.objective_ar import ValleArObjective
@@ -173,13 +173,13 @@ def test_an_utterance_of_a_frame_or_two_is_no_trouble() -> None:
 def test_a_nar_model_begins_with_the_embeddings_of_an_ar_model() -> None:
     ar, nar = objective("ar"), objective("nar")
     before = nar.modules["nar"].tables.detach().clone()
-    adapted = nar.adapt(prefixed(ar.modules["ar"].state_dict(), "ar"), [])
+    adapted = nar.adapt(add_prefix(ar.modules["ar"].state_dict(), "ar"), [])
     assert torch.equal(
         adapted["nar.text_embedding.weight"].tensor, ar.modules["ar"].text_embedding.weight
     )
     tables = adapted["nar.tables"].tensor
     assert torch.equal(tables[0], ar.modules["ar"].code_embedding.weight[:64])
     assert torch.equal(tables[1:], before[1:])
-    assert not nar.adapt(prefixed(nar.modules["nar"].state_dict(), "nar"), [])
+    assert not nar.adapt(add_prefix(nar.modules["nar"].state_dict(), "nar"), [])
     other = objective("nar", "model.nar.channels=32")
-    assert not other.adapt(prefixed(ar.modules["ar"].state_dict(), "ar"), [])
+    assert not other.adapt(add_prefix(ar.modules["ar"].state_dict(), "ar"), [])

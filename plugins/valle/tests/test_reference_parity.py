@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from allophone.foreign.tensors import place
-from allophone.weights import below, prefixed
+from allophone.weights import add_prefix, strip_prefix
 from allophone_valle.ar import IGNORED, ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, TransformerConfig
 from allophone_valle.importers.names import reference_name, stacked
@@ -100,9 +100,9 @@ def golden() -> Golden:
 
 def loaded(model: nn.Module, name: str, *, begin_symbol: bool = True) -> nn.Module:
     state = stacked(reference_state(begin_symbol=begin_symbol))
-    wanted = prefixed(model.state_dict(), name)
+    wanted = add_prefix(model.state_dict(), name)
     given = {key: value for key, value in state.items() if key.startswith(f"{name}_")}
-    model.load_state_dict(below(place(given, wanted, reference_name), name))
+    model.load_state_dict(strip_prefix(place(given, wanted, reference_name), name))
     return model.eval()
 
 

@@ -30,7 +30,7 @@ from allophone.synthesis.protocol import Prompt, Prompted, TextBatch, VoiceSpec
 from allophone.synthesis.waveform import Waveform
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weights import below, prefixed
+from allophone.weights import add_prefix, strip_prefix
 from allophone_valle import synthesis
 from allophone_valle.ar import ArModel
 from allophone_valle.assembling import assemble
@@ -63,7 +63,7 @@ def make_weights(config: ValleConfig, symbols: int = SYMBOLS.size) -> dict[str, 
     torch.manual_seed(0)
     ar = ArModel(config.ar, vocabulary_size=symbols, bins=config.bins)
     nar = NarModel(config.nar, vocabulary_size=symbols, codebooks=4, bins=config.bins)
-    return prefixed(ar.state_dict(), "ar") | prefixed(nar.state_dict(), "nar")
+    return add_prefix(ar.state_dict(), "ar") | add_prefix(nar.state_dict(), "nar")
 
 
 def make_spec(config: ValleConfig) -> VoiceSpec:
@@ -214,7 +214,7 @@ def test_a_run_of_one_stage_is_no_voice() -> None:
     one = {
         name.removeprefix("ar."): tensor for name, tensor in whole.items() if name.startswith("ar.")
     }
-    for weights in (one, prefixed(one, "ar")):
+    for weights in (one, add_prefix(one, "ar")):
         with pytest.raises(UserError) as caught:
             speaker(config, weights)
         assert "allophone import runs/ar runs/nar" in (caught.value.hint or "")
@@ -245,7 +245,7 @@ def stages_of(config: ValleConfig) -> dict[str, StoredVoice]:
         stage: StoredVoice(
             description=description,
             vocabulary=Vocabulary(symbols=SYMBOLS),
-            weights=below(whole, stage),
+            weights=strip_prefix(whole, stage),
         )
         for stage in ("ar", "nar")
     }

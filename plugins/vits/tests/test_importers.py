@@ -128,7 +128,7 @@ def test_a_checkpoint_of_the_reference(
     assert voice.description.audio == AUDIO
     assert voice.vocabulary.symbols.blank == "_"
     assert voice.vocabulary.symbols.ids["ə"] == jaywalnut310.PUBLISHED_SYMBOLS.index("ə")
-    beginning = read_source(destination, speaks="generator")
+    beginning = read_source(destination, inference_module="generator")
     assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
         discriminator
     )
@@ -363,7 +363,7 @@ def test_an_experiment_of_amphion(
     assert voice.vocabulary.symbols.ids == {
         "<pad>": 0, "<bos>": 1, "<eos>": 2, "<eps>": 3, "_": 4, "aɪ": 5, "b": 6,
     }  # fmt: skip
-    beginning = read_source(tmp_path / "voice", speaks="generator")
+    beginning = read_source(tmp_path / "voice", inference_module="generator")
     assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
         discriminator
     )

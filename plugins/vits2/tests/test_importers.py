@@ -142,7 +142,7 @@ def test_the_discriminator_of_durations_lies_beside(
 
     beside = read_weights(tmp_path / "voice" / BESIDE_VOICE)
     assert len(beside) == len(theirs)
-    source = read_source(tmp_path / "voice", speaks="generator")
+    source = read_source(tmp_path / "voice", inference_module="generator")
     assert source.weights["duration_discriminator.duration.weight"].equal(theirs["dur_proj.weight"])
 
 

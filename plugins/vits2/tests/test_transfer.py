@@ -22,7 +22,7 @@ from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import FineTuneReport, Source, take_weights
-from allophone.weights import prefixed
+from allophone.weights import add_prefix
 from allophone_vits.config import (
     DecoderConfig,
     DiscriminatorConfig,
@@ -73,7 +73,7 @@ def source_model(duration: DurationConfig | None = None, *, speakers: int = 1) -
 
 
 def weights_of(model: Vits) -> dict[str, Tensor]:
-    return prefixed(model.state_dict(), "generator")
+    return add_prefix(model.state_dict(), "generator")
 
 
 def recordings() -> Batch:
@@ -187,7 +187,7 @@ def test_the_energies_of_bands_are_right_in_the_mean() -> None:
 
 def test_no_recording_is_opened_where_all_fits() -> None:
     objective, _ = begun(weights_of(source_model()))
-    own = prefixed(objective.generator.state_dict(), "generator")
+    own = add_prefix(objective.generator.state_dict(), "generator")
 
     def opened() -> Iterator[Batch]:
         raise AssertionError
@@ -202,7 +202,7 @@ def test_every_tensor_is_accounted_for() -> None:
     model = {
         name
         for module, part in objective.modules.items()
-        for name in prefixed(part.state_dict(), module)
+        for name in add_prefix(part.state_dict(), module)
     }
     shares = [set(report.taken), set(report.adapted), set(report.grown), set(report.new)]
     assert sum(map(len, shares)) == len(set.union(*shares))
@@ -250,7 +250,7 @@ def test_a_model_of_its_own_is_taken_as_it_is() -> None:
     state = {
         name: tensor.clone()
         for module, part in objective.modules.items()
-        for name, tensor in prefixed(part.state_dict(), module).items()
+        for name, tensor in add_prefix(part.state_dict(), module).items()
     }
     _, report = begun(state)
     assert set(report.taken) == state.keys()

@@ -235,27 +235,13 @@ def _typed(held: Any, metadata: Mapping[str, Any], registry: Registry) -> Any:
     kind = metadata["pluggable"]
 
     def one(config: Any) -> Plain:
-        return {"type": _type_name(kind, type(config), registry), **_unstructure(config, registry)}
+        return {"type": registry.entry_of(kind, config).name, **_unstructure(config, registry)}
 
     if metadata["many"] == "list":
         return [one(config) for config in held]
     if metadata["many"] == "table":
         return {key: one(config) for key, config in held.items()}
     return one(held)
-
-
-def _type_name(kind: str, cls: type, registry: Registry) -> str:
-    """The name under which a config class is registered."""
-    spelled = f"{cls.__module__}:{cls.__qualname__}"
-    entries = registry.entries(kind)
-    names = [name for name, entry in entries.items() if entry.config.target == spelled]
-    names = names or [name for name, entry in entries.items() if entry.config.load() is cls]
-    if len(names) != 1:
-        raise UserError(
-            f"{spelled} is the config class of {len(names)} entries of the {kind}: {names}.",
-            hint="Each entry has a config class of its own, so that its type can be told from it.",
-        )
-    return names[0]
 
 
 def _called(kind: Any) -> str:

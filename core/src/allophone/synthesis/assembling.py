@@ -34,16 +34,16 @@ def assemble(places: Sequence[Path], destination: Path, registry: Registry) -> N
     found: dict[str, Path] = {}
     for place in places:
         voice = find_voice(place, registry)
-        if voice.speaks is None:
+        if voice.inference_module is None:
             raise UserError(
                 f"{place} is a voice already.", hint="Give the runs that have learned its stages."
             )
-        if voice.speaks in found:
+        if voice.inference_module in found:
             raise UserError(
-                f"{found[voice.speaks]} and {place} have both learned '{voice.speaks}'.",
+                f"{found[voice.inference_module]} and {place} have both learned '{voice.inference_module}'.",
                 hint="Give one run of each stage.",
             )
-        found[voice.speaks], stages[voice.speaks] = place, voice.read(registry)
+        found[voice.inference_module], stages[voice.inference_module] = place, voice.read(registry)
     first = next(iter(stages))
     family = _family(stages[first], registry)
     for name, stage in stages.items():
@@ -61,8 +61,7 @@ def assemble(places: Sequence[Path], destination: Path, registry: Registry) -> N
 
 
 def _family(voice: StoredVoice, registry: Registry) -> ModelEntry:
-    name = unstructure(voice.description, registry=registry)["model"]["type"]
-    entry: ModelEntry = registry.find("models", name)
+    entry: ModelEntry = registry.entry_of("models", voice.description.model)
     return entry
 
 

@@ -9,7 +9,6 @@ import torch
 from attrs import frozen
 
 from allophone.atomic import sync_folder
-from allophone.config import unstructure
 from allophone.entries import ExporterEntry
 from allophone.errors import UserError, near_miss
 from allophone.registry import Registry
@@ -78,8 +77,9 @@ def export_voice(
 
 
 def _choose(voice: StoredVoice, format_name: str | None, registry: Registry) -> Format:
-    family = unstructure(voice.description, registry=registry)["model"]["type"]
-    exporters = {entry.name: entry for entry in registry.find("models", family).exporters}
+    model = registry.entry_of("models", voice.description.model)
+    family = model.name
+    exporters = {entry.name: entry for entry in model.exporters}
     if not exporters:
         raise UserError(f"Voices of the family '{family}' cannot be exported to any format.")
     if format_name is None and len(exporters) == 1:

@@ -35,7 +35,7 @@ from allophone.synthesis.folder import (
     read_vocoder,
     read_voice,
 )
-from allophone.weights import below, read_weights
+from allophone.weights import read_weights, strip_prefix
 
 
 @frozen(kw_only=True)
@@ -55,10 +55,10 @@ class Place:
 class VoicePlace(Place):
     """A voice that was found.
 
-    speaks: of a run, the module of its objective that was trained to speak; None for a voice folder.
+    inference_module: of a run, the module of its objective that was trained to speak; None for a voice folder.
     """
 
-    speaks: str | None = None
+    inference_module: str | None = None
 
     def read(self, registry: Registry) -> StoredVoice:
         """The voice as it lies on disk; UserError and PluginError for what does not fit or is missing."""
@@ -106,8 +106,10 @@ def find_voice(place: str | Path, registry: Registry) -> VoicePlace:
         return VoicePlace(folder=path)
     if is_run(path):
         checkpoint = find_checkpoint(path)
-        speaks = _origins(checkpoint, registry)["trainer"].speaks
-        return VoicePlace(folder=path, checkpoint=checkpoint, speaks=speaks)
+        trainer = _origins(checkpoint, registry)["trainer"]
+        return VoicePlace(
+            folder=path, checkpoint=checkpoint, inference_module=trainer.inference_module
+        )
     voices = registry.entries("voices")
     if str(place) in voices:
         entry: VoiceEntry = registry.find("voices", str(place))
@@ -197,7 +199,7 @@ def _read_trained(
             "audio": config["audio"],
         },
         config=config,
-        weights=below(read_weights(checkpoint.speaking_weights), trainer.speaks),
+        weights=strip_prefix(read_weights(checkpoint.speaking_weights), trainer.inference_module),
     )
 
 

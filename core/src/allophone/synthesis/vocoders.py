@@ -56,7 +56,7 @@ def load_vocoder(
                 hint="Use a vocoder that was trained on mels of the voice's [audio], or "
                 f"--vocoder {FALLBACK}.",
             )
-        name = unstructure(stored.description, registry=registry)["vocoder"]["type"]
+        name = registry.entry_of("vocoders", spec.vocoder).name
     vocoder: Vocoder = registry.load("vocoders", name, "vocoder")(spec, weights, device)
     return vocoder
 

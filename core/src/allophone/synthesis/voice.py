@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from allophone.audio.files import read_audio
-from allophone.config import structure, unstructure
+from allophone.config import structure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.frontend import build_frontend
@@ -98,7 +98,7 @@ def prepare(
     registry: Registry,
 ) -> Voice:
     """Make a stored voice ready to speak."""
-    model = unstructure(stored.description, registry=registry)["model"]["type"]
+    model = registry.entry_of("models", stored.description.model).name
     build = registry.load("models", model, "synthesizer")
     played = PlayedVoice(
         description=stored.description,

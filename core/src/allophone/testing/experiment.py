@@ -17,7 +17,7 @@ import pytest
 import torch
 from attrs import evolve
 
-from allophone.config import Experiment, resolve, unstructure
+from allophone.config import Experiment, resolve
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.entries import TrainerEntry
@@ -136,8 +136,7 @@ def build_objective(
 
 def trainer_of(experiment: Experiment, registry: Registry) -> TrainerEntry:
     """The entry of an experiment's trainer."""
-    name = unstructure(experiment, registry=registry)["trainer"]["type"]
-    entry: TrainerEntry = registry.find("trainers", name)
+    entry: TrainerEntry = registry.entry_of("trainers", experiment.trainer)
     return entry
 
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from allophone.config import Experiment, unstructure
+from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.features.recordings import RecordingReader
@@ -57,12 +57,12 @@ class SynthesizerContract(ExperimentContract):
     def weights(
         cls, experiment: Experiment, vocabulary: Vocabulary, registry: Registry
     ) -> Mapping[str, Tensor]:
-        """The weights to speak with: those of the module that the recipe's trainer names in `speaks`.
+        """The weights to speak with: those of the module that the recipe's trainer names in `inference_module`.
 
         Replace this where a voice is made of more than one training.
         """
         objective = build_objective(experiment, vocabulary, registry)
-        return objective.modules[trainer_of(experiment, registry).speaks].state_dict()
+        return objective.modules[trainer_of(experiment, registry).inference_module].state_dict()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -203,8 +203,7 @@ class SynthesizerContract(ExperimentContract):
     def test_exported_it_says_the_same(
         self, stored: StoredVoice, voice: Voice, texts: Texts, registry: Registry, tmp_path: Path
     ) -> None:
-        family = unstructure(stored.description, registry=registry)["model"]["type"]
-        exporters = registry.find("models", family).exporters
+        exporters = registry.entry_of("models", stored.description.model).exporters
         if not (self.exports and exporters):
             pytest.skip("No exporters are to be tried.")
         write_voice(tmp_path / "voice", stored, registry=registry)

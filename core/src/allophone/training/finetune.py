@@ -24,7 +24,7 @@ from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
-from allophone.weights import below, compare, prefixed, read_weights
+from allophone.weights import add_prefix, compare, read_weights, strip_prefix
 
 _SHOWN = 8
 
@@ -100,17 +100,17 @@ def find_source(place: str, registry: Registry) -> Path:
     return Path(registry.load("voices", place, "locate")())
 
 
-def read_source(place: Path, *, speaks: str) -> Source:
+def read_source(place: Path, *, inference_module: str) -> Source:
     """Read what is to be fine-tuned: a run, a checkpoint, or the folder of a voice or vocoder.
 
-    speaks: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
+    inference_module: the objective's module that a voice is made of. Where a checkpoint keeps a moving average
     of it, that is taken. Of a voice, what its folder has for training beside it is taken too; one
     that was assembled of several runs names its weights by module already.
     """
     if (place / WEIGHTS).is_file() and not (place / STATE).is_file():
         weights = read_weights(place / WEIGHTS)
-        if not below(weights, speaks):
-            weights = prefixed(weights, speaks)
+        if not strip_prefix(weights, inference_module):
+            weights = add_prefix(weights, inference_module)
         if (place / BESIDE_VOICE).is_file():
             weights |= read_weights(place / BESIDE_VOICE)
         return Source(path=place, weights=weights, vocabulary=_vocabulary(place))
@@ -156,7 +156,7 @@ def take_weights(
     model = {
         name: tensor
         for prefix, module in modules.items()
-        for name, tensor in prefixed(module.state_dict(), prefix).items()
+        for name, tensor in add_prefix(module.state_dict(), prefix).items()
     }
     made = adapted or {}
     used = {of.source for of in made.values()}

@@ -55,7 +55,7 @@ def open_run(
     check_folder(folder, resume)
     trainer = _trainer(experiment, registry)
     corpus = open_corpus(experiment, registry)
-    source = read_source(finetune, speaks=trainer.speaks) if finetune else None
+    source = read_source(finetune, inference_module=trainer.inference_module) if finetune else None
     vocabulary = _vocabulary(corpus, resume, source)
 
     config = experiment.runtime
@@ -77,7 +77,7 @@ def open_run(
         vocabulary=vocabulary,
         objective=objective,
         runtime=runtime,
-        speaks=trainer.speaks,
+        inference_module=trainer.inference_module,
         train=corpus.loader(
             "train",
             features=objective.features,
@@ -91,7 +91,7 @@ def open_run(
         samples=samples,
     )
     if config.ema_decay is not None:
-        run.average = MovingAverage(runtime.modules[trainer.speaks], config.ema_decay)
+        run.average = MovingAverage(runtime.modules[trainer.inference_module], config.ema_decay)
     # From here on each rank draws its own numbers: dropout on two ranks must not be the same.
     seed_everything(config.seed + rank.index)
     if resume:
@@ -127,14 +127,16 @@ def check_folder(folder: Path, resume: Checkpoint | None) -> None:
 def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
     if experiment.trainer is None:
         raise ConfigError("The experiment has no [trainer], so there is nothing to train.")
-    plain = unstructure(experiment, registry=registry)
-    name = plain["trainer"]["type"]
-    entry: TrainerEntry = registry.find("trainers", name)
-    tables = {table: plain[table]["type"] for table in ("model", "vocoder") if table in plain}
+    entry: TrainerEntry = registry.entry_of("trainers", experiment.trainer)
+    tables = {
+        table: registry.entry_of(f"{table}s", config).name
+        for table in ("model", "vocoder")
+        if (config := getattr(experiment, table)) is not None
+    }
     if entry.trains not in tables.values():
         there = ", ".join(f'a [{table}] of type "{type}"' for table, type in tables.items())
         raise ConfigError(
-            f"The trainer '{name}' trains '{entry.trains}', but the experiment has "
+            f"The trainer '{entry.name}' trains '{entry.trains}', but the experiment has "
             f"{there or 'neither a [model] nor a [vocoder]'}.",
             hint="The types of [trainer] and of what it trains must fit.",
         )
@@ -171,11 +173,11 @@ def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None
 
 
 def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
-    if trainer.speaks not in objective.modules:
+    if trainer.inference_module not in objective.modules:
         raise PluginError(
-            f"The trainer '{trainer.name}' says that '{trainer.speaks}' speaks, which is none of its "
+            f"The trainer '{trainer.name}' says that '{trainer.inference_module}' speaks, which is none of its "
             f"objective's modules.",
-            hint=near_miss(trainer.speaks, objective.modules),
+            hint=near_miss(trainer.inference_module, objective.modules),
         )
 
 

@@ -25,7 +25,7 @@ from allophone.training.seeding import (
     restore_random_state,
     seeded_apart,
 )
-from allophone.weights import below, load_weights, prefixed, read_weights
+from allophone.weights import add_prefix, load_weights, read_weights, strip_prefix
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class Run:
     """A run on one rank.
 
-    speaks: the objective's module that a voice is made of; of it `average` is kept, where one is.
+    inference_module: the objective's module that a voice is made of; of it `average` is kept, where one is.
     valid: the validation batches, None where the split is empty.
     samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
     validation: the latest validation metrics.
@@ -47,7 +47,7 @@ class Run:
     vocabulary: Vocabulary
     objective: Objective
     runtime: TrainerRuntime
-    speaks: str
+    inference_module: str
     train: EpochLoader
     valid: EpochLoader | None = None
     samples: Sequence[Batch] = ()
@@ -75,9 +75,11 @@ class Run:
             weights={
                 name: tensor
                 for prefix, module in self.runtime.modules.items()
-                for name, tensor in prefixed(module.state_dict(), prefix).items()
+                for name, tensor in add_prefix(module.state_dict(), prefix).items()
             },
-            average=prefixed(self.average.state_dict(), self.speaks) if self.average else None,
+            average=add_prefix(self.average.state_dict(), self.inference_module)
+            if self.average
+            else None,
             state=state,
             experiment=self.experiment,
             vocabulary=self.vocabulary,
@@ -90,11 +92,15 @@ class Run:
         state = read_state(checkpoint)
         weights = read_weights(checkpoint.path / WEIGHTS)
         for prefix, module in self.runtime.modules.items():
-            load_weights(module, below(weights, prefix), where=f"{checkpoint.path}, {prefix}")
+            load_weights(
+                module, strip_prefix(weights, prefix), where=f"{checkpoint.path}, {prefix}"
+            )
         if self.average:
             kept = checkpoint.path / AVERAGE
             averages = read_weights(kept) if kept.is_file() else weights
-            self.average.load_state_dict(below(averages, self.speaks), where=str(kept))
+            self.average.load_state_dict(
+                strip_prefix(averages, self.inference_module), where=str(kept)
+            )
         self.runtime.load_state_dict(state["runtime"])
         self.train.load_state_dict(state["train"])
         if isinstance(self.objective, Stateful):

@@ -38,7 +38,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_diffwave.config:DiffwaveTrainerConfig",
         objective="allophone_diffwave.objective:DiffwaveObjective",
         trains="diffwave",
-        speaks="denoiser",
+        inference_module="denoiser",
     )
 
 

@@ -39,7 +39,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_fastspeech2.config:FastSpeech2TrainerConfig",
         objective="allophone_fastspeech2.objective:FastSpeech2Objective",
         trains="fastspeech2",
-        speaks="model",
+        inference_module="model",
     )
 
 

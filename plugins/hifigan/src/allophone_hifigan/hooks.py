@@ -39,7 +39,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_hifigan.config:HifiganTrainerConfig",
         objective="allophone_hifigan.objective:HifiganObjective",
         trains="hifigan",
-        speaks="generator",
+        inference_module="generator",
     )
 
 

@@ -13,7 +13,7 @@ from allophone.errors import UserError
 from allophone.registry import default_registry
 from allophone.synthesis.folder import StoredVoice, write_vocoder, write_voice
 from allophone.synthesis.places import find_vocoder
-from allophone.weights import prefixed
+from allophone.weights import add_prefix
 from allophone_valle.codec_config import FAKE, PUBLISHED
 from allophone_valle.config import ValleConfig
 from allophone_valle.listening import open_fitting_codec
@@ -48,7 +48,7 @@ def assemble(stages: Mapping[str, StoredVoice], destination: Path) -> None:
     weights = {
         name: tensor
         for stage in _STAGES
-        for name, tensor in prefixed(stages[stage].weights, stage).items()
+        for name, tensor in add_prefix(stages[stage].weights, stage).items()
     }
     write_voice(destination, evolve(voice, description=description, weights=weights))
     if carried:

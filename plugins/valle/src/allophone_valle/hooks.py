@@ -67,7 +67,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_valle.config:ValleArTrainerConfig",
         objective="allophone_valle.objective_ar:ValleArObjective",
         trains="valle",
-        speaks="ar",
+        inference_module="ar",
     )
     yield TrainerEntry(
         name="valle.nar",
@@ -75,7 +75,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_valle.config:ValleNarTrainerConfig",
         objective="allophone_valle.objective_nar:ValleNarObjective",
         trains="valle",
-        speaks="nar",
+        inference_module="nar",
     )
     yield TrainerEntry(
         name="valle.codec",
@@ -83,7 +83,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_valle.codec_config:CodecTrainerConfig",
         objective="allophone_valle.codec_objective:CodecObjective",
         trains="codec",
-        speaks="codec",
+        inference_module="codec",
     )
 
 

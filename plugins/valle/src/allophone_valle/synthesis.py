@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from allophone.errors import UserError
 from allophone.synthesis.protocol import Prompt, Speech, TextBatch, VoiceSpec
-from allophone.weights import below, load_weights, uninitialised
+from allophone.weights import load_weights, strip_prefix, uninitialised
 from allophone_valle.ar import ArModel
 from allophone_valle.codecs.protocol import Codec
 from allophone_valle.config import ValleConfig, ValleControls
@@ -196,7 +196,7 @@ def build_synthesizer(
     # A step reads all weights once for a few codes, so on a GPU it is as quick as they are small.
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     for name, model in (("ar", ar), ("nar", nar)):
-        own = below(weights, name)
+        own = strip_prefix(weights, name)
         _check_vocabulary(name, own["text_embedding.weight"], symbols.size)
         load_weights(model, own, where=f"the voice, in its part '{name}'")
         model.to(device, dtype).eval()

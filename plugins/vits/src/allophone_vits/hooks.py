@@ -79,7 +79,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_vits.config:VitsTrainerConfig",
         objective="allophone_vits.objective:VitsObjective",
         trains="vits",
-        speaks="generator",
+        inference_module="generator",
     )
 
 

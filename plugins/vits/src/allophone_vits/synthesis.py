@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weights import below, load_weights
+from allophone.weights import load_weights, strip_prefix
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
@@ -59,7 +59,7 @@ def synthesizer_of(
         for part in (model.text_encoder, model.duration_predictor, model.flow):
             pack_convolutions(part)
         use_channels_last(model)
-    posterior = below(weights, "posterior_encoder")
+    posterior = strip_prefix(weights, "posterior_encoder")
     if not posterior:
         return VitsSynthesizer(model, spec)
     kind = VitsConverter if len(spec.vocabulary.speakers) > 1 else VitsAligner

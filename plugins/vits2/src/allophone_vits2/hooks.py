@@ -42,7 +42,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_vits2.config:Vits2TrainerConfig",
         objective="allophone_vits2.objective:Vits2Objective",
         trains="vits2",
-        speaks="generator",
+        inference_module="generator",
     )
 
 

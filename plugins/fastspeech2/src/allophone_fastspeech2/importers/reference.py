@@ -22,7 +22,7 @@ from allophone.foreign.files import Settings
 from allophone.foreign.tensors import Shapes, place
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
 from allophone.text.config import TextConfig
-from allophone.weights import prefixed, uninitialised
+from allophone.weights import add_prefix, uninitialised
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -187,7 +187,7 @@ def _weights(
     weights = place(given, wanted, reference_name)
     for name, known in checkpoint.distributions.items():
         statistics = _statistics(name, weights.pop(BINS.format(name)), known)
-        weights |= prefixed(statistics.state_dict(), f"variance_adaptor.{name}.statistics")
+        weights |= add_prefix(statistics.state_dict(), f"variance_adaptor.{name}.statistics")
     return weights
 
 

@@ -18,7 +18,7 @@ from allophone.synthesis.folder import (
     VocoderDescription,
     write_vocoder,
 )
-from allophone.weights import prefixed, uninitialised, write_weights
+from allophone.weights import add_prefix, uninitialised, write_weights
 from allophone_hifigan.config import DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
@@ -60,7 +60,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
         with uninitialised():
             discriminators = Discriminators(DiscriminatorsConfig())
         placed = place(checkpoint.discriminators, discriminators.state_dict(), discriminators_name)
-        beside = prefixed(placed, "discriminator")
+        beside = add_prefix(placed, "discriminator")
     write_vocoder(destination, StoredVocoder(description=description, weights=weights))
     if beside:
         write_weights(destination / BESIDE_VOICE, beside)

@@ -14,7 +14,7 @@ from attrs import evolve
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.files import Settings, peek_json, read_json, read_module
-from allophone.weights import below
+from allophone.weights import strip_prefix
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
@@ -49,8 +49,8 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         name=source.resolve().parent.name,
         config=config,
         audio=audio,
-        generator=below(tensors, _GENERATOR) or tensors,
-        discriminators=below(tensors, _DISCRIMINATORS),
+        generator=strip_prefix(tensors, _GENERATOR) or tensors,
+        discriminators=strip_prefix(tensors, _DISCRIMINATORS),
     )
     write_checkpoint(destination, checkpoint)
 

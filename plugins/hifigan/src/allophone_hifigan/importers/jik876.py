@@ -19,7 +19,7 @@ from allophone.foreign.files import (
     read_pickled,
     tensors_of,
 )
-from allophone.weights import prefixed
+from allophone.weights import add_prefix
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     Tensors,
@@ -75,7 +75,7 @@ def _discriminators(generator: Path) -> Tensors:
     if not generator.name.startswith("g_") or not path.is_file():
         return {}
     content = read_pickled(path)
-    mpd, msd = (prefixed(tensors_of(content.get(part), path), part) for part in ("mpd", "msd"))
+    mpd, msd = (add_prefix(tensors_of(content.get(part), path), part) for part in ("mpd", "msd"))
     return mpd | msd
 
 

@@ -20,7 +20,7 @@ from allophone.foreign.files import Settings
 from allophone.foreign.tensors import Shapes, place
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
 from allophone.text.symbols import SymbolTable
-from allophone.weights import prefixed, uninitialised
+from allophone.weights import add_prefix, uninitialised
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig
 from allophone_valle.importers.names import reference_name, stacked
@@ -65,7 +65,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
         nar = NarModel(
             config.nar, vocabulary_size=size, codebooks=config.codebooks, bins=config.bins
         )
-    wanted = prefixed(ar.state_dict(), "ar") | prefixed(nar.state_dict(), "nar")
+    wanted = add_prefix(ar.state_dict(), "ar") | add_prefix(nar.state_dict(), "nar")
     description = VoiceDescription(
         about=About(name=checkpoint.name, licence="not stated"),
         model=config,

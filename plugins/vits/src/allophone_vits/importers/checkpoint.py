@@ -12,7 +12,7 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.run_folder import BESIDE_VOICE
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
 from allophone.text.config import TextConfig
-from allophone.weights import prefixed, write_weights
+from allophone.weights import add_prefix, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.reference import (
     Tensors,
@@ -77,4 +77,4 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint, *, name
     write_voice(destination, voice_of(checkpoint, About(name=name, licence="not stated")))
     if checkpoint.discriminator is not None:
         weights = discriminator_weights(checkpoint.discriminator, DiscriminatorConfig())
-        write_weights(destination / BESIDE_VOICE, prefixed(weights, "discriminator"))
+        write_weights(destination / BESIDE_VOICE, add_prefix(weights, "discriminator"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from allophone.errors import UserError
 from allophone.foreign.files import read_pickled, tensors_of
-from allophone.weights import below
+from allophone.weights import strip_prefix
 from allophone_vits.config import SIZES
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_vits.importers.piper import read_settings
@@ -32,14 +32,14 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     content = read_pickled(source)
     state = tensors_of(content.get("state_dict"), source)
     parameters = content.get("hyper_parameters", {})
-    generator = below(state, "model_g")
+    generator = strip_prefix(state, "model_g")
     if not generator:
         raise UserError(f"{source} holds no generator: none of its tensors begins with 'model_g.'.")
     decoder = SIZES["medium"].decoder
     upsample_rates = _tuple(parameters, "upsample_rates", decoder.upsample_rates)
     checkpoint = ReferenceCheckpoint(
         generator=generator,
-        discriminator=below(state, "model_d") or None,
+        discriminator=strip_prefix(state, "model_d") or None,
         upsample_rates=upsample_rates,
         residual_dilations=_tuple(
             parameters, "resblock_dilation_sizes", decoder.residual_dilations

@@ -19,7 +19,7 @@ from allophone.foreign.files import Settings
 from allophone.foreign.tensors import Shapes, place
 from allophone.run_folder import BESIDE_VOICE
 from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
-from allophone.weights import prefixed, uninitialised, write_weights
+from allophone.weights import add_prefix, uninitialised, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint
 from allophone_vits.importers.jaywalnut310 import OTHER_MODELS, assemble, find_files, peek_config
@@ -72,10 +72,10 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     beside: dict[str, Tensor] = {}
     if checkpoint.discriminator is not None:
         weights = discriminator_weights(checkpoint.discriminator, DiscriminatorConfig())
-        beside |= prefixed(weights, "discriminator")
+        beside |= add_prefix(weights, "discriminator")
     durations = files.beside("DUR_")
     if durations is not None:
-        beside |= prefixed(duration_discriminator_weights(durations), "duration_discriminator")
+        beside |= add_prefix(duration_discriminator_weights(durations), "duration_discriminator")
     write_voice(destination, voice)
     if beside:
         write_weights(destination / BESIDE_VOICE, beside)
