@@ -36,8 +36,7 @@ from side_by_side import (
 from torch import Tensor
 
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.registry import default_registry
-from allophone.synthesis.protocol import (
+from allophone.inference.protocol import (
     Mels,
     Synthesizer,
     TextBatch,
@@ -45,6 +44,7 @@ from allophone.synthesis.protocol import (
     VocoderSpec,
     VoiceSpec,
 )
+from allophone.registry import default_registry
 
 PHONEMES, FRAMES_EACH = 100, 7
 FRAMES = PHONEMES * FRAMES_EACH

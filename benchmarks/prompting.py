@@ -33,7 +33,7 @@ from allophone.audio.files import write_audio
 from allophone.config.tables import parse_assignment
 from allophone.data.manifest import Split, Utterance, read_manifest
 from allophone.errors import UserError
-from allophone.synthesis.protocol import Prompted
+from allophone.inference.protocol import Prompted
 from allophone.synthesis.voice import Voice
 
 Reader = Callable[[Utterance, Utterance, Path], None]

@@ -33,8 +33,8 @@ from rich.table import Table
 
 import allophone
 from allophone.audio.spectrogram import mel_spectrogram
+from allophone.inference.exporting import export_voice
 from allophone.registry import default_registry
-from allophone.synthesis.exporting import export_voice
 from allophone.synthesis.voice import Voice
 
 TEXTS = {

@@ -39,9 +39,9 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.data.manifest import Split
+from allophone.inference.protocol import AdjustableVocoder, Vocoder, VocoderSpec
+from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
-from allophone.synthesis.protocol import AdjustableVocoder, Vocoder, VocoderSpec
-from allophone.synthesis.vocoders import load_vocoder
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.importers.checkpoint import reference_name

@@ -28,9 +28,9 @@ from yardstick import NAME, Yardstick
 from allophone.audio.files import write_audio
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.data.manifest import Split
+from allophone.inference.protocol import Vocoder
+from allophone.inference.vocoders import FALLBACK, load_vocoder
 from allophone.registry import default_registry
-from allophone.synthesis.protocol import Vocoder
-from allophone.synthesis.vocoders import FALLBACK, load_vocoder
 
 RECORDINGS = "the recordings"
 

@@ -31,7 +31,7 @@ MEL = MelSpec(
 
 
 class Yardstick:
-    """The vocoder, as `allophone.synthesis.protocol.Vocoder` has it."""
+    """The vocoder, as `allophone.inference.protocol.Vocoder` has it."""
 
     def __init__(self, audio: MelSpec = MEL) -> None:
         self.audio = audio

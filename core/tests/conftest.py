@@ -16,28 +16,28 @@ from attrs import evolve, field, frozen, validators
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.entries import (
+    EngineEntry,
     ExporterEntry,
     ImporterEntry,
     ModelEntry,
-    PlayerEntry,
     TrainerEntry,
     VocoderEntry,
     VoiceEntry,
 )
 from allophone.errors import UserError
 from allophone.hookspecs import hookimpl
-from allophone.registry import build_registry, default_registry
-from allophone.synthesis.folder import (
-    About,
+from allophone.inference.engine import load_stored
+from allophone.inference.folder import (
     StoredVocoder,
     StoredVoice,
     VocoderDescription,
-    VoiceDescription,
     write_vocoder,
     write_voice,
 )
-from allophone.synthesis.playing import PlayedVoice
-from allophone.synthesis.protocol import Mels, Speech
+from allophone.inference.protocol import Mels, Speech
+from allophone.registry import build_registry, default_registry
+from allophone.synthesis.description import About, VoiceDescription
+from allophone.synthesis.engine import EngineOptions, LoadedVoice
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 
@@ -155,7 +155,7 @@ def import_toy_vocoder(source: Path, destination: Path) -> None:
 
 
 def export_toy(voice: StoredVoice, destination: Path) -> None:
-    """What is beside the file says how loud it is, in words that only `play_toy` knows."""
+    """What is beside the file says how loud it is, in words that only `load_toy` knows."""
     destination.write_text(voice.vocabulary.to_json())
     gain = float(voice.weights["gain"])
     destination.with_name(f"{destination.name}.gain").write_text(str(gain))
@@ -171,7 +171,7 @@ def export_half(voice: StoredVoice, destination: Path) -> None:
     raise UserError("The disk is full.")
 
 
-def play_toy(place: Path, device: torch.device) -> PlayedVoice:
+def load_toy(place: Path, options: EngineOptions) -> LoadedVoice:
     place = place / "whole.tones" if place.is_dir() else place
     gain = place.with_name(f"{place.name}.gain")
     if not gain.exists():
@@ -180,19 +180,12 @@ def play_toy(place: Path, device: torch.device) -> PlayedVoice:
     stored = stored_voice(
         name=place.stem, weights={"gain": torch.tensor([float(gain.read_text())])}
     )
-    return PlayedVoice(
-        description=evolve(stored.description, model=None),
-        vocabulary=vocabulary,
-        synthesizer=ToySynthesizer(stored.spec, stored.weights, device),
-    )
+    loaded = load_stored(evolve(stored, vocabulary=vocabulary), registry=options.registry)
+    return evolve(loaded, description=evolve(stored.description, model=None))
 
 
 def ends_in_tones(place: Path) -> bool:
-    return place.suffix == ".tones" or (place / "whole.tones").exists()
-
-
-def ends_in_both(place: Path) -> bool:
-    return place.name == "both.tones"
+    return place.suffix == ".tones" if place.is_file() else (place / "whole.tones").exists()
 
 
 def ends_in_toy(source: Path) -> bool:
@@ -219,6 +212,7 @@ def importer(name, importer, recognises):
 def toy_plugin(voices=()):
     """The plugin; voices: (name, language, folder) of those that it ships."""
     module = types.ModuleType("toy_plugin")
+    module.CONTRACT = 1
 
     @hookimpl
     def allophone_models():
@@ -240,21 +234,22 @@ def toy_plugin(voices=()):
                 ),
                 ExporterEntry(name="half", summary="Toys.", exporter=f"{__name__}:export_half"),
             ),
-            players=tuple(
-                PlayerEntry(
-                    name=name,
-                    summary="Toys.",
-                    player=f"{__name__}:play_toy",
-                    recognises=f"{__name__}:{recognises}",
-                )
-                for name, recognises in (("tones", "ends_in_tones"), ("both", "ends_in_both"))
-            ),
         )
         yield ModelEntry(
             name="toymel",
             summary="Mels.",
             config=f"{__name__}:ToyMelConfig",
             synthesizer=f"{__name__}:ToyMelSynthesizer",
+        )
+
+    @hookimpl
+    def allophone_engines():
+        yield EngineEntry(
+            name="tones",
+            summary="Toys.",
+            engine=f"{__name__}:load_toy",
+            recognises=f"{__name__}:ends_in_tones",
+            light=True,
         )
 
     @hookimpl
@@ -290,7 +285,13 @@ def toy_plugin(voices=()):
                 locate=f"{__name__}:locate_{name}",
             )
 
-    for hook in (allophone_models, allophone_trainers, allophone_vocoders, allophone_voices):
+    for hook in (
+        allophone_models,
+        allophone_engines,
+        allophone_trainers,
+        allophone_vocoders,
+        allophone_voices,
+    ):
         setattr(module, hook.__name__, hook)
     return module
 

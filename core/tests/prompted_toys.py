@@ -14,9 +14,9 @@ from allophone.audio.melspec import MelSpec
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.hookspecs import hookimpl
+from allophone.inference.folder import StoredVoice, write_voice
+from allophone.inference.protocol import Speech
 from allophone.registry import build_registry
-from allophone.synthesis.folder import StoredVoice, write_voice
-from allophone.synthesis.protocol import Speech
 
 AUDIO = MelSpec(sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
 LONGEST = 20
@@ -75,9 +75,10 @@ class Mimic:
     def _row(self, ids, prompt):
         if prompt is None:
             return ids / 1000
-        whole = torch.cat([ids[: self.opening], prompt.ids, ids[self.opening :]])
-        voice = torch.full((100,), float(prompt.waveform.mean()))
-        return torch.cat([prompt.waveform if prompt.continued else voice, whole / 1000])
+        whole = torch.cat([ids[: self.opening], ids.new_tensor(prompt.ids), ids[self.opening :]])
+        samples = torch.from_numpy(prompt.samples)
+        voice = torch.full((100,), float(samples.mean()))
+        return torch.cat([samples if prompt.continued else voice, whole / 1000])
 
 
 def assemble(stages, destination):
@@ -96,6 +97,7 @@ def assemble(stages, destination):
 def registry(beside=None):
     """Where mimics are known, and what a plugin module beside them offers."""
     module = types.ModuleType("mimics")
+    module.CONTRACT = 1
 
     @hookimpl
     def allophone_models():

@@ -13,9 +13,9 @@ from allophone.errors import UserError
 from allophone.features.config import AlignmentsConfig
 from allophone.features.protocol import ExtractionContext
 from allophone.frontend import build_frontend
-from allophone.synthesis import alignments
-from allophone.synthesis.alignments import AlignmentsExtractor
-from allophone.synthesis.folder import write_voice
+from allophone.inference import alignments
+from allophone.inference.alignments import AlignmentsExtractor
+from allophone.inference.folder import write_voice
 from allophone.text.config import GraphemeConfig, TextConfig
 
 TEXT = TextConfig(language="en", normalize=False, phonemizer=GraphemeConfig())
@@ -132,7 +132,7 @@ def test_frames_must_be_the_same(aligning, toys):
 
 
 def test_a_voice_that_cannot_align_is_refused(aligning, toys):
-    with pytest.raises(UserError, match="cannot align recordings with texts; .* ToyMelSynthesizer"):
+    with pytest.raises(UserError, match="cannot align recordings with texts: .* ToyMelSynthesizer"):
         next(aligning(model=toys.ToyMelConfig()).extract([utterance("a", "abc", 800)]))
 
 

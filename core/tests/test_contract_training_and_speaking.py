@@ -15,12 +15,12 @@ import torch
 from attrs import evolve, frozen
 from torch import nn
 
-from allophone.entries import ExporterEntry, PlayerEntry
+from allophone.entries import EngineEntry, ExporterEntry
 from allophone.events import SampleAudio
 from allophone.hookspecs import hookimpl
+from allophone.inference.engine import load_stored
+from allophone.inference.folder import read_voice, write_voice
 from allophone.registry import build_registry
-from allophone.synthesis.folder import read_voice, write_voice
-from allophone.synthesis.playing import PlayedVoice
 from allophone.templates import write_plugin
 from allophone.testing import SynthesizerContract, TrainerContract
 from allophone.testing.experiment import ExperimentContract
@@ -227,9 +227,9 @@ class TestSynthesizerViolations(OnPlugin):
         """Have what the synthesizer says go through `change(said)`."""
 
         def install(change):
-            usual = voice.synthesizer.synthesize
+            usual = voice.engine.synthesizer.synthesize
             monkeypatch.setattr(
-                voice.synthesizer,
+                voice.engine.synthesizer,
                 "synthesize",
                 lambda text, controls: change(usual(text, controls)),
             )
@@ -255,11 +255,11 @@ class TestSynthesizerViolations(OnPlugin):
         check("test_lengths_and_durations_agree", "past the length of a row", experiment)
 
     def test_a_length_scale_that_does_nothing(self, check, voice, monkeypatch):
-        usual = voice.synthesizer.synthesize
+        usual = voice.engine.synthesizer.synthesize
         monkeypatch.setattr(
-            voice.synthesizer,
+            voice.engine.synthesizer,
             "synthesize",
-            lambda text, controls: usual(text, voice.synthesizer.controls()),
+            lambda text, controls: usual(text, voice.engine.synthesizer.controls()),
         )
         check("test_a_greater_length_scale_is_slower", "length_scale=3 gives a length of")
 
@@ -267,7 +267,7 @@ class TestSynthesizerViolations(OnPlugin):
         def stream(text, controls):
             yield torch.zeros(256)
 
-        monkeypatch.setattr(voice.synthesizer, "stream", stream, raising=False)
+        monkeypatch.setattr(voice.engine.synthesizer, "stream", stream, raising=False)
         check("test_a_stream_joins_to_what_is_said", "The stream has .* samples, not")
 
     def test_controls_that_accept_anything(self, voice, monkeypatch):
@@ -275,7 +275,7 @@ class TestSynthesizerViolations(OnPlugin):
         class Controls:
             length_scale: float = 1.0
 
-        monkeypatch.setattr(type(voice.synthesizer), "controls", Controls)
+        monkeypatch.setattr(type(voice.engine.synthesizer), "controls", Controls)
         with pytest.raises(pytest.fail.Exception, match="length_scale = 0.0 is accepted"):
             SynthesizerContract().test_controls_have_defaults_and_are_checked(voice)
 
@@ -335,34 +335,37 @@ def with_exporter(plugin, monkeypatch, change):
         changed = evolve(voice, weights=change(voice.weights))
         write_voice(destination / "inner", changed, registry=registry)
 
-    def play_inner(place, device):
-        stored = read_voice(place / "inner", registry)
-        build = registry.load("models", NAME, "synthesizer")
-        return PlayedVoice(
-            description=stored.description,
-            vocabulary=stored.vocabulary,
-            synthesizer=build(stored.spec, stored.weights, device),
-        )
+    def load_inner(place, options):
+        return load_stored(read_voice(place / "inner", registry), registry=options.registry)
 
     def recognises_inner(place):
         return (place / "inner").is_dir()
 
-    for function in (export_inner, play_inner, recognises_inner):
+    for function in (export_inner, load_inner, recognises_inner):
         monkeypatch.setattr(here, function.__name__, function, raising=False)
     exporter = ExporterEntry(name="inner", summary="", exporter=f"{__name__}:export_inner")
-    player = PlayerEntry(
+    engine = EngineEntry(
         name="inner",
         summary="",
-        player=f"{__name__}:play_inner",
+        engine=f"{__name__}:load_inner",
         recognises=f"{__name__}:recognises_inner",
+        light=True,
     )
 
     @hookimpl
     def allophone_models():
         for entry in plugin["hooks"].allophone_models():
-            yield evolve(entry, exporters=(exporter,), players=(player,))
+            yield evolve(entry, exporters=(exporter,))
+
+    @hookimpl
+    def allophone_engines():
+        yield engine
 
     hooks = ModuleType("exporting")
-    vars(hooks).update(vars(plugin["hooks"]), allophone_models=allophone_models)
+    vars(hooks).update(
+        vars(plugin["hooks"]),
+        allophone_models=allophone_models,
+        allophone_engines=allophone_engines,
+    )
     registry = build_registry({NAME: hooks})
     return registry

@@ -11,9 +11,9 @@ from attrs import frozen
 from allophone.audio.melspec import MelSpec
 from allophone.entries import VocoderEntry
 from allophone.hookspecs import hookimpl
+from allophone.inference.config import GriffinLimConfig
+from allophone.inference.griffin_lim import GriffinLim
 from allophone.registry import build_registry
-from allophone.synthesis.config import GriffinLimConfig
-from allophone.synthesis.griffin_lim import GriffinLim
 from allophone.testing import VocoderContract
 
 

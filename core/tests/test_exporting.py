@@ -10,10 +10,9 @@ from click.testing import CliRunner
 
 from allophone.cli import allophone
 from allophone.entries import references
-from allophone.errors import UserError
-from allophone.synthesis.exporting import export_voice
-from allophone.synthesis.playing import find_playable
-from allophone.synthesis.voice import load
+from allophone.errors import PluginError, UserError
+from allophone.inference.exporting import export_voice
+from allophone.synthesis.loading import find, light_engine, load
 
 
 @pytest.fixture
@@ -95,16 +94,20 @@ def test_what_cannot_be_played_is_no_export(voice, registry, tmp_path, toys, mon
     assert [path.name for path in tmp_path.iterdir()] == ["tim"]
 
 
-def test_places_of_other_kinds_are_no_business_of_players(voice, registry, tmp_path):
+def test_light_engines_are_asked_first_and_only_for_what_they_recognise(voice, registry, tmp_path):
+    export_voice(voice, tmp_path / "a.tones", "tones", registry)
+    assert light_engine(tmp_path / "a.tones", registry).name == "tones"
     voice.rename(tmp_path / "tim.tones")
-    assert find_playable(tmp_path / "tim.tones", registry) is None
-    assert find_playable("nowhere.tones", registry) is None
+    assert light_engine(tmp_path / "tim.tones", registry) is None
+    assert find(tmp_path / "tim.tones", registry)[1].name == "torch"
 
 
-def test_two_players_for_one_file(voice, registry, tmp_path):
-    (tmp_path / "both.tones").write_text("{}")
-    with pytest.raises(UserError, match=r"2 formats: toy\.tones, toy\.both"):
-        load(tmp_path / "both.tones", registry=registry)
+def test_an_engine_that_was_asked_for_must_recognise_the_voice(voice, registry, tmp_path):
+    export_voice(voice, tmp_path / "a.tones", "tones", registry)
+    with pytest.raises(UserError, match=r"'torch'.*\n.*'tones' can"):
+        load(tmp_path / "a.tones", engine="torch", registry=registry)
+    with pytest.raises(PluginError, match=r"no engine 'tone'.*\n.*'tones'"):
+        load(tmp_path / "a.tones", engine="tone", registry=registry)
 
 
 def test_the_commands_take_exported_voices(voice, registry, tmp_path, make_default, monkeypatch):
@@ -135,5 +138,4 @@ def test_all_that_hangs_on_a_record_is_referred_to(registry):
         "importers.file.importer",
         "exporters.tones.exporter",
         "exporters.tones.streaming",
-        "players.tones.recognises",
     } <= names

@@ -13,13 +13,8 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from allophone.errors import UserError
-from allophone.foreign.files import (
-    peek_json,
-    read_json,
-    read_module,
-    read_pickled,
-    read_yaml,
-)
+from allophone.foreign.files import read_module, read_pickled
+from allophone.foreign.settings import peek_json, read_json, read_yaml
 from allophone.foreign.tensors import NORMS, Shapes, place, renamed
 
 

@@ -19,16 +19,16 @@ from allophone.data.vocabulary import write_vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.hookspecs import hookimpl
+from allophone.inference.folder import write_voice
+from allophone.inference.locate import find_voice
+from allophone.inference.protocol import Mels
+from allophone.inference.reconstruction import reconstruct
 from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
 from allophone.run_folder import checkpoint_path
 from allophone.stored import prepared_utterances
-from allophone.synthesis.folder import write_voice
-from allophone.synthesis.places import find_voice
-from allophone.synthesis.protocol import Mels
-from allophone.synthesis.reconstruction import reconstruct
 from allophone.testing.corpus import write_corpus
 from allophone.weights import write_weights
 

@@ -14,15 +14,16 @@ import torch
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import PluginError, UserError
+from allophone.inference.config import GriffinLimConfig
+from allophone.inference.engine import open_voice
+from allophone.inference.folder import read_vocoder, read_voice
+from allophone.inference.griffin_lim import GriffinLim
+from allophone.inference.importing import import_checkpoint
 from allophone.registry import build_registry
 from allophone.synthesis.batch import suit, synthesize
-from allophone.synthesis.config import GriffinLimConfig
-from allophone.synthesis.folder import read_vocoder, read_voice
-from allophone.synthesis.griffin_lim import GriffinLim
-from allophone.synthesis.importing import import_checkpoint
 from allophone.synthesis.ledger import digest
+from allophone.synthesis.loading import load
 from allophone.synthesis.requests import Request, read_requests, requests_of_split
-from allophone.synthesis.voice import load, prepare
 
 # Voice folders.
 
@@ -117,7 +118,7 @@ def test_a_missing_plugin_is_named_by_its_distribution(folder):
 def test_weights_that_do_not_fit_are_an_error(toys, registry):
     stored = toys.stored_voice(weights={"gian": torch.ones(1)})
     with pytest.raises(UserError, match="do not fit"):
-        prepare(stored, device=torch.device("cpu"), vocoder=None, registry=registry)
+        open_voice(stored, registry=registry)
 
 
 def test_a_vocoder_folder_reads_back_equal(toys, registry, tmp_path):
@@ -245,7 +246,7 @@ PROVENANCE = {"voice": "tim", "weights": "1234"}
 
 @pytest.fixture
 def voice(toys, registry):
-    return prepare(toys.stored_voice(), device=torch.device("cpu"), vocoder=None, registry=registry)
+    return open_voice(toys.stored_voice(), registry=registry)
 
 
 def made(out):
@@ -308,14 +309,14 @@ def test_a_log_that_a_killed_process_left_is_taken_up(voice, tmp_path):
 
 def test_what_fails_is_named_and_stops_nothing(voice, tmp_path, monkeypatch):
     requests = (*REQUESTS, Request(id="odd", text="Ж!"), Request(id="mute", text="..."))
-    spoil = voice.synthesizer.synthesize
+    spoil = voice.engine.synthesizer.synthesize
 
     def synthesize_spoiled(text, controls):
         if (text.lengths == len("Go.") * 2 + 1).any():
             raise RuntimeError("out of memory")
         return spoil(text, controls)
 
-    monkeypatch.setattr(voice.synthesizer, "synthesize", synthesize_spoiled)
+    monkeypatch.setattr(voice.engine.synthesizer, "synthesize", synthesize_spoiled)
     report = synthesize(voice, requests, tmp_path, provenance=PROVENANCE)
     assert report.made == 2
     failed = {
@@ -347,7 +348,7 @@ def test_a_voice_with_one_speaker_is_asked_for_no_other(toys, registry, voice):
     asked = (Request(id="a", text="Hello.", speaker="anna", language="en"),)
     assert tuple(suit(asked, voice)) == (Request(id="a", text="Hello."),)
     stored = toys.stored_voice(speakers=("anna", "boris"), languages=("de", "en"))
-    many = prepare(stored, device=torch.device("cpu"), vocoder=None, registry=registry)
+    many = open_voice(stored, registry=registry)
     assert tuple(suit(asked, many)) == asked
 
 

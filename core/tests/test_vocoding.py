@@ -20,17 +20,22 @@ from allophone.cli import allophone
 from allophone.config import write_toml
 from allophone.data.manifest import Utterance, write_manifest
 from allophone.errors import UserError
-from allophone.synthesis.ledger import Failure, in_batches
-from allophone.synthesis.mel_sources import (
+from allophone.inference.mel_sources import (
     MelFile,
     Recording,
     mels_in,
     recordings_in,
     recordings_of,
 )
-from allophone.synthesis.protocol import Mels
-from allophone.synthesis.vocoders import fingerprint, load_vocoder, stream, vocode
-from allophone.synthesis.vocoding import audio_of, open_vocoder, vocode_all
+from allophone.inference.protocol import Mels
+from allophone.inference.vocoders import (
+    apply_vocoder,
+    fingerprint,
+    load_vocoder,
+    stream_vocoder,
+)
+from allophone.inference.vocoding import audio_of, open_vocoder, vocode_all
+from allophone.synthesis.ledger import Failure, in_batches
 from allophone.testing.corpus import synthetic_speech
 from allophone.testing.light import heavy_imports
 
@@ -326,7 +331,7 @@ def test_a_vocoders_fingerprint_follows_its_weights(toys, registry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "say", [vocode, lambda *args: list(stream(*args))], ids=["at once", "stream"]
+    "say", [apply_vocoder, lambda *args: list(stream_vocoder(*args))], ids=["at once", "stream"]
 )
 @pytest.mark.parametrize(
     ("spoil", "complaint"),

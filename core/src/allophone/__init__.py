@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from allophone.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from allophone.synthesis.voice import Voice, load
+    from allophone.synthesis.loading import load
+    from allophone.synthesis.voice import Voice
     from allophone.synthesis.waveform import Waveform
 
 __version__: str
 __all__ = ["Voice", "Waveform", "__version__", "hookimpl", "load"]
 
 _LAZY = {
-    "load": "allophone.synthesis.voice",
+    "load": "allophone.synthesis.loading",
     "Voice": "allophone.synthesis.voice",
     "Waveform": "allophone.synthesis.waveform",
 }

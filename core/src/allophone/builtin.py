@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from allophone.entries import (
     CommandEntry,
     CorpusEntry,
+    EngineEntry,
     FeatureExtractorEntry,
     NormalizerEntry,
     PhonemizerEntry,
@@ -110,7 +111,7 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
         name="alignments",
         summary="How many frames each symbol of the text lasts, by a trained voice that can align.",
         config="allophone.features.config:AlignmentsConfig",
-        extractor="allophone.synthesis.alignments:AlignmentsExtractor",
+        extractor="allophone.inference.alignments:AlignmentsExtractor",
     )
 
 
@@ -119,9 +120,19 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="griffin-lim",
         summary="Phase by iteration: needs no training, sounds hollow.",
-        config="allophone.synthesis.config:GriffinLimConfig",
-        vocoder="allophone.synthesis.griffin_lim:build",
+        config="allophone.inference.config:GriffinLimConfig",
+        vocoder="allophone.inference.griffin_lim:build",
         needs_weights=False,
+    )
+
+
+@hookimpl
+def allophone_engines() -> Iterator[EngineEntry]:
+    yield EngineEntry(
+        name="torch",
+        summary="Voice folders and runs of every model family, and vocoders, with PyTorch.",
+        engine="allophone.inference.engine:load",
+        recognises="allophone.inference.engine:recognises",
     )
 
 
@@ -131,7 +142,6 @@ def allophone_commands() -> Iterator[CommandEntry]:
         ("say", "Speak a text with a voice."),
         ("synthesize", "Speak many texts: a split of a manifest, or a list."),
         ("vocode", "Make audio of mel spectrograms with a vocoder."),
-        ("demo", "Open a page in the browser on which voices speak."),
         ("convert", "Convert a recording to another speaker's voice."),
         ("prepare", "List a corpus's utterances in a manifest, with splits."),
         ("extract", "Compute and store what training needs of each utterance."),

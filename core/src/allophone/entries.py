@@ -138,25 +138,11 @@ class ExporterEntry:
 
 
 @frozen(kw_only=True)
-class PlayerEntry:
-    """What speaks with voices in another format than a voice folder, such as those that exporters write.
-
-    player: `(place: Path, device: torch.device) -> PlayedVoice`, see `allophone.synthesis.playing`.
-    recognises: `(place: Path) -> bool`, whether the file or folder looks like this format; quick.
-    """
-
-    name: str = _name()
-    summary: str
-    player: Ref = field(converter=as_ref)
-    recognises: Ref = field(converter=as_ref)
-
-
-@frozen(kw_only=True)
 class ModelEntry:
     """A model family that turns text (and prompts) into a waveform or a mel spectrogram.
 
     config: the attrs class of the table `[model]`.
-    synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.synthesis.protocol`.
+    synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.inference.protocol`.
     assembler: `(stages: Mapping[str, StoredVoice], destination: Path) -> None`, for a family that is
         learned in several runs: writes one voice folder at `destination`. `stages` has what each run
         has learned, by the name of the module that speaks in it (`TrainerEntry.inference_module`); the core has
@@ -170,7 +156,6 @@ class ModelEntry:
     assembler: Ref | None = field(default=None, converter=optional(as_ref))
     importers: tuple[ImporterEntry, ...] = ()
     exporters: tuple[ExporterEntry, ...] = ()
-    players: tuple[PlayerEntry, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -196,7 +181,7 @@ class VocoderEntry:
     """What turns a mel spectrogram or codes into a waveform.
 
     config: the attrs class that describes it.
-    vocoder: `(VocoderSpec, weights, device) -> Vocoder`, see `allophone.synthesis.protocol`.
+    vocoder: `(VocoderSpec, weights, device) -> Vocoder`, see `allophone.inference.protocol`.
     needs_weights: False for what is not learned, such as Griffin-Lim.
     """
 

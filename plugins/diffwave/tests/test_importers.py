@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError, UserError
+from allophone.inference.folder import read_vocoder
+from allophone.inference.importing import import_checkpoint
+from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
-from allophone.synthesis.folder import read_vocoder
-from allophone.synthesis.importing import import_checkpoint
-from allophone.synthesis.vocoders import load_vocoder
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.importers import lmnt
 from allophone_diffwave.importers.checkpoint import reference_name

@@ -8,7 +8,7 @@ from attrs import evolve
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.inference.protocol import VocoderSpec
 from allophone_diffwave import looping
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls

@@ -17,9 +17,9 @@ from allophone.config.experiment import Experiment, RuntimeConfig
 from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
+from allophone.inference.protocol import VocoderSpec
+from allophone.inference.vocoders import adjust
 from allophone.registry import default_registry
-from allophone.synthesis.protocol import AdjustableVocoder, StreamingVocoder, VocoderSpec
-from allophone.synthesis.vocoders import adjust
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
@@ -263,8 +263,8 @@ class TestVocoder:
 
     def test_it_is_what_the_core_takes_it_for(self) -> None:
         vocoder = vocoder_of()
-        assert isinstance(vocoder, AdjustableVocoder)
-        assert isinstance(vocoder, StreamingVocoder)
+        assert hasattr(vocoder, "adjusted")
+        assert hasattr(vocoder, "stream")
         with pytest.raises(ConfigError, match="sampler"):
             vocoder_of(sampler="euler")
 

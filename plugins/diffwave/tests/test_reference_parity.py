@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.inference.protocol import VocoderSpec
 from allophone.testing.corpus import synthetic_speech
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls

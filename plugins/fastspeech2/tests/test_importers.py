@@ -26,10 +26,10 @@ from safetensors.torch import save_file
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import UserError
+from allophone.inference.folder import StoredVoice, read_voice
+from allophone.inference.importing import import_checkpoint
+from allophone.inference.protocol import Mels, TextBatch
 from allophone.registry import default_registry
-from allophone.synthesis.folder import StoredVoice, read_voice
-from allophone.synthesis.importing import import_checkpoint
-from allophone.synthesis.protocol import Mels, TextBatch
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from allophone.errors import UserError
-from allophone.synthesis.protocol import TextBatch
+from allophone.inference.protocol import TextBatch
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
 from allophone_fastspeech2.config import FastSpeech2Controls
 from allophone_fastspeech2.steering import steering

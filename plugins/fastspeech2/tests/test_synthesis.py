@@ -12,8 +12,8 @@ from allophone.config import Experiment
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.inference.protocol import TextBatch, VoiceSpec
 from allophone.registry import Registry
-from allophone.synthesis.protocol import Aligner, TeacherForced, TextBatch, VoiceSpec
 from allophone.testing.experiment import ExperimentContract, build_objective
 from allophone_fastspeech2.synthesis import FastSpeech2Synthesizer, build_synthesizer
 
@@ -54,7 +54,7 @@ class TestRecordings(ExperimentContract):
     def test_they_are_said_again_frame_by_frame(
         self, synthesizer: FastSpeech2Synthesizer, experiment: Experiment, batch: Batch
     ) -> None:
-        assert isinstance(synthesizer, TeacherForced)
+        assert hasattr(synthesizer, "reconstruct")
         assert set(synthesizer.features) <= batch.features.keys()
         mels = synthesizer.reconstruct(batch)
         assert mels.lengths.tolist() == self.frames(experiment, batch)
@@ -66,7 +66,7 @@ class TestRecordings(ExperimentContract):
     def test_each_id_is_found_in_them(
         self, synthesizer: FastSpeech2Synthesizer, experiment: Experiment, batch: Batch
     ) -> None:
-        assert isinstance(synthesizer, Aligner)
+        assert hasattr(synthesizer, "align")
         waveform = batch["waveform"]
         durations = synthesizer.align(self.text(batch), waveform.values, waveform.lengths)
         assert durations.dtype == torch.int64
@@ -82,7 +82,7 @@ class TestRecordings(ExperimentContract):
     def test_a_recording_that_is_too_short_is_refused(
         self, synthesizer: FastSpeech2Synthesizer, batch: Batch
     ) -> None:
-        assert isinstance(synthesizer, Aligner)
+        assert hasattr(synthesizer, "align")
         waveform = batch["waveform"].values[:, :2048]
         with pytest.raises(UserError, match="more tokens than frames"):
             synthesizer.align(self.text(batch), waveform, torch.full((len(batch),), 2048))
@@ -104,7 +104,7 @@ class TestRecordingsWithStoredDurations(ExperimentContract):
         weights = build_objective(experiment, vocabulary, registry).modules["model"].state_dict()
         spec = VoiceSpec(model=experiment.model, audio=experiment.audio, vocabulary=vocabulary)
         synthesizer = build_synthesizer(spec, weights, torch.device("cpu"))
-        assert not isinstance(synthesizer, Aligner)
+        assert not hasattr(synthesizer, "align")
         again = synthesizer.reconstruct(batch).durations
         assert again is not None
         assert torch.equal(again, batch["durations"].values)

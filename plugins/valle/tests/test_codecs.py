@@ -15,10 +15,11 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError, UserError
+from allophone.inference.config import GriffinLimConfig
+from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
+from allophone.inference.protocol import VocoderSpec
 from allophone.registry import default_registry
-from allophone.synthesis.config import GriffinLimConfig
-from allophone.synthesis.folder import About, StoredVocoder, VocoderDescription, write_vocoder
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.synthesis.description import About
 from allophone_valle.codec_config import (
     CodecArchitecture,
     CodecConfig,

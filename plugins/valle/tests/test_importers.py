@@ -14,9 +14,9 @@ from test_reference_parity import BINS, CODEBOOKS, SYMBOLS, reference_state
 from torch import Tensor
 
 from allophone.errors import UserError
+from allophone.inference.folder import StoredVoice, read_voice
+from allophone.inference.importing import import_checkpoint
 from allophone.registry import default_registry
-from allophone.synthesis.folder import StoredVoice, read_voice
-from allophone.synthesis.importing import import_checkpoint
 from allophone.text.phones import PhoneMap
 
 PHONES = ("_", "a", "aɪ", "b", "iː", "t", "tʃ", "s", "ʃ", ",", ".")

@@ -16,17 +16,17 @@ import allophone
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
-from allophone.registry import default_registry
-from allophone.synthesis.folder import (
-    About,
+from allophone.inference.folder import (
     StoredVocoder,
     StoredVoice,
     VocoderDescription,
-    VoiceDescription,
     read_voice,
     write_vocoder,
 )
-from allophone.synthesis.protocol import Prompt, Prompted, TextBatch, VoiceSpec
+from allophone.inference.protocol import TextBatch, VoiceSpec
+from allophone.registry import default_registry
+from allophone.synthesis.description import About, VoiceDescription
+from allophone.synthesis.engine import Prompt
 from allophone.synthesis.waveform import Waveform
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
@@ -100,8 +100,8 @@ def make_text(*texts: str, prompts: tuple[Prompt, ...] | None = None) -> TextBat
 
 
 def prompt(text: str, frames: float, seed: int = 0) -> Prompt:
-    ids = torch.tensor(SYMBOLS.encode_within(text), dtype=torch.long)
-    return Prompt(ids=ids, waveform=recording(frames, seed))
+    ids = tuple(SYMBOLS.encode_within(text))
+    return Prompt(ids=ids, samples=recording(frames, seed).numpy())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -174,7 +174,7 @@ def test_the_same_recording_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_a_model_that_has_learned_without_speaks_without_a_prompt() -> None:
-    assert isinstance(speaker(), Prompted)
+    assert hasattr(speaker(), "prompt_seconds")
     needs = {mode: speaker(make_config(mode)).needs_prompt for mode in MODES}
     assert needs == {"none": False, "prefix": True, "segment": True, "neighbour": True}
     assert speaker(make_config("none", begin_symbol=False)).needs_prompt

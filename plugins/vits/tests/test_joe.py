@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import allophone
-from allophone.synthesis.folder import read_voice
-from allophone.synthesis.protocol import Speech, TextBatch
+from allophone.inference import importing
+from allophone.inference.folder import read_voice
+from allophone.inference.importing import find_or_import
+from allophone.inference.protocol import Speech, TextBatch
+from allophone.registry import default_registry
 from allophone.synthesis.voice import Voice
-from allophone_vits import joe
 from allophone_vits.config import SIZES, VitsControls
 from allophone_vits.synthesis import VitsSynthesizer, build_synthesizer
 
@@ -28,7 +30,7 @@ LENGTHS = (1, 2, 3, 4, 5, 8, 10, 31, 100, 500)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return joe.locate()
+        return find_or_import("joe", default_registry()).folder
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +138,9 @@ def test_seeds_decide_what_is_random(synthesizer: VitsSynthesizer) -> None:
 
 def test_the_folder_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parents[2]))
-    monkeypatch.setattr(joe, "_convert", lambda _: pytest.fail("converted again"))
-    assert joe.locate() == folder
+    monkeypatch.setattr(importing, "import_checkpoint", lambda *_: pytest.fail("converted again"))
+    assert find_or_import("joe", default_registry()).folder == folder
     stored = read_voice(folder)
-    assert stored.description.about.licence.startswith("CC0")
-    assert "public domain" in (folder / "LICENSE").read_text()
     assert stored.description.model.decoder == SIZES["medium"].decoder
     assert sum(weight.numel() for weight in stored.weights.values()) > 15_000_000
 

@@ -12,6 +12,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.config.experiment import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
+from allophone.synthesis.chunks import chunk_sizes
 from allophone.text.symbols import SymbolTable
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
@@ -33,7 +34,6 @@ from allophone_vits.gaussian import Gaussian, kl_divergence, prior_log_likelihoo
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,
-    chunk_sizes,
     decode,
     rows,
     speak_in_chunks,
@@ -207,14 +207,14 @@ class TestDecoder:
         )
         whole = decode(decoder, through_flow(flow, prior))[0]
         chunks = list(speak_in_chunks(flow, decoder, prior))
-        assert len(chunks) == len(chunk_sizes(frames))
+        assert len(chunks) == len(chunk_sizes(frames, usual=CHUNK_FRAMES))
         torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-5)
 
     def test_the_first_chunk_waits_for_the_beginning_alone(self) -> None:
         decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
         flow = shaken(Flow.from_config(FlowConfig(hidden_channels=4, layers=2), channels=4))
         values = torch.randn(1, 4, 333)
-        needed = chunk_sizes(333)[0] + decoder.margin + flow.margin
+        needed = chunk_sizes(333, usual=CHUNK_FRAMES)[0] + decoder.margin + flow.margin
         values[:, :, needed:] = torch.nan
         prior = Latents(values=values, lengths=torch.tensor([333]), speaker=None)
         chunks = speak_in_chunks(flow, decoder, prior)
@@ -223,7 +223,7 @@ class TestDecoder:
 
     @pytest.mark.parametrize("frames", [1, CHUNK_FRAMES, CHUNK_FRAMES + 1, 2000])
     def test_chunks_cover_the_utterance(self, frames: int) -> None:
-        sizes = chunk_sizes(frames)
+        sizes = chunk_sizes(frames, usual=CHUNK_FRAMES)
         assert sum(sizes) == frames
         assert min(sizes) >= 1
         assert max(sizes) <= CHUNK_FRAMES

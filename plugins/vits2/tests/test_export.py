@@ -12,9 +12,10 @@ import torch
 import allophone
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
+from allophone.inference.exporting import export_voice
+from allophone.inference.folder import StoredVoice, write_voice
 from allophone.registry import default_registry
-from allophone.synthesis.exporting import export_voice
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.config import DecoderConfig, TextEncoderConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from allophone.cli.voice_options import chosen_vocoder_controls, open_voice, voice_options
+from allophone.cli.voice_options import open_voice, voice_options
 
 
 @click.command("convert")
@@ -24,14 +24,10 @@ def command(
     target: str,
     seed: int,
     place: str | None,
-    device: str,
-    vocoder: str | None,
     **how: Any,
 ) -> None:
     """Say RECORDING again as another of the voice's speakers, into OUT (.wav or .flac)."""
-    voice = open_voice(
-        place, device=device, vocoder=vocoder, vocoder_controls=chosen_vocoder_controls(how)
-    )
+    voice = open_voice(place, how)
     converted = voice.convert(recording, source=source, target=target, seed=seed)
     converted.save(out)
     click.echo(f"Wrote {out}: {converted.seconds:.2f} s, {voice.sample_rate} Hz.", err=True)

@@ -31,8 +31,8 @@ def command(voice: str, out: Path, format_name: str | None, streaming: bool) -> 
 
     `allophone say --voice` speaks with what is written, and so do the programs whose format it is.
     """
+    from allophone.inference.exporting import export_voice
     from allophone.registry import default_registry
-    from allophone.synthesis.exporting import export_voice
 
     done = export_voice(voice, out, format_name, default_registry(), streaming=streaming)
     written = ", ".join(str(path) for path in done.written)

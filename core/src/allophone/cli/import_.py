@@ -30,8 +30,8 @@ def command(sources: tuple[Path, ...], destination: Path, format_name: str | Non
     A trained vocoder becomes a vocoder's folder. What is learned in several runs becomes one voice of all
     of them.
     """
+    from allophone.inference.importing import import_checkpoint, import_stages
     from allophone.registry import default_registry
-    from allophone.synthesis.importing import import_checkpoint, import_stages
 
     registry = default_registry()
     if len(sources) > 1:

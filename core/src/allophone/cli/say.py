@@ -12,7 +12,6 @@ import click
 from allophone.cli.voice_options import (
     chosen_controls,
     chosen_prompt,
-    chosen_vocoder_controls,
     mention_speaker,
     open_voice,
     speaking_options,
@@ -21,8 +20,8 @@ from allophone.cli.voice_options import (
 from allophone.errors import UserError
 
 if TYPE_CHECKING:
-    from allophone.synthesis.rendering import Spoken
     from allophone.synthesis.voice import Voice
+    from allophone.synthesis.waveform import Waveform
 
 
 @click.command("say")
@@ -56,8 +55,6 @@ def command(
     stream: bool,
     timings: Path | None,
     place: str | None,
-    device: str,
-    vocoder: str | None,
     **how: Any,
 ) -> None:
     """Speak TEXT, a file, or what comes in on standard input, with a voice.
@@ -68,26 +65,20 @@ def command(
         raise UserError("--stream writes to standard output alone: give --out -, no --timings.")
     words = _text(text, file)
     how |= chosen_controls(how)
-    voice = open_voice(
-        place,
-        device=device,
-        vocoder=vocoder,
-        vocoder_controls=chosen_vocoder_controls(how),
-        language=how["language"],
-    )
+    voice = open_voice(place, how, language=how["language"])
     mention_speaker(voice, how["speaker"])
     how["prompt"] = chosen_prompt(voice, how)
     if stream:
         _stream(voice, words, how)
         return
-    spoken = voice.speak(words, **how)
+    waveform = voice.say(words, **how)
     if timings:
-        _write_timings(timings, spoken, voice)
+        _write_timings(timings, waveform, voice)
     if out == "-":
-        _write_wav(spoken)
+        _write_wav(waveform)
         return
-    spoken.waveform.save(out)
-    click.echo(f"Wrote {out}: {spoken.waveform.seconds:.2f} s, {voice.sample_rate} Hz.", err=True)
+    waveform.save(out)
+    click.echo(f"Wrote {out}: {waveform.seconds:.2f} s, {voice.sample_rate} Hz.", err=True)
 
 
 def _text(text: str | None, file: Path | None) -> str:
@@ -106,7 +97,7 @@ def _text(text: str | None, file: Path | None) -> str:
 
 
 def _stream(voice: Voice, text: str, how: dict[str, Any]) -> None:
-    from allophone.synthesis.wav import pcm16, wav_header
+    from allophone.synthesis.waveform import pcm16, wav_header
 
     output = sys.stdout.buffer
     for index, chunk in enumerate(voice.stream(text, **how)):
@@ -116,19 +107,18 @@ def _stream(voice: Voice, text: str, how: dict[str, Any]) -> None:
         output.flush()
 
 
-def _write_wav(spoken: Spoken) -> None:
-    from allophone.synthesis.wav import pcm16, wav_header
+def _write_wav(waveform: Waveform) -> None:
+    from allophone.synthesis.waveform import pcm16, wav_header
 
-    waveform = spoken.waveform
     sys.stdout.buffer.write(wav_header(waveform.sample_rate, samples=len(waveform.samples)))
     sys.stdout.buffer.write(pcm16(waveform.samples))
 
 
-def _write_timings(path: Path, spoken: Spoken, voice: Voice) -> None:
-    if spoken.phonemes is None:
+def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:
+    if waveform.phonemes is None:
         raise UserError(f"The voice '{voice.name}' does not tell when its phonemes are heard.")
     rows = [
         {"symbol": one.symbol, "start": round(one.start, 4), "end": round(one.end, 4)}
-        for one in spoken.phonemes
+        for one in waveform.phonemes
     ]
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -10,9 +10,9 @@ from click.core import ParameterSource
 
 from allophone.cli.voice_options import (
     chosen_controls,
-    chosen_vocoder_controls,
     mention_speaker,
     only_voice,
+    open_voice,
     speaking_options,
     voice_options,
 )
@@ -20,7 +20,6 @@ from allophone.data.manifest import SPLITS, Split
 from allophone.errors import UserError, near_miss
 
 if TYPE_CHECKING:
-    from allophone.registry import Registry
     from allophone.synthesis.requests import Request
     from allophone.synthesis.voice import Voice
 
@@ -68,8 +67,6 @@ def command(
     out: Path,
     batch_size: int,
     place: str | None,
-    device: str,
-    vocoder: str | None,
     **how: Any,
 ) -> None:
     """Speak many texts: a split of a manifest, or a list.
@@ -79,21 +76,18 @@ def command(
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
-    from allophone.registry import default_registry
     from allophone.synthesis.batch import synthesize
 
     if mels:
         _refuse_beside_mels(click.get_current_context())
-        _write_mels(place, split or "train,valid", out, device)
+        _write_mels(place, split or "train,valid", out, how["device"])
         return
     controls = chosen_controls(how)
     speaker, language = how.pop("speaker"), how.pop("language")
     prompt = how.pop("prompt_audio"), how.pop("prompt_text")
     _check_source(manifest, split, list_file)
-    registry = default_registry()
-    voice, provenance = _open(
-        place or only_voice(language), device, vocoder, chosen_vocoder_controls(how), registry
-    )
+    place = place or only_voice(language)
+    voice = open_voice(place, how)
     requests = _requests(manifest, split, list_file, prompted=voice.takes_prompts)
     requests = _addressed(requests, voice, speaker, language)
     requests = _prompted(requests, *prompt)
@@ -101,7 +95,7 @@ def command(
         voice,
         requests,
         out,
-        provenance=provenance,
+        provenance={"voice": place, **getattr(voice.engine, "provenance", {})},
         batch_size=batch_size,
         controls=controls,
         track=track,
@@ -125,12 +119,11 @@ def _refuse_beside_mels(context: click.Context) -> None:
 
 
 def _write_mels(place: str | None, split: str, out: Path, device: str) -> None:
-    import torch
-
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures, show_dropped
+    from allophone.inference.devices import parse_device
+    from allophone.inference.reconstruction import DROPPED, reconstruct
     from allophone.registry import default_registry
-    from allophone.synthesis.reconstruction import DROPPED, reconstruct
 
     if place is None:
         raise UserError("Say with --voice which run's mels are wanted.")
@@ -138,7 +131,7 @@ def _write_mels(place: str | None, split: str, out: Path, device: str) -> None:
         place,
         _splits(split),
         out,
-        device=torch.device(device),
+        device=parse_device(device),
         registry=default_registry(),
         track=track,
     )
@@ -190,39 +183,6 @@ def _prompted(
         else request
         for request in requests
     )
-
-
-def _open(
-    place: str,
-    device: str,
-    vocoder: str | None,
-    vocoder_controls: dict[str, Any],
-    registry: Registry,
-) -> tuple[Voice, dict[str, Any]]:
-    """The voice, and what tells its sound from another's."""
-    from allophone.synthesis.ledger import digest
-    from allophone.synthesis.places import find_voice
-    from allophone.synthesis.playing import find_playable
-    from allophone.synthesis.vocoders import controls_of, fingerprint
-    from allophone.synthesis.voice import load
-
-    playable = find_playable(place, registry)
-    files = playable.files if playable else (find_voice(place, registry).weights,)
-    voice = load(
-        place,
-        device=device,
-        vocoder=vocoder,
-        vocoder_controls=vocoder_controls,
-        registry=registry,
-    )
-    provenance: dict[str, Any] = {
-        "voice": place,
-        "weights": "+".join(digest(file) for file in files),
-        "vocoder": vocoder and fingerprint(vocoder, registry),
-    }
-    if chosen := controls_of(voice.vocoder, registry):
-        provenance["vocoder_controls"] = chosen
-    return voice, provenance
 
 
 def _addressed(

@@ -77,7 +77,6 @@ def command(
     To train on several GPUs name them (--devices 0,1), or start this under torchrun or srun.
     """
     from allophone.registry import default_registry
-    from allophone.training.finetune import find_source
     from allophone.training.launch import (
         device_of,
         find_place,
@@ -94,7 +93,7 @@ def command(
     with reported_to_launcher():
         checkpoint = _checkpoint(folder, resume, recipe, stage, finetune)
         check_folder(folder, checkpoint)
-        source = find_source(finetune, registry) if finetune else None
+        source = _source(finetune, registry) if finetune else None
         said = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
         said += ["runtime.compile=true"] if compiled else []
         resolved = _resolve(recipe, stage, checkpoint, said, registry)
@@ -134,6 +133,14 @@ def command(
                     "(runtime.clip_norm) or another precision; or look at these recordings.",
                 ) from error
             _log.info("Ended at step %d (%s): %s", run.runtime.step, reason, folder)
+
+
+def _source(place: str, registry: Registry) -> Path:
+    """The folder to fine-tune from: a run, a checkpoint, a voice or vocoder, or an installed voice."""
+    from allophone.inference.importing import find_or_import
+
+    path = Path(place).expanduser()
+    return path if path.is_dir() else find_or_import(path, registry).folder
 
 
 def _checkpoint(

@@ -10,7 +10,7 @@ import click
 from allophone.errors import UserError
 
 if TYPE_CHECKING:
-    from allophone.synthesis.mel_sources import MelSource
+    from allophone.inference.mel_sources import MelSource
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -74,20 +74,20 @@ def command(
     Run it again to go on where it was stopped, or to make only what has changed. What cannot be read
     or heard is named, and the exit status is 1.
     """
-    import torch
-
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
     from allophone.config.tables import parse_assignment
+    from allophone.inference.devices import parse_device
+    from allophone.inference.vocoders import controls_of, fingerprint
+    from allophone.inference.vocoding import open_vocoder, vocode_all
     from allophone.registry import default_registry
-    from allophone.synthesis.vocoders import controls_of, fingerprint
-    from allophone.synthesis.vocoding import open_vocoder, vocode_all
 
     registry = default_registry()
+    torch_device = parse_device(device)
     sources = _sources(manifest, split, features, audio)
     vocoder = open_vocoder(
         place,
-        device=torch.device(device),
+        device=torch_device,
         registry=registry,
         features=features,
         like=like,
@@ -101,7 +101,7 @@ def command(
         sources,
         out,
         provenance=provenance,
-        device=torch.device(device),
+        device=torch_device,
         batch_size=batch_size,
         track=track,
     )
@@ -114,7 +114,7 @@ def command(
 def _sources(
     manifest: Path | None, split: str, features: Path | None, audio: Path | None
 ) -> tuple[MelSource, ...]:
-    from allophone.synthesis.mel_sources import mels_in, recordings_in, recordings_of
+    from allophone.inference.mel_sources import mels_in, recordings_in, recordings_of
     from allophone.synthesis.requests import utterances_of_split
 
     given = [one for one in (manifest, features, audio) if one is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from allophone.registry import default_registry
 
 if TYPE_CHECKING:
     from allophone.entries import VoiceEntry
-    from allophone.synthesis.protocol import Prompt
+    from allophone.synthesis.engine import Prompt
     from allophone.synthesis.voice import Voice
 
 _CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
@@ -21,7 +21,7 @@ _CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
 
 
 def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which voice, on which device, through which vocoder; see `chosen_vocoder_controls`."""
+    """Which voice, by which engine, on which device, through which vocoder; see `open_voice`."""
     for option in reversed(
         (
             click.option(
@@ -30,6 +30,11 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="VOICE",
                 help="A voice folder, a run, a checkpoint, an installed voice, or what was exported of one; "
                 "may be left out when one is installed.",
+            ),
+            click.option(
+                "--engine",
+                metavar="NAME",
+                help="What computes the speech: onnx, torch, ...; by default the lightest that can.",
             ),
             click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1."),
             click.option(
@@ -128,22 +133,19 @@ def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:
     return voice.prompt(audio, text=text, language=given.get("language"))
 
 
-def open_voice(
-    place: str | None,
-    *,
-    device: str,
-    vocoder: str | None,
-    vocoder_controls: Mapping[str, Any] | None = None,
-    language: str | None = None,
-) -> Voice:
-    """Load the voice that was asked for, or the only one that is installed and fits, saying which."""
-    from allophone.synthesis.voice import load
+def open_voice(place: str | None, given: dict[str, Any], *, language: str | None = None) -> Voice:
+    """Load the voice that was asked for, or the only one that is installed and fits, saying which.
+
+    given: a command's arguments; those of `voice_options` are taken out of it.
+    """
+    from allophone.synthesis.loading import load
 
     return load(
         place or only_voice(language),
-        device=device,
-        vocoder=vocoder,
-        vocoder_controls=vocoder_controls,
+        engine=given.pop("engine"),
+        device=given.pop("device"),
+        vocoder=given.pop("vocoder"),
+        vocoder_controls=chosen_vocoder_controls(given),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, peek_json, read_json
+from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.text.symbols import SymbolTable
 
 PAD, BOS, EOS, NOTHING = "<pad>", "<bos>", "<eos>", "<eps>"

@@ -12,12 +12,20 @@ from attrs import evolve
 from allophone.config import unstructure
 from allophone.errors import UserError
 from allophone.progress import Track, untracked
-from allophone.synthesis.ledger import Failure, Ledger, Made, Report, digest, in_batches, reason
-from allophone.synthesis.rendering import Spoken
+from allophone.synthesis.ledger import (
+    Failure,
+    Ledger,
+    Made,
+    Report,
+    digest,
+    in_batches,
+    reason,
+    save_waveform,
+)
 from allophone.synthesis.requests import Request
 from allophone.synthesis.script import Script
 from allophone.synthesis.voice import SENTENCE_PAUSE, Voice
-from allophone.synthesis.waveform import file_waveform
+from allophone.synthesis.waveform import Waveform
 
 
 def synthesize(
@@ -49,24 +57,20 @@ def synthesize(
     by_id = {request.id: request for request in requests}
     todo = [by_id[id] for id in ledger.todo]
 
-    def say(scripts: Sequence[tuple[Request, Script]]) -> list[Spoken]:
-        return voice.perform(
-            [script for _, script in scripts],
-            seed=seed,
-            pause=pause,
-            batch_size=batch_size,
-            controls=ready,
+    def say(scripts: Sequence[tuple[Request, Script]]) -> list[Waveform]:
+        return voice.synthesize(
+            [script for _, script in scripts], pause=pause, batch_size=batch_size, controls=ready
         )
 
     def results() -> Iterator[Made | Failure]:
-        scripts, failures = _read(voice, todo)
+        scripts, failures = _read(voice, todo, seed)
         yield from failures
         for (request, _), spoken in in_batches(scripts, batch_size, say):
             if isinstance(spoken, Exception):
                 yield Failure(id=request.id, reason=reason(spoken))
                 continue
             cut_off = {"cut_off": dict(spoken.cut_off)} if spoken.cut_off else {}
-            yield file_waveform(out, request.id, spoken.waveform, **cut_off)
+            yield save_waveform(out, request.id, spoken, **cut_off)
 
     return ledger.record(track(results(), total=len(todo), description="Speaking"))
 
@@ -91,7 +95,7 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def _read(
-    voice: Voice, requests: Sequence[Request]
+    voice: Voice, requests: Sequence[Request], seed: int
 ) -> tuple[list[tuple[Request, Script]], list[Failure]]:
     """Read the texts, the shortest first, so that those of a batch are of like length."""
     scripts: list[tuple[Request, Script]] = []
@@ -108,9 +112,10 @@ def _read(
                 )
                 if request.prompt_audio
                 else None,
+                seed=seed,
             )
         except UserError as error:
             failures.append(Failure(id=request.id, reason=reason(error)))
         else:
             scripts.append((request, script))
-    return sorted(scripts, key=lambda pair: pair[1].length), failures
+    return sorted(scripts, key=lambda pair: sum(len(one.ids) for one in pair[1])), failures

@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from allophone.atomic import written_whole
 from allophone.errors import UserError
+from allophone.synthesis.waveform import Waveform
 
 MADE = "made.jsonl"
 FAILED = "failed.jsonl"
@@ -125,6 +126,17 @@ def in_batches(
                 yield from in_batches(group, 1, make)
         else:
             yield from zip(group, made, strict=True)
+
+
+def save_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Made | Failure:
+    """Write the WAV file of an id; a failure where its samples are not all finite."""
+    name = f"{id}.wav"
+    try:
+        waveform.save(out / name)
+    except UserError as error:
+        return Failure(id=id, reason=reason(error))
+    heard = {"seconds": round(waveform.seconds, 4), "sample_rate": waveform.sample_rate}
+    return Made(id=id, file=name, facts={**facts, **heard})
 
 
 def reason(error: Exception) -> str:

@@ -1,63 +1,108 @@
-"""A text as a voice reads it: its sentences, their symbols, and the ids of those."""
+"""From a text to the sentences that an engine is given, and from their audio to one waveform.
+
+N samples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
+import numpy as np
 
+from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.synthesis.protocol import Prompt
+from allophone.synthesis.engine import Prompt, Samples, Sentence, SentenceAudio
+from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend
 from allophone.text.sentences import split_sentences
 from allophone.text.symbols import SymbolTable
 
-
-@frozen(kw_only=True)
-class Sentence:
-    """symbols: without what the table puts around them; ids: with it."""
-
-    text: str
-    symbols: tuple[str, ...]
-    ids: tuple[int, ...]
+Script = tuple[Sentence, ...]
+"""The sentences of a text, to be spoken one after the other."""
 
 
-@frozen(kw_only=True)
-class Script:
-    """Sentences to be said one after the other, by a speaker in a language (their ids).
+def read_script(
+    text: str,
+    frontend: TextFrontend,
+    table: SymbolTable,
+    *,
+    speaker: int = 0,
+    language: int = 0,
+    seed: int = 0,
+    prompt: Prompt | None = None,
+    whole: bool = False,
+) -> Script:
+    """Split a text into sentences, unless `whole`, and look their symbols up.
 
-    prompt: the recording in whose voice all of them are said, for voices that take one.
-    """
-
-    sentences: tuple[Sentence, ...]
-    speaker: int
-    language: int
-    prompt: Prompt | None = None
-
-    @property
-    def length(self) -> int:
-        """How many ids it has in all."""
-        return sum(len(sentence.ids) for sentence in self.sentences)
-
-
-def read_sentences(
-    text: str, frontend: TextFrontend, table: SymbolTable, *, whole: bool = False
-) -> tuple[Sentence, ...]:
-    """Split a text, unless it is to be said as a whole, and look its symbols up.
-
-    What has no letter and no number among its symbols, a lone mark of punctuation, is no sentence.
+    Sentence i gets `seed + i`, so that none repeats another's randomness; the rest is as in `Sentence`.
+    Parts without a letter or a digit among their symbols, such as a lone punctuation mark, are left out.
     Raises UserError when none is left, and for symbols that the table lacks, quoting the sentence.
     """
     texts = [text.strip()] if whole and text.strip() else split_sentences(text)
     read = [
-        Sentence(text=sentence, symbols=tuple(symbols), ids=_encode(sentence, symbols, table))
+        (sentence, symbols)
         for sentence, symbols in zip(texts, frontend.symbols_batch(texts), strict=True)
         if _pronounceable(symbols)
     ]
     if not read:
         shown = f"'{text.strip()}' holds nothing" if text.strip() else "There is no text"
         raise UserError(f"{shown} that can be pronounced.", hint="Give a text with words in it.")
-    return tuple(read)
+    return tuple(
+        Sentence(
+            text=sentence,
+            symbols=tuple(symbols),
+            ids=_encode(sentence, symbols, table),
+            speaker=speaker,
+            language=language,
+            seed=seed + index,
+            prompt=prompt,
+        )
+        for index, (sentence, symbols) in enumerate(read)
+    )
+
+
+def batches(sentences: Sequence[Sentence], batch_size: int) -> Iterator[list[int]]:
+    """Which sentences are spoken together: of similar length, and all of them with a prompt or none."""
+    by_length = sorted(range(len(sentences)), key=lambda index: len(sentences[index].ids))
+    for prompted in (False, True):
+        alike = [index for index in by_length if (sentences[index].prompt is not None) == prompted]
+        for start in range(0, len(alike), batch_size):
+            yield alike[start : start + batch_size]
+
+
+def join(
+    script: Script,
+    spoken: Sequence[SentenceAudio],
+    *,
+    pause: float,
+    audio: MelSpec,
+    table: SymbolTable,
+) -> Waveform:
+    """The audio of a script's sentences, with `pause` seconds of silence between them."""
+    gap = silence(pause, audio)
+    samples: list[Samples] = []
+    phonemes: list[PhonemeTiming] = []
+    for index, (sentence, one) in enumerate(zip(script, spoken, strict=True)):
+        if index:
+            samples.append(gap)
+        start = sum(map(len, samples)) / audio.sample_rate
+        phonemes += _timings(sentence, one, start, audio, table)
+        samples.append(one.samples)
+    return Waveform(
+        samples=np.concatenate(samples),
+        sample_rate=audio.sample_rate,
+        phonemes=tuple(phonemes) if all(one.durations for one in spoken) else None,
+        cut_off={
+            sentence.text: one.cut_off
+            for sentence, one in zip(script, spoken, strict=True)
+            if one.cut_off
+        },
+    )
+
+
+def silence(seconds: float, audio: MelSpec) -> Samples:
+    """Silent samples of that duration."""
+    return np.zeros(round(seconds * audio.sample_rate), dtype=np.float32)
 
 
 def _pronounceable(symbols: Iterable[str]) -> bool:
@@ -69,3 +114,17 @@ def _encode(text: str, symbols: list[str], table: SymbolTable) -> tuple[int, ...
         return tuple(table.encode(symbols))
     except UserError as error:
         raise UserError(f"In '{text}': {error.message}", hint=error.hint) from error
+
+
+def _timings(
+    sentence: Sentence, spoken: SentenceAudio, start: float, audio: MelSpec, table: SymbolTable
+) -> Iterator[PhonemeTiming]:
+    if spoken.durations is None:
+        return
+    frames = 0
+    folded = table.fold_durations(spoken.durations, len(sentence.symbols))
+    for symbol, duration in zip(sentence.symbols, folded, strict=True):
+        begin, frames = frames, frames + duration
+        yield PhonemeTiming(
+            symbol=symbol, start=start + audio.seconds(begin), end=start + audio.seconds(frames)
+        )

@@ -19,8 +19,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
-from allophone.errors import UserError, near_miss
-from allophone.registry import Registry
+from allophone.errors import UserError
 from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
@@ -84,20 +83,6 @@ class FineTuneReport:
             if unknown := getattr(self, kind):
                 table.add_row(f"new {kind}", str(len(unknown)), " ".join(unknown))
         return Group(str(self), table)
-
-
-def find_source(place: str, registry: Registry) -> Path:
-    """The folder of a run, a checkpoint or a voice, or of an installed voice by its name."""
-    path = Path(place).expanduser()
-    if path.exists():
-        return path
-    voices = registry.entries("voices")
-    if place not in voices:
-        raise UserError(
-            f"There is no {place} to fine-tune from, neither a folder nor an installed voice.",
-            hint=near_miss(place, voices) or "Give the folder of a run, a checkpoint or a voice.",
-        )
-    return Path(registry.load("voices", place, "locate")())
 
 
 def read_source(place: Path, *, inference_module: str) -> Source:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.inference.protocol import VocoderSpec
 from allophone.weights import load_weights, uninitialised
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule

@@ -18,8 +18,8 @@ from allophone.data.dropped import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.events import SampleAudio, SampleImage
-from allophone.synthesis.config import GriffinLimConfig
-from allophone.synthesis.griffin_lim import GriffinLim
+from allophone.inference.config import GriffinLimConfig
+from allophone.inference.griffin_lim import GriffinLim
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.schedule import noam
 from allophone_fastspeech2.aligner import binarisation_loss, forward_sum_loss

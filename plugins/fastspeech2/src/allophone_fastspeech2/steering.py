@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from allophone.errors import UserError
-from allophone.synthesis.protocol import TextBatch
+from allophone.inference.protocol import TextBatch
 from allophone.text.symbols import SymbolTable
 from allophone_fastspeech2.config import FastSpeech2Controls
 from allophone_fastspeech2.variance_adaptor import Steering

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allophone.audio.spectrogram import frame_lengths, mel_spectrogram
 from allophone.data.batch import Batch
-from allophone.synthesis.protocol import Mels, TextBatch, VoiceSpec
+from allophone.inference.protocol import Mels, TextBatch, VoiceSpec
 from allophone.weights import load_weights, uninitialised
 from allophone_fastspeech2.aligner import hard_alignment
 from allophone_fastspeech2.config import FastSpeech2Controls

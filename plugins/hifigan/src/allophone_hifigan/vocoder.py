@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.inference.protocol import VocoderSpec
+from allophone.synthesis.chunks import chunk_sizes
 from allophone.weights import load_weights
 from allophone_hifigan.channels_last import lay_out_weights
 from allophone_hifigan.generator import Generator, receptive_margin
 from allophone_hifigan.layers import folded, for_inference
-
-FIRST_FRAMES = 32
-"""Of the first chunk: few, to be heard soon."""
 
 CPU_FRAMES = 320
 """Of the others on a CPU, where what is around a chunk then costs less than a tenth of it."""
@@ -80,15 +78,3 @@ class HifiganVocoder:
 
     def _usual_frames(self, device: torch.device) -> int:
         return CPU_FRAMES if device.type == "cpu" else GPU_FRAMES
-
-
-def chunk_sizes(frames: int, *, usual: int) -> list[int]:
-    """How many frames are taken at a time: few at first, then about `usual`, of even sizes.
-
-    What `usual` can hold is not divided: what is around a chunk costs as much as what is in it.
-    """
-    if frames <= usual:
-        return [frames] if frames else []
-    count = -(-(frames - FIRST_FRAMES) // usual)
-    size, larger = divmod(frames - FIRST_FRAMES, count)
-    return [FIRST_FRAMES] + [size + 1] * larger + [size] * (count - larger)

@@ -10,9 +10,9 @@ import torch
 from attrs import evolve
 
 from allophone.errors import UserError
+from allophone.inference.folder import StoredVoice, write_vocoder, write_voice
+from allophone.inference.locate import find_vocoder
 from allophone.registry import default_registry
-from allophone.synthesis.folder import StoredVoice, write_vocoder, write_voice
-from allophone.synthesis.places import find_vocoder
 from allophone.weights import add_prefix
 from allophone_valle.codec_config import FAKE, PUBLISHED
 from allophone_valle.config import ValleConfig

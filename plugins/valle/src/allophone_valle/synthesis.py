@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from allophone.errors import UserError
-from allophone.synthesis.protocol import Prompt, Speech, TextBatch, VoiceSpec
+from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
+from allophone.synthesis.engine import Prompt
 from allophone.weights import load_weights, strip_prefix, uninitialised
 from allophone_valle.ar import ArModel
 from allophone_valle.codecs.protocol import Codec
@@ -105,8 +106,8 @@ class ValleSynthesizer:
         return [
             Row(
                 own=ids,
-                text=torch.cat([ids[:before], prompt.ids, ids[before:]]),
-                prompt=codes[id(prompt.waveform)],
+                text=torch.cat([ids[:before], ids.new_tensor(prompt.ids), ids[before:]]),
+                prompt=codes[id(prompt.samples)],
                 continued=prompt.continued,
                 seed=seed,
             )
@@ -114,8 +115,11 @@ class ValleSynthesizer:
         ]
 
     def _encode(self, prompts: Sequence[Prompt]) -> dict[int, Tensor]:
-        """The codes [P, Q] of each distinct recording, by the identity of its waveform."""
-        waveforms = {id(prompt.waveform): prompt.waveform for prompt in prompts}
+        """The codes [P, Q] of each distinct recording, by the identity of its samples."""
+        device = self.nar.tables.device
+        waveforms = {
+            id(prompt.samples): torch.from_numpy(prompt.samples).to(device) for prompt in prompts
+        }
         hop = self.codec.hop_length
         # What fills no frame would be followed by silence before the speech goes on.
         whole = [wave[: max(hop, len(wave) // hop * hop)] for wave in waveforms.values()]

@@ -8,12 +8,12 @@ from allophone.entries import (
     ExporterEntry,
     ImporterEntry,
     ModelEntry,
-    PlayerEntry,
     RecipeEntry,
     TrainerEntry,
-    VoiceEntry,
 )
 from allophone.hookspecs import hookimpl
+
+CONTRACT = 1
 
 
 @hookimpl
@@ -60,14 +60,6 @@ def allophone_models() -> Iterator[ModelEntry]:
                 streaming="allophone_vits.exporters.voices:export_streaming_voice",
             ),
         ),
-        players=(
-            PlayerEntry(
-                name="onnx",
-                summary="An exported voice, or one of Piper, through onnxruntime.",
-                player="allophone_vits.onnx_player:play",
-                recognises="allophone_vits.onnx_player:recognises",
-            ),
-        ),
     )
 
 
@@ -98,14 +90,3 @@ def allophone_recipes() -> Iterator[RecipeEntry]:
             package="allophone_vits",
             path=f"recipes/{name}.toml",
         )
-
-
-@hookimpl
-def allophone_voices() -> Iterator[VoiceEntry]:
-    yield VoiceEntry(
-        name="joe",
-        summary="An American English man, 22.05 kHz (the extra allophone-vits[joe]).",
-        language="en-us",
-        licence="CC0-1.0 (data), MIT (package)",
-        locate="allophone_vits.joe:locate",
-    )

@@ -10,12 +10,12 @@ Legend: B batch, T text, F frames, N samples, C latent channels, K frequency bin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from allophone.synthesis.chunks import chunk_sizes
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.flow import Flow
@@ -24,7 +24,6 @@ from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Generator, align
 from allophone_vits.noise import Stream, normal_noise
 
-FIRST_CHUNK_FRAMES = 32
 CHUNK_FRAMES = 160
 """As many frames as keep the decoder's largest layers about within a processor core's cache."""
 
@@ -218,7 +217,7 @@ def speak_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Te
     of the beginning as that chunk depends on, and then through all.
     """
     frames = prior.values.size(2)
-    stop, *rest = chunk_sizes(frames)
+    stop, *rest = chunk_sizes(frames, usual=CHUNK_FRAMES)
     needed = stop + decoder.margin + flow.margin
     latents = through_flow(flow, evolve(prior, values=prior.values[:, :, :needed]))
     yield decode_chunk(decoder, latents, 0, stop)
@@ -229,16 +228,7 @@ def speak_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Te
         yield decode_chunk(decoder, latents, start, stop)
 
 
-class ChunkDecoder(Protocol):
-    """What `decode_chunk` asks of a decoder, see `Decoder`."""
-
-    margin: int
-    hop_length: int
-
-    def __call__(self, latent: Tensor, mask: None, speaker: Tensor | None, /) -> Tensor: ...
-
-
-def decode_chunk(decoder: ChunkDecoder, latents: Latents, start: int, stop: int) -> Tensor:
+def decode_chunk(decoder: Decoder, latents: Latents, start: int, stop: int) -> Tensor:
     """The samples [N] of frames `start` to `stop` of one utterance (B = 1).
 
     They are decoded with as many frames around them as they depend on.
@@ -248,19 +238,6 @@ def decode_chunk(decoder: ChunkDecoder, latents: Latents, start: int, stop: int)
     waveform = decoder(around, None, latents.speaker)
     hop_length = decoder.hop_length
     return waveform[0, (start - first) * hop_length : (stop - first) * hop_length]
-
-
-def chunk_sizes(frames: int) -> list[int]:
-    """Into how many frames a time an utterance is decoded: a short chunk first, to be heard soon.
-
-    An utterance that one chunk can hold is not divided: the frames around a chunk cost as much as
-    those in it.
-    """
-    if frames <= CHUNK_FRAMES:
-        return [frames]
-    count = -(-(frames - FIRST_CHUNK_FRAMES) // CHUNK_FRAMES)
-    size, larger = divmod(frames - FIRST_CHUNK_FRAMES, count)
-    return [FIRST_CHUNK_FRAMES, *([size + 1] * larger), *([size] * (count - larger))]
 
 
 def rows(latents: Latents) -> Iterator[Latents]:

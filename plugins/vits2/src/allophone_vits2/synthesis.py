@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from allophone.synthesis.protocol import VoiceSpec
+from allophone.inference.protocol import VoiceSpec
 from allophone_vits.synthesis import VitsSynthesizer, synthesizer_of
 from allophone_vits2.model import Vits2
 

@@ -14,12 +14,8 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.tensors import Rule, place, renamed
-from allophone.synthesis.folder import (
-    About,
-    StoredVocoder,
-    VocoderDescription,
-    write_vocoder,
-)
+from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
+from allophone.synthesis.description import About
 from allophone.weights import uninitialised
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.network import Denoiser

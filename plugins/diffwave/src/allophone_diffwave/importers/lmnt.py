@@ -6,7 +6,8 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, read_pickled, tensors_of
+from allophone.foreign.files import read_pickled, tensors_of
+from allophone.foreign.settings import Settings
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.importers.checkpoint import noise_of, write_checkpoint
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from allophone.errors import UserError
 from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
-from allophone.foreign.files import Settings, read_json, read_module
+from allophone.foreign.files import read_module
+from allophone.foreign.settings import Settings, read_json
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, read_json, read_module, read_yaml
+from allophone.foreign.files import read_module
+from allophone.foreign.settings import Settings, read_json, read_yaml
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,

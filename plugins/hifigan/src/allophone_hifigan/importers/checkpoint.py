@@ -9,15 +9,11 @@ from attrs import field, frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.foreign.files import Settings
+from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import place
+from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.run_folder import BESIDE_VOICE
-from allophone.synthesis.folder import (
-    About,
-    StoredVocoder,
-    VocoderDescription,
-    write_vocoder,
-)
+from allophone.synthesis.description import About
 from allophone.weights import add_prefix, uninitialised, write_weights
 from allophone_hifigan.config import DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators

@@ -13,7 +13,8 @@ from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, peek_json, read_json, read_module
+from allophone.foreign.files import read_module
+from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.weights import strip_prefix
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.importers.checkpoint import (

@@ -11,14 +11,8 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import (
-    Settings,
-    peek_json,
-    read_json,
-    read_module,
-    read_pickled,
-    tensors_of,
-)
+from allophone.foreign.files import read_module, read_pickled, tensors_of
+from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.weights import add_prefix
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,

@@ -9,8 +9,8 @@ import torch
 from attrs import frozen
 
 from allophone.errors import UserError, near_miss
+from allophone.inference.locate import find_vocoder
 from allophone.registry import Registry
-from allophone.synthesis.places import find_vocoder
 from allophone_valle.codec_config import FAKE, PUBLISHED, CodecArchitecture, CodecConfig
 from allophone_valle.codecs import published, trained
 from allophone_valle.codecs.fake import FakeCodec

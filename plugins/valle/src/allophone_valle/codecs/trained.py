@@ -14,7 +14,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.synthesis.protocol import VocoderSpec
+from allophone.inference.protocol import VocoderSpec
 from allophone.weights import load_weights, uninitialised
 from allophone_valle.codec_config import CodecArchitecture
 from allophone_valle.codecs.causal import CausalCodec

@@ -16,9 +16,10 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.foreign.files import Settings
+from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import Shapes, place
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.inference.folder import StoredVoice, write_voice
+from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.symbols import SymbolTable
 from allophone.weights import add_prefix, uninitialised
 from allophone_valle.ar import ArModel

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, read_pickled, tensors_of
+from allophone.foreign.files import read_pickled, tensors_of
+from allophone.foreign.settings import Settings
 from allophone_valle.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_valle.importers.symbols import read_symbols
 

@@ -13,12 +13,12 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from allophone_onnx.export_noise import seeded_noise
+from allophone_onnx.noise import Stream
 from allophone_vits.config import VitsControls
-from allophone_vits.exporters.noise import seeded_noise
 from allophone_vits.inference import plan_speech
 from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Generator
-from allophone_vits.noise import Stream
 
 
 @frozen(kw_only=True)
@@ -105,18 +105,50 @@ class SpeakingGraph(_TextGraph):
 
 
 class EncoderGraph(_TextGraph):
-    """The first part of two: ids to latents."""
+    """The first part of three: ids to each id's prior and duration."""
 
     def forward(
-        self, input: Tensor, input_lengths: Tensor, scales: Tensor, sid: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """As `SpeakingGraph.forward`, but returns latents [B, C, F] and durations [B, T]."""
-        read = self._read(input, input_lengths, scales, _speakers(sid, input))
-        return read.latents, read.durations
+        self,
+        input: Tensor,
+        input_lengths: Tensor,
+        scales: Tensor,
+        duration_noise: Tensor,
+        sid: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `SpeakingGraph.forward`; duration_noise [B, channels, T].
+
+        Returns the prior's mean and the logarithm of its scale [B, C, T], and durations [B, T] in frames.
+        """
+        plan = plan_speech(
+            self.model,
+            tokens=input,
+            mask=sequence_mask(input_lengths, input.size(1)),
+            speakers=_speakers(sid, input),
+            noise=duration_noise,
+            controls=self._with(scales),
+        )
+        return plan.prior.mean, plan.prior.log_scale, plan.durations
+
+
+class FlowGraph(nn.Module):
+    """The second part: what was drawn from the prior to what is decoded."""
+
+    def __init__(self, model: Generator) -> None:
+        super().__init__()
+        self.flow = model.flow
+        self.speaker_embedding = model.speaker_embedding
+
+    def forward(self, latents: Tensor, mask: Tensor, sid: Tensor | None = None) -> Tensor:
+        """latents [B, C, F], mask [B, 1, F], sid [B] for a model of several speakers -> [B, C, F]."""
+        speaker = None
+        if self.speaker_embedding is not None:
+            speaker = self.speaker_embedding(sid).unsqueeze(2)
+        drawn: Tensor = self.flow.inverse(latents, mask, speaker)
+        return drawn
 
 
 class DecoderGraph(nn.Module):
-    """The second part: any stretch of one utterance's latents to its samples."""
+    """The third part: any stretch of one utterance's latents to its samples."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()

@@ -1,32 +1,37 @@
-"""Writing a voice as Piper's files are, or in two parts, so that it is heard while it is made.
+"""Writing a voice as one ONNX file, as Piper's are, or in three parts, for streaming.
 
 joe.onnx            ids to samples; its inputs are Piper's: input, input_lengths, scales, sid
 joe.onnx.json       the sample rate, phoneme ids and all else that reading texts takes
 
-joe/                in two parts
-    encoder.onnx    the same inputs to latents, all at once
+joe/                in three parts
+    encoder.onnx    ids to the prior and the duration of each
+    flow.onnx       what is drawn from the prior to latents, a stretch or all at once
     decoder.onnx    stretches of latents to samples
-    config.json     as above, and how many frames around a stretch its samples depend on
+    config.json     as above, and how many frames around a stretch decide it
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from attrs import asdict
 from torch.export import Dim
 
 from allophone.atomic import written_whole
 from allophone.config import structure
 from allophone.errors import UserError
-from allophone.synthesis.folder import StoredVoice
+from allophone.inference.folder import StoredVoice
+from allophone.registry import default_registry
+from allophone_onnx.engine import PartsSettings
+from allophone_onnx.export import Input, require_exporting, write_graph
+from allophone_onnx.settings import DECODER, ENCODER, FLOW, PARTS, SETTINGS, write_settings
 from allophone_vits.config import VitsControls
-from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, SpeakingGraph
-from allophone_vits.exporters.onnx import Input, require_exporting, write_graph
-from allophone_vits.exporters.settings import DECODER, ENCODER, MARGIN, SETTINGS, settings_of
+from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SpeakingGraph
 from allophone_vits.importers.names import reference_generator_name
 from allophone_vits.model import Generator, Vits
 from allophone_vits.synthesis import speaking_model
@@ -42,7 +47,7 @@ def export_voice(voice: StoredVoice, destination: Path) -> None:
 
 
 def export_streaming_voice(voice: StoredVoice, destination: Path) -> None:
-    """Write a voice of VITS in two parts; the exporter of the model `vits`."""
+    """Write a voice of VITS in three parts; the exporter of the model `vits`."""
     model = speaking_model(Vits, voice.spec, voice.weights)
     write_streaming_voice(model, voice, destination, name_weight=_reference_names(voice))
 
@@ -68,22 +73,29 @@ def write_voice(
         ("output", "durations"),
         name_weight=_in_the_model(name_weight),
     )
-    _write_settings(destination.with_name(f"{destination.name}.json"), settings_of(voice, controls))
+    _write_settings(destination.with_name(f"{destination.name}.json"), _settings(voice, controls))
 
 
 def write_streaming_voice(
     model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
 ) -> None:
-    """Write the folder of a voice in two parts, for any model of VITS's parts; see `write_voice`."""
+    """Write the folder of a voice in three parts, for any model of VITS's parts; see `write_voice`."""
     require_exporting()
     controls = _controls(model, voice)
     destination.mkdir()
     write_graph(
         destination / ENCODER,
         EncoderGraph(model, controls).eval(),
-        _text_inputs(model),
-        ("latents", "durations"),
+        _text_inputs(model) | _noise_input(model),
+        ("mean", "log_scale", "durations"),
         name_weight=_in_the_model(name_weight),
+    )
+    write_graph(
+        destination / FLOW,
+        FlowGraph(model).eval(),
+        _latent_inputs(model, masked=True),
+        ("flowed",),
+        name_weight=name_weight,
     )
     write_graph(
         destination / DECODER,
@@ -92,8 +104,17 @@ def write_streaming_voice(
         ("output",),
         name_weight=name_weight,
     )
-    settings = settings_of(voice, controls) | {MARGIN: model.decoder.margin}
-    _write_settings(destination / SETTINGS, settings)
+    whole = model.flow.margin == sys.maxsize
+    parts = PartsSettings(
+        decoder_margin=model.decoder.margin,
+        flow_margin=None if whole else model.flow.margin,
+        duration_channels=model.duration_predictor.noise_channels,
+    )
+    _write_settings(destination / SETTINGS, _settings(voice, controls) | {PARTS: asdict(parts)})
+
+
+def _settings(voice: StoredVoice, controls: VitsControls) -> dict[str, Any]:
+    return write_settings(voice.description, voice.vocabulary, controls, default_registry())
 
 
 def _controls(model: Generator, voice: StoredVoice) -> VitsControls:
@@ -113,10 +134,20 @@ def _text_inputs(model: Generator) -> dict[str, Input]:
     return inputs
 
 
-def _latent_inputs(model: Generator) -> dict[str, Input]:
+def _noise_input(model: Generator) -> dict[str, Input]:
+    """The noise of the duration predictor; one without noise gets an input without channels."""
+    batch, text = Dim("batch_size", min=1), Dim("phonemes", min=1)
+    noise = torch.zeros(2, model.duration_predictor.noise_channels, 9)
+    return {"duration_noise": Input(example=noise, dynamic={0: batch, 2: text})}
+
+
+def _latent_inputs(model: Generator, *, masked: bool = False) -> dict[str, Input]:
     batch, frames = Dim("batch_size", min=1), Dim("frames", min=1)
     latents = torch.zeros(2, model.decoder.input.in_channels, 9)
     inputs = {"latents": Input(example=latents, dynamic={0: batch, 2: frames})}
+    if masked:
+        mask = torch.ones(2, 1, 9)
+        inputs["mask"] = Input(example=mask, dynamic={0: batch, 2: frames})
     if model.speaker_embedding is not None:
         inputs["sid"] = Input(example=torch.tensor([0, 1]), dynamic={0: batch})
     return inputs

@@ -22,7 +22,8 @@ from allophone.foreign.amphion import (
     read_arguments,
     read_symbols,
 )
-from allophone.foreign.files import Settings, read_json, read_module
+from allophone.foreign.files import read_module
+from allophone.foreign.settings import Settings, read_json
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint

@@ -9,8 +9,9 @@ from attrs import Factory, frozen
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
+from allophone.inference.folder import StoredVoice, write_voice
 from allophone.run_folder import BESIDE_VOICE
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
 from allophone.weights import add_prefix, write_weights
 from allophone_vits.config import DiscriminatorConfig

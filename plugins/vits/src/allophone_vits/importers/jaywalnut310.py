@@ -16,7 +16,8 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.foreign.files import Settings, peek_json, read_json, read_module
+from allophone.foreign.files import read_module
+from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint

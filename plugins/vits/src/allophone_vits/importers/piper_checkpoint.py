@@ -10,9 +10,9 @@ from typing import Any
 from allophone.errors import UserError
 from allophone.foreign.files import read_pickled, tensors_of
 from allophone.weights import strip_prefix
+from allophone_onnx.settings import read_settings
 from allophone_vits.config import SIZES
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
-from allophone_vits.importers.piper import read_settings
 
 
 def recognises(source: Path) -> bool:

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import Settings
+from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import Shapes, place
+from allophone.inference.folder import StoredVoice, write_voice
 from allophone.run_folder import BESIDE_VOICE
-from allophone.synthesis.folder import About, StoredVoice, VoiceDescription, write_voice
+from allophone.synthesis.description import About, VoiceDescription
 from allophone.weights import add_prefix, uninitialised, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint

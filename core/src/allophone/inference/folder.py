@@ -1,0 +1,235 @@
+"""Voices and vocoders as folders: everything that is needed to speak, in files that are safe to open.
+
+    joe/
+        voice.toml           what it is: `VoiceDescription`, table by table
+        model.safetensors    the weights of the speaking module, under that module's own names
+        vocabulary.json      symbols, speakers and languages in the order of their ids
+        README.md            the card: what the voice is, where it comes from, how to speak with it
+        LICENSE              what one may do with it
+
+The folder of a trained vocoder has `vocoder.toml` (`VocoderDescription`) and no vocabulary.
+
+Whoever makes voices (an importer, an export) calls `write_voice`; `read_voice` is its inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+
+from allophone.atomic import folder_whole
+from allophone.audio.melspec import MelSpec
+from allophone.config import read_toml, structure, unstructure, write_toml
+from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from allophone.entries import pluggable
+from allophone.errors import UserError
+from allophone.inference.protocol import Synthesizer, VocoderSpec, VoiceSpec
+from allophone.registry import Registry, default_registry
+from allophone.synthesis.description import FORMAT, VOICE, About, VoiceDescription
+from allophone.weights import read_weights, write_weights
+
+VOCODER = "vocoder.toml"
+WEIGHTS = "model.safetensors"
+VOCABULARY = "vocabulary.json"
+CARD = "README.md"
+LICENCE = "LICENSE"
+
+Description = TypeVar("Description")
+
+
+@frozen(kw_only=True)
+class StoredVoice:
+    """A voice as it lies on disk: weights by the names of the speaking module, on the CPU.
+
+    folder: where it lies, None for what was read from a run.
+    """
+
+    description: VoiceDescription
+    vocabulary: Vocabulary
+    weights: Mapping[str, Tensor]
+    folder: Path | None = None
+
+    @property
+    def spec(self) -> VoiceSpec:
+        """What its synthesizer is built from, beside the weights."""
+        return VoiceSpec(
+            model=self.description.model,
+            audio=self.description.audio,
+            vocabulary=self.vocabulary,
+            folder=self.folder,
+        )
+
+
+@frozen(kw_only=True)
+class VocoderDescription:
+    """What `vocoder.toml` says: the config of the table `[vocoder]`, and the mel that it takes."""
+
+    about: About
+    vocoder: Any = pluggable("vocoders")
+    audio: MelSpec
+
+
+@frozen(kw_only=True)
+class StoredVocoder:
+    """A vocoder as it lies on disk."""
+
+    description: VocoderDescription
+    weights: Mapping[str, Tensor]
+
+    @property
+    def spec(self) -> VocoderSpec:
+        """What the vocoder is built from, beside the weights."""
+        return VocoderSpec(vocoder=self.description.vocoder, audio=self.description.audio)
+
+
+def build_synthesizer(stored: StoredVoice, device: torch.device, registry: Registry) -> Synthesizer:
+    """A stored voice's model, ready to speak. UserError for weights and controls that do not fit."""
+    family = registry.entry_of("models", stored.description.model).name
+    build = registry.load("models", family, "synthesizer")
+    synthesizer: Synthesizer = build(stored.spec, stored.weights, device)
+    structure(
+        synthesizer.controls,
+        stored.description.controls,
+        where=f"A control of '{stored.description.about.name}'",
+        registry=registry,
+    )
+    return synthesizer
+
+
+def write_voice(
+    path: Path,
+    voice: StoredVoice,
+    *,
+    card: str | None = None,
+    licence_text: str | None = None,
+    registry: Registry | None = None,
+) -> None:
+    """Write a voice folder at `path`, whole or not at all.
+
+    card: the text of README.md, Markdown; without one it is made from the description.
+    licence_text: the text of LICENSE; without one it holds the few words of the description.
+    registry: where the model's family is looked up; the process's own by default.
+    Raises UserError when something lies at `path` already.
+    """
+    plain = _plain("models", "model", voice.description, registry or default_registry())
+    languages = voice.vocabulary.languages or (voice.description.text.language,)
+    speakers = len(voice.vocabulary.speakers)
+    facts = [f"Language: {', '.join(languages)}"]
+    if speakers > 1:
+        facts.append(f"Speakers: {speakers}")
+
+    with folder_whole(path) as folder:
+        write_toml(folder / VOICE, plain)
+        write_weights(folder / WEIGHTS, voice.weights)
+        write_vocabulary(folder / VOCABULARY, voice.vocabulary)
+        _write_texts(folder, plain, "model", facts, card, licence_text)
+
+
+def write_vocoder(
+    path: Path,
+    vocoder: StoredVocoder,
+    *,
+    card: str | None = None,
+    licence_text: str | None = None,
+    registry: Registry | None = None,
+) -> None:
+    """Write the folder of a vocoder at `path`, as `write_voice` does that of a voice."""
+    plain = _plain("vocoders", "vocoder", vocoder.description, registry or default_registry())
+
+    with folder_whole(path) as folder:
+        write_toml(folder / VOCODER, plain)
+        write_weights(folder / WEIGHTS, vocoder.weights)
+        _write_texts(folder, plain, "vocoder", [], card, licence_text)
+
+
+def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
+    """Read a voice folder.
+
+    Raises UserError for a missing file, another format, and anything in voice.toml that is not
+    valid; PluginError, with what to install, for a model family that is not there.
+    """
+    _require(path, "voice", (VOICE, WEIGHTS, VOCABULARY))
+    return StoredVoice(
+        description=_describe(VoiceDescription, path / VOICE, "models", "model", registry),
+        vocabulary=read_vocabulary(path / VOCABULARY),
+        weights=read_weights(path / WEIGHTS),
+        folder=path,
+    )
+
+
+def read_vocoder(path: Path, registry: Registry | None = None) -> StoredVocoder:
+    """Read the folder of a vocoder; errors as those of `read_voice`."""
+    _require(path, "vocoder", (VOCODER, WEIGHTS))
+    return StoredVocoder(
+        description=_describe(VocoderDescription, path / VOCODER, "vocoders", "vocoder", registry),
+        weights=read_weights(path / WEIGHTS),
+    )
+
+
+def _plain(kind: str, table: str, description: Any, registry: Registry) -> dict[str, Any]:
+    """A description as plain data, with the package that its model comes from."""
+    plain = unstructure(description, registry=registry)
+    owner = registry.owner(kind, plain[table]["type"])
+    about = evolve(
+        description.about,
+        distribution=owner.distribution,
+        version=owner.version or None,
+        format=FORMAT,
+    )
+    return plain | {"about": unstructure(about, registry=registry)}
+
+
+def _require(path: Path, kind: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not (path / name).is_file():
+            raise UserError(
+                f"{path} has no {name}.",
+                hint=f"The folder of a {kind} holds {', '.join(names)}; copy it again, whole.",
+            )
+
+
+def _describe(
+    cls: type[Description], path: Path, kind: str, table: str, registry: Registry | None
+) -> Description:
+    """Read a description; what a stranger's file may lack here is checked first, to say what to do."""
+    registry = registry or default_registry()
+    plain = read_toml(path)
+    about, model = plain.get("about"), plain.get(table)
+    if not isinstance(about, dict) or not isinstance(model, dict) or "type" not in model:
+        raise UserError(
+            f"{path} does not say what it is: it needs the tables [about] and [{table}], with a type."
+        )
+    if about.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has the format {about.get('format')!r}; this version reads {FORMAT}.",
+            hint="If a newer version wrote it: pip install --upgrade allophone",
+        )
+    registry.find(kind, str(model["type"]), distribution=about.get("distribution"))
+    return structure(cls, plain, where=str(path), registry=registry)
+
+
+def _write_texts(
+    folder: Path,
+    plain: Mapping[str, Any],
+    table: str,
+    facts: list[str],
+    card: str | None,
+    licence_text: str | None,
+) -> None:
+    about = plain["about"]
+    if card is None:
+        listed = [
+            f"{table.capitalize()}: {plain[table]['type']}",
+            *facts,
+            f"Sample rate: {plain['audio']['sample_rate']} Hz",
+            f"Licence: {about['licence']} (see {LICENCE})",
+        ]
+        summary = f"{about['summary']}\n\n" if about["summary"] else ""
+        card = f"# {about['name']}\n\n{summary}" + "".join(f"- {fact}\n" for fact in listed)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    (folder / LICENCE).write_text(licence_text or f"{about['licence']}\n", encoding="utf-8")

@@ -1,0 +1,101 @@
+"""The picture of what was said: its mel spectrogram, and its phonemes where they are heard.
+
+M mels, F frames, N samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import numpy as np
+import torch
+from attrs import evolve
+from numpy.typing import NDArray
+from PIL import Image
+
+from allophone.audio.melspec import MelSpec
+from allophone.audio.spectrogram import mel_spectrogram
+from allophone.synthesis.waveform import PhonemeTiming, Waveform
+
+_LEAST_WIDTH = 1160
+_WIDTH_OF_A_SECOND = 180
+_HEIGHT = 200
+_BELOW = 44
+"""Pixels for the phonemes and the seconds below the mel."""
+
+_TICKS = (0.1, 0.2, 0.5, 1.0)
+_TICK_WIDTH = 60
+_DECIBELS = 80
+"""From the brightest colour to the darkest."""
+
+_COLOURS = np.array([[10, 12, 40], [84, 28, 116], [196, 60, 86], [250, 152, 56], [252, 246, 190]])
+
+
+def figure(waveform: Waveform, audio: MelSpec) -> str:
+    """An SVG picture of a text that was said, to stand in an HTML page.
+
+    Its mel spectrogram, in bands as `audio` has them and always in decibels; below it the phonemes,
+    where the voice tells when they are heard, and the seconds.
+    """
+    seconds = waveform.seconds
+    width = max(_LEAST_WIDTH, round(_WIDTH_OF_A_SECOND * seconds))
+    scale = width / seconds
+    png = base64.b64encode(_png(decibels(waveform, audio))).decode()
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" '
+        f'height="{_HEIGHT + _BELOW}" font-family="sans-serif" font-size="12" text-anchor="middle" '
+        f'fill="currentColor"><title>Mel spectrogram of {seconds:.2f} s</title>',
+        f'<image href="data:image/png;base64,{png}" width="{width}" height="{_HEIGHT}" '
+        'preserveAspectRatio="none"/>',
+        *_phonemes(waveform.phonemes or (), scale),
+        *_seconds(seconds, scale),
+        "</svg>",
+    ]
+    return f'<div style="overflow-x: auto">{"".join(parts)}</div>'
+
+
+def decibels(waveform: Waveform, audio: MelSpec) -> NDArray[np.float32]:
+    """The mel spectrogram of a waveform [M, F] in decibels below its loudest value, however `audio`
+    scales mels."""
+    spec = evolve(
+        audio, log_base="10", log_gain=20 / audio.power, log_offset=0, clip_low=None, clip_high=None
+    )
+    missing = max(0, spec.min_samples - len(waveform.samples))
+    samples = torch.from_numpy(np.pad(waveform.samples, (0, missing)))
+    mel = mel_spectrogram(samples[None], spec)[0]
+    found: NDArray[np.float32] = (mel - mel.max()).numpy()
+    return found
+
+
+def _png(mel: NDArray[np.float32]) -> bytes:
+    """Decibels [M, F] as a picture, the highest band on top."""
+    levels = (1 + mel[::-1] / _DECIBELS).clip(0, 1)
+    stops = np.linspace(0, 1, len(_COLOURS))
+    channels = [np.interp(levels, stops, colours) for colours in _COLOURS.T]
+    file = io.BytesIO()
+    Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8)).save(file, format="png")
+    return file.getvalue()
+
+
+def _phonemes(timings: Sequence[PhonemeTiming], scale: float) -> Iterator[str]:
+    for one in timings:
+        begin, end = one.start * scale, one.end * scale
+        yield (
+            f"<g><title>{escape(one.symbol)}: {one.start:.2f} to {one.end:.2f} s</title>"
+            f'<line x1="{begin:.1f}" x2="{begin:.1f}" y1="0" y2="{_HEIGHT}" stroke="white" '
+            f'stroke-opacity="0.25"/>'
+            f'<text x="{(begin + end) / 2:.1f}" y="{_HEIGHT + 16}">{escape(one.symbol)}</text></g>'
+        )
+
+
+def _seconds(seconds: float, scale: float) -> Iterator[str]:
+    step = next((tick for tick in _TICKS if tick * scale >= _TICK_WIDTH), _TICKS[-1])
+    last = seconds - _TICK_WIDTH / 2 / scale
+    for index in range(1, int(last / step) + 1):
+        x = index * step * scale
+        yield (
+            f'<text x="{x:.1f}" y="{_HEIGHT + 38}" fill-opacity="0.6">{index * step:.1f} s</text>'
+        )

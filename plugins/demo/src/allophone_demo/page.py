@@ -1,0 +1,192 @@
+"""The page of `allophone demo` in Gradio: a thin layer over what is said and shown.
+
+Nothing of it comes from the internet, or goes there: fonts and scripts are Gradio's own files, its
+analytics and its history of runs are off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from allophone.errors import UserError
+from allophone.synthesis.voice import SENTENCE_PAUSE
+from allophone_demo.answers import Row, answer, error_message
+from allophone_demo.knobs import Choice, Knob, Slider, Switch, wanted
+from allophone_demo.voices import Panel, Voices
+
+_FIRST_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
+
+_KEPT_FOR = 3600
+"""Seconds until recordings that the page has played are deleted."""
+
+
+def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
+    """Show the page, on this machine alone unless it is shared; it is served by threads of its own.
+
+    port: unless given, the first that is free from 7860 on. Raises UserError for one that is taken.
+    """
+    page = build(voices)
+    try:
+        page.launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            share=share,
+            quiet=True,
+            ssr_mode=False,
+            run_history=False,
+            footer_links=[],
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise UserError(
+            f"The page cannot be shown: {f'the port {port} is taken' if port else error}.",
+            hint="Give a port that is free with --port.",
+        ) from error
+    return page
+
+
+def build(voices: Voices) -> gr.Blocks:
+    """The page; choosing a voice makes its speakers and controls anew."""
+    with gr.Blocks(
+        title="Allophone", analytics_enabled=False, delete_cache=(_KEPT_FOR, _KEPT_FOR)
+    ) as page:
+        gr.Markdown("# Allophone")
+        with gr.Row():
+            with gr.Column():
+                # What a page reads only in listeners that are made later is taken for read-only.
+                text = gr.Textbox(
+                    _FIRST_TEXT, label="Text", lines=4, interactive=True, elem_id="text"
+                )
+                place = gr.Dropdown(
+                    list(voices.places), value=voices.places[0], label="Voice", elem_id="voice"
+                )
+                button = gr.Button("Speak", variant="primary", elem_id="speak")
+                message = gr.HTML(elem_id="message")
+                speech = gr.Audio(
+                    label="Speech",
+                    interactive=False,
+                    autoplay=True,
+                    buttons=["download"],
+                    elem_id="speech",
+                )
+            panel = gr.Column(elem_id="panel")
+        figure = gr.HTML(elem_id="figure")
+        with gr.Accordion("Phonemes", open=False, elem_id="phonemes"):
+            phonemes = gr.Dataframe(
+                headers=["phoneme", "from (s)", "lasts (ms)"],
+                datatype=["str", "number", "number"],
+                interactive=False,
+            )
+        with panel:
+
+            @gr.render(inputs=place)
+            def show(chosen: str) -> None:
+                _show_panel(voices, chosen, text, button, [message, speech, figure, phonemes])
+
+    return page
+
+
+def _show_panel(
+    voices: Voices,
+    place: str,
+    text: gr.Textbox,
+    button: gr.Button,
+    outputs: list[gr.components.Component],
+) -> None:
+    """The speakers and controls of a voice, and what the button does with them."""
+    try:
+        panel = voices.panel(place)
+    except UserError as error:
+        gr.HTML(error_message(error))
+        return
+
+    def speak(
+        words: str,
+        speaker: str | None,
+        language: str | None,
+        vocoder: str | None,
+        prompt_audio: str | None,
+        prompt_text: str,
+        seed: int | None,
+        pause: float,
+        *shown: Any,
+    ) -> tuple[str, bytes | None, str, list[Row]]:
+        given = answer(
+            voices,
+            place,
+            words,
+            speaker=speaker,
+            language=language,
+            vocoder=vocoder,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            seed=seed or 0,
+            pause=pause,
+            controls=wanted(panel.knobs, shown),
+        )
+        return given.message, given.wav, given.figure, given.phonemes
+
+    button.click(
+        speak,
+        inputs=[text, *_choices(panel), *map(_shown, panel.knobs)],
+        outputs=outputs,
+        api_visibility="private",
+    )
+
+
+def _choices(panel: Panel) -> list[gr.components.Component]:
+    """What can be chosen for every voice: each is seen where there is a choice."""
+    return [
+        _dropdown("Speaker", panel.speakers),
+        _dropdown("Language", panel.languages),
+        _dropdown("Vocoder", panel.vocoders),
+        gr.Audio(
+            label="In the voice of this recording, of a few seconds",
+            type="filepath",
+            visible=panel.takes_prompt,
+            elem_id="prompt-audio",
+        ),
+        gr.Textbox(
+            "",
+            label="What is said in the recording",
+            info="Every word. If empty, the text begins with those words, and the speech goes on from it.",
+            visible=panel.takes_prompt,
+            elem_id="prompt-text",
+        ),
+        gr.Number(
+            0, label="Seed", precision=0, minimum=0, info="What is random follows from this."
+        ),
+        gr.Slider(
+            0, 2, value=SENTENCE_PAUSE, step=0.05, label="Pause", info="Seconds between sentences."
+        ),
+    ]
+
+
+def _dropdown(label: str, names: tuple[str, ...]) -> gr.Dropdown:
+    return gr.Dropdown(
+        list(names),
+        value=names[0] if names else None,
+        label=label,
+        visible=len(names) > 1,
+        elem_id=label.lower(),
+    )
+
+
+def _shown(knob: Knob) -> gr.components.Component:
+    common: dict[str, Any] = {
+        "value": knob.default,
+        "label": knob.label,
+        "info": knob.explanation or None,
+        "elem_id": f"control-{knob.name}",
+    }
+    match knob:
+        case Slider():
+            return gr.Slider(knob.low, knob.high, step=knob.step, **common)
+        case Choice():
+            return gr.Radio(list(knob.options), **common)
+        case Switch():
+            return gr.Checkbox(**common)
+        case _:
+            return gr.Textbox(**{**common, "value": "", "placeholder": str(knob.default)})

@@ -1,0 +1,338 @@
+"""What the page of `allophone demo` offers, says and shows, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import sys
+from typing import Literal
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from allophone.synthesis.rendering import PhonemeTiming, Spoken
+from attrs import evolve, field, frozen, validators
+from click.testing import CliRunner
+from demo_toys import installed_voices
+from PIL import Image
+
+from allophone.audio.melspec import MelSpec
+from allophone.cli import allophone
+from allophone.errors import ConfigError, UserError
+from allophone.synthesis.voice import load
+from allophone.synthesis.waveform import Waveform
+from allophone.testing.light import heavy_imports
+from allophone_demo.answers import answer
+from allophone_demo.figure import decibels, figure
+from allophone_demo.knobs import Choice, Field, Slider, Switch, knobs, wanted
+from allophone_demo.voices import open_voices
+
+
+def positive(instance, attribute, value):
+    if value <= 0:
+        raise ConfigError(f"{attribute.name} must be positive")
+
+
+@frozen(kw_only=True)
+class Plain:
+    """What all set.
+
+    speed: how fast,
+        in words a second.
+    low, high: edges
+    """
+
+    speed: float = field(default=1.0, validator=positive)
+    low: int = field(default=2, validator=validators.ge(1))
+    high: float | tuple[float, ...] = 0.667
+
+
+@frozen(kw_only=True)
+class Rich(Plain):
+    """More. low: is none of its own.
+
+    share: of it all.
+    """
+
+    share: float = field(default=0.5, validator=validators.and_(validators.ge(0), validators.lt(1)))
+    mode: Literal["soft", "loud"] = "soft"
+    tone: str = field(default="a", validator=validators.in_(["a", "b"]))
+    fast: bool = False
+    shift: float = 0.0
+    words: tuple[float, ...] = (1.0,)
+    cutoff: float | None = None
+
+
+def accepts(name, value):
+    try:
+        Rich(**{name: value})
+    except (ValueError, UserError):
+        return False
+    return True
+
+
+@pytest.fixture
+def rich():
+    return {knob.name: knob for knob in knobs(Rich(), accepts)}
+
+
+def limits(knob):
+    assert isinstance(knob, Slider)
+    return knob.low, knob.high, knob.step
+
+
+def test_ranges_come_from_validators_and_from_what_the_class_takes(rich):
+    assert limits(rich["speed"]) == (0.05, 2, 0.05)
+    assert limits(rich["low"]) == (1, 4, 1)
+    assert limits(rich["share"]) == (0, 0.95, 0.05)
+    assert limits(rich["shift"]) == (-1, 1, 0.05)
+    low, high, step = limits(rich["high"])
+    assert (low, high, step) == (-2, 2, 0.001)
+
+
+def test_every_slider_can_be_drawn_to_its_ends(rich):
+    for knob in rich.values():
+        if isinstance(knob, Slider):
+            assert accepts(knob.name, knob.value(knob.low))
+            assert accepts(knob.name, knob.value(knob.high))
+            assert knob.low <= knob.default <= knob.high
+
+
+def test_kinds_of_controls(rich):
+    assert rich["mode"] == Choice(
+        name="mode", explanation="", default="soft", options=("soft", "loud")
+    )
+    assert rich["tone"].options == ("a", "b")
+    assert isinstance(rich["fast"], Switch)
+    assert isinstance(rich["words"], Field)
+    assert isinstance(rich["cutoff"], Field)
+
+
+def test_docstrings_explain_also_those_of_the_classes_below(rich):
+    assert rich["speed"].explanation == "How fast, in words a second."
+    assert rich["low"].explanation == rich["high"].explanation == "Edges"
+    assert rich["share"].explanation == "Of it all."
+    assert rich["mode"].explanation == ""
+    assert rich["share"].label == "Share"
+
+
+def test_only_what_differs_from_the_defaults_is_wanted(rich):
+    names = ("low", "speed", "mode", "words", "cutoff")
+    offered = [rich[name] for name in names]
+    assert wanted(offered, [2.0, 1, "soft", "", " "]) == {}
+    changed = wanted(offered, [3.0, 1, "loud", "[1.0, 2.0]", "0.5"])
+    assert changed == {"low": 3, "mode": "loud", "words": [1.0, 2.0], "cutoff": 0.5}
+    assert type(changed["low"]) is int
+    with pytest.raises(UserError, match="no TOML"):
+        wanted(offered, [2, 1, "soft", "[1.0", ""])
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
+
+
+@pytest.fixture
+def registry(toys, tmp_path, nothing_installed):
+    return installed_voices(toys, tmp_path)
+
+
+@pytest.fixture
+def opened(registry):
+    """opened(places...) are voices for a page."""
+
+    def opened(*places, vocoders=(), limit=100):
+        return open_voices(places, vocoders=vocoders, device="cpu", limit=limit, registry=registry)
+
+    return opened
+
+
+@pytest.fixture
+def ask(opened):
+    """ask(place, text, **how) is what the page answers."""
+
+    def ask(place, text, **how):
+        return answer(opened(), place, text, **{"pause": 0.2, "controls": {}, **how})
+
+    return ask
+
+
+def test_all_installed_voices_are_offered_unless_some_are_named(opened, tmp_path):
+    assert opened().places == ("tim", "mel", "lost")
+    assert opened("mel", str(tmp_path / "tim"), "mel").places == ("mel", str(tmp_path / "tim"))
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("tin", "Did you mean 'tim'"), ("lost", "The weights do not fit")]
+)
+def test_a_bad_voice_that_was_named_is_refused_at_once(opened, place, said):
+    with pytest.raises(UserError, match=said):
+        opened("tim", place)
+
+
+def test_a_bad_vocoder_is_refused_at_once(opened):
+    with pytest.raises(UserError, match="There is no vocoder 'nowhere'"):
+        opened("mel", vocoders=("nowhere",))
+
+
+def test_without_any_voice_there_is_no_page(toys, nothing_installed):
+    with pytest.raises(UserError, match="none is installed"):
+        open_voices((), vocoders=(), device="cpu", limit=9, registry=toys.toy_registry())
+
+
+def test_a_panel_has_what_can_be_chosen_for_its_voice(opened):
+    voices = opened()
+    tim, mel = voices.panel("tim"), voices.panel("mel")
+    assert (tim.speakers, tim.languages, tim.vocoders) == ((), ("en",), ())
+    assert (mel.speakers, mel.languages) == (("anna", "boris"), ("de", "en"))
+    assert mel.vocoders == ("griffin-lim",)
+    assert [(knob.name, knob.default) for knob in tim.knobs] == [
+        ("length_scale", 1.5),
+        ("noise_scale", 0.5),
+    ]
+    assert limits(tim.knobs[0]) == (0.05, 3, 0.05)
+    assert limits(tim.knobs[1]) == (0, 1, 0.05)
+
+
+def test_a_panel_is_made_once(opened, monkeypatch):
+    voices = opened()
+    first = voices.panel("tim")
+    monkeypatch.setattr("allophone_demo.voices.load", None)
+    assert voices.panel("tim") is first
+
+
+def test_the_page_gives_what_the_voice_says(ask, registry):
+    given = ask("tim", "Hello there.", seed=3, controls={"length_scale": 2.0})
+    said = load("tim", registry=registry).speak("Hello there.", seed=3, length_scale=2.0)
+    samples, rate = soundfile.read(io.BytesIO(given.wav), dtype="float32")
+    assert rate == 8000
+    np.testing.assert_allclose(samples, said.waveform.samples, atol=2e-5)
+    assert given.message == ""
+    assert [row[0] for row in given.phonemes] == list("hello there.")
+    assert sum(row[2] for row in given.phonemes) == pytest.approx(1000 * said.waveform.seconds)
+    assert given.phonemes[1][1] == pytest.approx(said.phonemes[1].start, abs=1e-3)
+
+
+def test_mels_are_heard_through_the_vocoder_that_was_chosen(toys, opened, registry, tmp_path):
+    toys.write_vocoder(tmp_path / "coder", toys.stored_vocoder(), registry=registry)
+    coder = str(tmp_path / "coder")
+    voices = opened("mel", vocoders=(coder,))
+    assert voices.panel("mel").vocoders == (coder, "griffin-lim")
+    common = {"pause": 0.2, "controls": {}, "speaker": "boris", "language": "en"}
+    heard = voices.say("mel", "Hello.", **common).spoken.waveform.samples
+    assert set(heard) == {np.float32(0.5)}
+    hollow = voices.say("mel", "Hello.", vocoder="griffin-lim", **common).spoken.waveform.samples
+    assert len(hollow) == len(heard)
+    assert not np.array_equal(hollow, heard)
+    assert np.array_equal(voices.say("mel", "Hello.", **common).spoken.waveform.samples, heard)
+
+
+def test_a_vocoder_of_other_mels_is_a_message(toys, opened, registry, tmp_path):
+    other = toys.stored_vocoder(audio=evolve(toys.AUDIO, f_max=3000.0))
+    toys.write_vocoder(tmp_path / "coder", other, registry=registry)
+    voices = opened(vocoders=(str(tmp_path / "coder"),))
+    given = answer(voices, "mel", "Hello.", pause=0.2, controls={})
+    assert "f_max: 3000.0 against None" in given.message
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "how", "said"),
+    [
+        ("tim", "", {}, "There is no text that can be pronounced"),
+        ("tim", " ... ", {}, "holds nothing that can be pronounced"),
+        ("tim", "a" * 5000, {}, "5,000 characters; at most 100"),
+        ("tim", "All is well. Жук.", {}, "U+0436 CYRILLIC SMALL LETTER ZHE"),
+        ("tim", "Hello.", {"controls": {"length_scale": -1.0}}, "length_scale"),
+        ("mel", "Hello.", {"speaker": "borys"}, "Did you mean &#x27;boris&#x27;?"),
+        ("lost", "Hello.", {}, "The weights do not fit"),
+        ("nobody", "Hello.", {}, "&#x27;nobody&#x27; is not offered"),
+    ],
+)
+def test_what_the_user_can_put_right_is_a_message(ask, place, text, how, said):
+    given = ask(place, text, **how)
+    assert said in given.message
+    assert 'role="alert"' in given.message
+    assert (given.wav, given.figure, given.phonemes) == (None, "", [])
+
+
+def test_messages_quote_texts_and_do_not_obey_them(ask):
+    message = ask("tim", "<img src=x onerror=alert()>").message
+    assert "<img" not in message
+    assert "&lt;img" in message
+
+
+def test_samples_that_are_no_numbers_are_a_message(toys, opened, registry, tmp_path):
+    broken = toys.stored_voice(weights={"gain": torch.tensor([float("nan")])})
+    toys.write_voice(tmp_path / "broken", broken, registry=registry)
+    place = str(tmp_path / "broken")
+    given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
+    assert "not all numbers" in given.message
+
+
+def test_what_is_clipped_is_counted(toys, opened, registry, tmp_path):
+    loud = toys.stored_voice(weights={"gain": torch.tensor([9.0])})
+    toys.write_voice(tmp_path / "loud", loud, registry=registry)
+    place = str(tmp_path / "loud")
+    given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
+    samples = soundfile.read(io.BytesIO(given.wav), dtype="int16")[0]
+    clipped = int(((samples == 32767) | (samples == -32768)).sum())
+    assert f"{clipped:,} of {len(samples):,} samples" in given.message
+    assert 'role="status"' in given.message
+
+
+def spoken(seconds=1.0, phonemes=None):
+    time = np.arange(int(22050 * seconds)) / 22050
+    samples = np.sin(2 * np.pi * 440 * time).astype(np.float32)
+    return Spoken(waveform=Waveform(samples=samples, sample_rate=22050), phonemes=phonemes)
+
+
+def test_the_picture_shows_where_the_sound_is():
+    spec = MelSpec()
+    mel = decibels(spoken().waveform, spec)
+    assert mel.shape == (80, spec.frames(22050))
+    assert mel.max() == 0
+    loudest = mel.mean(1).argmax()
+    assert set(mel.argmax(0)[2:-2]) == {loudest}
+    linear = evolve(spec, log_base="none", clip_high=0.1)
+    np.testing.assert_array_equal(decibels(spoken().waveform, linear), mel)
+
+
+def test_the_picture_has_one_pixel_a_value_and_the_highest_band_on_top():
+    drawn = figure(spoken(), MelSpec())
+    png = base64.b64decode(re.search(r"base64,([^\"]+)", drawn)[1])
+    pixels = np.asarray(Image.open(io.BytesIO(png))).sum(-1)
+    mel = decibels(spoken().waveform, MelSpec())
+    assert pixels.shape == mel.shape
+    assert pixels[:, 40].argmax() == 79 - mel[:, 40].argmax()
+
+
+def test_phonemes_stand_where_they_are_heard():
+    timings = (
+        PhonemeTiming(symbol="<", start=0.0, end=0.5),
+        PhonemeTiming(symbol="ə", start=0.5, end=2.0),
+    )
+    drawn = figure(spoken(2.0, timings), MelSpec())
+    places = dict(re.findall(r'<text x="([\d.]+)" y="216">([^<]+)</text>', drawn))
+    assert places == {"145.0": "&lt;", "725.0": "ə"}
+    assert "<title>ə: 0.50 to 2.00 s</title>" in drawn
+    assert "0.2 s</text>" in drawn
+
+
+def test_a_sound_shorter_than_a_window_has_a_picture():
+    assert "<svg" in figure(spoken(0.005), MelSpec())
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "allophone_demo.page", raising=False)
+    result = CliRunner().invoke(allophone, ["demo"])
+    assert isinstance(result.exception, UserError)
+    assert "gradio" in result.exception.message
+    assert result.exception.hint == "pip install 'allophone[demo]'"
+
+
+def test_asking_for_help_imports_nothing_heavy():
+    code = "from allophone.cli import allophone\nallophone(['demo', '--help'])"
+    assert heavy_imports(code) == {}

@@ -1,0 +1,243 @@
+"""The engine `onnx`: exported voices, and those of Piper, through onnxruntime, without PyTorch.
+
+A voice is one graph, or three: text encoder, flow and decoder, of which the last two run on stretches of
+an utterance, so that the first samples are there before the whole sentence is synthesized. A Piper voice,
+which is one graph, is cut into three where its nodes say how: see `parts`.
+
+T text, F frames, N samples, C latent channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen, validators
+from numpy.typing import NDArray
+
+from allophone.foreign.settings import read_json
+from allophone.synthesis.chunks import chunk_sizes
+from allophone.synthesis.description import About, VoiceDescription
+from allophone.synthesis.engine import (
+    EngineOptions,
+    LoadedVoice,
+    Samples,
+    Sentence,
+    SentenceAudio,
+)
+from allophone_onnx.noise import Stream, seeded_noise
+from allophone_onnx.session import Feed, Graph, providers_of, session_options
+from allophone_onnx.settings import (
+    DECODER,
+    ENCODER,
+    FLOW,
+    PARTS,
+    SETTINGS,
+    VoiceSettings,
+    read_settings,
+    settings_beside,
+)
+
+_SEEDS = 2**24
+"""How many whole numbers a scale, which is a float32, can tell apart."""
+
+_USUAL_HOP = 256
+
+CHUNK_FRAMES = 160
+"""As many frames as keep the decoder's largest layers about within a processor core's cache."""
+
+_TEXT = ("input", "input_lengths", "scales")
+
+
+@frozen(kw_only=True)
+class OnnxControls:
+    """What a caller can set.
+
+    length_scale: factor on durations; 2 speaks half as fast.
+    noise_scale: how much the sound varies; 0 gives the mean.
+    noise_scale_duration: how much the rhythm varies.
+    """
+
+    length_scale: float = field(default=1.0, validator=validators.gt(0))
+    noise_scale: float = field(default=0.667, validator=validators.ge(0))
+    noise_scale_duration: float = field(default=0.8, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class PartsSettings:
+    """How the three graphs of a voice work together.
+
+    decoder_margin: how many frames before and after it decide a frame's samples.
+    flow_margin: the same for a frame's latents; None where the flow needs the whole utterance.
+    duration_channels: of the noise that the duration predictor takes; 0 where it takes none.
+    """
+
+    decoder_margin: int
+    flow_margin: int | None
+    duration_channels: int
+
+
+def load(place: Path, options: EngineOptions) -> LoadedVoice:
+    """Load an exported voice. Raises UserError for files that are damaged, missing or not of a voice."""
+    providers = providers_of(options.device)
+    engine: OnnxEngine
+    if place.is_file():
+        settings = read_settings(settings_beside(place), options.registry)
+        graph = Graph(place, session_options(), providers=providers, needs=_TEXT, called=place)
+        engine = OnnxEngine(graph, settings, files=(place,))
+    else:
+        settings = read_settings(place / SETTINGS, options.registry)
+        parts = PartsSettings(**read_json(place / SETTINGS)[PARTS])
+        encoder, flow, decoder = (
+            Graph(
+                place / name,
+                session_options(),
+                providers=providers,
+                needs=needs,
+                called=place / name,
+            )
+            for name, needs in ((ENCODER, _TEXT), (FLOW, ("latents",)), (DECODER, ("latents",)))
+        )
+        files = tuple(place / name for name in (ENCODER, FLOW, DECODER))
+        engine = PartsEngine(encoder, flow, decoder, settings, parts, files=files)
+    description = VoiceDescription(
+        about=settings.about or About(name=place.stem, licence="not stated"),
+        audio=settings.audio(hop_length=settings.hop_length or _USUAL_HOP),
+        text=settings.text,
+        controls=settings.controls,
+    )
+    return LoadedVoice(description=description, vocabulary=settings.vocabulary, engine=engine)
+
+
+class OnnxEngine:
+    """Speaks through one graph, sentence by sentence.
+
+    Graphs that Piper exported take no seed: their noise differs each time.
+    """
+
+    controls = OnnxControls
+
+    def __init__(self, graph: Graph, settings: VoiceSettings, *, files: Sequence[Path]) -> None:
+        self._graph = graph
+        self._hop_length = settings.hop_length or _USUAL_HOP
+        self._files = files
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        digest = hashlib.sha256()
+        for file in self._files:
+            digest.update(file.read_bytes())
+        return {"weights": digest.hexdigest()[:16]}
+
+    def synthesize(
+        self, sentences: Sequence[Sentence], controls: OnnxControls
+    ) -> list[SentenceAudio]:
+        return [self._speak(sentence, controls) for sentence in sentences]
+
+    def _speak(self, sentence: Sentence, controls: OnnxControls) -> SentenceAudio:
+        waveform, *rest = self._graph(self._feed(sentence, controls))
+        return SentenceAudio(
+            samples=waveform.reshape(-1),
+            durations=tuple(rest[0].reshape(-1).astype(int).tolist()) if rest else None,
+        )
+
+    def _feed(self, sentence: Sentence, controls: OnnxControls) -> dict[str, NDArray[Any]]:
+        """What one sentence is to the graph."""
+        scales = [controls.noise_scale, controls.length_scale, controls.noise_scale_duration]
+        if not isinstance(self._graph.inputs["scales"][0], int):
+            scales.append(sentence.seed % _SEEDS)
+        return {
+            "input": np.array([sentence.ids], dtype=np.int64),
+            "input_lengths": np.array([len(sentence.ids)], dtype=np.int64),
+            "scales": np.array(scales, dtype=np.float32),
+            "sid": np.array([sentence.speaker], dtype=np.int64),
+        }
+
+
+class PartsEngine(OnnxEngine):
+    """Speaks through three graphs; everything random follows from the seed.
+
+    encoder: the text to the mean and the logarithm of the scale of each id's prior [1, C, T], and its
+        duration in frames; flow: what is drawn from the prior to latents [1, C, F]; decoder: latents to
+        samples.
+    """
+
+    def __init__(
+        self,
+        encoder: Graph,
+        flow: Graph,
+        decoder: Graph,
+        settings: VoiceSettings,
+        parts: PartsSettings,
+        *,
+        files: Sequence[Path],
+    ) -> None:
+        super().__init__(encoder, settings, files=files)
+        self._flow = flow
+        self._decoder = decoder
+        self._parts = parts
+
+    def stream(self, sentence: Sentence, controls: OnnxControls) -> Iterator[Samples]:
+        feed = self._feed(sentence, controls)
+        drawn, _ = self._draw(sentence, feed, controls)
+        yield from self._chunks(drawn, feed)
+
+    def _speak(self, sentence: Sentence, controls: OnnxControls) -> SentenceAudio:
+        feed = self._feed(sentence, controls)
+        drawn, durations = self._draw(sentence, feed, controls)
+        return SentenceAudio(
+            samples=np.concatenate(list(self._chunks(drawn, feed))),
+            durations=tuple(durations.tolist()),
+        )
+
+    def _draw(
+        self, sentence: Sentence, feed: Feed, controls: OnnxControls
+    ) -> tuple[Samples, NDArray[np.int64]]:
+        """What is drawn from the prior [1, C, F], and the frames [T] of each id (figure 1b of Kim et al.
+        2021)."""
+        noise = seeded_noise(
+            sentence.seed,
+            Stream.DURATION,
+            channels=self._parts.duration_channels,
+            positions=len(sentence.ids),
+        )
+        mean, log_scale, durations = self._graph({**feed, "duration_noise": noise[None]})
+        frames = durations.reshape(-1).astype(np.int64)
+        index = np.repeat(np.arange(len(frames)), frames)
+        noise = seeded_noise(
+            sentence.seed, Stream.LATENT, channels=mean.shape[1], positions=len(index)
+        )
+        scale = np.exp(log_scale[:, :, index]) * np.float32(controls.noise_scale)
+        return mean[:, :, index] + noise * scale, frames
+
+    def _chunks(self, drawn: Samples, feed: Feed) -> Iterator[Samples]:
+        """Chunks [N]. For the first, the flow goes through no more of the utterance than it depends on."""
+        frames = drawn.shape[2]
+        stop, *rest = chunk_sizes(frames, usual=CHUNK_FRAMES)
+        needed = frames
+        if self._parts.flow_margin is not None:
+            needed = min(frames, stop + self._parts.decoder_margin + self._parts.flow_margin)
+        latents = self._latents(drawn[:, :, :needed], feed)
+        yield self._decode(latents, 0, stop, feed)
+        if needed < frames:
+            latents = self._latents(drawn, feed)
+        for size in rest:
+            start, stop = stop, stop + size
+            yield self._decode(latents, start, stop, feed)
+
+    def _latents(self, drawn: Samples, feed: Feed) -> Samples:
+        mask = np.ones((1, 1, drawn.shape[2]), dtype=np.float32)
+        latents: Samples = self._flow({**feed, "latents": drawn, "mask": mask})[0]
+        return latents
+
+    def _decode(self, latents: Samples, start: int, stop: int, feed: Feed) -> Samples:
+        """The samples [N] of frames `start` to `stop`, decoded with the frames around them that they
+        depend on."""
+        margin, hop_length = self._parts.decoder_margin, self._hop_length
+        first = max(0, start - margin)
+        around = latents[:, :, first : stop + margin]
+        samples: Samples = self._decoder({**feed, "latents": around})[0].reshape(-1)
+        return samples[(start - first) * hop_length : (stop - first) * hop_length]

@@ -1,0 +1,212 @@
+"""The JSON file of an exported voice: what Piper's programs read, and all that we know of the voice.
+
+Piper adds a mark of the beginning, a blank after it and after each phoneme, and a mark of the end. A
+voice that was trained without one of these gets no id for it, and so Piper adds nothing there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from allophone.audio.melspec import MelSpec
+from allophone.config.structure import structure, unstructure
+from allophone.data.vocabulary import Vocabulary
+from allophone.errors import UserError
+from allophone.foreign.settings import Settings, read_json
+from allophone.frontend import with_phonemizer
+from allophone.registry import Registry, default_registry
+from allophone.synthesis.description import About, VoiceDescription
+from allophone.text.config import TextConfig
+from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
+
+ENCODER = "encoder.onnx"
+FLOW = "flow.onnx"
+DECODER = "decoder.onnx"
+SETTINGS = "config.json"
+"""The files in the folder of a voice in three parts."""
+
+PARTS = "parts"
+"""The entry that only a voice in parts has: see `engine.PartsSettings`."""
+
+OURS = "allophone"
+"""The entry that only Allophone reads: `voice`, a `VoiceDescription` without its model, and `vocabulary`."""
+
+PIPER_CONTROLS: Mapping[str, str] = {
+    "noise_scale": "noise_scale",
+    "length_scale": "length_scale",
+    "noise_w": "noise_scale_duration",
+}
+"""Piper's names of controls, and ours."""
+
+_log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class VoiceSettings:
+    """What the JSON file of an exported voice or of a Piper checkpoint says.
+
+    hop_length: where the file says it; mel, about: only where we wrote the file.
+    """
+
+    sample_rate: int
+    hop_length: int | None
+    text: TextConfig
+    vocabulary: Vocabulary
+    controls: Mapping[str, float]
+    mel: MelSpec | None = None
+    about: About | None = None
+
+    def audio(self, *, hop_length: int) -> MelSpec:
+        """Piper trains on VITS's spectrogram; its own files hold the sample rate alone."""
+        if self.mel is not None:
+            return self.mel
+        window = 4 * hop_length
+        return MelSpec(
+            sample_rate=self.sample_rate,
+            n_fft=window,
+            win_length=window,
+            hop_length=hop_length,
+        )
+
+
+def settings_beside(model: Path) -> Path:
+    """Where the JSON file of an ONNX file lies."""
+    return model.with_name(f"{model.name}.json")
+
+
+def read_settings(path: Path, registry: Registry | None = None) -> VoiceSettings:
+    """Read the JSON file of a voice; UserError for what is missing or unknown."""
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing.",
+            hint="A Piper voice is two files: the model, and a JSON file with its phoneme ids.",
+        )
+    registry = registry or default_registry()
+    content = read_json(path)
+    if OURS in content:
+        return _our_settings(content, registry)
+    return VoiceSettings(
+        hop_length=content.get("hop_length"),
+        sample_rate=content["audio.sample_rate"],
+        text=_text(content, registry),
+        vocabulary=Vocabulary(
+            symbols=_symbols(content["phoneme_id_map"], path), speakers=_speakers(content)
+        ),
+        controls=_controls(content.get("inference", {})),
+    )
+
+
+def write_settings(
+    description: VoiceDescription, vocabulary: Vocabulary, controls: Any, registry: Registry
+) -> dict[str, Any]:
+    """What the JSON file of a voice says; controls: the voice's own."""
+    text = with_phonemizer(description.text, registry)
+    phonemizer = registry.entry_of("phonemizers", text.phonemizer).name
+    for reason in _what_piper_cannot(text, phonemizer, vocabulary.symbols):
+        _log.warning(
+            "Piper's programs cannot read texts for '%s' as it learned them: %s. "
+            "`allophone say` can.",
+            description.about.name,
+            reason,
+        )
+    chosen = {ours: getattr(controls, ours) for ours in PIPER_CONTROLS.values()}
+    exported = evolve(description, model=None, controls=chosen, text=text)
+    return {
+        "audio": {"sample_rate": description.audio.sample_rate},
+        "espeak": {"voice": text.language},
+        "phoneme_type": "text" if phonemizer == "graphemes" else "espeak",
+        "phoneme_id_map": _piper_ids(vocabulary.symbols),
+        "num_symbols": vocabulary.symbols.size,
+        "num_speakers": max(len(vocabulary.speakers), 1),
+        "speaker_id_map": {name: id for id, name in enumerate(vocabulary.speakers)},
+        "inference": {name: chosen[ours] for name, ours in PIPER_CONTROLS.items()},
+        "hop_length": description.audio.hop_length,
+        OURS: {
+            "voice": unstructure(exported, registry=registry),
+            "vocabulary": json.loads(vocabulary.to_json()),
+        },
+    }
+
+
+def _our_settings(content: Settings, registry: Registry) -> VoiceSettings:
+    """What `write_settings` has written, all of it."""
+    ours = content.table(OURS)
+    voice = structure(
+        VoiceDescription, ours["voice"], where=f"{content.path}, {OURS}.voice", registry=registry
+    )
+    return VoiceSettings(
+        sample_rate=voice.audio.sample_rate,
+        hop_length=voice.audio.hop_length,
+        text=voice.text,
+        vocabulary=Vocabulary.from_json(json.dumps(ours["vocabulary"])),
+        controls=voice.controls,
+        mel=voice.audio,
+        about=voice.about,
+    )
+
+
+def _text(content: Settings, registry: Registry) -> TextConfig:
+    kind = content.get("phoneme_type", "espeak")
+    if kind not in ("espeak", "text"):
+        raise UserError(
+            f"{content.path}: the voice reads phonemes of the type '{kind}', which no phonemizer here "
+            "makes."
+        )
+    phonemizer = {"type": "espeak"} if kind == "espeak" else {"type": "graphemes"}
+    return structure(
+        TextConfig,
+        {
+            "language": content["espeak.voice"],
+            "phonemizer": phonemizer,
+            "blank": True,
+            "boundaries": True,
+        },
+        where=str(content.path),
+        registry=registry,
+    )
+
+
+def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
+    several = [symbol for symbol, ids in phoneme_ids.items() if len(ids) != 1]
+    if several:
+        raise UserError(f"{path} gives more than one id to: {', '.join(map(repr, several))}")
+    ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
+    return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
+
+
+def _speakers(content: Settings) -> tuple[str, ...]:
+    """Names in the order of ids; a number stands for a speaker without a name."""
+    names = {id: name for name, id in content.get("speaker_id_map", {}).items()}
+    count = content.get("num_speakers", 1)
+    return tuple(names.get(id, str(id)) for id in range(count)) if count > 1 else ()
+
+
+def _controls(inference: Mapping[str, float]) -> dict[str, float]:
+    return {
+        ours: float(inference[name]) for name, ours in PIPER_CONTROLS.items() if name in inference
+    }
+
+
+def _piper_ids(table: SymbolTable) -> dict[str, list[int]]:
+    roles = {BLANK: table.blank, BOS: table.bos, EOS: table.eos}
+    ids = {symbol: [id] for symbol, id in table.ids.items() if symbol not in roles.values()}
+    return ids | {
+        name: [] if symbol is None else [table.ids[symbol]] for name, symbol in roles.items()
+    }
+
+
+def _what_piper_cannot(text: TextConfig, phonemizer: str, table: SymbolTable) -> Iterator[str]:
+    if phonemizer not in ("espeak", "graphemes"):
+        yield f"its phonemizer is '{phonemizer}'"
+    if text.phones or text.edges is not None:
+        yield "its symbols are phones of a corpus"
+    roles = {BLANK: table.blank, BOS: table.bos, EOS: table.eos}
+    for name, symbol in roles.items():
+        if name in table.ids and symbol != name:
+            yield f"'{name}' is a symbol of its texts, and a mark of Piper's"
