@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +101,7 @@ class LibraryContract(CorpusContract):
     @pytest.fixture(scope="class")
     @classmethod
     def registry(cls):
-        return registry_with(cls.reader)
+        return registry_with(f"{__name__}:LibraryConfig", f"{__name__}:{cls.reader}")
 
     @classmethod
     def write_tree(cls, root: Path) -> None:
@@ -123,13 +125,13 @@ class TestFolders(LibraryContract):
     lists_missing = False
 
 
-def registry_with(reader):
-    """A registry in which an attribute of this module reads the corpus `library`."""
+def registry_with(config, reader):
+    """A registry with the corpus `library`."""
     entry = CorpusEntry(
         name="library",
         summary="Recordings made in libraries.",
-        config=f"{__name__}:LibraryConfig",
-        reader=f"{__name__}:{reader}",
+        config=config,
+        reader=reader,
     )
     module = ModuleType("inline")
     module.allophone_corpora = hookimpl(lambda: [entry])
@@ -151,9 +153,10 @@ def check(tree, monkeypatch):
     def run(
         reader: Callable[..., object], test: str, said: str, *further: object, root: Path = tree
     ) -> None:
-        monkeypatch.setattr(sys.modules[__name__], "read_mutant", reader, raising=False)
+        monkeypatch.setattr(sys.modules[__name__], "read_library_wrong", reader, raising=False)
+        registry = registry_with(f"{__name__}:LibraryConfig", f"{__name__}:read_library_wrong")
         with pytest.raises((AssertionError, pytest.fail.Exception), match=said):
-            getattr(LibraryContract(), test)(registry_with("read_mutant"), root, *further)
+            getattr(LibraryContract(), test)(registry, root, *further)
 
     return run
 
@@ -221,8 +224,6 @@ class TestWhatIsYielded:
 
     @pytest.mark.parametrize("listed", ["listdir", "scandir", "walk", "iterdir"])
     def test_is_ordered_by_the_disk_however_it_is_read(self, check, listed):
-        import os
-
         def reader(config):
             root = corpus_root(config) / "ann"
             names = {
@@ -339,3 +340,27 @@ class TestBadFolders:
 def test_a_contract_without_a_tree_says_what_to_write(tmp_path):
     with pytest.raises(NotImplementedError, match="override write_tree"):
         CorpusContract.write_tree(tmp_path)
+
+
+def documented() -> ModuleType:
+    """The reader and its test as docs/corpora.md shows them."""
+    page = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text("utf-8")
+    code = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    module = ModuleType("documented")
+    sys.modules[module.__name__] = module
+    for block in code:
+        exec(compile(block, "docs/corpora.md", "exec"), vars(module))
+    return module
+
+
+DOCUMENTED = documented()
+
+
+class TestDocumented(DOCUMENTED.TestLibrary):
+    """The reader that docs/corpora.md shows keeps the contract, as the page says."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls):
+        module = DOCUMENTED.__name__
+        return registry_with(f"{module}:LibraryConfig", f"{module}:read_library")
