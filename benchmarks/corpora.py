@@ -4,7 +4,7 @@ Debian packages two: `festvox-ru` (one Russian speaker, with phone times) and th
 telephone exchange (one English speaker, G.722). Both are downloaded with apt, unpacked into a folder,
 counted, prepared and extracted, twice: the second time there is nothing to do.
 
-Needs apt-get and dpkg, and `allophone[espeak,g722]`. Run `python benchmarks/corpora.py --into FOLDER`.
+Needs apt-get and dpkg, `allophone[espeak]` and `allophone-corpora[g722]`. Run `python benchmarks/corpora.py --into FOLDER`.
 """
 
 from __future__ import annotations

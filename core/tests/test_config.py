@@ -190,10 +190,10 @@ def test_a_changed_type_drops_what_was_the_other_types(tmp_path, registry):
 
 
 def test_lists_of_tables_are_reached_by_number(tmp_path, registry):
-    path = write(tmp_path / "x.toml", '[[data.corpora]]\ntype = "ljspeech"\nroot = "a"\n')
-    resolved = resolve(path, ["data.corpora.0.root=/elsewhere/lj"], registry=registry)
-    assert str(resolved.experiment.data.corpora[0].root) == "/elsewhere/lj"
-    assert resolved.plain["data"]["corpora"][0]["type"] == "ljspeech"
+    path = write(tmp_path / "x.toml", '[[data.corpora]]\ntype = "table"\nroot = "a"\n')
+    resolved = resolve(path, ["data.corpora.0.root=/elsewhere/mine"], registry=registry)
+    assert str(resolved.experiment.data.corpora[0].root) == "/elsewhere/mine"
+    assert resolved.plain["data"]["corpora"][0]["type"] == "table"
 
 
 def test_features_take_their_type_from_their_key(tmp_path, registry):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import allophone
+from allophone import hookspecs
+from allophone.registry import KINDS
 
 SOURCE = Path(allophone.__file__).parent
 ROOT = SOURCE.parents[2]
@@ -113,9 +115,11 @@ def spoken_strings(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def test_the_core_names_no_plugin(path):
     text = path.read_text("utf-8")
     names = plugin_names()
-    for name in names:
+    for name in names - set(vars(hookspecs)):
         assert name not in text, f"{path} names the plugin '{name}'"
-    families = "|".join(sorted(name.removeprefix("allophone-") for name in names if "-" in name))
+    families = {name.removeprefix("allophone-") for name in names if "-" in name}
+    # A plugin may have the name of what it offers, which the core does name: a hook, a kind.
+    families = "|".join(sorted(families - set(KINDS)))
     for string, line in spoken_strings(ast.parse(text)):
         assert not re.fullmatch(rf"({families})([/.:].*)?", string), (
             f"{path}:{line} names the plugin family in {string!r}"

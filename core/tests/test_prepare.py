@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
+from types import ModuleType
 
 import pytest
 from attrs import evolve
@@ -15,10 +17,12 @@ from allophone.cli.prepare import command
 from allophone.config import Experiment, structure
 from allophone.config.experiment import SplitsConfig
 from allophone.data.manifest import Utterance, read_manifest, write_manifest
-from allophone.errors import UserError
+from allophone.entries import CorpusEntry
+from allophone.errors import PluginError, UserError
+from allophone.hookspecs import hookimpl
 from allophone.preparation.prepare import prepare
 from allophone.preparation.splits import assign_splits
-from allophone.registry import default_registry
+from allophone.registry import build_registry, default_registry
 from allophone.testing.corpus import write_corpus
 
 
@@ -322,3 +326,59 @@ def test_the_command_takes_the_root(tmp_path):
     assert result.exit_code == 0
     assert "train" in result.output
     assert len(read_manifest(tmp_path / "data" / "manifest.jsonl")) == 12
+
+
+def reader_of(monkeypatch, read):
+    """A registry in which `read` is the reader of the corpus `library`."""
+    monkeypatch.setattr(sys.modules[__name__], "read_library", read, raising=False)
+    entry = CorpusEntry(
+        name="library",
+        summary="Recordings made in libraries.",
+        config="allophone.corpora.config:CorpusConfig",
+        reader=f"{__name__}:read_library",
+    )
+    module = ModuleType("inline")
+    module.allophone_corpora = hookimpl(lambda: [entry])
+    return build_registry({"whisperer": module})
+
+
+def half_read(config):
+    yield Utterance(id="a", audio="a.wav", text="")
+    raise FileNotFoundError(2, "No such file or directory", "index.csv")
+
+
+def stop_reading(config):
+    raise UserError("There is no index.")
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (lambda config: None, "returned None; expected an iterable of Utterance records"),
+        (lambda config: utterances(1)[0], "returned a Utterance, .*; expected an iterable"),
+        (lambda config: [None], "yielded None as number 1; expected an Utterance"),
+        (lambda config: [*utterances(2), ("a.wav", "A")], "yielded a tuple, .'a.wav', .* number 3"),
+        (lambda config: [{"id": "a"}], "yielded a dict, {'id': 'a'} as number 1"),
+        (half_read, r"raised FileNotFoundError after 1 utterances: .*index.csv.*prepare\.py:\d+"),
+        (lambda config: [Utterance(id="a b", audio="x", text="")], "raised ValueError.*'a b' must"),
+        (list, "raised TypeError after 0 utterances"),
+    ],
+)
+def test_a_reader_that_yields_something_else_is_named(tmp_path, monkeypatch, read, said):
+    registry = reader_of(monkeypatch, read)
+    table = {"type": "library", "root": str(tmp_path)}
+    whole = structure(
+        Experiment, {"data": {"directory": str(tmp_path), "corpora": [table]}}, registry=registry
+    )
+    with pytest.raises(PluginError, match=f"corpus 'library', of whisperer, {said}") as caught:
+        prepare(whole, registry)
+    assert "Writing a reader" in caught.value.hint
+    assert not (tmp_path / "manifest.jsonl").exists()
+
+
+def test_what_a_reader_says_is_wrong_is_passed_on(tmp_path, monkeypatch):
+    registry = reader_of(monkeypatch, stop_reading)
+    corpora = [{"type": "library", "root": str(tmp_path)}]
+    whole = structure(Experiment, {"data": {"corpora": corpora}}, registry=registry)
+    with pytest.raises(UserError, match=r"^There is no index\.$"):
+        prepare(whole, registry)

@@ -59,7 +59,7 @@ def installed(monkeypatch):
 def test_core_registers_its_own_offers_through_the_hooks(installed):
     registry = installed()
     assert "espeak" in registry.entries("phonemizers")
-    assert registry.owner("corpora", "ljspeech").distribution == "allophone"
+    assert registry.owner("corpora", "table").distribution == "allophone"
 
 
 def test_a_broken_plugin_is_listed_and_the_others_work(installed):

@@ -9,10 +9,11 @@ import types
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from attrs import evolve, frozen
-from corpus_trees import record, tone
 from torch import Tensor, nn
 
 from allophone.audio.melspec import MelSpec
@@ -270,15 +271,24 @@ def together(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Ex
     """Speech at 8 kHz and songs at 16 kHz, of which each counts twice, prepared and extracted."""
     place = tmp_path_factory.mktemp("together")
     write_corpus(place / "speech", utterances=7, speakers=2, sample_rate=8000)
-    for number, song in enumerate(("422", "423", "425", "426", "427", "428"), start=1):
-        path = place / "songs" / "clean" / song / "0000.wav"
-        record(path, tone(0.75, rate=16000) / number, rate=16000)
+    (place / "songs").mkdir()
+    lines = []
+    for number in range(1, 7):
+        tone = np.sin(2 * np.pi * 220 * np.arange(12000) / 16000)
+        soundfile.write(place / "songs" / f"{number}.wav", 0.5 * tone / number, 16000)
+        lines.append(json.dumps({"audio": f"{number}.wav", "group": f"song {number}"}))
+    (place / "songs" / "list.jsonl").write_text("\n".join(lines))
     plain = {
         "data": {
             "directory": str(place / "data"),
             "corpora": [
                 {"type": "table", "root": str(place / "speech"), "columns": COLUMNS},
-                {"type": "kising", "root": str(place / "songs"), "weight": 2.0},
+                {
+                    "type": "table",
+                    "root": str(place / "songs"),
+                    "file": "list.jsonl",
+                    "weight": 2.0,
+                },
             ],
             "splits": {"valid": 3, "test": 0, "golden_test": 0, "seed": 3},
             "batching": {"max_utterances": 4},
@@ -301,9 +311,9 @@ def test_two_corpora_train_together(together, registry, tmp_path):
     assert run.valid is not None
     seen = Counter(id for batch in run.train for id in batch.ids)
     heard = Counter(id for batch in run.valid for id in batch.ids)
-    assert {id.partition("-")[0] for id in seen} == {"table", "kising"}
-    assert all(count == (2 if id.startswith("kising-") else 1) for id, count in seen.items())
-    assert {id.partition("-")[0] for id in heard} == {"table", "kising"}
+    assert {id.partition("-")[0] for id in seen} == {"table1", "table2"}
+    assert all(count == (2 if id.startswith("table2-") else 1) for id, count in seen.items())
+    assert {id.partition("-")[0] for id in heard} == {"table1", "table2"}
     assert set(heard.values()) == {1}
     assert len(seen) + len(heard) == 13
     assert not set(seen) & set(heard)
@@ -316,13 +326,13 @@ def test_two_corpora_train_together(together, registry, tmp_path):
 
 def test_two_corpora_have_one_sample_rate_and_speakers_of_their_own(together, registry):
     stored = open_corpus(together, registry).stored
-    songs = [item for item in stored if item.utterance.corpus == "kising"]
+    songs = [item for item in stored if item.utterance.corpus == "table2"]
     assert {item.features["waveform"].shape for item in songs} == {(6000,)}
     assert {item.seconds for item in songs} == {0.75}
     assert {item.utterance.speaker for item in stored} == {
-        "kising",
-        "table-speaker-0",
-        "table-speaker-1",
+        "table1-speaker-0",
+        "table1-speaker-1",
+        "table2",
     }
 
 
@@ -333,8 +343,8 @@ def test_weights_are_those_of_the_run_and_need_no_other_manifest(together, regis
     vocabulary = corpus.build_vocabulary()
     loader = corpus.loader("train", features=(), vocabulary=vocabulary, weighted=True)
     seen = Counter(id for _ in range(40) for batch in loader for id in batch.ids)
-    assert {count for id, count in seen.items() if id.startswith("table-")} == {120}
-    halves = [count for id, count in seen.items() if id.startswith("kising-")]
+    assert {count for id, count in seen.items() if id.startswith("table1-")} == {120}
+    halves = [count for id, count in seen.items() if id.startswith("table2-")]
     assert sum(halves) == pytest.approx(20 * len(halves), abs=20)
     assert min(halves) > 10
 

@@ -20,40 +20,12 @@ CONTRACT = 1
 
 @hookimpl
 def allophone_corpora() -> Iterator[CorpusEntry]:
-    for name, config, summary in (
-        ("ljspeech", "LJSpeech", "LJSpeech: one English speaker, 24 hours."),
-        ("vctk", "VCTK", "VCTK 0.92: 109 English speakers, two microphones."),
-        ("libritts", "LibriTTS", "LibriTTS and LibriTTS-R: thousands of English readers."),
-        ("hifitts", "HiFiTTS", "Hi-Fi TTS: ten English readers, 292 hours at 44.1 kHz."),
-        (
-            "librilight",
-            "LibriLight",
-            "Libri-Light: audio books without texts, in hours by the thousand.",
-        ),
-        ("csd", "CSD", "Children's Song Dataset: one singer, English and Korean."),
-        ("kising", "KiSing", "KiSing: one singer, Mandarin."),
-        ("m4singer", "M4Singer", "M4Singer: twenty singers, Mandarin."),
-        ("nus48e", "NUS48E", "NUS-48E: twelve singers who sing and read English songs."),
-        ("opencpop", "Opencpop", "Opencpop: one singer, a hundred Mandarin songs."),
-        ("opensinger", "OpenSinger", "OpenSinger: 66 singers, Mandarin."),
-        ("opera", "Opera", "Monophonic opera, Chinese and western, without texts."),
-        ("pjs", "PJS", "PJS: one singer who sings and reads a hundred Japanese songs."),
-        (
-            "popbutfy",
-            "PopBuTFy",
-            "PopBuTFy: English songs, sung as amateurs and professionals would.",
-        ),
-        ("popcs", "PopCS", "PopCS: one singer, 117 Mandarin songs."),
-        ("festvox", "Festvox", "Festvox layout, as Debian's festvox-ru: with phone times."),
-        ("asterisk", "Asterisk", "Asterisk's telephone prompts, as Debian packages them."),
-        ("table", "Table", "Your own recordings, listed in metadata.csv or a JSONL file."),
-    ):
-        yield CorpusEntry(
-            name=name,
-            summary=summary,
-            config=f"allophone.corpora.config:{config}Config",
-            reader=f"allophone.corpora.{name}:read",
-        )
+    yield CorpusEntry(
+        name="table",
+        summary="Your own recordings, listed in metadata.csv or a JSONL file.",
+        config="allophone.corpora.config:TableConfig",
+        reader="allophone.corpora.table:read",
+    )
 
 
 @hookimpl

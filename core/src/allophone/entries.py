@@ -50,8 +50,10 @@ def as_ref(given: Ref | str) -> Ref:
 class CorpusEntry:
     """A reader of one kind of dataset on disk.
 
-    reader: `(config) -> Iterable[Utterance]`, see `allophone.data.manifest.Utterance`.
-    config: the attrs class of the reader's table in `[[data.corpora]]`; it has at least `root`.
+    reader: `(config) -> Iterable[Utterance]`, see `allophone.data.manifest` and, for what readers
+        share, `allophone.corpora.reading`.
+    config: the attrs class of the reader's table in `[[data.corpora]]`; it has at least `root`, and
+        `language` and `weight` too where it extends `allophone.corpora.config.CorpusConfig`.
     """
 
     name: str = _name()
@@ -242,7 +244,7 @@ class CommandEntry:
 class RecipeEntry:
     """A preset experiment that a plugin ships.
 
-    name: "family/what", for example "vits/ljspeech".
+    name: "family/what", for example "whisperer/library".
     package, path: where its TOML file lies: an importable package and a path below it.
     """
 

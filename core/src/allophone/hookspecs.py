@@ -59,8 +59,8 @@ hookimpl = pluggy.HookimplMarker("allophone")
 def allophone_corpora() -> Iterable[CorpusEntry]:
     """Readers of datasets on disk, for `allophone prepare` and `[[data.corpora]]`.
 
-    CorpusEntry(name="ljspeech", summary="One English speaker, 24 hours.",
-                config="pkg.config:LJSpeechConfig", reader="pkg.ljspeech:read")
+    CorpusEntry(name="library", summary="Recordings made in libraries.",
+                config="pkg.config:LibraryConfig", reader="pkg.library:read")
     """
 
 
@@ -129,7 +129,7 @@ def allophone_voices() -> Iterable[VoiceEntry]:
 def allophone_recipes() -> Iterable[RecipeEntry]:
     """Preset experiments, for `allophone prepare|extract|train NAME`.
 
-    RecipeEntry(name="vits/ljspeech", summary="...", package="pkg", path="recipes/ljspeech.toml")
+    RecipeEntry(name="whisperer/library", summary="...", package="pkg", path="recipes/library.toml")
     """
 
 

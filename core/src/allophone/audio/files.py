@@ -51,8 +51,8 @@ def read_audio(
 ) -> Audio:
     """Read a recording, or the part of it between `start` and `end`, in seconds.
 
-    Whatever libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, ...; any sample format) and Asterisk's
-    headerless `.sln16` and `.g722`, the latter with `allophone[g722]`. Several channels are averaged;
+    Whatever libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, ...; any sample format) and the
+    headerless telephony files `.sln16` and `.g722`, the latter with `allophone[g722]`. Several channels are averaged;
     where `sample_rate` is given, the recording is resampled to it (soxr, high quality).
 
     Raises:

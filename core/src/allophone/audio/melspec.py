@@ -30,7 +30,7 @@ class MelSpec:
     5. `log_base` logarithm of `max(mel, log_floor)`, times `log_gain`, plus `log_offset`, then
        clipped to `[clip_low, clip_high]`.
 
-    The defaults are those of VITS (22.05 kHz LJSpeech). HiFi-GAN's input differs from them in
+    The defaults are those of VITS (22.05 kHz). HiFi-GAN's input differs from them in
     `magnitude_epsilon` (1e-9) and, for its published vocoders, in `f_max` (8000 Hz).
     """
 

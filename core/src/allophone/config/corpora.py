@@ -15,7 +15,7 @@ from allophone.registry import Registry
 class NamedCorpus:
     """One table of `[[data.corpora]]`.
 
-    name: its type, numbered where the type is there more than once: "vctk", "table1", "table2".
+    name: its type, numbered where the type is there more than once: "library", "table1", "table2".
     """
 
     name: str

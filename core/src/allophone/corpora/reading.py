@@ -1,4 +1,8 @@
-"""What readers of corpora share: finding folders, reading lists, and saying what is missing."""
+"""What readers of corpora share: finding folders, reading lists, and saying what is missing.
+
+This is the public toolbox of a plugin's reader. All of it raises UserError with the path, and for a line
+of a file with its number. Light: standard library and attrs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from allophone.errors import UserError
 def corpus_root(config: CorpusConfig, *expected: str) -> Path:
     """The root folder of a corpus, absolute, with the files and folders that must lie in it.
 
-    UserError that says what was looked for, and what is there instead.
+    Raises UserError that says what was expected, and what is there instead.
     """
     root = Path(config.root).expanduser().absolute()
     if not root.is_dir():
@@ -34,7 +38,7 @@ def corpus_root(config: CorpusConfig, *expected: str) -> Path:
 
 
 def require_inside(folder: Path, *expected: str, hint: str | None = None) -> None:
-    """UserError where a folder lacks one of some files and folders, saying what it has instead."""
+    """Raise UserError where a folder lacks one of some files and folders, saying what it has instead."""
     for name in expected:
         if not (folder / name).exists():
             raise UserError(f"{folder} has no {name}: {_what_is_there(folder)}", hint=hint)
@@ -43,7 +47,7 @@ def require_inside(folder: Path, *expected: str, hint: str | None = None) -> Non
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a UTF-8 text that are not blank, each with where it stands, as "file:12".
 
-    UserError for a file that cannot be read or has none.
+    Raises UserError for a file that cannot be read or is empty.
     """
     text = read_text(path)
     if not text.strip():
@@ -54,7 +58,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """A whole UTF-8 text, which may be gzipped; UserError for what is none."""
+    """A whole UTF-8 text, which may be gzipped; UserError for anything else."""
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -69,22 +73,22 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """What a text holds as JSON; UserError saying where, for what is none."""
+    """The value of a JSON text; UserError that says where, for invalid JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where} is no JSON: {error}") from error
+        raise UserError(f"{where} is not valid JSON: {error}") from error
 
 
 def transcript(path: Path) -> str:
-    """The text beside one recording on one line; empty where there is none, to be reported later."""
+    """The text in a file on one line; empty where there is no file, which extraction reports."""
     return " ".join(read_text(path).split()) if path.exists() else ""
 
 
 def stems(folder: Path, *suffixes: str) -> list[str]:
-    """What the files of a folder that end in one of these are called before it, sorted, each once.
+    """The names of the files in a folder that end in one of these suffixes, without it: sorted, each once.
 
-    With the suffix of recordings and that of texts, a recording that is missing is listed too.
+    Given the suffixes of recordings and of texts, a recording that is missing is listed too.
     """
     return sorted(
         {
@@ -97,29 +101,29 @@ def stems(folder: Path, *suffixes: str) -> list[str]:
 
 
 def identifier(*parts: str) -> str:
-    """An utterance's id of the names of its files and folders, which may have spaces."""
+    """An utterance's id, made from the names of its files and folders, which may have spaces."""
     return re.sub(r"[/\\\s]+", "_", "_".join(parts))
 
 
 def seconds(cell: object, column: str, where: str) -> float:
-    """A time as a table or a JSON file has it; UserError saying where, for what is none."""
+    """A time in a table or a JSON file; UserError that says where, for anything but a number."""
     try:
         return float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {column} must be seconds, not '{cell}'.") from None
+        raise UserError(f"{where}: {column} must be a number of seconds, not '{cell}'.") from None
 
 
 def require_some(found: Sequence[object], folder: Path, expected: str) -> None:
-    """UserError where nothing was found in a folder, saying what was expected and what there is."""
+    """Raise UserError where nothing was found in a folder, saying what was expected and what is there."""
     if not found:
         raise UserError(
             f"There is nothing to read in {folder}: {_what_is_there(folder)}",
-            hint=f"Expected is {expected}. Was the corpus unpacked to its end?",
+            hint=f"Expected: {expected}. Was the corpus unpacked completely?",
         )
 
 
 def folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted: the order that a disk gives is no order."""
+    """The folders in a folder, sorted: a disk lists them in any order."""
     return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 

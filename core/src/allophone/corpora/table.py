@@ -14,7 +14,7 @@ from allophone.errors import UserError, near_miss
 
 
 def read(config: TableConfig) -> Iterator[Utterance]:
-    """One utterance a line; without an id it is called after its recording."""
+    """One utterance a line; without an id it has the name of its recording."""
     root = corpus_root(config, config.file)
     path = root / config.file
     rows = _objects(path, config) if path.suffix == ".jsonl" else _rows(path, config)
@@ -39,11 +39,11 @@ def _objects(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str
     for where, line in read_lines(path):
         row = parse_json(line, where)
         if not isinstance(row, dict):
-            raise UserError(f"{where} is no JSON object: {line[:60]}")
+            raise UserError(f"{where} is not a JSON object: {line[:60]}")
         unknown = sorted(row.keys() - {*TABLE_COLUMNS, *config.ignore})
         if unknown:
             raise UserError(
-                f"{where} has a key '{unknown[0]}' that no utterance has. "
+                f"{where} has an unknown key '{unknown[0]}'. "
                 f"{near_miss(unknown[0], TABLE_COLUMNS)}",
                 hint="Keys to pass over are listed in `ignore` of the corpus's table.",
             )
@@ -56,7 +56,7 @@ def _rows(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, A
         cells = next(csv.reader([line], delimiter=config.delimiter, quoting=quoting))
         if len(cells) != len(config.columns):
             raise UserError(
-                f"{where} has {len(cells)} columns; expected are {len(config.columns)}: "
+                f"{where} has {len(cells)} columns; expected {len(config.columns)}: "
                 f"{config.delimiter.join(config.columns)}",
                 hint="Set columns and delimiter in [[data.corpora]] to what the file holds.",
             )

@@ -1,7 +1,7 @@
-"""Phones and their times, from files beside the recordings: `.lab` of Festvox, TextGrids of Praat.
+"""Phones and their times, from files beside the recordings: `.lab` files (ESPS xlabel), TextGrids of Praat.
 
 A `.lab` file has a header that ends in a line `#`, then one line a phone: the second at which it
-ends, a number that means nothing, and its name. TextGrids: see `allophone.data.textgrid`.
+ends, a colour, which means nothing here, and its name. TextGrids: see `allophone.data.textgrid`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Light: the standard library and attrs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,7 +30,7 @@ _optional_seconds = validators.optional(validators.instance_of((int, float)))
 class Utterance:
     """One recording of one piece of text.
 
-    id: unique in its manifest; it names what is made of the utterance, so it holds no path separator.
+    id: unique in its manifest; it names files, so it has no spaces and no path separators.
     audio: the path of the recording.
     start, end: seconds that bound the utterance in a longer recording; None is its beginning or end.
     text: what is said, as written; may be empty for corpora that have no transcripts.
@@ -41,7 +42,7 @@ class Utterance:
     split: None until the manifest assigns one.
     """
 
-    id: str = field(validator=validators.matches_re(r"[^/\\\s]+"))
+    id: str = field()
     audio: str = field(validator=_some_text)
     text: str = field(validator=validators.instance_of(str))
     speaker: str | None = field(default=None, validator=_optional_text)
@@ -53,10 +54,17 @@ class Utterance:
     corpus: str | None = field(default=None, validator=_optional_text)
     split: Split | None = field(default=None, validator=validators.optional(validators.in_(SPLITS)))
 
+    @id.validator
+    def _names_a_file(self, attribute: object, id: object) -> None:
+        if not isinstance(id, str) or not re.fullmatch(r"[^/\\\s]+", id):
+            raise ValueError(f"the id {id!r} must be a word without spaces and path separators")
+
     def __attrs_post_init__(self) -> None:
         start = 0.0 if self.start is None else self.start
         if start < 0 or (self.end is not None and self.end <= start):
-            raise ValueError(f"start ({self.start}) and end ({self.end}) bound no stretch of time")
+            raise ValueError(
+                f"start ({self.start}) must be at least 0 and less than end ({self.end})"
+            )
 
 
 def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:

@@ -14,6 +14,7 @@ from allophone.config.corpora import named_corpora
 from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
+from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
@@ -46,9 +47,9 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     """Read the corpora of an experiment and write its manifest.
 
     With several corpora, ids, speakers and groups carry the name of theirs, so that they stay apart.
-    Some readers cut long recordings, which they have to hear for it: that takes a while.
+    Some readers cut long recordings, for which they must decode them: that takes a while.
     UserError for a corpus that is not what its table says, and where all its recordings, or all files
-    in `data.labels`, are missing.
+    in `data.labels`, are missing; PluginError for a reader that is broken.
     """
     if not experiment.data.corpora:
         raise UserError(
@@ -80,10 +81,10 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
 def _readers(
     experiment: Experiment, registry: Registry
 ) -> Iterator[tuple[str, Iterator[Utterance]]]:
-    """Each corpus's name and utterances."""
+    """The name and the utterances of each corpus."""
     named = named_corpora(experiment, registry)
     for corpus in named:
-        utterances = iter(registry.load("corpora", corpus.type, "reader")(corpus.config))
+        utterances = read_corpus(corpus, registry)
         if len(named) > 1:
             utterances = _kept_apart(corpus.name, utterances)
         yield corpus.name, (evolve(utterance, corpus=corpus.name) for utterance in utterances)

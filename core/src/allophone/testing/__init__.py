@@ -21,14 +21,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allophone.testing.corpus_reader import CorpusContract
     from allophone.testing.plugin import PluginContract
     from allophone.testing.synthesizer import SynthesizerContract
     from allophone.testing.trainer import TrainerContract
     from allophone.testing.vocoder import VocoderContract
 
-__all__ = ["PluginContract", "SynthesizerContract", "TrainerContract", "VocoderContract"]
+__all__ = [
+    "CorpusContract",
+    "PluginContract",
+    "SynthesizerContract",
+    "TrainerContract",
+    "VocoderContract",
+]
 
 _LAZY = {
+    "CorpusContract": "allophone.testing.corpus_reader",
     "PluginContract": "allophone.testing.plugin",
     "SynthesizerContract": "allophone.testing.synthesizer",
     "TrainerContract": "allophone.testing.trainer",

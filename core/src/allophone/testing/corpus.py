@@ -108,7 +108,7 @@ def _ends(text: str, sample_rate: int, noise: np.random.Generator) -> NDArray[np
 
 
 def _write_labels(path: Path, text: str, ends: NDArray[np.float64]) -> None:
-    """A label file as Festvox writes them: each letter with the second at which it ends."""
+    """A `.lab` file (ESPS xlabel): each letter with the second at which it ends."""
     path.parent.mkdir(exist_ok=True)
     phones = (letter if letter.isalpha() else PAUSE for letter in text.lower())
     lines = [f"{end:.6f} 125 {phone}" for phone, end in zip(phones, ends, strict=True)]

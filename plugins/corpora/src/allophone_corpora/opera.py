@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import OperaConfig
 from allophone.corpora.reading import corpus_root, folders, identifier, require_some, stems
-from allophone.corpora.songs import cut, set_apart
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import OperaConfig
+from allophone_corpora.songs import cut, set_apart
 
 _SILENCE_DB = 30.0
 _LANGUAGES = {"chinese": "cmn"}

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from allophone.corpora.config import LibriLightConfig
 from allophone.corpora.reading import (
     corpus_root,
     folders,
@@ -18,6 +17,7 @@ from allophone.corpora.reading import (
 )
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import LibriLightConfig
 
 Stretch = tuple[float, float]
 """Where it begins and ends, in seconds."""
@@ -54,7 +54,7 @@ def read(config: LibriLightConfig) -> Iterator[Utterance]:
 
 
 def _speech(path: Path) -> list[Stretch]:
-    """The stretches of speech that a chapter's file tells; none without it."""
+    """The stretches of speech in a chapter's file; none where there is no file."""
     if not path.exists():
         return []
     told = parse_json(read_text(path), str(path))
@@ -68,11 +68,11 @@ def _stretch(plain: object, path: Path) -> Stretch:
     match plain:
         case [float() | int() as start, float() | int() as end] if 0 <= start < end:
             return float(start), float(end)
-    raise UserError(f"{path}: voice_activity has {plain!r}, which bounds no stretch of time.")
+    raise UserError(f"{path}: voice_activity has {plain!r}, which is not [start, end] in seconds.")
 
 
 def _joined(stretches: Iterable[Stretch], longest: float) -> list[Stretch]:
-    """Neighbours made one, pauses and all, up to so many seconds; what is longer alone, in equal parts."""
+    """Neighbours joined with the pauses between them, up to so many seconds; a longer one in equal parts."""
     spans: list[Stretch] = []
     for start, end in stretches:
         if spans and end - spans[-1][0] <= longest:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import KiSingConfig
 from allophone.corpora.reading import corpus_root, folders, identifier, require_some, stems
-from allophone.corpora.songs import set_apart
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import KiSingConfig
+from allophone_corpora.songs import set_apart
 
 
 def read(config: KiSingConfig) -> Iterator[Utterance]:

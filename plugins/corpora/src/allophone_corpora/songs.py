@@ -1,6 +1,6 @@
 """What readers of songs share: setting some apart for listening, and cutting long recordings.
 
-Light; what hears the recordings is imported when they are cut.
+Light: what decodes audio is imported when a recording is cut.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from attrs import evolve, fields_dict
 
-from allophone.corpora.config import SongsConfig
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError, near_miss
+from allophone_corpora.config import SongsConfig
 
 
 def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[Utterance]:
     """The utterances, those of the golden songs with the split `golden_test`; songs are their groups.
 
-    UserError for a song that the user has named and that is not there. Those named by default may be
-    missing: not everybody has the whole corpus.
+    Raises UserError for a song that the user has named and that is not there. Those named by default may
+    be missing: not everybody has the whole corpus.
     """
     songs = set()
     for utterance in utterances:
@@ -29,7 +29,7 @@ def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[
     unknown = sorted(set(config.golden) - songs)
     if unknown and config.golden != fields_dict(type(config))["golden"].default:
         raise UserError(
-            f"`golden` names '{unknown[0]}', which is no song of {config.root}.",
+            f"`golden` names '{unknown[0]}', which is not a song of {config.root}.",
             hint=near_miss(unknown[0], songs),
         )
 
@@ -37,7 +37,7 @@ def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[
 def cut(utterance: Utterance, *, threshold_db: float, max_seconds: float) -> Iterator[Utterance]:
     """The parts of a long recording between its silences, numbered; see `cut_at_silences`.
 
-    What cannot be read, or is silent, stays whole, for extraction to report.
+    A recording that cannot be read, or is silent, stays whole: extraction reports it.
     """
     from allophone.audio.files import read_audio
     from allophone.audio.silence import cut_at_silences

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import OpencpopConfig
 from allophone.corpora.reading import corpus_root, identifier, read_lines
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import OpencpopConfig
 
 _SPLITS: tuple[tuple[str, Split | None], ...] = (("train", None), ("test", "test"))
 """Of the published splits, that for testing is kept; validation has songs of the other."""

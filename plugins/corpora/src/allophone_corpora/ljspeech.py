@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import LJSpeechConfig
 from allophone.corpora.reading import corpus_root, identifier, read_lines
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import LJSpeechConfig
 
 
 def read(config: LJSpeechConfig) -> Iterator[Utterance]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from allophone.corpora.config import AsteriskConfig
 from allophone.corpora.reading import corpus_root, read_lines
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import AsteriskConfig
 
 _SUFFIXES = (".wav", ".flac", ".sln16", ".g722")
 """In the order in which they are preferred: what has lost nothing first."""
@@ -20,13 +20,13 @@ def read(config: AsteriskConfig) -> Iterator[Utterance]:
     """One utterance a line; `;` begins a comment, and what stands in brackets is not spoken.
 
     Prompts that are not speech ("[ascending tones]") have an empty text. A transcript without a
-    recording is listed with the recording that it should have.
+    recording is listed with the path that its recording should have.
     """
     root = corpus_root(config)
     path = root / Path(config.transcripts).expanduser()
     if not path.exists():
         raise UserError(
-            f"There are no transcripts at {path}.",
+            f"There is no list of transcripts {path}.",
             hint="Set transcripts in [[data.corpora]] to the list that belongs to the recordings.",
         )
     for where, line in read_lines(path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from allophone.corpora.config import VCTKConfig
 from allophone.corpora.reading import corpus_root, folders, transcript
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import VCTKConfig
 
 _AUDIO = "wav48_silence_trimmed"
 

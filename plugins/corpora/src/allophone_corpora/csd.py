@@ -7,7 +7,6 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.corpora.config import CSDConfig
 from allophone.corpora.reading import (
     corpus_root,
     identifier,
@@ -16,9 +15,10 @@ from allophone.corpora.reading import (
     seconds,
     stems,
 )
-from allophone.corpora.songs import set_apart
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import CSDConfig
+from allophone_corpora.songs import set_apart
 
 _MARGIN = 0.1
 """Seconds that an utterance keeps of what surrounds it."""
@@ -84,5 +84,7 @@ def _phrases(folder: Path, song: str) -> Iterator[list[_Syllable]]:
 def _syllable(row: Mapping[str, str], where: str) -> _Syllable:
     start, end = (seconds(row.get(column), column, where) for column in ("start", "end"))
     if not 0 <= start < end:
-        raise UserError(f"{where} bounds no stretch of time: from {start:g} to {end:g}.")
+        raise UserError(
+            f"{where}: start ({start:g}) must be at least 0 and less than end ({end:g})."
+        )
     return _Syllable(text=row.get("syllable", "").strip(), start=start, end=end)

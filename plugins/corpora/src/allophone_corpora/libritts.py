@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import LibriTTSConfig
-from allophone.corpora.reading import corpus_root, folders, transcript
+from allophone.corpora.reading import corpus_root, folders, require_some, transcript
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import LibriTTSConfig
 
 _SPLITS: dict[str, Split] = {"train": "train", "dev": "valid", "test": "test"}
 
@@ -23,11 +23,7 @@ def read(config: LibriTTSConfig) -> Iterator[Utterance]:
             for chapter in folders(speaker)
             for path in sorted(chapter.glob("*.wav"))
         ]
-        if not recordings:
-            raise UserError(
-                f"There are no recordings in {root / subset}.",
-                hint="They are expected as speaker/chapter/name.wav; was it unpacked to its end?",
-            )
+        require_some(recordings, root / subset, "speaker/chapter/name.wav")
         for path in recordings:
             yield Utterance(
                 id=path.stem,
@@ -43,6 +39,6 @@ def _split(subset: str) -> Split:
     kind = subset.split("-")[0]
     if kind not in _SPLITS:
         raise UserError(
-            f"'{subset}' is no subset of LibriTTS: their names begin with train-, dev- or test-."
+            f"'{subset}' is not a subset of LibriTTS: their names begin with train-, dev- or test-."
         )
     return _SPLITS[kind]

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from allophone.corpora.config import HiFiTTSConfig
 from allophone.corpora.reading import corpus_root, identifier, parse_json, read_lines, require_some
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import HiFiTTSConfig
 
 _NAME = re.compile(r"(?P<speaker>[^_]+)_manifest_(?P<part>clean|other)_(?P<split>train|dev|test)")
 _SPLITS: dict[str, Split] = {"train": "train", "dev": "valid", "test": "test"}
@@ -41,5 +41,5 @@ def read(config: HiFiTTSConfig) -> Iterator[Utterance]:
 def _entry(where: str, line: str, text: str) -> Mapping[str, Any]:
     entry = parse_json(line, where)
     if not isinstance(entry, dict) or not {"audio_filepath", text} <= set(entry):
-        raise UserError(f"{where} is no object with audio_filepath and {text}: {line[:60]}")
+        raise UserError(f"{where} must be an object with audio_filepath and {text}: {line[:60]}")
     return entry

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from allophone.corpora.config import FestvoxConfig
 from allophone.corpora.reading import corpus_root, read_lines
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import FestvoxConfig
 
 _LINE = re.compile(r'\(\s*(?P<id>\S+)\s+"(?P<text>(?:[^"\\]|\\.)*)"\s*\)')
 _ACUTE = "\N{COMBINING ACUTE ACCENT}"

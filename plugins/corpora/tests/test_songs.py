@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from corpus_trees import TREES, phrases, record, tone, write
+from corpus_trees import phrases, record, tone, write
+from song_trees import SONGS
+from speech_trees import SPEECH
 
 from allophone.config import Experiment, structure
 from allophone.config.experiment import SplitsConfig
@@ -27,16 +29,16 @@ def read(name, root, **fields):
 
 
 @pytest.fixture
-def planted(tmp_path):
-    def plant(name):
-        TREES[name].plant(tmp_path)
+def written(tmp_path):
+    def write_tree(name):
+        (SPEECH | SONGS)[name].write(tmp_path)
         return tmp_path
 
-    return plant
+    return write_tree
 
 
-def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(planted):
-    found = read("csd", planted("csd"))
+def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(written):
+    found = read("csd", written("csd"))
     first, second = found["en001b_0000"], found["en001b_0001"]
     assert (first.start, first.end) == pytest.approx((0.9, 2.0))
     assert (second.start, second.end) == pytest.approx((1.9, 3.5))
@@ -48,8 +50,8 @@ def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(planted):
     ]
 
 
-def test_csd_can_be_read_in_one_language(planted):
-    korean = read("csd", planted("csd"), languages=["korean"])
+def test_csd_can_be_read_in_one_language(written):
+    korean = read("csd", written("csd"), languages=["korean"])
     assert {u.language for u in korean.values()} == {"ko"}
 
 
@@ -58,20 +60,26 @@ def test_csd_can_be_read_in_one_language(planted):
     [
         ("start,end,pitch,syllable\n0,1,60,a", r"en001a\.txt has 5 syllables, .* has 1 rows"),
         ("start;end;pitch\n0;1;60", r"en001a\.csv:1 does not name the columns"),
-        ("start,end,pitch,syllable\nsoon,1,60,a", r"csv:2: start must be seconds, not 'soon'"),
-        ("start,end,pitch,syllable\n0", r"csv:2: end must be seconds, not 'None'"),
-        ("start,end,pitch,syllable\n2,1,60,a", r"csv:2 bounds no stretch of time: from 2 to 1"),
+        (
+            "start,end,pitch,syllable\nsoon,1,60,a",
+            r"csv:2: start must be a number of seconds, not 'soon'",
+        ),
+        ("start,end,pitch,syllable\n0", r"csv:2: end must be a number of seconds, not 'None'"),
+        (
+            "start,end,pitch,syllable\n2,1,60,a",
+            r"csv:2: start \(2\) must be at least 0 and less than end \(1\)",
+        ),
     ],
 )
-def test_a_broken_table_of_csd_is_named(planted, table, complaint):
-    root = planted("csd")
+def test_a_broken_table_of_csd_is_named(written, table, complaint):
+    root = written("csd")
     write(root / "english/csv/en001a.csv", table)
     with pytest.raises(UserError, match=complaint):
         read("csd", root)
 
 
-def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(planted):
-    root = planted("m4singer")
+def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(written):
+    root = written("m4singer")
     record(root / "Bass-1#南风" / "0007.wav")
     found = read("m4singer", root)
     assert found["Tenor-2#My_Love#0000"].text == "我的爱"
@@ -83,28 +91,28 @@ def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(plan
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ({}, "is no list of utterances"),
-        ([{"item_name": "Alto-1#a", "txt": "a"}], "entry 0 is no utterance"),
-        ([{"item_name": "Alto-1#a#0000"}], "entry 0 is no utterance"),
-        (["Alto-1#a#0000"], "entry 0 is no utterance"),
+        ({}, "is not a list of utterances"),
+        ([{"item_name": "Alto-1#a", "txt": "a"}], "entry 0 must have txt and an item_name"),
+        ([{"item_name": "Alto-1#a#0000"}], "entry 0 must have txt and an item_name"),
+        (["Alto-1#a#0000"], "entry 0 must have txt and an item_name"),
     ],
 )
-def test_a_broken_list_of_m4singer_is_named(planted, entries, complaint):
-    root = planted("m4singer")
+def test_a_broken_list_of_m4singer_is_named(written, entries, complaint):
+    root = written("m4singer")
     write(root / "meta.json", json.dumps(entries))
     with pytest.raises(UserError, match=complaint):
         read("m4singer", root)
 
 
-def test_popbutfy_has_an_id_for_every_recording_and_one_song_for_both_manners(planted):
-    found = read("popbutfy", planted("popbutfy"))
+def test_popbutfy_has_an_id_for_every_recording_and_one_song_for_both_manners(written):
+    found = read("popbutfy", written("popbutfy"))
     sunshine = [u for u in found.values() if u.speaker == "Female1"]
     assert len({u.id for u in sunshine}) == len({u.audio for u in sunshine}) == 3
     assert {u.group for u in sunshine} == {"Female1#you_are_my_sunshine"}
 
 
-def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(planted, tmp_path):
-    root = planted("opensinger")
+def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(written, tmp_path):
+    root = written("opensinger")
     record(root / "ManRaw/1_a_b/1_a_b_1.wav", tone(31))
     found = read("opensinger", root)
     assert found["Man_1_a_b_0"].group == found["Man_1_a_b_1"].group == "Man_1_a_b"
@@ -125,15 +133,15 @@ def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(plante
     assert {id: why.reason for id, why in dropped.items()} == {"Man_1_a_b_1": "too long"}
 
 
-def test_a_folder_of_opensinger_without_a_singer_is_named(planted):
-    root = planted("opensinger")
+def test_a_folder_of_opensinger_without_a_singer_is_named(written):
+    root = written("opensinger")
     record(root / "WomanRaw/南风/0.wav")
     with pytest.raises(UserError, match="南风 is not called singer_song"):
         read("opensinger", root)
 
 
-def test_nus48e_is_cut_at_its_silences(planted):
-    root = planted("nus48e")
+def test_nus48e_is_cut_at_its_silences(written):
+    root = written("nus48e")
     found = read("nus48e", root)
     first, second = found["JLEE_sing_15_0000"], found["JLEE_sing_15_0001"]
     assert (first.start, first.end) == pytest.approx((0.9, 2.1), abs=0.05)
@@ -144,8 +152,8 @@ def test_nus48e_is_cut_at_its_silences(planted):
     assert {id.split("_")[1] for id in short} == {"sing"}
 
 
-def test_a_singer_of_nus48e_must_have_what_is_asked_for(planted):
-    root = planted("nus48e")
+def test_a_singer_of_nus48e_must_have_what_is_asked_for(written):
+    root = written("nus48e")
     for path in (root / "JLEE/sing").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"nothing to read in .*JLEE/sing: it is empty"):
@@ -156,22 +164,22 @@ def test_a_singer_of_nus48e_must_have_what_is_asked_for(planted):
     assert read("nus48e", root, styles=["read"])
 
 
-def test_what_is_silent_all_along_stays_whole(planted):
-    root = planted("opera")
+def test_what_is_silent_all_along_stays_whole(written):
+    root = written("opera")
     record(root / "monophonic/western/fem_09/neg_1.wav", np.zeros(8000))
     whole = read("opera", root)["western_fem_09_neg_1"]
     assert (whole.start, whole.end) == (None, None)
 
 
-def test_singers_of_two_countries_who_are_called_alike_are_two(planted):
-    root = planted("opera")
+def test_singers_of_two_countries_who_are_called_alike_are_two(written):
+    root = written("opera")
     record(root / "monophonic/western/fem_01/neg_7.wav", phrases(1))
     speakers = {u.speaker for u in read("opera", root).values()}
     assert {"western_fem_01", "chinese_fem_01"} <= speakers
 
 
-def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(planted):
-    root = planted("pjs")
+def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(written):
+    root = written("pjs")
     found = read("pjs", root)
     assert found["pjs004_song"].text == "あらゆる 現実を"
     assert (found["pjs004_song"].start, found["pjs004_song"].end) == (None, None)
@@ -181,18 +189,18 @@ def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(planted):
     assert list(sung) == ["pjs001_song", "pjs004_song", "pjs005_song"]
 
 
-def test_golden_songs_can_be_others_or_none(planted):
-    root = planted("kising")
+def test_golden_songs_can_be_others_or_none(written):
+    root = written("kising")
     assert {u.split for u in read("kising", root, golden=[]).values()} == {None}
     own = read("kising", root, golden=["422"])
     assert [id for id, u in own.items() if u.split == "golden_test"] == ["422_0001"]
-    with pytest.raises(UserError, match="'42', which is no song") as caught:
+    with pytest.raises(UserError, match="'42', which is not a song") as caught:
         read("kising", root, golden=["42"])
     assert "'421'" in caught.value.hint
 
 
-def test_golden_songs_are_kept_by_prepare(planted, tmp_path):
-    root = planted("kising")
+def test_golden_songs_are_kept_by_prepare(written, tmp_path):
+    root = written("kising")
     for song in range(500, 520):
         record(root / "clean" / str(song) / "0001.wav")
     table = {"type": "kising", "root": str(root)}
@@ -247,11 +255,11 @@ def test_a_chapter_that_nothing_is_told_of_stays_whole(tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", r"01\.json is no JSON"),
+        ("{", r"01\.json is not valid JSON"),
         ("[]", r"01\.json has no list voice_activity"),
         ('{"voice_activity": {}}', r"01\.json has no list voice_activity"),
-        ('{"voice_activity": [[1]]}', r"has \[1\], which bounds no stretch of time"),
-        ('{"voice_activity": [[2, 1]]}', r"has \[2, 1\], which bounds no stretch of time"),
+        ('{"voice_activity": [[1]]}', r"has \[1\], which is not .start, end. in seconds"),
+        ('{"voice_activity": [[2, 1]]}', r"has \[2, 1\], which is not .start, end. in seconds"),
     ],
 )
 def test_a_broken_file_of_librilight_is_named(tmp_path, content, complaint):
@@ -260,13 +268,13 @@ def test_a_broken_file_of_librilight_is_named(tmp_path, content, complaint):
         read("librilight", tmp_path)
 
 
-def test_hifitts_has_two_parts_and_two_texts(planted):
-    root = planted("hifitts")
+def test_hifitts_has_two_parts_and_two_texts(written):
+    root = written("hifitts")
     clean = read("hifitts", root, parts=["clean"], text="original")
     assert {u.speaker for u in clean.values()} == {"92"}
     assert {u.text for u in clean.values()} == {"Mr. Fox"}
     write(root / "92_manifest_clean_dev.json", '{"audio_filepath": "a.flac", "text": "a"}')
-    with pytest.raises(UserError, match=r"dev\.json:1 is no object with .* text_normalized"):
+    with pytest.raises(UserError, match=r"dev\.json:1 must be an object with .* text_normalized"):
         read("hifitts", root)
 
 

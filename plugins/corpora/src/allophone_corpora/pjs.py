@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from allophone.corpora.config import PJSConfig
 from allophone.corpora.reading import corpus_root, folders, identifier, require_some, transcript
-from allophone.corpora.songs import cut, is_longer, set_apart
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import PJSConfig
+from allophone_corpora.songs import cut, is_longer, set_apart
 
 _FOLDER = "PJS_corpus_ver1.1"
 _SILENCE_DB = 40.0
@@ -17,7 +17,7 @@ _SILENCE_DB = 40.0
 def read(config: PJSConfig) -> Iterator[Utterance]:
     """One utterance a recording `pjs001/pjs001_song.wav`, with its text, if it is not too long.
 
-    Longer ones are read and cut at their silences; their parts have no text, since nothing tells which.
+    Longer ones are read and cut at their silences; their parts have no text, since nothing says which part says what.
     """
     return set_apart(_utterances(config), config)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import NUS48EConfig
 from allophone.corpora.reading import (
     corpus_root,
     folders,
@@ -13,8 +12,9 @@ from allophone.corpora.reading import (
     require_some,
     stems,
 )
-from allophone.corpora.songs import cut, set_apart
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import NUS48EConfig
+from allophone_corpora.songs import cut, set_apart
 
 _SILENCE_DB = 40.0
 _STYLES = ("read", "sing")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.corpora.config import PopCSConfig
 from allophone.corpora.reading import (
     corpus_root,
     folders,
@@ -13,8 +12,9 @@ from allophone.corpora.reading import (
     stems,
     transcript,
 )
-from allophone.corpora.songs import set_apart
 from allophone.data.manifest import Utterance
+from allophone_corpora.config import PopCSConfig
+from allophone_corpora.songs import set_apart
 
 _FOLDER = "popcs-"
 

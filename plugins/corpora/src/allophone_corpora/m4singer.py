@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from allophone.corpora.config import M4SingerConfig
 from allophone.corpora.reading import corpus_root, folders, identifier, parse_json, read_text, stems
-from allophone.corpora.songs import set_apart
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone_corpora.config import M4SingerConfig
+from allophone_corpora.songs import set_apart
 
 
 def read(config: M4SingerConfig) -> Iterator[Utterance]:
@@ -50,13 +50,13 @@ def _entries(path: Path) -> list[tuple[str, str]]:
     """The names "singer#song#number" and the texts of `meta.json`."""
     items = parse_json(read_text(path), str(path))
     if not isinstance(items, list) or not items:
-        raise UserError(f"{path} is no list of utterances.")
+        raise UserError(f"{path} is not a list of utterances.")
     entries = []
     for number, item in enumerate(items):
         name = item.get("item_name") if isinstance(item, dict) else None
         if not isinstance(name, str) or name.count("#") != 2 or "txt" not in item:
             raise UserError(
-                f"{path}: entry {number} is no utterance with txt and an item_name of the form "
+                f"{path}: entry {number} must have txt and an item_name of the form "
                 f"singer#song#number: {str(item)[:60]}"
             )
         entries.append((name, str(item["txt"])))

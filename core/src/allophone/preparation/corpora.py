@@ -1,0 +1,78 @@
+"""What the readers of corpora yield, and whom to tell when it is not utterances."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from allophone.config.corpora import NamedCorpus
+from allophone.data.manifest import Utterance
+from allophone.errors import PluginError, UserError
+from allophone.registry import Registry
+
+_HINT = (
+    "This is a bug in the reader: see 'Writing a reader' in docs/corpora.md, and "
+    "allophone.testing.CorpusContract, which finds it."
+)
+
+
+def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
+    """The utterances of a corpus, as its reader yields them.
+
+    Raises:
+        UserError: the reader's own, for a folder that is not what the corpus's table says.
+        PluginError: the reader raises something else, or yields something that is not an `Utterance`;
+            it names the corpus, the distribution and what was yielded.
+    """
+    read: Callable[[Any], object] = registry.load("corpora", corpus.type, "reader")
+    owner = registry.owner("corpora", corpus.type)
+    distribution = f"{owner.distribution} {owner.version}".strip()
+    reader = f"The reader of the corpus '{corpus.name}', of {distribution},"
+    count = 0
+    try:
+        returned = read(corpus.config)
+        if not isinstance(returned, Iterable):
+            raise PluginError(
+                f"{reader} returned {_shown(returned)}; expected an iterable of Utterance records.",
+                hint=_HINT,
+            )
+        for count, utterance in enumerate(returned, start=1):
+            if not isinstance(utterance, Utterance):
+                raise PluginError(
+                    f"{reader} yielded {_shown(utterance)} as number {count}; expected an Utterance "
+                    "(allophone.data.manifest).",
+                    hint=_HINT,
+                )
+            yield utterance
+    except UserError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{reader} raised {type(error).__name__} after {count} utterances: {_reason(error)} "
+            f"({_place(error, read)})",
+            hint=_HINT,
+        ) from error
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "None"
+    text = repr(value)
+    kind = type(value).__name__
+    return f"a {kind}, {text if len(text) <= 80 else f'{text[:80]}...'}"
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says; those of attrs' validators have more arguments than a message."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+
+
+def _place(error: Exception, read: Callable[[Any], object]) -> str:
+    """The line, "file:12", at which the reader's own module was when an exception was raised."""
+    module = sys.modules.get(getattr(read, "__module__", ""))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
