@@ -10,6 +10,7 @@ T text, F frames, N samples, C latent channels.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,15 @@ from allophone.synthesis.engine import (
     SentenceAudio,
 )
 from allophone_onnx.noise import Stream, seeded_noise
-from allophone_onnx.session import Feed, Graph, providers_of, session_options
+from allophone_onnx.prepared import WHOLE, load_prepared
+from allophone_onnx.session import Feed, Graph, providers_of
 from allophone_onnx.settings import (
     DECODER,
     ENCODER,
     FLOW,
     PARTS,
     SETTINGS,
-    VoiceSettings,
+    PartsSettings,
     read_settings,
     settings_beside,
 )
@@ -50,6 +52,15 @@ CHUNK_FRAMES = 160
 """As many frames as keep the decoder's largest layers about within a processor core's cache."""
 
 _TEXT = ("input", "input_lengths", "scales")
+_NEEDS = {
+    WHOLE: _TEXT,
+    ENCODER: _TEXT,
+    FLOW: ("latents",),
+    DECODER: ("latents",),
+}
+"""The inputs that each graph must have."""
+
+_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -66,46 +77,29 @@ class OnnxControls:
     noise_scale_duration: float = field(default=0.8, validator=validators.ge(0))
 
 
-@frozen(kw_only=True)
-class PartsSettings:
-    """How the three graphs of a voice work together.
-
-    decoder_margin: how many frames before and after it decide a frame's samples.
-    flow_margin: the same for a frame's latents; None where the flow needs the whole utterance.
-    duration_channels: of the noise that the duration predictor takes; 0 where it takes none.
-    """
-
-    decoder_margin: int
-    flow_margin: int | None
-    duration_channels: int
-
-
 def load(place: Path, options: EngineOptions) -> LoadedVoice:
     """Load an exported voice. Raises UserError for files that are damaged, missing or not of a voice."""
     providers = providers_of(options.device)
+    single = place.is_file()
+    settings_file = settings_beside(place) if single else place / SETTINGS
+    settings = read_settings(settings_file, options.registry)
+    files = (place,) if single else tuple(place / name for name in (ENCODER, FLOW, DECODER))
+    prepared = load_prepared(files, providers=providers, needs=_NEEDS)
+    parts = prepared.parts
+    if not single:
+        parts = PartsSettings(**read_json(settings_file)[PARTS])
+    hop_length = prepared.hop_length or settings.hop_length or _USUAL_HOP
+    if options.vocoder is not None:
+        _log.warning("'%s' makes waveforms: the vocoder is not used.", place.name)
     engine: OnnxEngine
-    if place.is_file():
-        settings = read_settings(settings_beside(place), options.registry)
-        graph = Graph(place, session_options(), providers=providers, needs=_TEXT, called=place)
-        engine = OnnxEngine(graph, settings, files=(place,))
+    if parts is None:
+        (graph,) = prepared.graphs.values()
+        engine = OnnxEngine(graph, files=files)
     else:
-        settings = read_settings(place / SETTINGS, options.registry)
-        parts = PartsSettings(**read_json(place / SETTINGS)[PARTS])
-        encoder, flow, decoder = (
-            Graph(
-                place / name,
-                session_options(),
-                providers=providers,
-                needs=needs,
-                called=place / name,
-            )
-            for name, needs in ((ENCODER, _TEXT), (FLOW, ("latents",)), (DECODER, ("latents",)))
-        )
-        files = tuple(place / name for name in (ENCODER, FLOW, DECODER))
-        engine = PartsEngine(encoder, flow, decoder, settings, parts, files=files)
+        engine = PartsEngine(prepared.graphs, parts, hop_length=hop_length, files=files)
     description = VoiceDescription(
         about=settings.about or About(name=place.stem, licence="not stated"),
-        audio=settings.audio(hop_length=settings.hop_length or _USUAL_HOP),
+        audio=settings.audio(hop_length=hop_length),
         text=settings.text,
         controls=settings.controls,
     )
@@ -115,14 +109,13 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
 class OnnxEngine:
     """Speaks through one graph, sentence by sentence.
 
-    Graphs that Piper exported take no seed: their noise differs each time.
+    Graphs of others take no seed: their noise differs each time.
     """
 
     controls = OnnxControls
 
-    def __init__(self, graph: Graph, settings: VoiceSettings, *, files: Sequence[Path]) -> None:
+    def __init__(self, graph: Graph, *, files: Sequence[Path]) -> None:
         self._graph = graph
-        self._hop_length = settings.hop_length or _USUAL_HOP
         self._files = files
 
     @property
@@ -167,18 +160,17 @@ class PartsEngine(OnnxEngine):
 
     def __init__(
         self,
-        encoder: Graph,
-        flow: Graph,
-        decoder: Graph,
-        settings: VoiceSettings,
+        graphs: Mapping[str, Graph],
         parts: PartsSettings,
         *,
+        hop_length: int,
         files: Sequence[Path],
     ) -> None:
-        super().__init__(encoder, settings, files=files)
-        self._flow = flow
-        self._decoder = decoder
+        super().__init__(graphs[ENCODER], files=files)
+        self._flow = graphs[FLOW]
+        self._decoder = graphs[DECODER]
         self._parts = parts
+        self._hop_length = hop_length
 
     def stream(self, sentence: Sentence, controls: OnnxControls) -> Iterator[Samples]:
         feed = self._feed(sentence, controls)

@@ -32,7 +32,7 @@ SETTINGS = "config.json"
 """The files in the folder of a voice in three parts."""
 
 PARTS = "parts"
-"""The entry that only a voice in parts has: see `engine.PartsSettings`."""
+"""The entry that only a voice in parts has: its `PartsSettings`."""
 
 OURS = "allophone"
 """The entry that only Allophone reads: `voice`, a `VoiceDescription` without its model, and `vocabulary`."""
@@ -45,6 +45,20 @@ PIPER_CONTROLS: Mapping[str, str] = {
 """Piper's names of controls, and ours."""
 
 _log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class PartsSettings:
+    """How the three graphs of a voice work together.
+
+    decoder_margin: how many frames before and after it decide a frame's samples.
+    flow_margin: the same for a frame's latents; None where the flow needs the whole utterance.
+    duration_channels: of the noise that the duration predictor takes; 0 where it takes none.
+    """
+
+    decoder_margin: int
+    flow_margin: int | None
+    duration_channels: int
 
 
 @frozen(kw_only=True)

@@ -27,9 +27,16 @@ from allophone.config import structure
 from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice
 from allophone.registry import default_registry
-from allophone_onnx.engine import PartsSettings
 from allophone_onnx.export import Input, require_exporting, write_graph
-from allophone_onnx.settings import DECODER, ENCODER, FLOW, PARTS, SETTINGS, write_settings
+from allophone_onnx.settings import (
+    DECODER,
+    ENCODER,
+    FLOW,
+    PARTS,
+    SETTINGS,
+    PartsSettings,
+    write_settings,
+)
 from allophone_vits.config import VitsControls
 from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SpeakingGraph
 from allophone_vits.importers.names import reference_generator_name

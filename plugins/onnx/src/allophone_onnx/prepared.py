@@ -1,0 +1,225 @@
+"""Graphs as they are loaded: cut, optimised once, and kept in the user's cache without their weights.
+
+onnxruntime spends most of a start on optimising a graph. What it makes of a graph is kept, at the level
+"extended", whose results do not depend on the processor. Weights are not copied: a kept graph refers to
+them in the voice's own files, which are mapped into memory, so a cache entry has a megabyte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from attrs import asdict, frozen
+
+from allophone.atomic import folder_whole
+from allophone.cache import cache_folder
+from allophone.data.digests import digest_of
+from allophone.errors import UserError
+from allophone_onnx.session import Graph, session_options
+from allophone_onnx.settings import DECODER, ENCODER, FLOW, PartsSettings
+
+_FORMAT = 1
+"""Part of the name of every entry: raised when what is kept changes."""
+
+WHOLE = "whole.onnx"
+_INDEX = "index.json"
+_LEAST = 1024
+"""Bytes; smaller weights stay in the graph."""
+
+
+@frozen(kw_only=True)
+class Prepared:
+    """The graphs of a voice: one, or three with how they work together.
+
+    hop_length: samples a frame, where cutting has found it.
+    """
+
+    graphs: Mapping[str, Graph]
+    parts: PartsSettings | None = None
+    hop_length: int | None = None
+
+
+def load_prepared(
+    files: Sequence[Path], *, providers: Sequence[str], needs: Mapping[str, Sequence[str]]
+) -> Prepared:
+    """Load a voice's graphs, preparing them where nothing is kept of these files yet.
+
+    files: one file, which is cut if it can be, or several, each a graph. needs: the inputs that each
+    graph must have, by the name of its file.
+    Raises UserError for files that are missing, damaged or not of a voice.
+    """
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file} is missing.", hint="Copy the voice again, whole.")
+    folder = cache_folder() / "onnx" / _key(files)
+    if not (folder / _INDEX).is_file():
+        # Where nothing can be written, the voice speaks all the same, and starts more slowly.
+        with contextlib.ExitStack() as stack:
+            try:
+                made = stack.enter_context(folder_whole(folder))
+            except (UserError, OSError) as error:
+                if (folder / _INDEX).is_file():
+                    return _load(folder, files, providers, needs)
+                logging.getLogger(__name__).info("Nothing is kept in %s: %s", folder, error)
+                made = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                _prepare(files, made)
+                return _load(made, files, providers, needs)
+            _prepare(files, made)
+    return _load(folder, files, providers, needs)
+
+
+def _key(files: Sequence[Path]) -> str:
+    """What decides an entry. Files are known by size and time: reading them would take longer than all else."""
+    told: list[Any] = [_FORMAT, onnxruntime.__version__]
+    for file in files:
+        status = file.stat()
+        told += [str(file.resolve()), status.st_size, status.st_mtime_ns]
+    return f"{files[0].stem}-{digest_of(told, size=8)}"
+
+
+def _load(
+    folder: Path,
+    files: Sequence[Path],
+    providers: Sequence[str],
+    needs: Mapping[str, Sequence[str]],
+) -> Prepared:
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in files]
+    graphs = {}
+    for name, placed in index["graphs"].items():
+        options = session_options()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        values = [
+            onnxruntime.OrtValue.ortvalue_from_numpy(
+                np.asarray(weights[file][start : start + size].view(np.dtype(kind)).reshape(shape))
+            )
+            for _, file, start, size, kind, shape in placed
+        ]
+        options.add_external_initializers([one[0] for one in placed], values)
+        graphs[name] = Graph(
+            folder / name,
+            options,
+            providers=providers,
+            needs=needs.get(name, ()),
+            called=files[0],
+        )
+    parts = index["parts"]
+    return Prepared(
+        graphs=graphs,
+        parts=None if parts is None else PartsSettings(**parts),
+        hop_length=index["hop_length"],
+    )
+
+
+def _prepare(files: Sequence[Path], folder: Path) -> None:
+    """Fill a folder with what is kept of some files."""
+    from allophone_onnx.cutting import CannotCutError, cut
+    from allophone_onnx.schema import Model
+
+    contents = [file.read_bytes() for file in files]
+    models: dict[str, Any] = {}
+    parts, hop_length = None, None
+    for file, content in zip(files, contents, strict=True):
+        try:
+            models[file.name] = Model.FromString(content)
+        except Exception as error:
+            raise UserError(
+                f"{file} is not an ONNX file, or is truncated or corrupt: {error}",
+                hint="It was probably copied or downloaded in part; fetch it again.",
+            ) from error
+    if len(files) == 1:
+        (model,) = models.values()
+        models = {WHOLE: model}
+        with contextlib.suppress(CannotCutError):
+            voice = cut(model)
+            parts, hop_length = voice.settings, voice.hop_length
+            models = {ENCODER: voice.encoder, FLOW: voice.flow, DECODER: voice.decoder}
+    weights = _Weights(contents)
+    index: dict[str, Any] = {
+        "graphs": {
+            name: _keep(folder / name, model, weights, called=files[0])
+            for name, model in models.items()
+        },
+        "parts": None if parts is None else asdict(parts),
+        "hop_length": hop_length,
+    }
+    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def _keep(path: Path, model: Any, weights: _Weights, *, called: Path) -> list[list[Any]]:
+    """Optimise a graph and write it without its weights: where these lie in the voice's files."""
+    from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
+
+    kinds = {FLOAT: "<f4", INT64: "<i8"}
+    options = session_options()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path)
+    Graph(
+        model.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        needs=(),
+        called=called,
+    )
+    optimised = Model.FromString(path.read_bytes())
+    placed = []
+    for tensor in optimised.graph.initializer:
+        if len(tensor.raw_data) < _LEAST or tensor.data_type not in kinds:
+            continue
+        found = weights.find(tensor.raw_data)
+        if found is None:
+            continue
+        file, start = found
+        size = len(tensor.raw_data)
+        placed.append([tensor.name, file, start, size, kinds[tensor.data_type], list(tensor.dims)])
+        tensor.ClearField("raw_data")
+        tensor.data_location = EXTERNAL
+        for key, told in (("location", str(file)), ("offset", str(start)), ("length", str(size))):
+            tensor.external_data.add(key=key, value=told)
+    path.write_bytes(optimised.SerializeToString())
+    return placed
+
+
+class _Weights:
+    """Where the weights lie in a voice's files."""
+
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        self._contents = contents
+
+    @functools.cached_property
+    def _starts(self) -> dict[bytes, tuple[int, int]]:
+        """File and offset of the data of each tensor, by its digest."""
+        from allophone_onnx.schema import Model
+
+        found: dict[bytes, tuple[int, int]] = {}
+        for file, content in enumerate(self._contents):
+            position = 0
+            for tensor in Model.FromString(content).graph.initializer:
+                data = tensor.raw_data
+                if len(data) < _LEAST:
+                    continue
+                # They are written in order, so each is found at once.
+                start = content.find(data, position)
+                if start < 0:
+                    start = content.find(data)
+                found[_digest(data)] = file, start
+                position = start + len(data)
+        return found
+
+    def find(self, data: bytes) -> tuple[int, int] | None:
+        """File and offset of some tensor's data; None where it is in none of the files."""
+        return self._starts.get(_digest(data))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()

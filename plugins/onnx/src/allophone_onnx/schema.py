@@ -1,0 +1,101 @@
+"""The part of ONNX's file format that cutting a graph needs, as protobuf messages.
+
+The package `onnx` is large and only exporting needs it. What is not declared here survives reading and
+writing all the same: protobuf keeps fields that it does not know. Numbers are those of onnx.proto3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "Entry": {"key": (1, "string"), "value": (2, "string")},
+    "Tensor": {
+        "dims": (1, "int64*"),
+        "data_type": (2, "int32"),
+        "name": (8, "string"),
+        "raw_data": (9, "bytes"),
+        "external_data": (13, "Entry*"),
+        "data_location": (14, "int32"),
+    },
+    "Attribute": {
+        "name": (1, "string"),
+        "i": (3, "int64"),
+        "t": (5, "Tensor"),
+        "ints": (8, "int64*"),
+    },
+    "Node": {
+        "input": (1, "string*"),
+        "output": (2, "string*"),
+        "name": (3, "string"),
+        "op_type": (4, "string"),
+        "attribute": (5, "Attribute*"),
+    },
+    "Dimension": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
+    "Shape": {"dim": (1, "Dimension*")},
+    "TensorType": {"elem_type": (1, "int32"), "shape": (2, "Shape")},
+    "Type": {"tensor_type": (1, "TensorType")},
+    "Value": {"name": (1, "string"), "type": (2, "Type")},
+    "Graph": {
+        "node": (1, "Node*"),
+        "name": (2, "string"),
+        "initializer": (5, "Tensor*"),
+        "input": (11, "Value*"),
+        "output": (12, "Value*"),
+        "value_info": (13, "Value*"),
+    },
+    "Model": {"graph": (7, "Graph")},
+}
+"""Fields of each message: number and type, which a star makes a list."""
+
+FLOAT = 1
+"""TensorProto.DataType.FLOAT."""
+INT64 = 7
+"""TensorProto.DataType.INT64."""
+EXTERNAL = 1
+"""TensorProto.DataLocation.EXTERNAL."""
+
+_PACKAGE = "allophone_onnx"
+
+
+def _build() -> dict[str, Any]:
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto3"
+    )
+    for message, fields in _MESSAGES.items():
+        described = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            scalar = kind.rstrip("*")
+            many = field.LABEL_REPEATED if kind.endswith("*") else field.LABEL_OPTIONAL
+            added = described.field.add(name=name, number=number, label=many)
+            if scalar in _MESSAGES:
+                added.type, added.type_name = field.TYPE_MESSAGE, f".{_PACKAGE}.{scalar}"
+            else:
+                added.type = getattr(field, f"TYPE_{scalar.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+_CLASSES = _build()
+Model: Any = _CLASSES["Model"]
+Value: Any = _CLASSES["Value"]
+
+
+def value(name: str, kind: int, sizes: list[int | str]) -> Any:
+    """An input or output of a graph; a size with a name is free."""
+    described = Value(name=name)
+    described.type.tensor_type.elem_type = kind
+    for size in sizes:
+        dimension = described.type.tensor_type.shape.dim.add()
+        if isinstance(size, str):
+            dimension.dim_param = size
+        else:
+            dimension.dim_value = size
+    return described
