@@ -150,7 +150,7 @@ def test_clipping_is_counted_and_never_wraps(tmp_path: Path, caplog: pytest.LogC
 def test_a_failed_write_leaves_the_old_file_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    path = tmp_path / "kept.wav"
+    path = tmp_path / "kept.flac"
     write_audio(path, tone(), RATE)
     before = path.read_bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from allophone.config import read_toml, structure, write_toml
-from allophone.config.structure import unstructure
+from allophone.config.converting import unstructure
 from allophone.errors import ConfigError, UserError
 from allophone.frontend import build_frontend
 from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig

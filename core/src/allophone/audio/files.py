@@ -9,17 +9,16 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from attrs import frozen
 from numpy.typing import NDArray
 
 from allophone.atomic import written_whole
+from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_WRITTEN = (".wav", ".flac")
 _FULL_SCALE = 32768
 # Telephony files hold nothing but samples: 16 kHz, one channel.
 _TELEPHONE_RATE = 16000
@@ -76,6 +75,8 @@ def read_audio(
         samples = channels.mean(axis=1)
         notes.append(f"mixed {channels.shape[1]} channels into one")
     if sample_rate is not None and sample_rate != rate:
+        import soxr
+
         samples = soxr.resample(samples, rate, sample_rate)
         notes.append(f"resampled from {rate} to {sample_rate} Hz")
         rate = sample_rate
@@ -94,10 +95,10 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
         UserError: another ending, or samples that are no float vector of numbers.
     """
     path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
+    if path.suffix.lower() not in _WRITTEN:
         raise UserError(
             f"Cannot write {path}: its ending names no format that is written",
-            hint=f"Use one of {', '.join(_FORMATS)}.",
+            hint=f"Use one of {', '.join(_WRITTEN)}.",
         )
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
@@ -110,12 +111,14 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
     clipped = int((np.abs(samples) > 1).sum())
     if clipped:
         _log.warning("%s: clipped %d of %d samples", path, clipped, len(samples))
-    integers = np.rint(samples.astype(np.float64) * _FULL_SCALE)
-    integers = integers.clip(-_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    integers = pcm16(samples)
     with written_whole(path) as file:
-        soundfile.write(
-            file, integers, sample_rate, format=_FORMATS[path.suffix.lower()], subtype="PCM_16"
-        )
+        if path.suffix.lower() == ".wav":
+            file.write(wav_header(sample_rate, samples=len(integers)) + integers.tobytes())
+        else:
+            import soundfile
+
+            soundfile.write(file, integers, sample_rate, format="FLAC", subtype="PCM_16")
     return clipped
 
 
@@ -123,6 +126,9 @@ def _read_file(
     path: Path, start: float | None, end: float | None
 ) -> tuple[NDArray[np.float32], int]:
     """Channels [N, C] and sample rate."""
+    # Imported here: who speaks into a WAV file needs neither it nor soxr.
+    import soundfile
+
     try:
         with soundfile.SoundFile(path) as file:
             first, last = _sample_range(file.frames, file.samplerate, start, end)

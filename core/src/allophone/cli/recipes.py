@@ -11,7 +11,7 @@ from allophone.registry import default_registry
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     if name is not None:
-        from allophone.config.resolve import read_recipe
+        from allophone.config.layers import read_recipe
 
         click.echo(read_recipe(name), nl=False)
         return

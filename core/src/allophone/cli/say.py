@@ -97,21 +97,21 @@ def _text(text: str | None, file: Path | None) -> str:
 
 
 def _stream(voice: Voice, text: str, how: dict[str, Any]) -> None:
-    from allophone.synthesis.waveform import pcm16, wav_header
+    from allophone.audio.wav import pcm16, wav_header
 
     output = sys.stdout.buffer
     for index, chunk in enumerate(voice.stream(text, **how)):
         if index == 0:
             output.write(wav_header(voice.sample_rate, samples=None))
-        output.write(pcm16(chunk))
+        output.write(pcm16(chunk).tobytes())
         output.flush()
 
 
 def _write_wav(waveform: Waveform) -> None:
-    from allophone.synthesis.waveform import pcm16, wav_header
+    from allophone.audio.wav import pcm16, wav_header
 
     sys.stdout.buffer.write(wav_header(waveform.sample_rate, samples=len(waveform.samples)))
-    sys.stdout.buffer.write(pcm16(waveform.samples))
+    sys.stdout.buffer.write(pcm16(waveform.samples).tobytes())
 
 
 def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:

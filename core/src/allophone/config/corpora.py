@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
+from allophone.config.converting import unstructure
 from allophone.config.experiment import Experiment
-from allophone.config.structure import unstructure
 from allophone.registry import Registry
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field
 
-from allophone.config.structure import structure
+from allophone.config.converting import structure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.frontend import build_frontend

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from attrs import Factory, frozen
 
+from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
-from allophone.synthesis.waveform import Waveform, pcm16, wav_header
+from allophone.synthesis.waveform import Waveform
 from allophone_demo.figure import figure
 from allophone_demo.voices import Said, Voices
 
@@ -48,7 +49,7 @@ def answer(voices: Voices, place: str, text: str, **how: Any) -> Answer:
     header = wav_header(waveform.sample_rate, samples=len(waveform.samples))
     return Answer(
         message=_remark(waveform),
-        wav=header + pcm16(waveform.samples),
+        wav=header + pcm16(waveform.samples).tobytes(),
         figure=figure(waveform, said.audio),
         phonemes=list(_rows(said)),
     )

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from allophone.audio.melspec import MelSpec
-from allophone.config.structure import structure, unstructure
+from allophone.config.converting import structure, unstructure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.foreign.settings import Settings, read_json
@@ -172,17 +172,11 @@ def _text(content: Settings, registry: Registry) -> TextConfig:
             f"{content.path}: the voice reads phonemes of the type '{kind}', which no phonemizer here "
             "makes."
         )
-    phonemizer = {"type": "espeak"} if kind == "espeak" else {"type": "graphemes"}
-    return structure(
-        TextConfig,
-        {
-            "language": content["espeak.voice"],
-            "phonemizer": phonemizer,
-            "blank": True,
-            "boundaries": True,
-        },
-        where=str(content.path),
-        registry=registry,
+    phonemizer = registry.load(
+        "phonemizers", "espeak" if kind == "espeak" else "graphemes", "config"
+    )
+    return TextConfig(
+        language=content["espeak.voice"], phonemizer=phonemizer(), blank=True, boundaries=True
     )
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+from allophone.config.converting import structure, unstructure
 from allophone.config.experiment import Experiment
-from allophone.config.structure import structure, unstructure
 from allophone.config.tables import (
     Plain,
     assign,

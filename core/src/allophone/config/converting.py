@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 import attrs
-import cattrs
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
-from cattrs.gen import make_dict_structure_fn, override
 
 from allophone.config.tables import Plain
 from allophone.errors import ConfigError, UserError, near_miss
 from allophone.registry import Registry, default_registry
 
+if TYPE_CHECKING:
+    import cattrs
+
 T = TypeVar("T")
+
+_EXACT = {"bool": bool, "int": int, "float": float, "str": str}
+"""Types by the names that annotations have; what is of one needs no conversion."""
 
 
 def structure(
@@ -32,6 +35,11 @@ def structure(
     built with the classes that the registry has for their `type`.
     Raises ConfigError that lists everything that is wrong, each with its path.
     """
+    if (quickly := _without_converter(cls, plain)) is not None:
+        return quickly
+    # Imported here: it takes as long as all else that reading a voice's description takes.
+    from cattrs.errors import ClassValidationError, IterableValidationError
+
     converter = _converter(registry or default_registry())
     try:
         return converter.structure(plain, cls)
@@ -44,6 +52,22 @@ def structure(
     )
 
 
+def _without_converter(cls: type[T], plain: Mapping[str, Any]) -> T | None:
+    """The object, where each value has its field's type already; None where there is anything to convert
+    or to complain of."""
+    fields = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    for name, value in plain.items():
+        field = fields.get(name)
+        if field is None or _EXACT.get(
+            str(getattr(field.type, "__name__", field.type))
+        ) is not type(value):
+            return None
+    try:
+        return cls(**plain)
+    except (TypeError, ValueError, UserError):
+        return None
+
+
 def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
     """The complete plain data of an attrs object: every field, `type` for plugins' tables, no None."""
     plain: Plain = _unstructure(value, registry or default_registry())
@@ -52,6 +76,8 @@ def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
 
 @functools.lru_cache(maxsize=8)
 def _converter(registry: Registry) -> cattrs.Converter:
+    import cattrs
+
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     for kind in (bool, int, str):
         converter.register_structure_hook(kind, _exactly)
@@ -126,6 +152,8 @@ def _list_to_tuple(converter: cattrs.Converter) -> Any:
 
 def _class_hook(cls: type, converter: cattrs.Converter, registry: Registry) -> Any:
     """How a class is built: its pluggable fields through the registry, all others by their types."""
+    from cattrs.gen import make_dict_structure_fn, override
+
     attrs.resolve_types(cls)
     special: dict[str, Any] = {
         attribute.name: override(struct_hook=_plugin_hook(attribute, converter, registry))
@@ -189,6 +217,12 @@ def _each(tables: Iterable[tuple[str, Any, str | None]], one: Any) -> Iterator[A
 
 def _problems(error: BaseException, path: str) -> Iterator[str]:
     """What is wrong, one line each, with the path of its key."""
+    from cattrs.errors import (
+        ClassValidationError,
+        ForbiddenExtraKeysError,
+        IterableValidationError,
+    )
+
     if isinstance(error, ClassValidationError):
         noted, others = error.group_exceptions()
         for inner, note in noted:
