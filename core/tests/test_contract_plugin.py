@@ -54,6 +54,7 @@ def offering(**fields):
         **{"config": f"{__name__}:GoodConfig", "synthesizer": "attrs:define", **fields},
     )
     module = ModuleType("inline")
+    module.CONTRACT = 1
     module.allophone_models = hookimpl(lambda: [entry])
     registry = build_registry({"inline": module}, strict=False)
     return registry, registry.plugins[-1]
@@ -66,6 +67,7 @@ class TestPluginViolations:
 
     def test_a_plugin_that_is_broken(self):
         module = ModuleType("inline")
+        module.CONTRACT = 1
         module.allophone_modles = hookimpl(lambda: iter(()))
         offered = build_registry({"inline": module}, strict=False).plugins[-1]
         with pytest.raises(AssertionError, match="refuses the plugin: .*allophone_modles"):
@@ -115,6 +117,7 @@ class TestPluginViolations:
             name="x/empty", summary="Empty.", package="recipes_of_a_test", path="empty.toml"
         )
         module = ModuleType("inline")
+        module.CONTRACT = 1
         module.allophone_recipes = hookimpl(lambda: [entry])
         registry = build_registry({"inline": module})
         with pytest.raises(AssertionError, match=r"x/empty has no \[trainer\]"):

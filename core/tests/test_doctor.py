@@ -20,6 +20,7 @@ from allophone.registry import build_registry
 
 def plugin(**fields):
     module = types.ModuleType("inline")
+    module.CONTRACT = 1
     entry = ModelEntry(
         name="toy",
         summary="A toy.",
@@ -46,6 +47,7 @@ def test_all_parts_are_examined_and_every_trouble_has_an_advice():
 def test_broken_plugins_and_references_are_failures_that_say_what_to_reinstall(monkeypatch):
     monkeypatch.setenv("ALLOPHONE_STRICT_PLUGINS", "1")
     misspelt = types.ModuleType("misspelt")
+    misspelt.CONTRACT = 1
     misspelt.allophone_modles = list
     registry = build_registry(
         {"toy": plugin(synthesizer="attrs:no_such_thing"), "misspelt": misspelt}, strict=False

@@ -278,6 +278,7 @@ class MemoryCorpus:
 def toy_registry() -> Registry:
     """Everything installed, and the toys."""
     plugin = types.ModuleType("toy_training")
+    plugin.CONTRACT = 1  # type: ignore[attr-defined]
 
     @hookimpl
     def allophone_models() -> Iterator[ModelEntry]:
