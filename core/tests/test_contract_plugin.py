@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from attrs import field, frozen, validators
 
-from allophone.entries import ModelEntry, RecipeEntry
+from allophone.entries import CommandEntry, ModelEntry, RecipeEntry
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
 from allophone.testing import PluginContract
@@ -74,8 +74,31 @@ class TestPluginViolations:
             PluginContract().test_it_works(offered)
 
     def test_a_plugin_without_offers(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        offered = build_registry({"inline": module}).plugins[-1]
+        with pytest.raises(AssertionError, match="The plugin implements no hook"):
+            PluginContract().test_it_works(offered)
+
+    def test_a_plugin_that_only_observes_is_no_violation(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        module.allophone_train_event = hookimpl(lambda event: None)
+        PluginContract().test_it_works(build_registry({"inline": module}).plugins[-1])
+
+    def test_a_plugin_whose_names_are_taken(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        entry = CommandEntry(name="say", summary="-", command="x:y")
+        module.allophone_commands = hookimpl(lambda: [entry])
+        offered = build_registry({"inline": module}, strict=False).plugins[-1]
+        with pytest.raises(AssertionError, match="command 'say' is offered by.*pip|DISABLE"):
+            PluginContract().test_it_works(offered)
+
+    def test_a_plugin_that_is_disabled(self, monkeypatch):
+        monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "inline")
         offered = build_registry({"inline": ModuleType("inline")}).plugins[-1]
-        with pytest.raises(AssertionError, match="lose its @hookimpl"):
+        with pytest.raises(AssertionError, match="ALLOPHONE_DISABLE_PLUGINS disables"):
             PluginContract().test_it_works(offered)
 
     def test_a_config_module_that_is_heavy(self):

@@ -38,7 +38,8 @@ class Distribution:
     """Stands in for the metadata of an installed distribution."""
 
     def __init__(self, name, requires=(), checkout=None):
-        self.name, self.version, self.requires, self.checkout = name, "1.0", requires, checkout
+        self.metadata = {"Name": name, "Version": "1.0"}
+        self.requires, self.checkout = requires, checkout
 
     def read_text(self, file):
         origin = {"url": f"file://{self.checkout}", "dir_info": {"editable": True}}
@@ -338,7 +339,7 @@ class TestMissing:
 
         assert "Install what it came from: pip install from-afar" in hint("from-afar")
         assert "pip install --upgrade allophone-good" in hint("allophone-good")
-        for name in ("x; rm -rf ~", "--index-url=x", "-r file", "a b", "", "x\n"):
+        for name in ("x; rm -rf ~", "--index-url=x", "-r file", "a b", "", "x\n", 3, ["x"]):
             assert "pip install" not in hint(name)
 
     def test_a_checkpoint_of_a_broken_plugin_names_it(self, registry):
@@ -391,6 +392,20 @@ class TestAdvice:
         advice = of(installed(point), "a").advice
         assert "Add the line: CONTRACT = 1" in advice
         assert "pip install --upgrade allophone-a" in advice
+
+    def test_what_the_plugin_itself_advises_comes_first(self, installed, write):
+        code = (
+            "from allophone.errors import UserError\n"
+            "try:\n    import no_such_module\n"
+            "except ImportError as error:\n"
+            "    raise UserError('No licence.', hint='Ask for one.') from error\n"
+        )
+        broken = of(installed(write("a", code)), "a")
+        assert (broken.failure, broken.advice) == ("No licence.", "Ask for one.")
+
+    def test_of_two_that_would_do_the_last_that_was_tried_is_installed(self, installed, write):
+        code = "try:\n    import no_such_first\nexcept ImportError:\n    import no_such_second\n"
+        assert "pip install no_such_second" in of(installed(write("a", code)), "a").advice
 
     def test_anything_else_may_be_mended_by_a_reinstallation(self, installed, write):
         advice = of(installed(write("a", "1 / 0\n")), "a").advice

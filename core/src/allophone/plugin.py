@@ -83,16 +83,23 @@ class Plugin:
     cause: BaseException | None = field(default=None, repr=False)
     conflicts: tuple[Conflict, ...] = ()
 
-    # Metadata is read when it is asked for: parsing it costs more than all else in `allophone --help`.
+    # Parsed once, and only if it is asked for: `allophone --help` needs none of it.
     @cached_property
+    def _metadata(self) -> Mapping[str, str]:
+        if self.dist is None:
+            return {"Name": self.name, "Version": ""}
+        metadata = self.dist.metadata
+        return {"Name": metadata["Name"], "Version": metadata["Version"]}
+
+    @property
     def distribution(self) -> str:
         """The installable package that it comes in."""
-        return self.dist.name if self.dist else self.name
+        return self._metadata["Name"]
 
-    @cached_property
+    @property
     def version(self) -> str:
         """The version of its distribution, empty where there is none."""
-        return self.dist.version if self.dist else ""
+        return self._metadata["Version"]
 
     @property
     def state(self) -> Literal["works", "broken", "disabled"]:
@@ -135,10 +142,13 @@ class Plugin:
         """What to do about an exception that came out of this plugin's code."""
         if isinstance(error, ContractError):
             return self._advice_on_contract(error.contract)
+        hint = error.hint if isinstance(error, UserError) else None
+        if hint and not isinstance(error, HookError):
+            return hint  # The plugin's author knows best.
         missing = self._missing_dependency(error)
         if missing:
             return missing
-        advice = [error.hint] if isinstance(error, UserError) and error.hint else []
+        advice = [hint] if hint else []
         location = failure_location(error, self.package)
         if self.checkout or self.dist is None:
             advice.append(f"Mend {location or self.checkout or self.module}")
@@ -161,9 +171,9 @@ class Plugin:
     def _missing_dependency(self, error: BaseException) -> str | None:
         """How to install a module of somebody else's that was not found, if that is what happened."""
         absent = [one.name for one in chain(error) if isinstance(one, ModuleNotFoundError)]
-        if not absent or not absent[-1]:
+        if not absent or not absent[0]:
             return None
-        package = absent[-1].partition(".")[0]
+        package = absent[0].partition(".")[0]
         if package == self.package:
             return None
         installed = importlib.metadata.packages_distributions().get(package)
@@ -237,9 +247,9 @@ def disabling(name: str) -> str:
     return f"{DISABLE}={','.join([*disabled_names(), name])}"
 
 
-def is_distribution_name(name: str) -> bool:
-    """Whether it may stand in a command: names out of files could hold anything."""
-    return _DISTRIBUTION_NAME.fullmatch(name) is not None
+def is_distribution_name(name: object) -> bool:
+    """Whether it may stand in a command: what is read from a file could be anything."""
+    return isinstance(name, str) and _DISTRIBUTION_NAME.fullmatch(name) is not None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

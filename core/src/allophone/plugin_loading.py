@@ -16,7 +16,7 @@ from attrs import evolve
 
 from allophone import hookspecs
 from allophone.entries import KINDS
-from allophone.errors import PluginError, near_miss
+from allophone.errors import PluginError, UserError, near_miss
 from allophone.plugin import (
     CORE,
     DISABLE,
@@ -177,7 +177,7 @@ def _records(hook: str, record: type, module: Any) -> Iterator[Any]:
         if not isinstance(returned, Iterable):
             raise HookError(f"{hook} returned {returned!r}; {expected}", location=location)
         entries = list(returned)
-    except PluginError:
+    except UserError:
         raise
     except Exception as error:
         raise PluginError(f"{hook} raises {type(error).__name__}: {error}") from error
@@ -210,7 +210,7 @@ def _without_conflicts(plugin: Plugin, others: Iterable[Plugin]) -> Plugin:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, PluginError):
+    if isinstance(error, UserError):
         return error.message
     return " ".join(f"{type(error).__name__}: {error}".split())
 

@@ -95,9 +95,11 @@ class Registry:
         """
         message = message or f"There is no {singular(kind)} '{name}'."
         guess = _distribution_of(kind, name)
+        wanted = (_family(name), guess, distribution)
         for plugin in self.plugins:
-            names = {plugin.name, plugin.distribution}
-            if plugin.state != "works" and names & {_family(name), distribution, guess}:
+            if plugin.state == "works":
+                continue
+            if plugin.name in wanted or plugin.distribution in wanted:
                 state = "is disabled" if plugin.disabled else f"does not work: {plugin.failure}"
                 error = PluginError(
                     f"{message} It may be in the plugin '{plugin.name}', which {state}",
