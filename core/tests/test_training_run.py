@@ -24,7 +24,6 @@ from training_toys import (
 from allophone.config import load_experiment
 from allophone.config.experiment import KeepConfig
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
-from allophone.entries import VoiceEntry
 from allophone.errors import ConfigError, UserError
 from allophone.events import (
     CheckpointSaved,
@@ -39,7 +38,7 @@ from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
-from allophone.training.finetune import extended, find_source
+from allophone.training.finetune import extended
 from allophone.training.objective import Adapted
 from allophone.training.observers import paint, plugged_in
 from allophone.weights import read_weights, strip_prefix, write_weights
@@ -450,18 +449,3 @@ def test_an_objective_may_adapt_what_does_not_fit(tmp_path, registry, monkeypatc
     tuned = read_weights(find_checkpoint(tmp_path / "wide").path / "model.safetensors")
     assert torch.equal(tuned["model.body.0.weight"][:4], source["model.body.0.weight"])
     assert torch.equal(tuned["model.body.0.bias"], torch.full((5,), 2.0))
-
-
-def test_the_source_is_a_folder_or_an_installed_voice(tmp_path, registry, monkeypatch):
-    assert find_source(str(tmp_path), registry) == tmp_path
-    with pytest.raises(UserError, match="no nowhere to fine-tune from"):
-        find_source("nowhere", registry)
-    known = {"jane": VoiceEntry(name="jane", summary="-", language="en", licence="-", locate="a:b")}
-    monkeypatch.setattr(type(registry), "entries", lambda self, kind: known)
-    monkeypatch.setattr(
-        type(registry), "load", lambda self, kind, name, what: lambda: tmp_path / name
-    )
-    assert find_source("jane", registry) == tmp_path / "jane"
-    with pytest.raises(UserError) as caught:
-        find_source("jan", registry)
-    assert "Did you mean 'jane'" in caught.value.hint
