@@ -56,7 +56,7 @@ def load_plugins(
 
 
 def _candidates(extra: Mapping[str, Any]) -> Iterator[tuple[Plugin, Loader]]:
-    """All that is to be loaded, in the order in which names are given away, and how to load it."""
+    """All plugins in order of precedence, each with the function that imports its module."""
     core = Plugin(
         name="core", module="allophone.builtin", dist=importlib.metadata.distribution(CORE)
     )
