@@ -6,14 +6,29 @@ import json
 
 import pytest
 
+WORKS = """
+from allophone import hookimpl
+from allophone.entries import CommandEntry
+
+CONTRACT = 1
+
+
+@hookimpl
+def allophone_commands():
+    for name in ("hush", "say"):
+        yield CommandEntry(name=name, summary="Whispers.", command="allophone_hushed:hush")
+"""
+
 
 @pytest.fixture(scope="module")
 def broken(environment):
-    """An environment with two plugins: one lacks what it imports, the other lacks its module."""
+    """An environment with three plugins: one lacks what it imports, another its module, one works."""
     (environment.packages / "allophone_cracked.py").write_text("import no_such_dependency\n")
     points = "[allophone.plugins]\n{0} = allophone_{0}"
     environment.describe("allophone-cracked", "1.2.3", points.format("cracked"))
     environment.describe("allophone-lost", "0.1", points.format("lost"))
+    (environment.packages / "allophone_hushed.py").write_text(WORKS)
+    environment.describe("allophone-hushed", "2.0", points.format("hushed"))
     return environment
 
 
@@ -27,7 +42,20 @@ def test_it_is_listed_with_its_reason_and_the_others_work(broken):
     assert "griffin-lim" in {entry["name"] for entry in plugins["core"]["entries"]["vocoders"]}
     shown = broken.allophone("plugins")
     assert shown.returncode == 1
-    assert "pip install --force-reinstall allophone-cracked" in shown.stdout
+    assert f"at {broken.packages / 'allophone_cracked.py'}:1" in shown.stdout
+    assert "pip install no_such_dependency" in shown.stdout
+    assert "pip install --force-reinstall allophone-lost" in shown.stdout
+    traced = broken.allophone("plugins", "--verbose")
+    assert "import no_such_dependency" in traced.stdout
+
+
+def test_of_a_plugin_in_conflict_with_the_core_the_rest_works(broken):
+    shown = broken.allophone("plugins")
+    assert "conflict: The command 'say'" in shown.stdout
+    assert "pip uninstall allophone-hushed, or ALLOPHONE_DISABLE_PLUGINS=hushed" in shown.stdout
+    listed = broken.allophone("--help")
+    assert "Whispers." in listed.stdout
+    assert "Speak a text with a voice." in listed.stdout
 
 
 def test_asking_for_something_of_it_raises_from_its_own_error(broken):
@@ -44,11 +72,12 @@ def test_strict_makes_it_fatal(broken):
     listed = broken.allophone("plugins", ALLOPHONE_STRICT_PLUGINS="1")
     assert listed.returncode == 2
     assert "The plugin 'cracked' of allophone-cracked 1.2.3 does not work" in listed.stderr
+    assert "import no_such_dependency\n" in listed.stderr, "the traceback is shown"
 
 
-def test_disabled_it_is_not_there(broken):
+def test_disabled_it_harms_nobody(broken):
     listed = broken.allophone(
-        "plugins", ALLOPHONE_STRICT_PLUGINS="1", ALLOPHONE_DISABLE_PLUGINS="cracked,lost"
+        "plugins", ALLOPHONE_STRICT_PLUGINS="1", ALLOPHONE_DISABLE_PLUGINS="cracked,lost,hushed"
     )
     assert listed.returncode == 0, listed.stderr
-    assert "cracked" not in listed.stdout
+    assert "cracked  allophone-cracked 1.2.3\n  disabled" in listed.stdout

@@ -32,7 +32,6 @@ def test_recipes_are_listed_and_name_the_corpus_that_is_missing(without_corpora)
     assert resolve("vits/ljspeech", [recordings], registry=without_corpora).experiment.model
 
 
-@pytest.mark.xfail(strict=True, reason="the registry guesses by the name of the corpus")
 def test_what_to_install_is_said(without_corpora):
     with pytest.raises(UserError, match="pip install allophone-corpora"):
         resolve("vits/ljspeech", registry=without_corpora)

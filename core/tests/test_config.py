@@ -38,6 +38,7 @@ class ModelConfig:
 @pytest.fixture
 def registry():
     module = types.ModuleType("inline")
+    module.CONTRACT = 1
 
     @hookimpl
     def allophone_models():

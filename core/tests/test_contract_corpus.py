@@ -134,6 +134,7 @@ def registry_with(config, reader):
         reader=reader,
     )
     module = ModuleType("inline")
+    module.CONTRACT = 1
     module.allophone_corpora = hookimpl(lambda: [entry])
     return build_registry({"inline": module})
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from attrs import field, frozen, validators
 
-from allophone.entries import ModelEntry, RecipeEntry
+from allophone.entries import CommandEntry, ModelEntry, RecipeEntry
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
 from allophone.testing import PluginContract
@@ -54,6 +54,7 @@ def offering(**fields):
         **{"config": f"{__name__}:GoodConfig", "synthesizer": "attrs:define", **fields},
     )
     module = ModuleType("inline")
+    module.CONTRACT = 1
     module.allophone_models = hookimpl(lambda: [entry])
     registry = build_registry({"inline": module}, strict=False)
     return registry, registry.plugins[-1]
@@ -66,14 +67,38 @@ class TestPluginViolations:
 
     def test_a_plugin_that_is_broken(self):
         module = ModuleType("inline")
+        module.CONTRACT = 1
         module.allophone_modles = hookimpl(lambda: iter(()))
         offered = build_registry({"inline": module}, strict=False).plugins[-1]
         with pytest.raises(AssertionError, match="refuses the plugin: .*allophone_modles"):
             PluginContract().test_it_works(offered)
 
     def test_a_plugin_without_offers(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        offered = build_registry({"inline": module}).plugins[-1]
+        with pytest.raises(AssertionError, match="The plugin implements no hook"):
+            PluginContract().test_it_works(offered)
+
+    def test_a_plugin_that_only_observes_is_no_violation(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        module.allophone_train_event = hookimpl(lambda event: None)
+        PluginContract().test_it_works(build_registry({"inline": module}).plugins[-1])
+
+    def test_a_plugin_whose_names_are_taken(self):
+        module = ModuleType("inline")
+        module.CONTRACT = 1
+        entry = CommandEntry(name="say", summary="-", command="x:y")
+        module.allophone_commands = hookimpl(lambda: [entry])
+        offered = build_registry({"inline": module}, strict=False).plugins[-1]
+        with pytest.raises(AssertionError, match="command 'say' is offered by.*pip|DISABLE"):
+            PluginContract().test_it_works(offered)
+
+    def test_a_plugin_that_is_disabled(self, monkeypatch):
+        monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "inline")
         offered = build_registry({"inline": ModuleType("inline")}).plugins[-1]
-        with pytest.raises(AssertionError, match="lose its @hookimpl"):
+        with pytest.raises(AssertionError, match="ALLOPHONE_DISABLE_PLUGINS disables"):
             PluginContract().test_it_works(offered)
 
     def test_a_config_module_that_is_heavy(self):
@@ -115,6 +140,7 @@ class TestPluginViolations:
             name="x/empty", summary="Empty.", package="recipes_of_a_test", path="empty.toml"
         )
         module = ModuleType("inline")
+        module.CONTRACT = 1
         module.allophone_recipes = hookimpl(lambda: [entry])
         registry = build_registry({"inline": module})
         with pytest.raises(AssertionError, match=r"x/empty has no \[trainer\]"):

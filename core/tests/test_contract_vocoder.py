@@ -122,5 +122,6 @@ class TestALearnedVocoder(VocoderContract):
             vocoder=f"{__name__}:build_learned",
         )
         module = ModuleType("inline")
+        module.CONTRACT = 1
         module.allophone_vocoders = hookimpl(lambda: [entry])
         return build_registry({"inline": module})

@@ -14,7 +14,8 @@ import pytest
 
 from allophone import hookspecs, testing
 from allophone.cli import allophone
-from allophone.registry import KINDS, build_registry, default_registry
+from allophone.entries import KINDS
+from allophone.registry import build_registry, default_registry
 
 ROOT = Path(__file__).parents[2]
 WRITING_PLUGINS = ROOT / "docs" / "writing-plugins.md"

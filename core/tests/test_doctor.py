@@ -20,6 +20,7 @@ from allophone.registry import build_registry
 
 def plugin(**fields):
     module = types.ModuleType("inline")
+    module.CONTRACT = 1
     entry = ModelEntry(
         name="toy",
         summary="A toy.",
@@ -46,6 +47,7 @@ def test_all_parts_are_examined_and_every_trouble_has_an_advice():
 def test_broken_plugins_and_references_are_failures_that_say_what_to_reinstall(monkeypatch):
     monkeypatch.setenv("ALLOPHONE_STRICT_PLUGINS", "1")
     misspelt = types.ModuleType("misspelt")
+    misspelt.CONTRACT = 1
     misspelt.allophone_modles = list
     registry = build_registry(
         {"toy": plugin(synthesizer="attrs:no_such_thing"), "misspelt": misspelt}, strict=False
@@ -55,7 +57,19 @@ def test_broken_plugins_and_references_are_failures_that_say_what_to_reinstall(m
     assert "toy: synthesizer attrs:no_such_thing" in found["plugin toy"].found
     assert found["plugin misspelt"].status == "failure"
     assert "allophone_modles" in found["plugin misspelt"].found
-    assert "pip install" in found["plugin misspelt"].advice
+    assert "allophone_models" in found["plugin misspelt"].advice
+    assert "attrs:no_such_thing" not in found["plugin toy"].advice
+
+
+def test_conflicts_are_failures_and_disabled_plugins_are_not(monkeypatch):
+    monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "off")
+    plugins = {"first": plugin(), "second": plugin(), "off": plugin()}
+    found = findings(build_registry(plugins, strict=False))
+    assert found["plugin first"].status == "ok"
+    assert found["plugin second"].status == "failure"
+    assert "The model 'toy' is offered by" in found["plugin second"].found
+    assert "ALLOPHONE_DISABLE_PLUGINS=off,second" in found["plugin second"].advice
+    assert (found["plugin off"].status, found["plugin off"].found) == ("ok", "off, disabled")
 
 
 def test_packages_that_do_not_fit_are_named_with_the_command_that_mends_them(monkeypatch):

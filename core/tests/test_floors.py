@@ -12,7 +12,7 @@ import pytest
 
 import allophone
 from allophone import hookspecs
-from allophone.registry import KINDS
+from allophone.entries import KINDS
 
 SOURCE = Path(allophone.__file__).parent
 ROOT = SOURCE.parents[2]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from allophone.registry import KINDS, default_registry
+from allophone.entries import KINDS
+from allophone.registry import default_registry
 from allophone.testing.light import HEAVY, heavy_imports
 
 

@@ -338,6 +338,7 @@ def reader_of(monkeypatch, read):
         reader=f"{__name__}:read_library",
     )
     module = ModuleType("inline")
+    module.CONTRACT = 1
     module.allophone_corpora = hookimpl(lambda: [entry])
     return build_registry({"whisperer": module})
 

@@ -75,6 +75,7 @@ class Echo:
 @pytest.fixture
 def registry(toys):
     module = types.ModuleType("echo_plugin")
+    module.CONTRACT = 1
     name = {"name": "echo", "summary": "Says it again."}
 
     @hookimpl

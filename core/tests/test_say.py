@@ -34,7 +34,7 @@ def install(toys, monkeypatch, tmp_path):
                 )
 
         class Point:
-            name, value, dist = "toys", "toys", None
+            name, value, module, dist = "toys", "toys", "toys", None
 
             def load(self):
                 return toys.toy_plugin(shipped)

@@ -120,6 +120,7 @@ class HopObjective:
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     plugin = types.ModuleType("hop_plugin")
+    plugin.CONTRACT = 1
     here = __name__
     sys.modules.setdefault(here, sys.modules[__name__])
 

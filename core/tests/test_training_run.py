@@ -2,6 +2,7 @@
 
 import json
 import logging
+import types
 
 import numpy as np
 import pytest
@@ -23,7 +24,6 @@ from training_toys import (
 from allophone.config import load_experiment
 from allophone.config.experiment import KeepConfig
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
-from allophone.entries import VoiceEntry
 from allophone.errors import ConfigError, UserError
 from allophone.events import (
     CheckpointSaved,
@@ -31,13 +31,14 @@ from allophone.events import (
     RunStarted,
     SamplesMade,
     StepFinished,
+    TrainEvent,
     Validated,
 )
 from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
-from allophone.training.finetune import extended, find_source
+from allophone.training.finetune import extended
 from allophone.training.objective import Adapted
 from allophone.training.observers import paint, plugged_in
 from allophone.weights import read_weights, strip_prefix, write_weights
@@ -226,17 +227,69 @@ def test_accumulation_runs_over_the_ends_of_epochs(tmp_path, registry):
     assert [event.epoch for event in recorder.of(StepFinished)] == [1, 2, 4, 5]
 
 
-def test_observers_that_fail_are_reported_once_and_stop_nothing(tmp_path, registry, caplog):
-    class Broken:
+def test_every_event_tells_the_run_and_what_is_trained(tmp_path, registry):
+    experiment = make_experiment(max_steps=2, validate_every=1, sample_every=1, checkpoint_every=1)
+    recorder = train_toy(tmp_path, experiment, registry=registry)
+    assert {type(event) for event in recorder.events} == set(TrainEvent.__subclasses__())
+    assert {(event.model, event.run) for event in recorder.events} == {("toy.model", tmp_path)}
+
+
+def test_a_resumed_run_sends_again_what_comes_after_its_checkpoint_alone(tmp_path, registry):
+    class Interrupts:
         @hookimpl
         def allophone_train_event(self, event):
-            raise OSError("no such host")
+            if isinstance(event, StepFinished) and event.step == 3:
+                raise KeyboardInterrupt
 
+    experiment = make_experiment(max_steps=4, checkpoint_every=2)
+    first, second = Recorder(), Recorder()
+    with plugged_in(registry, first, Interrupts()), pytest.raises(KeyboardInterrupt):
+        train_toy(tmp_path, experiment, registry=registry)
+    with plugged_in(registry, second):
+        train_toy(tmp_path, experiment, registry=registry, resume=find_checkpoint(tmp_path))
+    steps = [
+        [(type(event).__name__, event.step) for event in one.events] for one in (first, second)
+    ]
+    assert steps[0] == [
+        ("RunStarted", 0),
+        ("StepFinished", 1),
+        ("StepFinished", 2),
+        ("CheckpointSaved", 2),
+        ("StepFinished", 3),
+        ("RunFinished", 3),
+    ]
+    assert steps[1] == [
+        ("RunStarted", 2),
+        ("StepFinished", 3),
+        ("StepFinished", 4),
+        ("CheckpointSaved", 4),
+        ("RunFinished", 4),
+    ]
+    assert second.losses[0] == first.losses[2], "the step is taken again, not the next one"
+
+
+def test_observers_that_fail_are_named_once_a_kind_of_error_and_stop_nothing(tmp_path, caplog):
+    def allophone_train_event(event):
+        if isinstance(event, StepFinished):
+            if event.step == 3:
+                raise ValueError("no such address")
+            raise OSError(f"no such host at step {event.step}")
+
+    module = types.ModuleType("mail")
+    module.CONTRACT, module.allophone_train_event = 1, hookimpl(allophone_train_event)
     recorder = Recorder()
-    with plugged_in(registry, Broken(), recorder), caplog.at_level(logging.WARNING):
-        train_toy(tmp_path, make_experiment(max_steps=3), registry=registry)
-    assert len(recorder.of(StepFinished)) == 3
-    assert caplog.text.count("An observer of the training failed: OSError: no such host") == 1
+    registry = toy_registry(mail=module)
+    with plugged_in(registry, recorder), caplog.at_level(logging.WARNING):
+        train_toy(tmp_path, make_experiment(max_steps=4), registry=registry)
+    assert len(recorder.of(StepFinished)) == 4
+    told = [record.message for record in caplog.records if "observer" in record.message]
+    line = allophone_train_event.__code__.co_firstlineno
+    assert told == [
+        "The observer 'mail' of mail failed at StepFinished of step 1, and the run goes on: "
+        f"OSError: no such host at step 1 ({__file__}:{line + 4})",
+        "The observer 'mail' of mail failed at StepFinished of step 3, and the run goes on: "
+        f"ValueError: no such address ({__file__}:{line + 3})",
+    ]
 
 
 def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
@@ -396,18 +449,3 @@ def test_an_objective_may_adapt_what_does_not_fit(tmp_path, registry, monkeypatc
     tuned = read_weights(find_checkpoint(tmp_path / "wide").path / "model.safetensors")
     assert torch.equal(tuned["model.body.0.weight"][:4], source["model.body.0.weight"])
     assert torch.equal(tuned["model.body.0.bias"], torch.full((5,), 2.0))
-
-
-def test_the_source_is_a_folder_or_an_installed_voice(tmp_path, registry, monkeypatch):
-    assert find_source(str(tmp_path), registry) == tmp_path
-    with pytest.raises(UserError, match="no nowhere to fine-tune from"):
-        find_source("nowhere", registry)
-    known = {"jane": VoiceEntry(name="jane", summary="-", language="en", licence="-", locate="a:b")}
-    monkeypatch.setattr(type(registry), "entries", lambda self, kind: known)
-    monkeypatch.setattr(
-        type(registry), "load", lambda self, kind, name, what: lambda: tmp_path / name
-    )
-    assert find_source("jane", registry) == tmp_path / "jane"
-    with pytest.raises(UserError) as caught:
-        find_source("jan", registry)
-    assert "Did you mean 'jane'" in caught.value.hint

@@ -53,6 +53,7 @@ class LoudVocoder:
 @pytest.fixture
 def registry(toys):
     module = types.ModuleType("loud_plugin")
+    module.CONTRACT = 1
 
     @hookimpl
     def allophone_vocoders():

@@ -275,9 +275,10 @@ class MemoryCorpus:
         )
 
 
-def toy_registry() -> Registry:
-    """Everything installed, and the toys."""
+def toy_registry(**others: types.ModuleType) -> Registry:
+    """Everything installed, the toys, and other plugins."""
     plugin = types.ModuleType("toy_training")
+    plugin.CONTRACT = 1  # type: ignore[attr-defined]
 
     @hookimpl
     def allophone_models() -> Iterator[ModelEntry]:
@@ -299,7 +300,7 @@ def toy_registry() -> Registry:
 
     plugin.allophone_models = allophone_models  # type: ignore[attr-defined]
     plugin.allophone_trainers = allophone_trainers  # type: ignore[attr-defined]
-    return build_registry({"toy_training": plugin})
+    return build_registry({"toy_training": plugin, **others})
 
 
 def make_experiment(trainer: Any = None, hidden: int = 4, **runtime: Any) -> Experiment:

@@ -22,7 +22,8 @@ from attrs import frozen
 from allophone.cache import cache_folder
 from allophone.entries import references
 from allophone.errors import UserError
-from allophone.registry import Plugin, Registry, build_registry
+from allophone.plugin import Plugin
+from allophone.registry import Registry, build_registry
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK_SPACE = 10e9
@@ -211,12 +212,18 @@ def check_disk() -> Finding:
 
 
 def check_plugin(plugin: Plugin) -> Finding:
-    """Whether a plugin works, and all that its entries refer to can be imported."""
+    """Whether a plugin works, has its names to itself, and all that its entries refer to can be imported."""
     name = f"plugin {plugin.name}"
-    reinstall = f"pip install --force-reinstall {plugin.distribution}"
     if plugin.failure:
-        return Finding(check=name, status="failure", found=plugin.failure, advice=reinstall)
-    problems = []
+        where = f" ({plugin.location})" if plugin.location else ""
+        return Finding(
+            check=name, status="failure", found=plugin.failure + where, advice=plugin.advice
+        )
+    if plugin.disabled:
+        found = f"{plugin.distribution} {plugin.version}, disabled".replace(" ,", ",")
+        return Finding(check=name, status="ok", found=found)
+    problems = [conflict.message for conflict in plugin.conflicts]
+    advice = [conflict.advice for conflict in plugin.conflicts]
     entries = [entry for offered in plugin.entries.values() for entry in offered]
     for entry in entries:
         for attribute, ref in references(entry):
@@ -226,8 +233,14 @@ def check_plugin(plugin: Plugin) -> Finding:
                 problems.append(
                     f"{entry.name}: {attribute} {ref} raises {type(error).__name__}: {error}"
                 )
+                advice.append(plugin.advice_on(error))
     if problems:
-        return Finding(check=name, status="failure", found="; ".join(problems), advice=reinstall)
+        return Finding(
+            check=name,
+            status="failure",
+            found="; ".join(problems),
+            advice="\n".join(dict.fromkeys(advice)),
+        )
     found = f"{plugin.distribution} {plugin.version}".rstrip() + f", {len(entries)} entries load"
     return Finding(check=name, status="ok", found=found)
 

@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from attrs import Factory, field, fields, frozen, validators
+from attrs import Attribute, Factory, field, fields, frozen
 from attrs.converters import optional
 
 _REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 
 
+def _check_target(_: Any, __: Attribute[str], value: str) -> None:
+    if not _REF.fullmatch(value):
+        raise ValueError(f"{value!r} is not a reference, such as 'package.module:attribute'.")
+
+
+def _check_name(_: Any, attribute: Attribute[str], value: str) -> None:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{attribute.name}={value!r}: use lower-case letters, digits, '.', '-' and '_', "
+            "with one '/' at most, as in 'family/what'."
+        )
+
+
 @frozen
 class Ref:
     """Where a Python object lives, as "package.module:attribute", imported when `load` is called."""
 
-    target: str = field(validator=validators.matches_re(_REF))
+    target: str = field(validator=_check_target)
 
     def load(self) -> Any:
         """Import the module and return the attribute; ImportError and AttributeError are the caller's."""
@@ -38,7 +51,7 @@ class Ref:
 
 
 def _name() -> Any:
-    return field(validator=validators.matches_re(_NAME))
+    return field(validator=_check_name)
 
 
 def as_ref(given: Ref | str) -> Ref:
@@ -252,6 +265,27 @@ class RecipeEntry:
     summary: str
     package: str
     path: str
+
+
+KINDS: Mapping[str, type] = {
+    "corpora": CorpusEntry,
+    "normalizers": NormalizerEntry,
+    "phonemizers": PhonemizerEntry,
+    "feature_extractors": FeatureExtractorEntry,
+    "models": ModelEntry,
+    "trainers": TrainerEntry,
+    "vocoders": VocoderEntry,
+    "voices": VoiceEntry,
+    "recipes": RecipeEntry,
+    "engines": EngineEntry,
+    "commands": CommandEntry,
+}
+"""What can be registered: the kind, as in the hook `allophone_<kind>`, and the record it takes."""
+
+
+def singular(kind: str) -> str:
+    """How one entry of a kind is called: "feature extractor", "corpus"."""
+    return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
 def references(entry: Any) -> Iterator[tuple[str, Ref]]:

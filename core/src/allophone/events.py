@@ -1,5 +1,9 @@
 """What happens in a training run, as records for the hook `allophone_train_event`.
 
+A resumed run begins with `RunStarted` at the step of its checkpoint. Nothing that was sent up to that
+step is sent again; the steps after it, if the earlier process took any, are taken again, and their
+events are sent again.
+
 Light: the arrays in `SamplesMade` are whatever the runtime hands over (NumPy); nothing is imported here.
 """
 
@@ -14,15 +18,25 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class TrainEvent:
-    """What all events have: the folder of the run, and the optimizer step they belong to."""
+    """What all events have.
+
+    run: the folder of the run.
+    step: the optimizer step that the event belongs to; 0 before the first.
+    model: the type of the model or vocoder that is trained, as in `[model]` or `[vocoder]`.
+    """
 
     run: Path
     step: int
+    model: str
 
 
 @frozen(kw_only=True)
 class RunStarted(TrainEvent):
-    """The run begins, or goes on after a resume. `config` is the complete resolved experiment."""
+    """The run begins, at step 0, or goes on after a resume, at the step of the checkpoint.
+
+    config: the complete resolved experiment, as plain data.
+    max_steps: the step at which it will end, None where it has no such limit.
+    """
 
     config: Mapping[str, Any]
     max_steps: int | None

@@ -5,10 +5,13 @@ A plugin is a Python package with an entry point in the group `allophone.plugins
     [project.entry-points."allophone.plugins"]
     whisperer = "allophone_whisperer.hooks"
 
-The module behind it implements any of the hooks below, decorated with `allophone.hookimpl`:
+The module behind it says which version of this contract it was written for, and implements any of the
+hooks below, decorated with `allophone.hookimpl`:
 
     from allophone import hookimpl
     from allophone.entries import ModelEntry
+
+    CONTRACT = 1
 
     @hookimpl
     def allophone_models():
@@ -48,8 +51,10 @@ if TYPE_CHECKING:
     from allophone.events import TrainEvent
 
 CONTRACT = 1
-"""The version of this contract. A plugin says in its hooks module which one it was written for,
-`CONTRACT = 1`; the number is raised when something that plugins rely on is changed or taken away."""
+"""The version of this contract, raised when something that plugins rely on is changed or taken away.
+
+A plugin's hooks module has the number that it was written for, not an import of this one; with another
+number, or none, nothing of the plugin is registered."""
 
 hookspec = pluggy.HookspecMarker("allophone")
 hookimpl = pluggy.HookimplMarker("allophone")
@@ -155,5 +160,6 @@ def allophone_train_event(event: TrainEvent) -> None:
     """Called on rank 0 at the moments of a training run, for loggers and notifiers.
 
     `event` is one of the records of `allophone.events`: RunStarted, StepFinished, Validated,
-    CheckpointSaved, SamplesMade, RunFinished. What is raised here is logged once and does not stop the run.
+    CheckpointSaved, SamplesMade, RunFinished. What is raised here does not stop the run: it is logged with
+    the plugin's name, once for each kind of error.
     """

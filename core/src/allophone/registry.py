@@ -1,57 +1,30 @@
-"""Finds plugins, keeps the broken ones from harming the others, and looks names up.
+"""Looks up what the plugins offer; an error says which of them may have what is missing.
 
-The registry goes entry point by entry point, each in a try of its own. A plugin that fails is listed
-with its reason and its distribution; asking for something of a plugin that is broken, or not
-installed, raises an error that says so. Two switches in the environment:
+A plugin that is broken, or written for another version of the hook contract, is listed with its reason
+and its distribution; the others work. Two switches in the environment:
 
-    ALLOPHONE_STRICT_PLUGINS=1       any breakage is fatal (for continuous integration)
+    ALLOPHONE_STRICT_PLUGINS=1       anything broken or in conflict is fatal (for continuous integration)
     ALLOPHONE_DISABLE_PLUGINS=a,b    leave these plugins out
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import pluggy
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from allophone import hookspecs
-from allophone.entries import (
-    CommandEntry,
-    CorpusEntry,
-    EngineEntry,
-    FeatureExtractorEntry,
-    ModelEntry,
-    NormalizerEntry,
-    PhonemizerEntry,
-    RecipeEntry,
-    Ref,
-    TrainerEntry,
-    VocoderEntry,
-    VoiceEntry,
-)
+from allophone.entries import Ref, references, singular
 from allophone.errors import PluginError, UserError, near_miss
+from allophone.plugin import DISABLE, Plugin, failure_location, is_distribution_name
+from allophone.plugin_loading import OBSERVER, load_plugins
 
-ENTRY_POINT_GROUP = "allophone.plugins"
-
-KINDS: Mapping[str, type] = {
-    "corpora": CorpusEntry,
-    "normalizers": NormalizerEntry,
-    "phonemizers": PhonemizerEntry,
-    "feature_extractors": FeatureExtractorEntry,
-    "models": ModelEntry,
-    "trainers": TrainerEntry,
-    "vocoders": VocoderEntry,
-    "voices": VoiceEntry,
-    "recipes": RecipeEntry,
-    "engines": EngineEntry,
-    "commands": CommandEntry,
-}
-"""What can be registered: the kind, as in the hook `allophone_<kind>`, and the record it takes."""
+_FAMILIES = ("models", "trainers", "recipes", "vocoders", "phonemizers", "engines")
+"""The kinds whose entries are named after the family, and so after the distribution, that they come from."""
 
 
 class Entry(Protocol):
@@ -64,19 +37,20 @@ class Entry(Protocol):
 
 
 @frozen(kw_only=True)
-class Plugin:
-    """One plugin, working or broken.
+class ObserverFailure:
+    """What an observer of a training run raised.
 
-    distribution: the installable package that it comes in, with its version.
-    failure: why it does not work, or None; `cause` is the original exception.
+    observer: which one, as text: "'mail' of allophone-mail 1.2".
+    location: the "file:line" that it came from, or None.
     """
 
-    name: str
-    distribution: str
-    version: str
-    failure: str | None = None
-    cause: BaseException | None = field(default=None, eq=False, repr=False)
-    entries: Mapping[str, tuple[Any, ...]] = Factory(dict)
+    observer: str
+    error: Exception
+    location: str | None
+
+    def __str__(self) -> str:
+        where = f" ({self.location})" if self.location else ""
+        return f"{type(self.error).__name__}: {self.error}{where}"
 
 
 @define(eq=False)
@@ -85,6 +59,7 @@ class Registry:
 
     plugins: tuple[Plugin, ...]
     hooks: pluggy.PluginManager
+    _reported: set[tuple[str, str]] = field(factory=set, init=False)
 
     def entries(self, kind: str) -> Mapping[str, Any]:
         """All working entries of a kind by name."""
@@ -93,48 +68,94 @@ class Registry:
         }
 
     def find(self, kind: str, name: str, *, distribution: str | None = None) -> Any:
-        """The entry of that kind and name; PluginError with what to do when there is none.
+        """The entry of that kind and name; the error of `missing` where there is none.
 
         distribution: where the name is known to come from, as a checkpoint's provenance has it.
         """
         found = self.entries(kind)
-        if name in found:
-            return found[name]
-        singular = _singular(kind)
-        broken = [plugin for plugin in self.plugins if plugin.failure]
-        for plugin in broken:
-            if _family(name) in (plugin.name, plugin.distribution):
-                raise PluginError(
-                    f"The {singular} '{name}' belongs to the plugin '{plugin.name}', which does not "
-                    f"work: {plugin.failure}",
-                    hint=f"Mend or reinstall it: pip install --force-reinstall {plugin.distribution}",
-                ) from plugin.cause
-        hints = [near_miss(name, found)]
+        if name not in found:
+            raise self.missing(kind, name, distribution=distribution)
+        self._report_conflicts(kind, name)
+        return found[name]
+
+    def missing(
+        self,
+        kind: str,
+        name: str,
+        *,
+        message: str | None = None,
+        known: Iterable[str] | None = None,
+        distribution: str | None = None,
+    ) -> PluginError:
+        """The error for a name that nothing has: near misses, plugins that may have it, what to install.
+
+        message: what was looked for, where "There is no voice 'x'." would not say it all.
+        known: the names that it is compared with, where they are not those of all entries of the kind.
+        distribution: where the name is known to come from.
+        """
+        message = message or f"There is no {singular(kind)} '{name}'."
+        guess = _distribution_of(kind, name)
+        wanted = (_family(name), guess, distribution)
+        for plugin in self.plugins:
+            if plugin.state == "works":
+                continue
+            if plugin.name in wanted or plugin.distribution in wanted:
+                state = "is disabled" if plugin.disabled else f"does not work: {plugin.failure}"
+                error = PluginError(
+                    f"{message} It may be in the plugin '{plugin.name}', which {state}",
+                    hint=plugin.advice,
+                )
+                error.__cause__ = plugin.cause
+                return error
+        hints = [near_miss(name, self.entries(kind) if known is None else known)]
+        hints += self.unavailable()
+        hints.append(self._installation(distribution, guess))
+        return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)
+
+    def unavailable(self) -> Iterator[str]:
+        """Hints that name the broken and the disabled plugins, in which something missing may be."""
+        broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         if broken:
-            hints.append(f"Broken plugins: {', '.join(plugin.name for plugin in broken)}.")
-        if distribution:
-            hints.append(f"Install what it came from: pip install {distribution}")
-        else:
-            hints.append(f"A plugin may have it: pip install allophone-{_family(name)}")
-        raise PluginError(
-            f"There is no {singular} '{name}'.", hint=" ".join(hint for hint in hints if hint)
-        )
+            yield f"It may be in a broken plugin: {', '.join(broken)}; see: allophone plugins"
+        disabled = [plugin.name for plugin in self.plugins if plugin.state == "disabled"]
+        if disabled:
+            yield f"It may be in a disabled plugin: {', '.join(disabled)}; unset {DISABLE}"
+
+    def _installation(self, distribution: str | None, guess: str | None) -> str | None:
+        """What to install; a name out of a file goes into a command only if it is one."""
+        installed = {plugin.distribution: plugin.version for plugin in self.plugins}
+        if distribution is None:
+            if guess is None or guess in installed:
+                return None
+            return f"A plugin may offer it: pip install {guess}"
+        if not is_distribution_name(distribution):
+            return None
+        if distribution in installed:
+            return (
+                f"It came from another version of {distribution} than {installed[distribution]}: "
+                f"pip install --upgrade {distribution}"
+            )
+        return f"Install what it came from: pip install {distribution}"
 
     def load(self, kind: str, name: str, attribute: str) -> Any:
-        """Import what an entry refers to: `load("models", "whisperer", "config")` is its config class."""
-        entry = self.find(kind, name)
-        ref: Ref = getattr(entry, attribute)
+        """Import what an entry refers to: `load("models", "whisperer", "config")` is its config class.
+
+        attribute: as `entries.references` names it, so "importers.original.importer" too.
+        Raises PluginError, with what to do, where the import fails.
+        """
+        ref: Ref = dict(references(self.find(kind, name)))[attribute]
         try:
             return ref.load()
         except UserError:
             raise
         except Exception as error:
             owner = self.owner(kind, name)
+            location = failure_location(error, owner.package)
+            where = f" ({location})" if location else ""
             raise PluginError(
-                f"The {_singular(kind)} '{name}' of {owner.distribution} {owner.version} does not "
-                f"load: {ref} raises {type(error).__name__}: {error}",
-                hint=f"Reinstall it with what it needs: pip install --force-reinstall "
-                f"{owner.distribution}",
+                f"The {singular(kind)} '{name}' of {owner.distribution} {owner.version} does not "
+                f"load: {ref} raises {type(error).__name__}: {error}{where}",
+                hint=owner.advice_on(error),
             ) from error
 
     def entry_of(self, kind: str, config: Any) -> Any:
@@ -151,7 +172,7 @@ class Registry:
         if len(found) != 1:
             names = ", ".join(entry.name for entry in found) or "none"
             raise PluginError(
-                f"{target} should be the config class of one {_singular(kind)}; it is that of: {names}.",
+                f"{target} should be the config class of one {singular(kind)}; it is that of: {names}.",
                 hint="Each entry needs a config class of its own, so that its type can be told from it.",
             )
         return found[0]
@@ -161,17 +182,42 @@ class Registry:
         for plugin in self.plugins:
             if any(entry.name == name for entry in plugin.entries.get(kind, ())):
                 return plugin
-        raise PluginError(f"No plugin offers the {_singular(kind)} '{name}'.")
+        raise PluginError(f"No plugin offers the {singular(kind)} '{name}'.")
 
-    def notify(self, event: Any) -> list[BaseException]:
+    def notify(self, event: Any) -> list[ObserverFailure]:
         """Hand a training event to every observer; what they raise is returned, not raised."""
-        failures: list[BaseException] = []
-        for implementation in self.hooks.hook.allophone_train_event.get_hookimpls():
+        plugins = {plugin.name: plugin for plugin in self.plugins}
+        failures = []
+        for implementation in getattr(self.hooks.hook, OBSERVER).get_hookimpls():
+            # As with pluggy's own calls, an implementation may leave the argument out.
+            arguments = [event][: len(implementation.argnames)]
             try:
-                implementation.function(event)
+                implementation.function(*arguments)
             except Exception as error:
-                failures.append(error)
+                plugin = plugins.get(implementation.plugin_name)
+                observer = type(implementation.plugin)
+                package = plugin.package if plugin else observer.__module__.partition(".")[0]
+                failures.append(
+                    ObserverFailure(
+                        observer=str(plugin) if plugin else observer.__qualname__,
+                        error=error,
+                        location=failure_location(error, package),
+                    )
+                )
         return failures
+
+    def _report_conflicts(self, kind: str, name: str) -> None:
+        """Say once of an entry that another plugin offers the same name."""
+        if (kind, name) in self._reported:
+            return
+        self._reported.add((kind, name))
+        for plugin in self.plugins:
+            for conflict in plugin.conflicts:
+                if (conflict.kind, conflict.name) == (kind, name):
+                    import logging
+
+                    logger = logging.getLogger(__name__)
+                    logger.warning("%s %s", conflict.message, conflict.advice)
 
 
 def build_registry(
@@ -180,35 +226,21 @@ def build_registry(
     """Load the core's own offers and every plugin that is installed.
 
     extra: further plugin modules by name, as tests and notebooks have them.
-    strict: whether a broken plugin is fatal; unless given, ALLOPHONE_STRICT_PLUGINS decides.
+    strict: whether a broken plugin or a conflict is fatal; unless given, ALLOPHONE_STRICT_PLUGINS decides.
     Raises PluginError, when strict, for the first plugin that is broken, or that offers what another
     one offers already.
     """
     manager = pluggy.PluginManager("allophone")
     manager.add_hookspecs(hookspecs)
-    if strict is None:
-        strict = os.environ.get("ALLOPHONE_STRICT_PLUGINS", "") not in ("", "0")
-    plugins: list[Plugin] = []
-    for name, distribution, version, load in _candidates(extra or {}):
-        try:
-            plugin = _register(manager, name, distribution, version, load())
-            _refuse_duplicates(plugin, plugins)
-        except Exception as error:
-            if manager.has_plugin(name):
-                manager.unregister(name=name)
-            if strict:
-                raise PluginError(
-                    f"The plugin '{name}' of {distribution} {version} does not work: {error}",
-                    hint="Any broken plugin is fatal where ALLOPHONE_STRICT_PLUGINS is set.",
-                ) from error
-            reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, PluginError):
-                reason = error.message
-            plugin = Plugin(
-                name=name, distribution=distribution, version=version, failure=reason, cause=error
-            )
-        plugins.append(plugin)
-    return Registry(plugins=tuple(plugins), hooks=manager)
+    plugins = load_plugins(
+        manager, extra or {}, strict=strict_plugins() if strict is None else strict
+    )
+    return Registry(plugins=plugins, hooks=manager)
+
+
+def strict_plugins() -> bool:
+    """Whether ALLOPHONE_STRICT_PLUGINS is set."""
+    return os.environ.get("ALLOPHONE_STRICT_PLUGINS", "") not in ("", "0")
 
 
 @functools.cache
@@ -217,83 +249,18 @@ def default_registry() -> Registry:
     return build_registry()
 
 
-def _candidates(extra: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
-    """Name, distribution, version and loader of the core's offers, then of each entry point."""
-    version = importlib.metadata.version("allophone")
-    yield "core", "allophone", version, lambda: importlib.import_module("allophone.builtin")
-    disabled = {name.strip() for name in os.environ.get("ALLOPHONE_DISABLE_PLUGINS", "").split(",")}
-    points = sorted(
-        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name
-    )
-    for point in points:
-        if point.name in disabled:
-            continue
-        distribution = point.dist.name if point.dist else point.value
-        yield point.name, distribution, point.dist.version if point.dist else "", point.load
-    for name, module in extra.items():
-        yield name, name, "", lambda module=module: module
-
-
-def _register(
-    manager: pluggy.PluginManager, name: str, distribution: str, version: str, module: Any
-) -> Plugin:
-    """Register a module's hooks and collect what they return."""
-    _refuse_unknown_hooks(name, module)
-    if manager.has_plugin(name):
-        raise PluginError(f"Two plugins are called '{name}'; one of them must be uninstalled.")
-    manager.register(module, name=name)
-    callers = {caller.name for caller in manager.get_hookcallers(module) or ()}
-    entries: dict[str, tuple[Any, ...]] = {}
-    for kind, record in KINDS.items():
-        hook = f"allophone_{kind}"
-        if hook in callers:
-            entries[kind] = tuple(_checked(hook, record, getattr(module, hook)()))
-    return Plugin(name=name, distribution=distribution, version=version, entries=entries)
-
-
-def _refuse_unknown_hooks(name: str, module: Any) -> None:
-    known = {hook for hook in vars(hookspecs) if hook.startswith("allophone_")}
-    for attribute in dir(module):
-        if not attribute.startswith("allophone_") or attribute in known:
-            continue
-        if callable(getattr(module, attribute)):
-            raise PluginError(
-                f"The plugin '{name}' implements '{attribute}', which is no hook.",
-                hint=near_miss(attribute, known),
-            )
-
-
-def _checked(hook: str, record: type, returned: Iterable[Any]) -> Iterator[Any]:
-    for entry in returned:
-        if not isinstance(entry, record):
-            raise PluginError(
-                f"{hook} returned {entry!r}, which is no {record.__name__}.",
-                hint="See allophone.hookspecs for what each hook returns.",
-            )
-        yield entry
-
-
-def _refuse_duplicates(plugin: Plugin, others: Iterable[Plugin]) -> None:
-    for kind, entries in plugin.entries.items():
-        names = [entry.name for entry in entries]
-        for name in names:
-            if names.count(name) > 1:
-                raise PluginError(
-                    f"{plugin.distribution} offers the {_singular(kind)} '{name}' twice."
-                )
-            for other in others:
-                if any(entry.name == name for entry in other.entries.get(kind, ())):
-                    raise PluginError(
-                        f"Both {other.distribution} and {plugin.distribution} offer a "
-                        f"{_singular(kind)} '{name}'.",
-                        hint=f"Uninstall one, or set ALLOPHONE_DISABLE_PLUGINS={plugin.name}.",
-                    )
-
-
-def _singular(kind: str) -> str:
-    return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
-
-
 def _family(name: str) -> str:
     """The part of a name that tells the plugin: "whisperer" of "whisperer/quiet" and of "whisperer.ar"."""
     return name.split("/")[0].split(".")[0]
+
+
+def _distribution_of(kind: str, name: str) -> str | None:
+    """What a plugin with that entry would be called if its author followed docs/writing-plugins.md."""
+    if kind == "corpora":
+        return f"allophone-{kind}"
+    if kind == "voices":
+        # What has a dot or a slash is rather the path of a folder or a file.
+        guess = "" if set(name) & set("./") else f"allophone-voice-{name}"
+    else:
+        guess = f"allophone-{_family(name)}" if kind in _FAMILIES else ""
+    return guess if is_distribution_name(guess) else None

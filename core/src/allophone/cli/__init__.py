@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
 
-from allophone.errors import UserError
-from allophone.registry import Registry, default_registry
+from allophone.errors import PluginError, UserError
+from allophone.registry import Registry, default_registry, strict_plugins
 
 
 class EntryGroup(click.Group):
@@ -26,6 +27,11 @@ class EntryGroup(click.Group):
         if cmd_name not in self.registry.entries("commands"):
             return None
         command: click.Command = self.registry.load("commands", cmd_name, "command")
+        if not isinstance(command, click.Command):
+            raise PluginError(
+                f"The command '{cmd_name}' of {self.registry.owner('commands', cmd_name).distribution} "
+                f"is {command!r}, not a click.Command."
+            )
         return command
 
     def resolve_command(
@@ -51,16 +57,24 @@ def allophone() -> None:
     """Text-to-speech whose model families are plugins."""
 
 
+def traceback_wanted() -> bool:
+    """Whether ALLOPHONE_TRACEBACK is set."""
+    return os.environ.get("ALLOPHONE_TRACEBACK", "") not in ("", "0")
+
+
 def main() -> None:
     """Run the command line; what a user can put right is printed without a traceback, status 2.
 
-    ALLOPHONE_TRACEBACK=1 shows the traceback all the same.
+    ALLOPHONE_TRACEBACK=1 shows the traceback all the same; with ALLOPHONE_STRICT_PLUGINS, that of what
+    broke a plugin is shown.
     """
     try:
         allophone(prog_name="allophone")
     except UserError as error:
-        if os.environ.get("ALLOPHONE_TRACEBACK", "") not in ("", "0"):
+        if traceback_wanted():
             raise
+        if isinstance(error, PluginError) and error.__cause__ and strict_plugins():
+            traceback.print_exception(error.__cause__)
         click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
         click.echo(error.message, err=True)
         if error.hint:

@@ -15,9 +15,12 @@ def command(name: str | None) -> None:
 
         click.echo(read_recipe(name), nl=False)
         return
-    recipes = default_registry().entries("recipes")
+    registry = default_registry()
+    recipes = registry.entries("recipes")
     if not recipes:
         click.echo("No recipes: no plugin that has any is installed.", err=True)
+        for hint in registry.unavailable():
+            click.echo(hint, err=True)
     width = max((len(recipe) for recipe in recipes), default=0)
     for recipe, entry in sorted(recipes.items()):
         click.echo(f"{recipe:<{width}}  {entry.summary}")

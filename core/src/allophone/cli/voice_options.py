@@ -154,7 +154,8 @@ def only_voice(language: str | None) -> str:
 
     UserError, listing them, when there is not exactly one.
     """
-    installed: Sequence[VoiceEntry] = tuple(default_registry().entries("voices").values())
+    registry = default_registry()
+    installed: Sequence[VoiceEntry] = tuple(registry.entries("voices").values())
     fitting = [voice for voice in installed if language in (None, voice.language)]
     if len(fitting) == 1:
         click.echo(f"Speaking as '{fitting[0].name}', the only voice that fits.", err=True)
@@ -162,7 +163,12 @@ def only_voice(language: str | None) -> str:
     if not installed:
         raise UserError(
             "No voice was named, and none is installed.",
-            hint="Say which with --voice: a voice folder, a run or a checkpoint.",
+            hint="\n".join(
+                [
+                    "Say which with --voice: a voice folder, a run or a checkpoint.",
+                    *registry.unavailable(),
+                ]
+            ),
         )
     raise UserError(
         f"No voice was named, and {len(fitting)} installed ones fit.",

@@ -18,7 +18,9 @@ import pytest
 
 from allophone.config import load_experiment, read_toml, resolve, structure, unstructure, write_toml
 from allophone.entries import references
-from allophone.registry import ENTRY_POINT_GROUP, Plugin, Registry, default_registry
+from allophone.plugin import Plugin
+from allophone.plugin_loading import ENTRY_POINT_GROUP
+from allophone.registry import Registry, default_registry
 from allophone.testing.light import heavy_imports
 
 
@@ -46,8 +48,13 @@ class PluginContract:
         return find_plugin(cls.plugin, registry)
 
     def test_it_works(self, offered: Plugin) -> None:
+        assert not offered.disabled, "ALLOPHONE_DISABLE_PLUGINS disables the plugin; unset it."
         assert offered.failure is None, f"The registry refuses the plugin: {offered.failure}"
-        assert offered.entries, "No hook of the plugin offers anything: did it lose its @hookimpl?"
+        problems = [f"{conflict.message} {conflict.advice}" for conflict in offered.conflicts]
+        assert not problems, "\n".join(problems)
+        assert offered.entries or offered.observes, (
+            "The plugin implements no hook: see allophone.hookspecs for what there is."
+        )
 
     def test_its_light_modules_are_light(self, offered: Plugin) -> None:
         modules = {

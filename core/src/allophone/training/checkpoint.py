@@ -163,7 +163,9 @@ def _origin(kind: str, name: str, registry: Registry) -> dict[str, str]:
 def _distributions(registry: Registry) -> dict[str, str]:
     """The versions that decide what a checkpoint means: python, torch, and every working plugin's."""
     versions = {
-        plugin.distribution: plugin.version for plugin in registry.plugins if not plugin.failure
+        plugin.distribution: plugin.version
+        for plugin in registry.plugins
+        if plugin.state == "works"
     }
     return {
         "python": platform.python_version(),

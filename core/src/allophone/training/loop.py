@@ -49,7 +49,8 @@ class _Loop:
         self.config = run.experiment.runtime
         self.means = Means()
         self.speed = SpeedMeter()
-        self.failures: set[str] = set()
+        self.model: str = run.registry.entry_of("trainers", run.experiment.trainer).trains
+        self.failures: set[tuple[str, type[Exception]]] = set()
 
     def go(self) -> str:
         run = self.run
@@ -153,12 +154,23 @@ class _Loop:
             self._tell(CheckpointSaved, path=checkpoint.path)
 
     def _tell(self, event: type[TrainEvent], **what: object) -> None:
-        """Tell the observers, on rank 0; one that fails is reported once and does not stop the run."""
+        """Tell the observers, on rank 0.
+
+        One that fails does not stop the run; it is reported once for each kind of error.
+        """
         if not self.run.rank.first:
             return
-        said = event(run=self.run.folder, step=self.run.runtime.step, **what)
-        for error in self.run.registry.notify(said):
-            failure = f"{type(error).__name__}: {error}"
-            if failure not in self.failures:
-                self.failures.add(failure)
-                _log.warning("An observer of the training failed: %s", failure, exc_info=error)
+        step = self.run.runtime.step
+        told = event(run=self.run.folder, step=step, model=self.model, **what)
+        for failure in self.run.registry.notify(told):
+            kind = (failure.observer, type(failure.error))
+            if kind not in self.failures:
+                self.failures.add(kind)
+                _log.warning(
+                    "The observer %s failed at %s of step %d, and the run goes on: %s",
+                    failure.observer,
+                    event.__name__,
+                    step,
+                    failure,
+                    exc_info=failure.error,
+                )

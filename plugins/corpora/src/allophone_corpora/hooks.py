@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from allophone.entries import CorpusEntry
 from allophone.hookspecs import hookimpl
 
+CONTRACT = 1
+
 
 @hookimpl
 def allophone_corpora() -> Iterator[CorpusEntry]:

@@ -14,6 +14,8 @@ from allophone.entries import (
 )
 from allophone.hookspecs import hookimpl
 
+CONTRACT = 1
+
 
 @hookimpl
 def allophone_models() -> Iterator[ModelEntry]:

@@ -1,0 +1,291 @@
+"""One plugin as the registry knows it: what it offers, whether it works, and what to do if it does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import Factory, field, frozen
+
+from allophone.entries import singular
+from allophone.errors import PluginError, UserError
+from allophone.hookspecs import CONTRACT
+
+DISABLE = "ALLOPHONE_DISABLE_PLUGINS"
+
+CORE = "allophone"
+"""The core's distribution and package."""
+
+# PEP 508, "Names".
+_DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+class HookError(PluginError):
+    """Something in a plugin's hooks that its author must change; `location` is "file:line"."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, location: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.location = location
+
+
+class ContractError(PluginError):
+    """A plugin was written for another version of the hook contract."""
+
+    def __init__(self, contract: int) -> None:
+        super().__init__(f"written for contract {contract}; this core has contract {CONTRACT}")
+        self.contract = contract
+
+
+@frozen(kw_only=True)
+class Conflict:
+    """A name that a plugin offers although another one, found before it, has it already.
+
+    kind: as in `entries.KINDS`; "plugins" where two entry points have the same name.
+    message, advice: who offers it, and what to uninstall or disable.
+    """
+
+    kind: str
+    name: str
+    message: str
+    advice: str
+
+
+@frozen(kw_only=True, eq=False)
+class Plugin:
+    """One plugin: working, broken or disabled.
+
+    name: that of its entry point.
+    module: where its hooks are.
+    dist: the distribution it is installed with; None for a module that was given to `build_registry`.
+    entries: what it offers, by kind.
+    observes: whether it is told of training runs, by the hook `allophone_train_event`.
+    disabled: whether ALLOPHONE_DISABLE_PLUGINS leaves it out; then nothing of it was imported.
+    failure: why it does not work, or None; `cause` is the exception, `location` the "file:line" it came from.
+    conflicts: what is left out of `entries` because another plugin offers it already.
+    """
+
+    name: str
+    module: str
+    dist: importlib.metadata.Distribution | None = field(default=None, repr=False)
+    entries: Mapping[str, tuple[Any, ...]] = Factory(dict)
+    observes: bool = False
+    disabled: bool = False
+    failure: str | None = None
+    location: str | None = None
+    cause: BaseException | None = field(default=None, repr=False)
+    conflicts: tuple[Conflict, ...] = ()
+
+    # Parsed once, and only if it is asked for: `allophone --help` needs none of it.
+    @cached_property
+    def _metadata(self) -> Mapping[str, str]:
+        if self.dist is None:
+            return {"Name": self.name, "Version": ""}
+        metadata = self.dist.metadata
+        return {"Name": metadata["Name"], "Version": metadata["Version"]}
+
+    @property
+    def distribution(self) -> str:
+        """The installable package that it comes in."""
+        return self._metadata["Name"]
+
+    @property
+    def version(self) -> str:
+        """The version of its distribution, empty where there is none."""
+        return self._metadata["Version"]
+
+    @property
+    def state(self) -> Literal["works", "broken", "disabled"]:
+        """Whether it is there to be used."""
+        if self.disabled:
+            return "disabled"
+        return "broken" if self.failure else "works"
+
+    @property
+    def package(self) -> str:
+        """The Python package that its code is in."""
+        return self.module.partition(".")[0]
+
+    @cached_property
+    def checkout(self) -> Path | None:
+        """Where its source is, if it was installed in editable mode."""
+        import json
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
+        text = self.dist.read_text("direct_url.json") if self.dist else None
+        origin = json.loads(text or "{}")
+        if not origin.get("dir_info", {}).get("editable"):
+            return None
+        return Path(url2pathname(urlsplit(origin["url"]).path))
+
+    @property
+    def advice(self) -> str | None:
+        """What to do if it is broken or disabled."""
+        if self.disabled:
+            return f"To enable it: unset {DISABLE}"
+        return self.advice_on(self.cause) if self.cause else None
+
+    @property
+    def traceback_text(self) -> str | None:
+        """The traceback of the exception that broke it."""
+        return "".join(traceback.format_exception(self.cause)) if self.cause else None
+
+    def advice_on(self, error: BaseException) -> str:
+        """What to do about an exception that came out of this plugin's code."""
+        if isinstance(error, ContractError):
+            return self._advice_on_contract(error.contract)
+        hint = error.hint if isinstance(error, UserError) else None
+        if hint and not isinstance(error, HookError):
+            return hint  # The plugin's author knows best.
+        missing = self._missing_dependency(error)
+        if missing:
+            return missing
+        advice = [hint] if hint else []
+        location = failure_location(error, self.package)
+        if self.checkout or self.dist is None:
+            advice.append(f"Mend {location or self.checkout or self.module}")
+        elif isinstance(error, HookError):
+            advice.append(
+                f"Its author must mend it; look for a newer version: "
+                f"pip install --upgrade {self.distribution}"
+            )
+        else:
+            advice.append(f"Reinstall it: pip install --force-reinstall {self.distribution}")
+        return "\n".join(advice)
+
+    def _advice_on_contract(self, contract: int) -> str:
+        if contract > CONTRACT:
+            return f"Upgrade the core: pip install --upgrade {CORE}"
+        if self.checkout or self.dist is None:
+            return f"Adapt {self.checkout or self.module} to contract {CONTRACT}"
+        return f"Upgrade the plugin: pip install --upgrade {self.distribution}"
+
+    def _missing_dependency(self, error: BaseException) -> str | None:
+        """How to install a module of somebody else's that was not found, if that is what happened."""
+        absent = [one.name for one in chain(error) if isinstance(one, ModuleNotFoundError)]
+        if not absent or not absent[0]:
+            return None
+        package = absent[0].partition(".")[0]
+        if package == self.package:
+            return None
+        installed = importlib.metadata.packages_distributions().get(package)
+        if installed:  # The package is there; a module of it is not.
+            return f"Upgrade what it needs: pip install --upgrade {installed[0]}"
+        distribution = self._requirement(package)
+        if not is_distribution_name(distribution):
+            return None
+        return f"Install what it needs: pip install {distribution}"
+
+    def _requirement(self, package: str) -> str:
+        """Which of the distributions that it requires has a package that is missing; else its own name."""
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        required = [Requirement(line) for line in (self.dist.requires if self.dist else None) or ()]
+        for one in required:
+            if canonicalize_name(one.name) == canonicalize_name(package):
+                return one.name
+        needed = [one for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
+        absent = [one.name for one in needed if not _is_installed(one.name)]
+        return absent[0] if len(absent) == 1 else package
+
+    def __str__(self) -> str:
+        return f"'{self.name}' of {self.distribution} {self.version}".rstrip()
+
+
+def conflict_between(first: Plugin, second: Plugin, kind: str, name: str) -> Conflict:
+    """The conflict of `second`, which offers what `first` offers already; both may be the same plugin."""
+    called = singular(kind)
+    if first is second:
+        return Conflict(
+            kind=kind,
+            name=name,
+            message=f"The plugin {second} offers the {called} '{name}' twice; the first one is used.",
+            advice=f"Its author must take one out of {second.module}.",
+        )
+    if kind == "plugins":
+        message = f"Two plugins are called '{name}': one of {first.distribution}, one of {second.distribution}."
+    else:
+        message = (
+            f"The {called} '{name}' is offered by the plugins {first} and {second}; "
+            f"that of {first.distribution} is used."
+        )
+    # Both of one name would be disabled, and nothing works without the core.
+    disable = [plugin for plugin in (second, first) if kind != "plugins" and plugin.name != "core"]
+    uninstall = [
+        plugin for plugin in (second, first) if plugin.dist and plugin.distribution != CORE
+    ]
+    if first.distribution == second.distribution:
+        uninstall = []
+    commands = [f"pip uninstall {plugin.distribution}" for plugin in uninstall]
+    commands += [disabling(plugin.name) for plugin in disable]
+    return Conflict(
+        kind=kind,
+        name=name,
+        message=message,
+        advice=f"Uninstall or disable one of them: {', or '.join(commands)}"
+        if commands
+        else "Its author must rename one of them.",
+    )
+
+
+def disabled_names() -> list[str]:
+    """The plugins that ALLOPHONE_DISABLE_PLUGINS names."""
+    return [name for part in os.environ.get(DISABLE, "").split(",") if (name := part.strip())]
+
+
+def disabling(name: str) -> str:
+    """The setting that disables a plugin beside those that are disabled already."""
+    return f"{DISABLE}={','.join([*disabled_names(), name])}"
+
+
+def is_distribution_name(name: object) -> bool:
+    """Whether it may stand in a command: what is read from a file could be anything."""
+    return isinstance(name, str) and _DISTRIBUTION_NAME.fullmatch(name) is not None
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, then the one it was raised from, and so on."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        suppressed = following.__suppress_context__
+        following = following.__cause__ or (None if suppressed else following.__context__)
+
+
+def failure_location(error: BaseException, package: str) -> str | None:
+    """Where an exception came from, as "file:line".
+
+    That is the innermost line of the package's own code, else the last line that is neither the
+    core's nor the import system's; None where there is none.
+    """
+    elsewhere = None
+    for one in chain(error):
+        if isinstance(one, HookError) and one.location:
+            return one.location
+        if isinstance(one, SyntaxError) and one.filename:
+            return f"{one.filename}:{one.lineno}"
+        for frame, line in reversed(list(traceback.walk_tb(one.__traceback__))):
+            place = f"{frame.f_code.co_filename}:{line}"
+            owner = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if owner == package:
+                return place
+            if owner not in (CORE, "importlib", "pluggy") and not elsewhere:
+                elsewhere = place
+    return elsewhere
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
