@@ -80,7 +80,7 @@ def test_fine_tuning_shows_what_it_took(train):
         (("--resume",), "no checkpoint in run"),
         (("--resume", "elsewhere"), "no checkpoint in elsewhere"),
         (("toy.toml", "--set", "trainer.lerning_rate=1"), "learning_rate"),
-        (("toy.toml", "--finetune", "nowhere"), "no nowhere to fine-tune"),
+        (("toy.toml", "--finetune", "nowhere"), "no voice 'nowhere'"),
     ],
 )
 def test_what_contradicts_itself_is_refused(train, arguments, message):

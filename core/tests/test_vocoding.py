@@ -289,7 +289,7 @@ def test_the_mels_can_be_said_to_be_those_of_something_else(toys, registry, mels
     assert audio_of(str(tmp_path / "run"), registry) == MelSpec(hop_length=200)
     shipped = toys.toy_registry(voices=[("tim", "en", tmp_path / "voice")])
     assert audio_of("tim", shipped) == toys.AUDIO
-    with pytest.raises(UserError, match="no 'nowhere' that would say what its mels are"):
+    with pytest.raises(UserError, match="'nowhere' does not tell a MelSpec"):
         audio_of("nowhere", registry)
     like = str(tmp_path / "mine.toml")
     opened = open_vocoder("griffin-lim", device=CPU, registry=registry, like=like)

@@ -90,7 +90,13 @@ def _choose(voice: StoredVoice, format_name: str | None, registry: Registry) -> 
             what or f"Voices of the family '{family}' cannot be exported to '{format_name}'.",
             hint=near_miss(format_name or "", exporters),
         )
-    return Format(family=family, entry=exporters[format_name])
+    return Format(
+        offered="models",
+        family=family,
+        kind="exporters",
+        entry=exporters[format_name],
+        registry=registry,
+    )
 
 
 def _refuse_existing(path: Path) -> None:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from allophone.entries import ExporterEntry, ImporterEntry
-from allophone.errors import PluginError
 from allophone.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -22,10 +21,13 @@ _log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Format:
-    """A format as one plugin has it."""
+    """A format as one plugin has it: the entry of an importer or exporter on that of a model or vocoder."""
 
+    offered: Literal["models", "vocoders"]
     family: str
+    kind: Literal["importers", "exporters"]
     entry: ImporterEntry | ExporterEntry
+    registry: Registry = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -33,22 +35,21 @@ class Format:
 
     def load(self, attribute: str) -> Callable[..., Any]:
         """Import what the record refers to; PluginError where that fails."""
-        try:
-            function: Callable[..., Any] = getattr(self.entry, attribute).load()
-        except (ImportError, AttributeError) as error:
-            raise PluginError(
-                f"What reads and writes {self.name} does not load: {type(error).__name__}: {error}",
-                hint="Install what it needs, or leave its plugin out: ALLOPHONE_DISABLE_PLUGINS.",
-            ) from error
+        function: Callable[..., Any] = self.registry.load(
+            self.offered, self.family, f"{self.kind}.{self.entry.name}.{attribute}"
+        )
         return function
 
 
 def formats(kind: Literal["importers", "exporters"], registry: Registry) -> Iterator[Format]:
     """All formats that the plugins import or export."""
-    for offered in ("models", "vocoders"):
+    each: tuple[Literal["models", "vocoders"], ...] = ("models", "vocoders")
+    for offered in each:
         for family, record in registry.entries(offered).items():
             for entry in getattr(record, kind, ()):
-                yield Format(family=family, entry=entry)
+                yield Format(
+                    offered=offered, family=family, kind=kind, entry=entry, registry=registry
+                )
 
 
 def recognising(place: Path, candidates: Iterable[Format]) -> Iterator[Format]:

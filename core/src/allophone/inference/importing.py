@@ -13,7 +13,7 @@ import torch
 from allophone.atomic import folder_whole
 from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
 from allophone.inference.assembling import assemble, assembles
 from allophone.inference.folder import (
     build_synthesizer,
@@ -97,7 +97,7 @@ def import_cached(source: Path, registry: Registry) -> Path:
     """
     files = sorted(source.parent.glob(f"{source.name}*")) if source.is_file() else [source]
     importer = _choose(source, None, registry)
-    owner = registry.owner("models", importer.family)
+    owner = registry.owner(importer.offered, importer.family)
     told = [importer.name, owner.version, *(digest(file) for file in files if file.is_file())]
     folder = cache_folder() / "imported" / f"{source.stem}-{digest_of(told, size=8)}"
     if not folder.exists():
@@ -127,8 +127,11 @@ def _choose(source: Path, format_name: str | None, registry: Registry) -> Format
     importers = {format.name: format for format in formats("importers", registry)}
     if format_name is not None:
         if format_name not in importers:
-            raise UserError(
-                f"There is no importer '{format_name}'.", hint=near_miss(format_name, importers)
+            raise registry.missing(
+                "models",
+                format_name,
+                message=f"There is no importer '{format_name}'.",
+                known=importers,
             )
         return importers[format_name]
     fitting = [format.name for format in recognising(source, importers.values())]

@@ -14,7 +14,7 @@ from torch import Tensor
 from allophone.config import read_toml, structure
 from allophone.data.vocabulary import read_vocabulary
 from allophone.entries import TrainerEntry
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
 from allophone.inference.folder import (
     VOCODER,
     WEIGHTS,
@@ -125,9 +125,10 @@ def voice_path(place: str | Path, registry: Registry) -> Path:
         return Path(registry.load("voices", str(place), "locate")())
     if path.exists():
         return path
-    raise UserError(
-        f"There is no voice '{place}': neither a path nor an installed voice.",
-        hint=near_miss(str(place), voices) or "No voices are installed.",
+    raise registry.missing(
+        "voices",
+        str(place),
+        message=f"There is no voice '{place}': neither a path nor an installed voice.",
     )
 
 
@@ -151,9 +152,11 @@ def find_vocoder(place: str | Path, registry: Registry) -> VocoderSource:
             f"'{place}' is a family of vocoders, each of which has weights of its own.",
             hint="Give the folder of a trained one, or a run or checkpoint that trained it.",
         )
-    raise UserError(
-        f"There is no vocoder '{place}', neither a folder nor one that needs no training.",
-        hint=near_miss(str(place), untrained_vocoders(registry)),
+    raise registry.missing(
+        "vocoders",
+        str(place),
+        message=f"There is no vocoder '{place}': neither a folder nor one that needs no training.",
+        known=untrained_vocoders(registry),
     )
 
 

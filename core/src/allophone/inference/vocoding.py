@@ -19,7 +19,7 @@ from allophone.audio.mel_files import DESCRIPTION, read_description, refuse_othe
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, resolve, structure
 from allophone.data.digests import digest_of
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
 from allophone.inference.devices import to_numpy
 from allophone.inference.folder import VOCODER
 from allophone.inference.locate import find_voice, untrained_vocoders
@@ -156,10 +156,11 @@ def audio_of(place: str, registry: Registry) -> MelSpec:
             return structure(MelSpec, table, where=str(path / name), registry=registry)
     recipes = registry.entries("recipes")
     if place not in recipes and not path.is_file():
-        raise UserError(
-            f"There is no '{place}' that would say what its mels are: neither a voice, vocoder or run, nor "
-            "a recipe or an experiment's TOML file.",
-            hint=near_miss(place, recipes),
+        raise registry.missing(
+            "recipes",
+            place,
+            message=f"'{place}' does not tell a MelSpec: it is neither a voice, a vocoder or a run, nor a "
+            "recipe or an experiment's TOML file.",
         )
     return resolve(place, registry=registry).experiment.audio
 

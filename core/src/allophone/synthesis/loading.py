@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from allophone.entries import EngineEntry, VoiceEntry
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.engine import EngineOptions, LoadedVoice
 from allophone.synthesis.voice import Voice
@@ -94,9 +94,10 @@ def find(
             "run with checkpoints, an exported voice, nor a checkpoint that a plugin can import.",
             hint=_other_engines(path, registry, engine),
         )
-    raise UserError(
-        f"There is no voice '{place}': neither a path nor an installed voice.",
-        hint=near_miss(str(place), voices) or "No voices are installed.",
+    raise registry.missing(
+        "voices",
+        str(place),
+        message=f"There is no voice '{place}': neither a path nor an installed voice.",
     )
 
 
