@@ -1,5 +1,6 @@
-# make say    sets everything up and speaks a sentence with a real voice
-# make test   sets everything up and runs all tests
+# make say    installs what speaking takes, without PyTorch, and speaks a sentence with a real voice
+# make setup  installs everything
+# make test   installs everything and runs all tests
 PYTHON ?= python3
 TEXT ?= The quick brown fox jumps over the lazy dog, and nobody minds.
 OUT ?= hello.wav
@@ -7,6 +8,8 @@ VOICE ?= joe
 
 UV := .venv/bin/uv
 STAMP := .venv/.installed
+LIGHT := .venv/.light
+LIGHT_PACKAGES := core plugins/onnx plugins/espeak plugins/english plugins/joe
 PROJECTS := pyproject.toml $(wildcard core/pyproject.toml core/setup.py plugins/*/pyproject.toml)
 SOURCES := $(wildcard core/src/allophone/alignment/*.c core/src/allophone/alignment/build_*.py)
 
@@ -28,8 +31,14 @@ $(STAMP): $(UV) $(PROJECTS) $(SOURCES)
 		--group dev
 	touch $@
 
-say: setup
-	.venv/bin/allophone say "$(TEXT)" --voice $(VOICE) --out "$(OUT)"
+# Part of what setup installs.
+$(LIGHT): $(UV) $(PROJECTS) $(SOURCES)
+	$(UV) pip install --quiet --python .venv/bin/python --reinstall-package allophone \
+		$(addprefix --editable ,$(LIGHT_PACKAGES))
+	touch $@
+
+say: $(if $(wildcard $(STAMP)),$(STAMP),$(LIGHT))
+	.venv/bin/allophone say "$(TEXT)" --voice "$(VOICE)" --out "$(OUT)"
 
 test: setup
 	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal

@@ -1,7 +1,9 @@
-"""How long the command line takes to answer, beside what Python and click take alone.
+"""How long it takes until the command line answers, and until a voice speaks, beside piper-tts.
 
-Run `python benchmarks/startup.py`. Whole processes, interleaved, medians; and which heavy packages each of
-them imports (there must be none).
+Run `python benchmarks/startup.py`. Whole processes, interleaved, medians; which heavy packages `--help` and
+`plugins` import (there must be none); and, in two clean environments (see `light_environments`), a cold start of
+the command to a short WAV file, and the time to the first samples of a sentence of ten seconds in a process
+that has loaded the voice.
 """
 
 from __future__ import annotations
@@ -10,9 +12,12 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import click
+from light_environments import MODEL, Environment, make_environments
 
 HEAVY = ("torch", "numpy", "librosa", "cattrs", "scipy", "torchaudio", "numba", "phonemizer")
 LAUNCH = (
@@ -47,6 +52,84 @@ def imported(code: str) -> list[str]:
     return found
 
 
+SHORT = "Hello there."
+LONG = (
+    "The quick brown fox jumps over the lazy dog, and nobody minds that the wind is rising over the hills "
+    "tonight, as the old men by the fire used to say when the nights were long and the stories longer still."
+)
+
+FIRST_AUDIO = {
+    "piper-tts": """
+from piper import PiperVoice
+voice = PiperVoice.load({model!r})
+first = lambda text: next(iter(voice.synthesize(text)))
+""",
+    "allophone": """
+import allophone
+voice = allophone.load("joe")
+first = lambda text: next(voice.stream(text))
+""",
+}
+"""What loads the voice and then has the first samples of a text."""
+
+TIMED = """
+import sys, time
+first("Warm up.")
+for line in sys.stdin:
+    started = time.perf_counter()
+    first({text!r})
+    print(time.perf_counter() - started, flush=True)
+"""
+
+
+def cold_start(environment: Environment, folder: Path) -> float:
+    """Seconds of the whole command, to a short WAV file."""
+    started = time.perf_counter()
+    command = environment.command(SHORT, folder / "short.wav")
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -> None:
+    """Cold start and first audio of both, interleaved."""
+    starts: dict[str, list[float]] = {one.name: [] for one in environments}
+    firsts: dict[str, list[float]] = {one.name: [] for one in environments}
+    servers = {
+        one.name: subprocess.Popen(
+            [
+                str(one.python),
+                "-c",
+                FIRST_AUDIO[one.name].format(model=str(one.packages / MODEL))
+                + TIMED.format(text=LONG),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for one in environments
+    }
+    for one in environments:
+        cold_start(one, folder)
+    for _ in range(rounds):
+        for one in environments:
+            starts[one.name].append(cold_start(one, folder))
+        for one in environments:
+            server = servers[one.name]
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write("\n")
+            server.stdin.flush()
+            firsts[one.name].append(float(server.stdout.readline()))
+    for server in servers.values():
+        server.kill()
+    for what, times in (("cold start", starts), ("first audio of 10 s", firsts)):
+        piper, ours = (statistics.median(times[one.name]) for one in environments)
+        click.echo(
+            f"{what:20} piper-tts {1000 * piper:6.0f} ms   allophone {1000 * ours:6.0f} ms   "
+            f"ratio {ours / piper:.2f}"
+        )
+
+
 @click.command()
 @click.option("--rounds", default=15, show_default=True)
 def main(rounds: int) -> None:
@@ -63,6 +146,9 @@ def main(rounds: int) -> None:
         click.echo(
             f"{name:28} {1000 * median:6.0f} ms  {median / bare:4.1f} x bare   heavy imports: {heavy}"
         )
+    with tempfile.TemporaryDirectory() as place:
+        environments = make_environments(Path(place) / "environments")
+        speaking(environments, rounds, Path(place))
 
 
 if __name__ == "__main__":
