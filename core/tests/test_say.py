@@ -220,3 +220,20 @@ def test_import_writes_a_voice_that_speaks(run, tmp_path):
 def test_help_imports_nothing_heavy(name):
     code = f"from allophone.cli import allophone\nallophone(['{name}', '--help'])"
     assert heavy_imports(code) == {}
+
+
+def test_voices_are_listed_with_what_each_can_do(run, install):
+    install(tim="en", tom="de")
+    listed = run("voices").output
+    assert "tim" in listed
+    assert "tom" in listed
+    shown = run("voices", "tom").output
+    assert "length_scale=1.0" in shown
+    assert "noise_scale_duration" not in shown, "the toys do not have it"
+    with pytest.raises(UserError, match="'tim' or 'tom'|'tom' or 'tim'"):
+        run("voices", "tam")
+
+
+def test_without_voices_that_is_said(run, install):
+    install()
+    assert "No voices are installed" in run("voices").output

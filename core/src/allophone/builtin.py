@@ -112,6 +112,7 @@ def allophone_engines() -> Iterator[EngineEntry]:
 def allophone_commands() -> Iterator[CommandEntry]:
     for name, summary in (
         ("say", "Speak a text with a voice."),
+        ("voices", "List the installed voices, or what one can do."),
         ("synthesize", "Speak many texts: a split of a manifest, or a list."),
         ("vocode", "Make audio of mel spectrograms with a vocoder."),
         ("convert", "Convert a recording to another speaker's voice."),

@@ -74,15 +74,27 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="What is said in that recording, every word. Without it, what is to be said begins with "
                 "those words, and goes on from the recording.",
             ),
-            click.option("--length-scale", type=float, help="Slower above 1, faster below."),
-            click.option("--noise-scale", type=float, help="How much the sound varies."),
-            click.option("--noise-scale-duration", type=float, help="How much the rhythm varies."),
+            click.option(
+                "--length-scale",
+                type=float,
+                help="Slower above 1, faster below; for voices with this control.",
+            ),
+            click.option(
+                "--noise-scale",
+                type=float,
+                help="How much the sound varies; for voices with this control.",
+            ),
+            click.option(
+                "--noise-scale-duration",
+                type=float,
+                help="How much the rhythm varies; for voices with this control.",
+            ),
             click.option(
                 "--control",
                 "other_controls",
                 multiple=True,
                 metavar="NAME=VALUE",
-                help="Any other control of the voice's model; may be repeated.",
+                help="Any control of the voice; may be repeated. `allophone voices VOICE` lists them.",
             ),
             click.option(
                 "--seed",
