@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import unicodedata
 
-from allophone.text.english import written_out
-
 _STRAIGHT = str.maketrans(
     {
         "\u2018": "'",
@@ -45,13 +43,3 @@ def _is_visible(character: str) -> bool:
     # White space counts among the control characters, and is dealt with as such.
     kind = unicodedata.category(character)
     return kind not in ("Cc", "Cf", "Cs") or character.isspace() or character in _JOINERS
-
-
-class EnglishNormalizer:
-    """Writes out numbers, money, dates, times, units and abbreviations, in the order of the text.
-
-    The words stay in that order so that a recording of the text still fits them.
-    """
-
-    def __call__(self, text: str) -> str:
-        return written_out(clean_text(text))

@@ -1,4 +1,4 @@
-"""English as it is read aloud: an ordered table of what is written, and how that is said.
+"""`EnglishNormalizer`: an ordered table of what is written in English, and how that is said.
 
 Each rule is a pattern and the words for what it matches. Earlier rules leave words behind that
 later ones do not touch, so a rule needs to know only about its own kind of expression.
@@ -6,10 +6,12 @@ later ones do not touch, so a rule needs to know only about its own kind of expr
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 
-from allophone.text.english_numbers import (
+from allophone.text.normalization import clean_text
+from allophone_english.numbers import (
     cardinal,
     decade,
     digit_by_digit,
@@ -18,7 +20,7 @@ from allophone.text.english_numbers import (
     ordinal,
     year,
 )
-from allophone.text.english_words import (
+from allophone_english.words import (
     BEFORE_NUMBER,
     CURRENCIES,
     ENDINGS,
@@ -42,11 +44,22 @@ _MONTH = "|".join(rf"{month}|{month[:3]}\.?" for month in MONTHS) + r"|Sept\.?"
 Say = Callable[[re.Match[str]], str]
 
 
-def written_out(text: str) -> str:
-    """`text` with everything that is not written as it is said put into words."""
-    for pattern, say in _RULES:
-        text = pattern.sub(say, text)
-    return " ".join(text.split())
+class EnglishNormalizer:
+    """Writes out numbers, money, dates, times, units and abbreviations, in the order of the text.
+
+    The words stay in that order so that a recording of the text still fits them.
+    """
+
+    def __call__(self, text: str) -> str:
+        text = clean_text(text)
+        for pattern, say in _compiled():
+            text = pattern.sub(say, text)
+        return " ".join(text.split())
+
+
+@functools.cache
+def _compiled() -> tuple[tuple[re.Pattern[str], Say], ...]:
+    return tuple((re.compile(pattern), say) for pattern, say in _RULES)
 
 
 def _any_of(written: dict[str, str] | dict[str, tuple[str, str]]) -> str:
@@ -222,59 +235,56 @@ _HALF_DAY = r"([aApP](?:\.[mM]\.|[mM]\b))"
 _ROMAN_NUMERAL = r"(?=[IVX]{2})(X{0,3}(?:IX|IV|V?I{0,3}))"
 _MAGNITUDE = r"thousand|million|billion|trillion|[kKmMbB]|bn|tn"
 
-_RULES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
-    (re.compile(pattern), say)
-    for pattern, say in (
-        (r"\b(?:https?://|www\.)[\w./:@?=&#%~+-]*[\w/]|\b[\w.-]+@[\w-]+(?:\.[\w-]+)+", _address),
-        (rf"\b((?!{_BEFORE_SAINT})[A-Z][a-z]+(?:'s)?|\d+(?:st|nd|rd|th)) St\.", _street),
-        (rf"\b({_any_of(TITLES)})\.(?=\s)", lambda match: TITLES[match[1]]),
-        (rf"(?<![\w.])((?i:{_any_of(LINKS)}))(?!\w)", _link),
-        (rf"(?<![\w.])({_any_of(ENDINGS)})(?!\w)", _ending),
-        (
-            rf"(?<!\w)((?i:{_any_of(BEFORE_NUMBER)}))\s?(?=\d)",
-            lambda match: BEFORE_NUMBER[match[1].lower()] + " ",
-        ),
-        (r"\b(?:[A-Z]\.\s?){2,}(?=[A-Z][a-z])", lambda match: match[0].replace(".", "")),
-        (r"\b(?:[A-Z]\.){2,}(?!\w)", _initialism),
-        (r"\b([A-Z][a-z]+\s[A-HJ-Z])\.(?=\s[A-Z][a-z])", lambda match: match[1]),
-        (r"(?<!\w)(?:\+?\d{1,3}[ -])?(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}\b", _telephone),
-        (r"\b\d{3}-\d{4}\b", _telephone),
-        (r"\b([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b", _iso_date),
-        (r"\b(0?[1-9]|[12]\d|3[01])/(0?[1-9]|1[0-2])/([12]\d{3})\b", _slashed_date),
-        (r"\b(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])/([12]\d{3})\b", _slashed_date),
-        (
-            rf"\b({_MONTH}) {_DAY}(?:st|nd|rd|th)?(?:,? ([12]\d{{3}}))?\b(?![:.,]?\d)",
-            _month_and_day,
-        ),
-        (
-            rf"\b([tT]he )?{_DAY}(?:st|nd|rd|th)?(?: of)? ({_MONTH})(?:,? ([12]\d{{3}})\b)?(?!\w)",
-            _day_and_month,
-        ),
-        (rf"\b([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?:\s?{_HALF_DAY})?(?![:\w])", _time),
-        (rf"\b(1[0-2]|[1-9])\s?{_HALF_DAY}", _hour),
-        (r"(?<!\w)'?((?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00)'?s\b", _decade),
-        (
-            rf"(\d)?\s?([{''.join(VULGAR_FRACTIONS)}])",
-            lambda match: f"{match[1] or ''} {VULGAR_FRACTIONS[match[2]]}",
-        ),
-        (
-            rf"([{''.join(map(re.escape, CURRENCIES))}])\s?({_NUMBER}|\.\d+)(?:\s?({_MAGNITUDE})\b)?",
-            _money,
-        ),
-        (r"\b(\d{1,2})'\s?(\d{1,2})\"", _feet_and_inches),
-        (rf"(?<![\w.-])(-)?({_NUMBER})\s?({_any_of(UNITS)})(\.?)(?![\w/])", _measure),
-        (r"(?<![\w/.])(?:(\d+) )?(\d+)/(\d+)(?![\w/])", _fraction),
-        (r"\b(\d[\d,]*)(?:st|nd|rd|th)\b", lambda match: ordinal(match[1])),
-        (rf"\b([A-Z][a-z]+) {_ROMAN_NUMERAL}\b", _roman),
-        (r"\b\d+(?:\.\d+){2,}\b", lambda match: match[0].replace(".", " dot ")),
-        (r"(?<=\d)\s?[-\u2013]\s?(?=\d)", lambda match: " to "),
-        (r"(?<=\d):(?=\d)", lambda match: " to "),
-        (r"(?<=\d)\s?x\s?(?=\d)", lambda match: " by "),
-        (r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", lambda match: " "),
-        (rf"(?<![\w.-])(-)?({_NUMBER}|\.\d+)", _number),
-        (rf"()({_NUMBER})", _number),
-        (rf"[{''.join(map(re.escape, SYMBOLS))}]", lambda match: f" {SYMBOLS[match[0]]} "),
-        (r"(?<=\w)/(?=\w)|[\\|_^~*]", lambda match: " "),
-        (r"\s+(?=[.,;:!?)](?:\s|$))", lambda match: ""),
-    )
+_RULES: tuple[tuple[str, Say], ...] = (
+    (r"\b(?:https?://|www\.)[\w./:@?=&#%~+-]*[\w/]|\b[\w.-]+@[\w-]+(?:\.[\w-]+)+", _address),
+    (rf"\b((?!{_BEFORE_SAINT})[A-Z][a-z]+(?:'s)?|\d+(?:st|nd|rd|th)) St\.", _street),
+    (rf"\b({_any_of(TITLES)})\.(?=\s)", lambda match: TITLES[match[1]]),
+    (rf"(?<![\w.])((?i:{_any_of(LINKS)}))(?!\w)", _link),
+    (rf"(?<![\w.])({_any_of(ENDINGS)})(?!\w)", _ending),
+    (
+        rf"(?<!\w)((?i:{_any_of(BEFORE_NUMBER)}))\s?(?=\d)",
+        lambda match: BEFORE_NUMBER[match[1].lower()] + " ",
+    ),
+    (r"\b(?:[A-Z]\.\s?){2,}(?=[A-Z][a-z])", lambda match: match[0].replace(".", "")),
+    (r"\b(?:[A-Z]\.){2,}(?!\w)", _initialism),
+    (r"\b([A-Z][a-z]+\s[A-HJ-Z])\.(?=\s[A-Z][a-z])", lambda match: match[1]),
+    (r"(?<!\w)(?:\+?\d{1,3}[ -])?(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}\b", _telephone),
+    (r"\b\d{3}-\d{4}\b", _telephone),
+    (r"\b([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b", _iso_date),
+    (r"\b(0?[1-9]|[12]\d|3[01])/(0?[1-9]|1[0-2])/([12]\d{3})\b", _slashed_date),
+    (r"\b(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])/([12]\d{3})\b", _slashed_date),
+    (
+        rf"\b({_MONTH}) {_DAY}(?:st|nd|rd|th)?(?:,? ([12]\d{{3}}))?\b(?![:.,]?\d)",
+        _month_and_day,
+    ),
+    (
+        rf"\b([tT]he )?{_DAY}(?:st|nd|rd|th)?(?: of)? ({_MONTH})(?:,? ([12]\d{{3}})\b)?(?!\w)",
+        _day_and_month,
+    ),
+    (rf"\b([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?:\s?{_HALF_DAY})?(?![:\w])", _time),
+    (rf"\b(1[0-2]|[1-9])\s?{_HALF_DAY}", _hour),
+    (r"(?<!\w)'?((?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00)'?s\b", _decade),
+    (
+        rf"(\d)?\s?([{''.join(VULGAR_FRACTIONS)}])",
+        lambda match: f"{match[1] or ''} {VULGAR_FRACTIONS[match[2]]}",
+    ),
+    (
+        rf"([{''.join(map(re.escape, CURRENCIES))}])\s?({_NUMBER}|\.\d+)(?:\s?({_MAGNITUDE})\b)?",
+        _money,
+    ),
+    (r"\b(\d{1,2})'\s?(\d{1,2})\"", _feet_and_inches),
+    (rf"(?<![\w.-])(-)?({_NUMBER})\s?({_any_of(UNITS)})(\.?)(?![\w/])", _measure),
+    (r"(?<![\w/.])(?:(\d+) )?(\d+)/(\d+)(?![\w/])", _fraction),
+    (r"\b(\d[\d,]*)(?:st|nd|rd|th)\b", lambda match: ordinal(match[1])),
+    (rf"\b([A-Z][a-z]+) {_ROMAN_NUMERAL}\b", _roman),
+    (r"\b\d+(?:\.\d+){2,}\b", lambda match: match[0].replace(".", " dot ")),
+    (r"(?<=\d)\s?[-\u2013]\s?(?=\d)", lambda match: " to "),
+    (r"(?<=\d):(?=\d)", lambda match: " to "),
+    (r"(?<=\d)\s?x\s?(?=\d)", lambda match: " by "),
+    (r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", lambda match: " "),
+    (rf"(?<![\w.-])(-)?({_NUMBER}|\.\d+)", _number),
+    (rf"()({_NUMBER})", _number),
+    (rf"[{''.join(map(re.escape, SYMBOLS))}]", lambda match: f" {SYMBOLS[match[0]]} "),
+    (r"(?<=\w)/(?=\w)|[\\|_^~*]", lambda match: " "),
+    (r"\s+(?=[.,;:!?)](?:\s|$))", lambda match: ""),
 )

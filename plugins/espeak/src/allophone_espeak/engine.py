@@ -1,0 +1,198 @@
+"""eSpeak NG through ctypes, clause by clause: the phonemes, and which punctuation mark ended them.
+
+The shared library and its data come from the package `espeakng-loader`, so nothing has to be installed
+on the system. The functions are those of `speak_lib.h` in the sources of eSpeak NG. The library keeps its
+state in global variables, so each engine has a library of its own, and only one thread at a time may
+use an engine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+from attrs import frozen
+
+from allophone.errors import UserError, near_miss
+
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: no sound device is opened.
+_DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: without it, missing data ends the process.
+_UTF8 = 1  # espeakCHARS_UTF8
+_IPA = 2  # espeakPHONEMES_IPA
+
+# What ends a clause, as Unicode writes it in the scripts that eSpeak NG reads, by the mark it means.
+# Dashes make the pause of a semicolon; an ellipsis falls like a full stop.
+_MARKS = {
+    ".": ".\u2026\u3002\uff0e\uff61\u06d4\u0964\u0965\u0589\u1362\u17d4\u104b",
+    ",": ",\uff0c\u3001\uff64\u060c\u055d\u1363\u104a",
+    ";": ";\uff1b\u061b\u0387\u1364\u2013\u2014",
+    ":": ":\uff1a\u1365",
+    "?": "?\uff1f\u061f\u037e\u2047\u1367",
+    "!": "!\uff01\u203c",
+}
+MARK_OF = {written: mark for mark, variants in _MARKS.items() for written in variants}
+"""The punctuation marks of all scripts -> the one of `. , ; : ? !` that a model knows."""
+_ANY_MARK = "".join(map(re.escape, MARK_OF))
+
+# eSpeak NG has read up to two characters past the mark when it returns a clause.
+_CLAUSE_END = re.compile(rf"([{_ANY_MARK}])\W*\w{{0,2}}$")
+# Marks alone say nothing, but eSpeak NG would name some of them: "exclamation".
+_SILENT = re.compile(rf"[{_ANY_MARK}\s\"'()\[\]\u2018-\u201f\u00ab\u00bb-]*")
+_TEXT_END = re.compile(rf"([{_ANY_MARK}])\W*$")
+
+# Around the words of another language than the voice's: "(en)weekend(de)".
+_LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
+
+
+@frozen(kw_only=True)
+class Clause:
+    """Words between two punctuation marks.
+
+    phonemes: IPA in NFD, words separated by single spaces; never empty.
+    mark: one of `. , ; : ? !`, or empty where none ended the clause.
+    """
+
+    phonemes: str
+    mark: str
+
+
+class EspeakEngine:
+    """A library of its own that phonemizes one language; not for two threads at once.
+
+    Raises UserError where eSpeak NG lacks the language, or cannot be started.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._library = _take_library()
+        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
+            known = list(_languages(self._library))
+            _unused.append(self._library)
+            raise UserError(
+                f"eSpeak NG has no language '{language}'.", hint=near_miss(language, known)
+            )
+
+    def clauses(self, text: str) -> list[Clause]:
+        """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
+        if _SILENT.fullmatch(text):
+            return []
+        # A C string would end at a NUL.
+        encoded = text.encode("utf-8", errors="replace").replace(b"\0", b" ")
+        buffer = ctypes.create_string_buffer(encoded)
+        start = ctypes.addressof(buffer)
+        # Each call reads one clause and moves this pointer behind it; after the last it is null.
+        rest = ctypes.c_void_p(start)
+        consumed = 0
+        clauses: list[Clause] = []
+        while rest.value is not None:
+            phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA)
+            at_end = rest.value is None
+            until = len(encoded) if rest.value is None else rest.value - start
+            read = encoded[consumed:until].decode(errors="ignore")
+            consumed = until
+            cleaned = _cleaned((phonemes or b"").decode())
+            if cleaned:
+                found = (_TEXT_END if at_end else _CLAUSE_END).search(read)
+                mark = MARK_OF[found.group(1)] if found else ""
+                clauses.append(Clause(phonemes=cleaned, mark=mark))
+        return clauses
+
+
+class EspeakPool:
+    """Engines that wait for work, by language: as many as were ever busy at once.
+
+    An engine a thread would leak one for every short-lived thread, since a loaded library stays.
+    """
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[str, list[EspeakEngine]] = defaultdict(list)
+
+    @contextmanager
+    def engine(self, language: str) -> Iterator[EspeakEngine]:
+        """An engine of this language for the caller alone, until the context ends."""
+        try:
+            # Appending to and popping from a list are atomic.
+            engine = self._idle[language].pop()
+        except IndexError:
+            engine = EspeakEngine(language)
+        yield engine
+        self._idle[language].append(engine)
+
+
+def _cleaned(phonemes: str) -> str:
+    return unicodedata.normalize("NFD", " ".join(_LANGUAGE_FLAG.sub("", phonemes).split()))
+
+
+class _Voice(ctypes.Structure):
+    """The beginning of `espeak_VOICE`; languages: a priority byte, then the code of the first."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("languages", ctypes.c_char_p))
+
+
+_unused: list[ctypes.CDLL] = []
+"""Libraries that were started and belong to no engine."""
+_started = itertools.count()
+
+
+def _take_library() -> ctypes.CDLL:
+    """A started library that nobody else here uses."""
+    try:
+        return _unused.pop()
+    except IndexError:
+        # A path is loaded once in a process: each library but the first is a copy of the file.
+        return _start_library(copied=next(_started) > 0)
+
+
+def _start_library(*, copied: bool) -> ctypes.CDLL:
+    data = espeakng_loader.get_data_path()
+    library = _load(espeakng_loader.get_library_path(), copied=copied)
+    pointer = ctypes.POINTER
+    signatures: dict[str, tuple[list[Any], Any]] = {
+        "espeak_Initialize": (
+            [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int],
+            ctypes.c_int,
+        ),
+        "espeak_SetVoiceByName": ([ctypes.c_char_p], ctypes.c_int),
+        "espeak_ListVoices": ([pointer(_Voice)], pointer(pointer(_Voice))),
+        "espeak_TextToPhonemes": (
+            [pointer(ctypes.c_void_p), ctypes.c_int, ctypes.c_int],
+            ctypes.c_char_p,
+        ),
+    }
+    for name, (parameters, result) in signatures.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = parameters, result
+    # It returns the sample rate.
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), _DONT_EXIT) <= 0:
+        raise UserError(
+            f"eSpeak NG cannot read its data in {data}.",
+            hint="It takes no path of more than 158 bytes. If this one is shorter, reinstall the data: "
+            "pip install --force-reinstall espeakng-loader",
+        )
+    return library
+
+
+def _load(path: str, *, copied: bool) -> ctypes.CDLL:
+    if not copied:
+        return ctypes.CDLL(path)
+    import shutil
+    import tempfile
+
+    # What is loaded stays loaded when the file goes; Windows alone keeps a file that is in use.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return ctypes.CDLL(shutil.copy(path, Path(folder)))
+
+
+def _languages(library: ctypes.CDLL) -> Iterator[str]:
+    voices = library.espeak_ListVoices(None)
+    for index in itertools.count():
+        if not voices[index]:
+            return
+        yield voices[index].contents.languages[1:].decode()

@@ -1,0 +1,26 @@
+"""What this plugin offers. Light: neither eSpeak NG nor phonemizer is loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import PhonemizerEntry
+from allophone.hookspecs import hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
+    yield PhonemizerEntry(
+        name="espeak",
+        summary="IPA by eSpeak NG, more than a hundred languages.",
+        config="allophone_espeak.config:EspeakConfig",
+        phonemizer="allophone_espeak.phonemizers:EspeakPhonemizer",
+    )
+    yield PhonemizerEntry(
+        name="phonemizer",
+        summary="Festival, segments and MBROLA, by the package phonemizer.",
+        config="allophone_espeak.config:PhonemizerConfig",
+        phonemizer="allophone_espeak.backends:BackendPhonemizer",
+    )

@@ -1,0 +1,36 @@
+"""`EspeakPhonemizer`: texts to the symbols of the International Phonetic Alphabet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allophone_espeak.config import EspeakConfig
+from allophone_espeak.engine import Clause, EspeakPool
+
+_STRESS = str.maketrans("", "", "ˈˌ")
+_ENGINES = EspeakPool()
+
+
+class EspeakPhonemizer:
+    """IPA by eSpeak NG, one symbol a code point of its NFD form.
+
+    Words are separated by a space; a clause ends in one of `. , ; : ? !` and a space. For the same
+    library version these are the symbols that Piper's voices were trained on.
+
+    engines: where it borrows engines; those of this process unless given.
+    """
+
+    def __init__(self, config: EspeakConfig, engines: EspeakPool = _ENGINES) -> None:
+        self._config = config
+        self._engines = engines
+
+    def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
+        with self._engines.engine(language) as engine:
+            return [
+                list(" ".join(self._spelled(clause) for clause in engine.clauses(text)))
+                for text in texts
+            ]
+
+    def _spelled(self, clause: Clause) -> str:
+        phonemes = clause.phonemes if self._config.stress else clause.phonemes.translate(_STRESS)
+        return phonemes + clause.mark
