@@ -4,7 +4,7 @@ Debian packages two: `festvox-ru` (one Russian speaker, with phone times) and th
 telephone exchange (one English speaker, G.722). Both are downloaded with apt, unpacked into a folder,
 counted, prepared and extracted, twice: the second time there is nothing to do.
 
-Needs apt-get and dpkg, `allophone[espeak]` and `allophone-corpora[g722]`. Run `python benchmarks/corpora.py --into FOLDER`.
+Needs apt-get and dpkg, `allophone-english`, `allophone-espeak` and `allophone-corpora[g722]`. Run `python benchmarks/corpora.py --into FOLDER`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CORPORA = (
                 "root": "{root}/usr/share/festival/voices/russian/msu_ru_nsh_clunits",
                 "stress_mark": "+",
             },
-            "text": {"language": "ru"},
+            "text": {"language": "ru", "phonemizer": {"type": "espeak"}},
             "features": {"waveform": {}, "phonemes": {}, "phones": {}, "durations": {}},
         },
         listed=620,
@@ -71,7 +71,7 @@ CORPORA = (
                 "root": "{root}/usr/share/asterisk/sounds/en_US_f_Allison",
                 "transcripts": "{root}/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz",
             },
-            "text": {"language": "en-us"},
+            "text": {"language": "en-us", "phonemizer": {"type": "espeak"}},
             "features": {"waveform": {}, "phonemes": {}},
         },
         # One prompt is in the list and was never recorded.

@@ -97,13 +97,6 @@ def test_a_torchaudio_that_does_not_fit_its_torch_is_told(monkeypatch):
     assert "torchaudio==" in found.advice
 
 
-def test_missing_espeak_is_a_warning_since_graphemes_need_none(monkeypatch):
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    found = doctor.check_espeak()
-    assert found.status == "warning"
-    assert "allophone[espeak]" in found.advice
-
-
 def test_a_missing_extension_is_a_failure(monkeypatch):
     from allophone.alignment import search
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from click.testing import CliRunner
 from allophone.cli.extract import command
 from allophone.config import resolve, write_toml
 from allophone.data.manifest import read_manifest, write_manifest
+from allophone.entries import NormalizerEntry
 from allophone.errors import UserError
+from allophone.hookspecs import hookimpl
 from allophone.preparation import chunks
 from allophone.preparation.extract import Shard, extract
 from allophone.preparation.prepare import prepare
-from allophone.registry import default_registry
+from allophone.registry import build_registry, default_registry
 from allophone.stored import StoredFeatures, StoredUtterance
 from allophone.testing.corpus import write_corpus
 
@@ -379,3 +382,33 @@ def test_the_command_reports(recordings, tmp_path):
     assert "1 recordings: resampled from 16000 to 8000 Hz" in result.output
     assert "too long" in result.output
     assert "newly extracted: phonemes" in result.output
+
+
+class Shouting:
+    """A normalizer."""
+
+    def __call__(self, text):
+        return text.upper().replace(" ", " STOP ")
+
+
+def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_path, monkeypatch):
+    made = prepared(tmp_path)
+    extract(made, default_registry())
+    before = arrays(made)
+
+    @hookimpl
+    def allophone_normalizers():
+        yield NormalizerEntry(language="en", summary="Loud.", normalizer=f"{__name__}:Shouting")
+
+    module = types.ModuleType("loud")
+    module.allophone_normalizers = allophone_normalizers
+    monkeypatch.setitem(sys.modules, __name__, types.SimpleNamespace(Shouting=Shouting))
+    monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "english")
+    loud = build_registry({"loud": module})
+    again = extract(made, loud)
+    assert again.computed["phonemes"] > 0
+    assert again.computed["waveform"] == 0
+    stored = StoredFeatures(made, loud)
+    for utterance in read_manifest(tmp_path / "data/manifest.jsonl"):
+        symbols = "".join(stored.find(utterance).features["phonemes"].read())
+        assert symbols == "".join(before[utterance.id]["phonemes"]).replace(" ", " stop ")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from allophone.errors import UserError
 from allophone.text.config import GraphemeConfig
 from allophone.text.frontend import TextFrontend
-from allophone.text.normalization import EnglishNormalizer, clean_text
+from allophone.text.normalization import clean_text
 from allophone.text.phonemizers import GraphemePhonemizer
 
 
@@ -70,11 +70,19 @@ def test_a_batch_is_phonemized_in_one_call_and_equals_single_texts():
 
 def test_the_normalizer_sees_only_plain_text():
     frontend = TextFrontend(
-        normalizer=EnglishNormalizer(),
+        normalizer=lambda text: text.replace("3", "three").replace("5", "five"),
         phonemizer=GraphemePhonemizer(GraphemeConfig()),
         language="en-us",
     )
     assert "".join(frontend.symbols("I have 3 [[5]] dogs")) == "i have three 5 dogs"
+
+
+def test_graphemes_are_the_characters():
+    small = GraphemePhonemizer(GraphemeConfig())
+    assert small.phonemize(["Ça  va?", ""], "fr") == [list("ça va?"), []]
+    assert small.phonemize(["e\N{COMBINING ACUTE ACCENT}"], "fr") == [["é"]]
+    kept = GraphemePhonemizer(GraphemeConfig(lowercase=False))
+    assert kept.phonemize(["Ça"], "fr") == [["Ç", "a"]]
 
 
 @given(

@@ -8,7 +8,7 @@ from allophone.config import read_toml, structure, write_toml
 from allophone.config.converting import unstructure
 from allophone.errors import ConfigError, UserError
 from allophone.frontend import build_frontend
-from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
+from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.phones import PhoneMap
 
 LETTERS = {letter: letter.upper() for letter in "abcdefgho"} | {" ": "", ".": "pau", ",": "pau"}
@@ -69,22 +69,26 @@ def test_a_table_survives_a_file(tmp_path):
         "[": "",
         "n̩": "AH0 N",
     }
-    text = TextConfig(phonemizer=EspeakConfig(), phones=phones)
+    text = TextConfig(phonemizer=GraphemeConfig(lowercase=False), phones=phones)
     write_toml(tmp_path / "text.toml", unstructure(text))
     again = structure(TextConfig, read_toml(tmp_path / "text.toml"))
     assert again == text
     assert hash(again) == hash(text)
 
 
+def test_without_a_phonemizer_the_characters_are_the_symbols():
+    for plain in ({}, {"phonemizer": {}}, {"phonemizer": {"type": "graphemes"}}):
+        text = structure(TextConfig, plain)
+        assert text == TextConfig() == TextConfig(phonemizer=GraphemeConfig())
+        assert "".join(build_frontend(text).symbols("Hello.")) == "hello."
+    kept = structure(TextConfig, {"phonemizer": {"lowercase": False}})
+    assert kept.phonemizer == GraphemeConfig(lowercase=False)
+    assert unstructure(TextConfig())["phonemizer"] == {"type": "graphemes", "lowercase": True}
+    with pytest.raises(ConfigError, match="needs a type"):
+        structure(TextConfig, {"phonemizer": {"type": 3}})
+
+
 @pytest.mark.parametrize("phones", [{"": "A"}, {"a": 3}])
 def test_tables_are_checked(phones):
     with pytest.raises(ConfigError, match="phones"):
         structure(TextConfig, {"phones": phones})
-
-
-def test_stress_stands_before_the_vowel():
-    pytest.importorskip("phonemizer")
-    phones = {"h": "HH", "ə": "AH0", "l": "L", "ˈoʊ": "OW1", ".": "sil"}
-    table = TextConfig(language="en-us", phones=phones, edges="sil")
-    expected = ["sil", "HH", "AH0", "L", "OW1", "sil"]
-    assert build_frontend(table).symbols("Hello.") == expected

@@ -9,7 +9,6 @@ from allophone.entries import (
     CorpusEntry,
     EngineEntry,
     FeatureExtractorEntry,
-    NormalizerEntry,
     PhonemizerEntry,
     VocoderEntry,
 )
@@ -29,22 +28,7 @@ def allophone_corpora() -> Iterator[CorpusEntry]:
 
 
 @hookimpl
-def allophone_normalizers() -> Iterator[NormalizerEntry]:
-    yield NormalizerEntry(
-        language="en",
-        summary="English numbers, money, dates, times and abbreviations in words.",
-        normalizer="allophone.text.normalization:EnglishNormalizer",
-    )
-
-
-@hookimpl
 def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
-    yield PhonemizerEntry(
-        name="espeak",
-        summary="IPA by eSpeak NG, more than a hundred languages (the extra allophone[espeak]).",
-        config="allophone.text.config:EspeakConfig",
-        phonemizer="allophone.text.phonemizers:EspeakPhonemizer",
-    )
     yield PhonemizerEntry(
         name="graphemes",
         summary="The characters of the text as they are.",

@@ -136,28 +136,6 @@ def check_gpu() -> Finding:
     )
 
 
-def check_espeak() -> Finding:
-    """Whether eSpeak NG, its data and the packages that bind it turn a word into phonemes."""
-    from allophone.text.config import EspeakConfig
-    from allophone.text.phonemizers import EspeakPhonemizer
-
-    try:
-        symbols = EspeakPhonemizer(EspeakConfig()).phonemize(["hello"], "en-us")[0]
-    except UserError as error:
-        return Finding(check="espeak", status="warning", found=error.message, advice=error.hint)
-    if not symbols:
-        return Finding(
-            check="espeak",
-            status="failure",
-            found="it makes no phonemes of the word 'hello'",
-            advice="pip install --force-reinstall 'allophone[espeak]'",
-        )
-    version = importlib.metadata.version("espeakng-loader")
-    return Finding(
-        check="espeak", status="ok", found=f"espeakng-loader {version}: hello = {''.join(symbols)}"
-    )
-
-
 def check_alignment() -> Finding:
     """Whether the compiled alignment search is there and searches."""
     import torch
@@ -251,7 +229,6 @@ CHECKS: Mapping[str, Callable[[], Finding]] = {
     "torch": check_torch,
     "torchaudio": check_torchaudio,
     "gpu": check_gpu,
-    "espeak": check_espeak,
     "alignment": check_alignment,
     "cache": check_cache,
     "disk": check_disk,

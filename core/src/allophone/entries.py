@@ -301,20 +301,21 @@ def references(entry: Any) -> Iterator[tuple[str, Ref]]:
 
 
 def pluggable(
-    kind: str, *, default: str | None = None, many: Literal["list", "table"] | None = None
+    kind: str, *, default: type | None = None, many: Literal["list", "table"] | None = None
 ) -> Any:
     """An attrs field that holds the config of something a plugin offers.
 
     In TOML it is a table with `type = "<name>"`; the other keys are that plugin's own. In Python it is
-    an instance of the config class that the entry names, or None where there is none.
+    an instance of the config class that the entry names, or None where there is neither table nor default.
 
     kind: as in the hook's name: "models", "phonemizers".
-    default: the type of a table that does not say one.
+    default: the config class of a table that is missing or does not say its type.
     many: "list" for a tuple of such tables, "table" for a mapping of them, where a table that does
         not say its type has its own key for one.
     """
-    empty: dict[str, Any] = {"list": Factory(tuple), "table": Factory(dict)}
+    empty: dict[str, Any] = {"list": tuple, "table": dict}
+    make = empty[many] if many else default
     return field(
-        default=empty[many] if many else None,
-        metadata={"pluggable": kind, "default_type": default, "many": many},
+        default=Factory(make) if make else None,
+        metadata={"pluggable": kind, "default": default, "many": many},
     )

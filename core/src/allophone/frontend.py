@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
-from attrs import evolve
-
-from allophone.config import structure
+from allophone.entries import NormalizerEntry
 from allophone.registry import Registry, default_registry
 from allophone.text.config import TextConfig
 from allophone.text.frontend import TextFrontend
@@ -26,33 +23,31 @@ def build_frontend(
     return _built(text, language or text.language, registry or default_registry())
 
 
-def with_phonemizer(text: TextConfig, registry: Registry) -> TextConfig:
-    """The table with the default phonemizer written out, where it names none."""
-    if text.phonemizer is not None:
-        return text
-    default = structure(TextConfig, {"phonemizer": {}}, registry=registry)
-    return evolve(text, phonemizer=default.phonemizer)
+def find_normalizer(text: TextConfig, language: str, registry: Registry) -> NormalizerEntry | None:
+    """The normalizer of "en-us", else of "en"; None where `clean_text` serves.
+
+    It serves a language that no installed plugin has a normalizer for, and tables that want none.
+    """
+    if text.normalize:
+        normalizers = registry.entries("normalizers")
+        for code in (language, language.split("-")[0]):
+            if code in normalizers:
+                entry: NormalizerEntry = normalizers[code]
+                return entry
+    return None
 
 
 @functools.lru_cache(maxsize=32)
 def _built(text: TextConfig, language: str, registry: Registry) -> TextFrontend:
-    text = with_phonemizer(text, registry)
     name = registry.entry_of("phonemizers", text.phonemizer).name
     phonemizer = registry.load("phonemizers", name, "phonemizer")(text.phonemizer)
-    normalizer = _normalizer(language, registry) if text.normalize else clean_text
+    normalizer = find_normalizer(text, language, registry)
     return TextFrontend(
-        normalizer=normalizer,
+        normalizer=registry.load("normalizers", normalizer.name, "normalizer")()
+        if normalizer
+        else clean_text,
         phonemizer=phonemizer,
         language=language,
         phones=PhoneMap(text.phones) if text.phones else None,
         edges=text.edges,
     )
-
-
-def _normalizer(language: str, registry: Registry) -> Callable[[str], str]:
-    """The normalizer of "en-us", else of "en"; else what serves every language."""
-    for code in (language, language.split("-")[0]):
-        if code in registry.entries("normalizers"):
-            normalizer: Callable[[str], str] = registry.load("normalizers", code, "normalizer")()
-            return normalizer
-    return clean_text

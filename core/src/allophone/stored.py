@@ -26,7 +26,7 @@ from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader
 from allophone.features.seconds import SecondsExtractor
-from allophone.frontend import build_frontend, with_phonemizer
+from allophone.frontend import build_frontend, find_normalizer
 from allophone.registry import Registry
 
 SECONDS = "seconds"
@@ -63,6 +63,7 @@ class StoredFeatures:
         directory = Path(experiment.data.directory).expanduser()
         self.digests = Digests(directory / "digests")
         self._experiment = experiment
+        self._registry = registry
         self._stores = {
             name: FeatureStore(
                 directory / "features" / f"{name}-{digest_of(extractor.key, size=6)}", extractor.key
@@ -86,6 +87,10 @@ class StoredFeatures:
         if "text" in reads:
             language = utterance.language or self._experiment.text.language
             parts["text"] = [utterance.text, language]
+            # Which one is installed decides the symbols too.
+            normalizer = find_normalizer(self._experiment.text, language, self._registry)
+            if normalizer is not None:
+                parts["normalizer"] = str(normalizer.normalizer)
         if "speaker" in reads:
             parts["speaker"] = utterance.speaker
         if "labels" in reads and utterance.labels is not None:
@@ -164,7 +169,7 @@ def prepared_utterances(experiment: Experiment) -> tuple[Utterance, ...]:
 def _build_extractors(
     experiment: Experiment, recordings: RecordingReader, registry: Registry
 ) -> dict[str, FeatureExtractor]:
-    text = with_phonemizer(experiment.text, registry)
+    text = experiment.text
     text_table = unstructure(text, registry=registry)
     context = ExtractionContext(
         audio=experiment.audio,

@@ -174,24 +174,25 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
     kind = attribute.metadata["pluggable"]
     many = attribute.metadata["many"]
 
-    def one(plain: Any, default: str | None) -> Any:
+    def one(plain: Any, name: str | None = None) -> Any:
         if not isinstance(plain, Mapping):
             raise ValueError(f"must be a table, not {_shown(plain)}")
-        name = plain.get("type", default)
-        if not isinstance(name, str):
+        name = plain.get("type", name)
+        cls = attribute.metadata["default"]
+        if isinstance(name, str):
+            cls = registry.load(kind, name, "config")
+        elif name is not None or cls is None:
             known = ", ".join(sorted(registry.entries(kind)))
             raise ValueError(f'needs a type, as in type = "..."; there is: {known}')
-        cls = registry.load(kind, name, "config")
         return converter.structure({key: plain[key] for key in plain if key != "type"}, cls)
 
     def hook(plain: Any, _: Any) -> Any:
-        default = attribute.metadata["default_type"]
         if many is None:
-            return one(plain, default)
+            return one(plain)
         if many == "list":
             if not isinstance(plain, list | tuple):
                 raise ValueError(f"must be a list of tables, not {_shown(plain)}")
-            return tuple(_each(((str(i), item, default) for i, item in enumerate(plain)), one))
+            return tuple(_each(((str(i), item, None) for i, item in enumerate(plain)), one))
         if not isinstance(plain, Mapping):
             raise ValueError(f"must be a table of tables, not {_shown(plain)}")
         return dict(zip(plain, _each(((key, plain[key], key) for key in plain), one), strict=True))
@@ -208,9 +209,9 @@ class _BelowError(Exception):
 
 
 def _each(tables: Iterable[tuple[str, Any, str | None]], one: Any) -> Iterator[Any]:
-    for key, plain, default in tables:
+    for key, plain, name in tables:
         try:
-            yield one(plain, default)
+            yield one(plain, name)
         except Exception as error:
             raise _BelowError(key, error) from error
 

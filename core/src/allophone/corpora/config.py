@@ -28,7 +28,7 @@ class CorpusConfig:
     """What every corpus of recordings on disk has.
 
     root: the folder that it was unpacked to; `~` is the home directory.
-    language: of all its utterances, as espeak-ng writes it; None takes that of `[text]`.
+    language: of all its utterances, a code that the phonemizer knows; None takes that of `[text]`.
     weight: how often each of its training utterances comes in an epoch: 2 is twice, 0.5 in half of
         the epochs.
     """

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 
 HEAVY = ("cattrs", "librosa", "numpy", "scipy", "torch", "torchaudio")
 """What must not be imported to list plugins: each of them costs between a tenth of a second and several."""
 
 
-def heavy_imports(code: str) -> dict[str, tuple[str, ...]]:
-    """Run Python code in an interpreter of its own: which of `HEAVY` it imported, each with a reason.
+def heavy_imports(code: str, heavy: Iterable[str] = HEAVY) -> dict[str, tuple[str, ...]]:
+    """Run Python code in an interpreter of its own: which of the packages it imported, each with a reason.
 
     The reason is the chain of the program's own modules that were being imported at that moment, from
     the outermost to the one that imported the heavy package. The code may end in SystemExit.
     Raises RuntimeError with what the interpreter said when the code fails.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _WATCHED.format(heavy=HEAVY, code=code)],
+        [sys.executable, "-c", _WATCHED.format(heavy=sorted(heavy), code=code)],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The `[text]` table of an experiment, and the config classes of core's own phonemizers.
+"""The `[text]` table of an experiment, and the config class of the core's own phonemizer.
 
 This module is light: it imports attrs and `allophone.entries` alone.
 """
@@ -18,14 +18,6 @@ _keys_not_empty: Any = validators.deep_mapping(
 
 
 @frozen(kw_only=True)
-class EspeakConfig:
-    """Phonemes in the International Phonetic Alphabet, by eSpeak NG; needs `allophone[espeak]`."""
-
-    stress: bool = True
-    """Whether the stress marks ˈ and ˌ are kept."""
-
-
-@frozen(kw_only=True)
 class GraphemeConfig:
     """The characters of the text themselves, for models that learn to read."""
 
@@ -38,10 +30,10 @@ class TextConfig:
     """How text becomes the symbols of a model."""
 
     language: str = "en-us"
-    """The language of utterances that do not name theirs, as eSpeak NG writes it."""
+    """The language of utterances that do not name theirs: a code that the phonemizer knows."""
     normalize: bool = True
     """Whether numbers, dates and abbreviations are written out, where the language has a way to."""
-    phonemizer: object = pluggable("phonemizers", default="espeak")
+    phonemizer: object = pluggable("phonemizers", default=GraphemeConfig)
     """What turns normalised text into symbols."""
     phones: Mapping[str, str] = field(factory=dict, hash=False, validator=_keys_not_empty)
     """The phones of a corpus that stretches of those symbols stand for, the longest first: see

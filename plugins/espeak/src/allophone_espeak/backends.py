@@ -108,7 +108,7 @@ def _joined(clauses: Sequence[tuple[str, str]]) -> list[str]:
     """The symbols of a text."""
     symbols: list[str] = []
     for written, mark in clauses:
-        words = [list(filter(None, _BETWEEN_PHONES.split(word))) for word in written.split()]
+        words = [list(filter(None, _BETWEEN_PHONES.split(word))) for word in written.split(" ")]
         for word in filter(None, words):
             symbols += [" ", *word] if symbols else word
         if any(words) and mark:

@@ -72,12 +72,15 @@ class EspeakEngine:
 
     def __init__(self, language: str) -> None:
         self._library = _take_library()
+        # The name is that of a voice's file; "en-gb" is none, but the language of the file "gmw/en".
         if self._library.espeak_SetVoiceByName(language.encode()) != 0:
-            known = list(_languages(self._library))
-            _unused.append(self._library)
-            raise UserError(
-                f"eSpeak NG has no language '{language}'.", hint=near_miss(language, known)
-            )
+            known = dict(_voices(self._library))
+            name = known.get(language, b"")
+            if not name or self._library.espeak_SetVoiceByName(name) != 0:
+                _unused.append(self._library)
+                raise UserError(
+                    f"eSpeak NG has no language '{language}'.", hint=near_miss(language, known)
+                )
 
     def clauses(self, text: str) -> list[Clause]:
         """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
@@ -131,9 +134,16 @@ def _cleaned(phonemes: str) -> str:
 
 
 class _Voice(ctypes.Structure):
-    """The beginning of `espeak_VOICE`; languages: a priority byte, then the code of the first."""
+    """The beginning of `espeak_VOICE`.
 
-    _fields_ = (("name", ctypes.c_char_p), ("languages", ctypes.c_char_p))
+    languages: a priority byte, then the code of the first; identifier: the path of the voice's file.
+    """
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+    )
 
 
 _unused: list[ctypes.CDLL] = []
@@ -190,9 +200,11 @@ def _load(path: str, *, copied: bool) -> ctypes.CDLL:
         return ctypes.CDLL(shutil.copy(path, Path(folder)))
 
 
-def _languages(library: ctypes.CDLL) -> Iterator[str]:
+def _voices(library: ctypes.CDLL) -> Iterator[tuple[str, bytes]]:
+    """The language of each voice, with the voice's identifier."""
     voices = library.espeak_ListVoices(None)
     for index in itertools.count():
         if not voices[index]:
             return
-        yield voices[index].contents.languages[1:].decode()
+        voice = voices[index].contents
+        yield voice.languages[1:].decode(), voice.identifier

@@ -19,7 +19,6 @@ from allophone.config.converting import structure, unstructure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.foreign.settings import Settings, read_json
-from allophone.frontend import with_phonemizer
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
@@ -120,7 +119,7 @@ def write_settings(
     description: VoiceDescription, vocabulary: Vocabulary, controls: Any, registry: Registry
 ) -> dict[str, Any]:
     """What the JSON file of a voice says; controls: the voice's own."""
-    text = with_phonemizer(description.text, registry)
+    text = description.text
     phonemizer = registry.entry_of("phonemizers", text.phonemizer).name
     for reason in _what_piper_cannot(text, phonemizer, vocabulary.symbols):
         _log.warning(
@@ -130,7 +129,7 @@ def write_settings(
             reason,
         )
     chosen = {ours: getattr(controls, ours) for ours in PIPER_CONTROLS.values()}
-    exported = evolve(description, model=None, controls=chosen, text=text)
+    exported = evolve(description, model=None, controls=chosen)
     return {
         "audio": {"sample_rate": description.audio.sample_rate},
         "espeak": {"voice": text.language},

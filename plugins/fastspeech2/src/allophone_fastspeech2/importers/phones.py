@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from allophone.config import structure
 from allophone.errors import UserError
-from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
+from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 
 PAUSE = "sp"
@@ -54,11 +55,14 @@ def text_config(language: str) -> TextConfig:
     [[ ]]: "[[n i2 h ao3]]". UserError for other languages.
     """
     if language == "en":
-        return TextConfig(
-            language="en-us",
-            phonemizer=EspeakConfig(),
-            phones={**_MARKS, **dict(_espeak_vowels()), **_ESPEAK_CONSONANTS},
-            blank=False,
+        return structure(
+            TextConfig,
+            {
+                "language": "en-us",
+                "phonemizer": {"type": "espeak"},
+                "phones": {**_MARKS, **dict(_espeak_vowels()), **_ESPEAK_CONSONANTS},
+                "blank": False,
+            },
         )
     if language == "zh":
         return TextConfig(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from allophone.config import structure
 from allophone.errors import UserError
 from allophone.foreign import amphion
-from allophone.text.config import EspeakConfig, TextConfig
+from allophone.text.config import TextConfig
 from allophone.text.symbols import SymbolTable
 
 _BETWEEN_WORDS = "_"
@@ -33,10 +34,13 @@ def text_config(table: SymbolTable) -> TextConfig:
     symbol between them, and nothing is stressed.
     """
     phones = {symbol: symbol for symbol in table.ids if symbol not in amphion.SPECIAL_SYMBOLS}
-    return TextConfig(
-        language="en-us",
-        phonemizer=EspeakConfig(stress=False),
-        phones={**phones, " ": _BETWEEN_WORDS if _BETWEEN_WORDS in phones else ""},
-        blank=False,
-        boundaries=True,
+    return structure(
+        TextConfig,
+        {
+            "language": "en-us",
+            "phonemizer": {"type": "espeak", "stress": False},
+            "phones": {**phones, " ": _BETWEEN_WORDS if _BETWEEN_WORDS in phones else ""},
+            "blank": False,
+            "boundaries": True,
+        },
     )

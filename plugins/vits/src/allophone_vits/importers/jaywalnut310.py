@@ -14,11 +14,12 @@ from attrs import frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
+from allophone.config import structure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.foreign.files import read_module
 from allophone.foreign.settings import Settings, peek_json, read_json
-from allophone.text.config import EspeakConfig, GraphemeConfig, TextConfig
+from allophone.text.config import TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_vits.importers.reference import EMBEDDING
@@ -135,14 +136,19 @@ def _audio(data: Settings) -> MelSpec:
 def _text(data: Settings) -> TextConfig:
     """The published cleaner is espeak's American English; others are not known here.
 
-    A fork's third English cleaner phonemizes as the published one. For others, texts are taken letter by letter: they have to be given as the cleaner leaves them.
+    A fork's third English cleaner phonemizes as the published one. For others, texts are taken letter by
+    letter: they have to be given as the cleaner leaves them.
     """
     published = list(data["text_cleaners"]) in (["english_cleaners2"], ["english_cleaners3"])
-    return TextConfig(
-        language="en-us",
-        normalize=published,
-        phonemizer=EspeakConfig() if published else GraphemeConfig(lowercase=False),
-        blank=data["add_blank"],
+    graphemes = {"type": "graphemes", "lowercase": False}
+    return structure(
+        TextConfig,
+        {
+            "language": "en-us",
+            "normalize": published,
+            "phonemizer": {"type": "espeak"} if published else graphemes,
+            "blank": data["add_blank"],
+        },
     )
 
 

@@ -1,7 +1,8 @@
-"""Phonemes by eSpeak NG, clause by clause and thread by thread; and graphemes."""
+"""Phonemes by eSpeak NG, clause by clause and thread by thread."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import unicodedata
@@ -9,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from allophone.errors import UserError
-from allophone.text.config import EspeakConfig, GraphemeConfig
-from allophone.text.phonemizers import EspeakPhonemizer, GraphemePhonemizer
-
-pytest.importorskip("espeakng_loader")
-pytest.importorskip("phonemizer")
+from allophone.errors import PluginError, UserError
+from allophone.frontend import build_frontend
+from allophone.registry import build_registry
+from allophone.testing.light import HEAVY, heavy_imports
+from allophone.text.config import TextConfig
+from allophone_espeak.config import EspeakConfig
+from allophone_espeak.engine import EspeakEngine, EspeakPool
+from allophone_espeak.phonemizers import EspeakPhonemizer
 
 ENGLISH = [
     "The quick brown fox jumps over the lazy dog.",
@@ -103,12 +106,6 @@ def test_an_unknown_language_is_an_error_with_a_near_miss(espeak: EspeakPhonemiz
     assert "en-us" in raised.value.hint
 
 
-def test_missing_packages_say_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(UserError, match=r"allophone\[espeak\]"):
-        EspeakPhonemizer(EspeakConfig()).phonemize(["hello"], "en-us")
-
-
 def test_threads_with_other_texts_and_languages_do_not_disturb_each_other():
     work = [("en-us", ENGLISH), ("ru", RUSSIAN), ("de", GERMAN), ("en-us", ENGLISH[::-1])]
     alone = EspeakPhonemizer(EspeakConfig())
@@ -126,17 +123,15 @@ def test_threads_with_other_texts_and_languages_do_not_disturb_each_other():
 
 
 def test_threads_that_come_and_go_reuse_one_engine(monkeypatch: pytest.MonkeyPatch):
-    from allophone.text import espeak as binding
-
     made = []
-    build = binding.EspeakEngine.__init__
+    build = EspeakEngine.__init__
 
-    def counted(self: binding.EspeakEngine, language: str) -> None:
+    def counted(self: EspeakEngine, language: str) -> None:
         made.append(language)
         build(self, language)
 
-    monkeypatch.setattr(binding.EspeakEngine, "__init__", counted)
-    phonemizer = EspeakPhonemizer(EspeakConfig())
+    monkeypatch.setattr(EspeakEngine, "__init__", counted)
+    phonemizer = EspeakPhonemizer(EspeakConfig(), EspeakPool())
     for _ in range(5):
         thread = threading.Thread(target=phonemizer.phonemize, args=(ENGLISH, "en-us"))
         thread.start()
@@ -153,9 +148,88 @@ def test_english_agrees_with_piper(espeak: EspeakPhonemizer):
         assert spoken(espeak, text) == theirs.replace("ʲ", "")
 
 
-def test_graphemes_are_the_characters():
-    small = GraphemePhonemizer(GraphemeConfig())
-    assert small.phonemize(["Ça  va?", ""], "fr") == [list("ça va?"), []]
-    assert small.phonemize(["e\N{COMBINING ACUTE ACCENT}"], "fr") == [["é"]]
-    kept = GraphemePhonemizer(GraphemeConfig(lowercase=False))
-    assert kept.phonemize(["Ça"], "fr") == [["Ç", "a"]]
+def run(code: str, *arguments: str) -> str:
+    """What a program in an interpreter of its own prints."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+LOADED = """
+import shutil
+from allophone_espeak.engine import EspeakEngine
+copies, copy = [], shutil.copy
+shutil.copy = lambda *paths: copies.append(paths) or copy(*paths)
+for language in ("en-us", "en-uz", "de", "ru"):
+    try:
+        engine = EspeakEngine(language)
+    except Exception as error:
+        assert "en-uz" in str(error)
+    else:
+        assert engine.clauses("Hello."), language
+    print(len(copies))
+with open("/proc/self/maps") as maps:
+    print(len({line.split(maxsplit=5)[5] for line in maps if "espeak-ng" in line and ".so" in line}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_first_engine_copies_no_library_and_a_failed_one_leaks_none():
+    # The language that there is not comes second: it takes a copy, which German takes over.
+    assert run(LOADED).split() == ["0", "1", "1", "2", "3"]
+
+
+MISSING_DATA = """
+import espeakng_loader, sys
+espeakng_loader.get_data_path = lambda: sys.argv[1]
+from allophone.errors import UserError
+from allophone_espeak.engine import EspeakEngine
+try:
+    EspeakEngine("en-us")
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_data_that_cannot_be_read_is_an_error_and_ends_no_process(tmp_path, long: bool):
+    import espeakng_loader
+
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    if long:
+        folder = tmp_path / ("x" * 160)
+        folder.symlink_to(espeakng_loader.get_data_path())
+    said = run(MISSING_DATA, str(folder))
+    assert f"eSpeak NG cannot read its data in {folder}." in said
+    assert "158 bytes" in said
+    assert "pip install --force-reinstall espeakng-loader" in said
+
+
+SPEAK = """
+from allophone_espeak.config import EspeakConfig
+from allophone_espeak.phonemizers import EspeakPhonemizer
+assert EspeakPhonemizer(EspeakConfig()).phonemize(["Hello."], "en-us")
+"""
+
+
+def test_phonemizing_imports_nothing_heavy():
+    assert heavy_imports(SPEAK, {*HEAVY, "phonemizer", "joblib", "tempfile"}) == {}
+
+
+def test_stress_stands_before_the_vowel():
+    """Tables of [text.phones] rely on it."""
+    phones = {"h": "HH", "ə": "AH0", "l": "L", "ˈoʊ": "OW1", ".": "sil"}
+    table = TextConfig(phonemizer=EspeakConfig(), phones=phones, edges="sil")
+    expected = ["sil", "HH", "AH0", "L", "OW1", "sil"]
+    assert build_frontend(table).symbols("Hello.") == expected
+
+
+def test_where_the_plugin_is_missing_the_error_says_what_to_install(monkeypatch):
+    from allophone.config import structure
+
+    monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "espeak")
+    with pytest.raises((UserError, PluginError)) as raised:
+        structure(TextConfig, {"phonemizer": {"type": "espeak"}}, registry=build_registry())
+    assert "phonemizer 'espeak'" in str(raised.value)
+    assert "espeak" in str(raised.value).partition("phonemizer 'espeak'")[2]
