@@ -15,7 +15,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import espeakng_loader
@@ -197,7 +196,7 @@ def _load(path: str, *, copied: bool) -> ctypes.CDLL:
 
     # What is loaded stays loaded when the file goes; Windows alone keeps a file that is in use.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        return ctypes.CDLL(shutil.copy(path, Path(folder)))
+        return ctypes.CDLL(shutil.copy(path, folder))
 
 
 def _voices(library: ctypes.CDLL) -> Iterator[tuple[str, bytes]]:
