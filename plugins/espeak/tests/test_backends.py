@@ -151,7 +151,7 @@ def test_what_festival_ends_at_is_named(festival):
 
 
 def test_it_is_chosen_in_the_table_of_the_text():
-    table = {"language": "cree", "phonemizer": {"type": "phonemizer", "backend": "segments"}}
+    table = {"language": "cree", "phonemizer": {"type": "espeak.phonemizer", "backend": "segments"}}
     frontend = build_frontend(structure(TextConfig, table))
     assert frontend.symbols("kwa [[x]]") == ["kʷ", "ʌ", " ", "x"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 import threading
@@ -10,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from allophone.errors import PluginError, UserError
+from allophone.config import structure
+from allophone.errors import UserError
 from allophone.frontend import build_frontend
 from allophone.registry import build_registry
 from allophone.testing.light import HEAVY, heavy_imports
@@ -225,11 +227,14 @@ def test_stress_stands_before_the_vowel():
     assert build_frontend(table).symbols("Hello.") == expected
 
 
-def test_where_the_plugin_is_missing_the_error_says_what_to_install(monkeypatch):
-    from allophone.config import structure
-
-    monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "espeak")
-    with pytest.raises((UserError, PluginError)) as raised:
-        structure(TextConfig, {"phonemizer": {"type": "espeak"}}, registry=build_registry())
-    assert "phonemizer 'espeak'" in str(raised.value)
-    assert "espeak" in str(raised.value).partition("phonemizer 'espeak'")[2]
+@pytest.mark.parametrize("name", ["espeak", "espeak.phonemizer"])
+def test_where_the_plugin_is_missing_the_error_says_what_to_install(monkeypatch, name: str):
+    points = importlib.metadata.entry_points
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points",
+        lambda **group: [point for point in points(**group) if point.name != "espeak"],
+    )
+    with pytest.raises(UserError) as raised:
+        structure(TextConfig, {"phonemizer": {"type": name}}, registry=build_registry())
+    assert f"There is no phonemizer '{name}'" in str(raised.value)
+    assert "pip install allophone-espeak" in str(raised.value)

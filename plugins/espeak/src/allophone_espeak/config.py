@@ -17,7 +17,7 @@ class EspeakConfig:
 
 @frozen(kw_only=True)
 class PhonemizerConfig:
-    """`type = "phonemizer"`: the backends of the package phonemizer that need more than eSpeak NG."""
+    """`type = "espeak.phonemizer"`: the backends of the package phonemizer that need more than eSpeak NG."""
 
     backend: Literal["segments", "festival", "espeak-mbrola"] = "segments"
     """What phonemizes: `segments` by a table of graphemes, whose language is one of phonemizer's or the

@@ -19,7 +19,7 @@ def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
         phonemizer="allophone_espeak.phonemizers:EspeakPhonemizer",
     )
     yield PhonemizerEntry(
-        name="phonemizer",
+        name="espeak.phonemizer",
         summary="Festival, segments and MBROLA, by the package phonemizer.",
         config="allophone_espeak.config:PhonemizerConfig",
         phonemizer="allophone_espeak.backends:BackendPhonemizer",

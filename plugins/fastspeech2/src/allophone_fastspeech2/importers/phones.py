@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from allophone.config import structure
 from allophone.errors import UserError
+from allophone.registry import default_registry
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 
@@ -55,14 +55,11 @@ def text_config(language: str) -> TextConfig:
     [[ ]]: "[[n i2 h ao3]]". UserError for other languages.
     """
     if language == "en":
-        return structure(
-            TextConfig,
-            {
-                "language": "en-us",
-                "phonemizer": {"type": "espeak"},
-                "phones": {**_MARKS, **dict(_espeak_vowels()), **_ESPEAK_CONSONANTS},
-                "blank": False,
-            },
+        return TextConfig(
+            language="en-us",
+            phonemizer=default_registry().load("phonemizers", "espeak", "config")(),
+            phones={**_MARKS, **dict(_espeak_vowels()), **_ESPEAK_CONSONANTS},
+            blank=False,
         )
     if language == "zh":
         return TextConfig(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allophone.config import structure
 from allophone.errors import UserError
 from allophone.foreign import amphion
+from allophone.registry import default_registry
 from allophone.text.config import TextConfig
 from allophone.text.symbols import SymbolTable
 
@@ -34,13 +34,11 @@ def text_config(table: SymbolTable) -> TextConfig:
     symbol between them, and nothing is stressed.
     """
     phones = {symbol: symbol for symbol in table.ids if symbol not in amphion.SPECIAL_SYMBOLS}
-    return structure(
-        TextConfig,
-        {
-            "language": "en-us",
-            "phonemizer": {"type": "espeak", "stress": False},
-            "phones": {**phones, " ": _BETWEEN_WORDS if _BETWEEN_WORDS in phones else ""},
-            "blank": False,
-            "boundaries": True,
-        },
+    espeak = default_registry().load("phonemizers", "espeak", "config")
+    return TextConfig(
+        language="en-us",
+        phonemizer=espeak(stress=False),
+        phones={**phones, " ": _BETWEEN_WORDS if _BETWEEN_WORDS in phones else ""},
+        blank=False,
+        boundaries=True,
     )

@@ -14,12 +14,12 @@ from attrs import frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.config import structure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.foreign.files import read_module
 from allophone.foreign.settings import Settings, peek_json, read_json
-from allophone.text.config import TextConfig
+from allophone.registry import default_registry
+from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_vits.importers.reference import EMBEDDING
@@ -140,15 +140,13 @@ def _text(data: Settings) -> TextConfig:
     letter: they have to be given as the cleaner leaves them.
     """
     published = list(data["text_cleaners"]) in (["english_cleaners2"], ["english_cleaners3"])
-    graphemes = {"type": "graphemes", "lowercase": False}
-    return structure(
-        TextConfig,
-        {
-            "language": "en-us",
-            "normalize": published,
-            "phonemizer": {"type": "espeak"} if published else graphemes,
-            "blank": data["add_blank"],
-        },
+    phonemizer = (
+        default_registry().load("phonemizers", "espeak", "config")()
+        if published
+        else GraphemeConfig(lowercase=False)
+    )
+    return TextConfig(
+        language="en-us", normalize=published, phonemizer=phonemizer, blank=data["add_blank"]
     )
 
 
