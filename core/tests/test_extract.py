@@ -384,11 +384,11 @@ def test_the_command_reports(recordings, tmp_path):
     assert "newly extracted: phonemes" in result.output
 
 
-class Shouting:
+class Telegraphic:
     """A normalizer."""
 
     def __call__(self, text):
-        return text.upper().replace(" ", " STOP ")
+        return f"{text} stop"
 
 
 def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_path, monkeypatch):
@@ -398,17 +398,18 @@ def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_pa
 
     @hookimpl
     def allophone_normalizers():
-        yield NormalizerEntry(language="en", summary="Loud.", normalizer=f"{__name__}:Shouting")
+        yield NormalizerEntry(language="en", summary="Stop.", normalizer=f"{__name__}:Telegraphic")
 
-    module = types.ModuleType("loud")
+    module = types.ModuleType("telegraph")
+    module.CONTRACT = 1
     module.allophone_normalizers = allophone_normalizers
-    monkeypatch.setitem(sys.modules, __name__, types.SimpleNamespace(Shouting=Shouting))
+    monkeypatch.setitem(sys.modules, __name__, types.SimpleNamespace(Telegraphic=Telegraphic))
     monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "english")
-    loud = build_registry({"loud": module})
-    again = extract(made, loud)
+    registry = build_registry({"telegraph": module}, strict=True)
+    again = extract(made, registry)
     assert again.computed["phonemes"] > 0
     assert again.computed["waveform"] == 0
-    stored = StoredFeatures(made, loud)
+    stored = StoredFeatures(made, registry)
     for utterance in read_manifest(tmp_path / "data/manifest.jsonl"):
         symbols = "".join(stored.find(utterance).features["phonemes"].read())
-        assert symbols == "".join(before[utterance.id]["phonemes"]).replace(" ", " stop ")
+        assert symbols == "".join(before[utterance.id]["phonemes"]) + " stop"
