@@ -8,6 +8,8 @@ Everything is installed from the wheels in dist/ into fresh environments outside
 rest comes from the package index. Needs `uv` beside this interpreter, or on the path.
 """
 
+# ruff: noqa: T201 - it is a command
+
 from __future__ import annotations
 
 import argparse
@@ -23,6 +25,7 @@ import wave
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from distributions import ROOT, Distribution, distributions
@@ -88,7 +91,14 @@ class Environment:
         copied = self.work / one.folder.name / "tests"
         shutil.copytree(one.folder / "tests", copied, ignore=shutil.ignore_patterns("__pycache__"))
         (copied.parent / "pytest.ini").write_text("[pytest]\npythonpath = tests\n")
-        flags = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", copied.parent)
+        flags = (
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+            "--rootdir",
+            copied.parent,
+        )
         return self.run("pytest", *flags, *options, copied).strip().splitlines()[-1]
 
 
@@ -120,7 +130,9 @@ def check_files(folder: Path) -> str:
         uv("build", *options, one.folder)
         (from_tree,) = built.glob("*.whl")
         expected = contents(from_tree)
-        different = {name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name)}
+        different = {
+            name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name)
+        }
         # What auditwheel rewrites, and what a compiler need not make twice alike.
         different = {name for name in different if not name.endswith((".so", "/WHEEL", "/RECORD"))}
         assert not different, f"{source.name} builds another wheel than its tree: {different}"
@@ -173,7 +185,9 @@ def check_alone(one: Distribution, folder: Path) -> str:
 
 def main() -> None:
     """Run the checks that are asked for; status 1 where one fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="distributions for --alone; all unless given")
     parser.add_argument("--alone", action="store_true")
     arguments = parser.parse_args()
@@ -184,7 +198,7 @@ def main() -> None:
     }
     if arguments.alone:
         checks = {
-            one.name: lambda folder, one=one: check_alone(one, folder)
+            one.name: partial(check_alone, one)
             for one in distributions()
             if one.name in (arguments.names or [one.name])
         }

@@ -68,7 +68,10 @@ class Distribution:
 
 def distributions() -> list[Distribution]:
     """The core first, then the plugins by name of their folder."""
-    folders = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    folders = [
+        ROOT / "core",
+        *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")),
+    ]
     return [Distribution(folder) for folder in folders]
 
 
