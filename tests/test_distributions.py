@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 from distributions import HOME, OURS, ROOT, Distribution, bounds, distributions
+from mkdocs_pages import CODE
 from set_version import set_version
 
 ALL = distributions()
@@ -53,8 +54,7 @@ def test_its_description_stands_alone(one):
     text = (one.folder / "README.md").read_text("utf-8")
     assert text.startswith(f"# {one.name}\n")
     assert "pip install" in text
-    code = re.compile(r"^```.*?^```|^ {4}.*$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-    prose = code.sub("", text)
+    prose = CODE.sub("", text)
     for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", prose) + re.findall(r"src=\"([^\"]+)", prose):
         assert target.startswith(("https://", "#")), (
             f"{target} leads nowhere outside of the repository"
