@@ -1,6 +1,8 @@
 # make say    installs what speaking takes, without PyTorch, and speaks a sentence with a real voice
 # make setup  installs everything
 # make test   installs everything and runs all tests
+# make dist   builds a wheel and a source distribution of everything
+# make docs   builds the documentation as a site
 PYTHON ?= python3
 TEXT ?= The quick brown fox jumps over the lazy dog, and nobody minds.
 OUT ?= hello.wav
@@ -13,7 +15,7 @@ LIGHT_PACKAGES := core plugins/onnx plugins/espeak plugins/english plugins/joe
 PROJECTS := pyproject.toml $(wildcard core/pyproject.toml core/setup.py plugins/*/pyproject.toml)
 SOURCES := $(wildcard core/src/allophone/alignment/*.c core/src/allophone/alignment/build_*.py)
 
-.PHONY: setup say test lint corpora benchmarks clean
+.PHONY: setup say test lint version dist check-dist docs corpora benchmarks clean
 
 setup: $(STAMP)
 
@@ -46,7 +48,34 @@ test: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy core/src plugins/*/src
+	.venv/bin/mypy core/src plugins/*/src tools
+
+# make version V=0.2.0
+version:
+	$(PYTHON) tools/set_version.py "$(V)"
+
+# Everything is built from its source distribution. On Linux the core's wheel, which holds machine code, gets
+# the tag of the oldest glibc that it runs with.
+dist: $(UV)
+	$(UV) pip install --quiet --python .venv/bin/python --group dist
+	rm -rf dist
+	for project in $(patsubst %/pyproject.toml,%,$(wildcard core/pyproject.toml plugins/*/pyproject.toml)); do \
+		$(UV) build --quiet --python .venv/bin/python --out-dir dist "$$project" || exit 1; \
+	done
+	if [ "$$(uname)" = Linux ]; then \
+		PATH=".venv/bin:$$PATH" auditwheel --quiet repair --wheel-dir dist dist/allophone-*-linux_*.whl && \
+		rm dist/allophone-*-linux_*.whl; \
+	fi
+	.venv/bin/twine check --strict dist/*
+
+# Installs from dist/ into fresh environments, which takes some minutes.
+check-dist: dist
+	.venv/bin/python tools/check_dist.py
+
+docs: $(UV)
+	$(UV) pip install --quiet --python .venv/bin/python --group docs
+	.venv/bin/mkdocs build --strict --quiet --site-dir build/site
+
 
 # Reads, prepares and extracts the real corpora that Debian packages; needs apt.
 corpora: setup
@@ -57,4 +86,4 @@ benchmarks: setup
 	for benchmark in startup alignment synthesis; do .venv/bin/python benchmarks/$$benchmark.py; done
 
 clean:
-	rm -rf .venv
+	rm -rf .venv build dist

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import types
+from email.message import Message
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -37,8 +38,14 @@ def offering(*names):
 class Distribution:
     """Stands in for the metadata of an installed distribution."""
 
-    def __init__(self, name, requires=(), checkout=None):
-        self.metadata = {"Name": name, "Version": "1.0"}
+    def __init__(self, name, requires=(), checkout=None, extras=()):
+        self.metadata = Message()
+        for field, value in [
+            ("Name", name),
+            ("Version", "1.0"),
+            *(("Provides-Extra", extra) for extra in extras),
+        ]:
+            self.metadata[field] = value
         self.requires, self.checkout = requires, checkout
 
     def read_text(self, file):
@@ -369,6 +376,21 @@ class TestAdvice:
         registry = installed(named, other)
         assert "pip install No-Such.Module" in of(registry, "a").advice
         assert "pip install PyYamlish" in of(registry, "b").advice
+
+    def test_what_an_extra_brings_is_installed_with_the_extra(self, installed, write):
+        requires = (
+            "no-such-player; extra == 'testing'",
+            "no-such-player>=1; extra == 'play'",
+            "allophone[torch]; extra == 'more'",
+        )
+        own = write("a", "import no_such_player\n", requires=requires, extras=("testing", "play"))
+        assert "pip install 'allophone-a[play]'" in of(installed(own), "a").advice
+        code = "raise ModuleNotFoundError('no', name='tensorboard')\n"
+        nested = write("b", code, requires=requires, extras=("testing", "more"))
+        assert "pip install 'allophone-b[more]'" in of(installed(nested), "b").advice
+        required = ("allophone[torch]", *requires)
+        always = write("c", code, requires=required, extras=("testing", "more"))
+        assert "pip install 'allophone[torch]'" in of(installed(always), "c").advice
 
     def test_a_module_that_an_installed_package_lacks_needs_an_upgrade(self, installed, write):
         point = write("a", "import pluggy.of_tomorrow\n")

@@ -22,7 +22,7 @@ from attrs import frozen
 from allophone.cache import cache_folder
 from allophone.entries import references
 from allophone.errors import UserError
-from allophone.plugin import Plugin
+from allophone.plugin import CORE, Plugin, absent_module, extra_with, requirements
 from allophone.registry import Registry, build_registry
 
 OLDEST_PYTHON = (3, 11)
@@ -63,22 +63,25 @@ def check_python() -> Finding:
 
 
 def check_packages() -> Finding:
-    """Whether every package that the core requires is there in a version that fits."""
-    from packaging.requirements import Requirement
+    """Whether every package that the core requires is there in a version that fits.
 
-    required = [Requirement(line) for line in importlib.metadata.requires("allophone") or ()]
-    always = [one for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
-    problems = []
-    for one in always:
+    Those that only an extra requires may be missing.
+    """
+    required = requirements(importlib.metadata.distribution(CORE))
+    problems, present = [], 0
+    for one in required:
+        optional = one.marker is not None and not one.marker.evaluate({"extra": ""})
         try:
             version = importlib.metadata.version(one.name)
         except importlib.metadata.PackageNotFoundError:
-            problems.append((f"{one.name} is missing", one))
+            if not optional:
+                problems.append((f"{one.name} is missing", one))
             continue
+        present += 1
         if not one.specifier.contains(version, prereleases=True):
             problems.append((f"{one.name} is {version}, not {one.specifier}", one))
     if not problems:
-        return Finding(check="packages", status="ok", found=f"all {len(always)} fit")
+        return Finding(check="packages", status="ok", found=f"all {present} fit")
     return Finding(
         check="packages",
         status="failure",
@@ -202,12 +205,17 @@ def check_plugin(plugin: Plugin) -> Finding:
         return Finding(check=name, status="ok", found=found)
     problems = [conflict.message for conflict in plugin.conflicts]
     advice = [conflict.advice for conflict in plugin.conflicts]
+    optional: set[str] = set()
     entries = [entry for offered in plugin.entries.values() for entry in offered]
     for entry in entries:
         for attribute, ref in references(entry):
             try:
                 ref.load()
             except Exception as error:
+                extra = plugin.extra_for(error)
+                if extra and extra.startswith(f"{plugin.distribution}["):
+                    optional.add(extra)
+                    continue
                 problems.append(
                     f"{entry.name}: {attribute} {ref} raises {type(error).__name__}: {error}"
                 )
@@ -220,6 +228,8 @@ def check_plugin(plugin: Plugin) -> Finding:
             advice="\n".join(dict.fromkeys(advice)),
         )
     found = f"{plugin.distribution} {plugin.version}".rstrip() + f", {len(entries)} entries load"
+    if optional:
+        found += f"; some of what they do needs {', '.join(sorted(optional))}"
     return Finding(check=name, status="ok", found=found)
 
 
@@ -241,6 +251,11 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
     except UserError as error:
         return Finding(check=name, status="failure", found=error.message, advice=error.hint)
     except Exception as error:
+        module = absent_module(error)
+        extra = module and extra_with(module, importlib.metadata.distribution(CORE))
+        if extra:
+            found = f"not checked: {module} is not installed; pip install '{extra}'"
+            return Finding(check=name, status="ok", found=found)
         return Finding(
             check=name,
             status="failure",

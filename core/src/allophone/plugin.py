@@ -9,13 +9,16 @@ import traceback
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Factory, field, frozen
 
 from allophone.entries import singular
 from allophone.errors import PluginError, UserError
 from allophone.hookspecs import CONTRACT
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISABLE = "ALLOPHONE_DISABLE_PLUGINS"
 
@@ -170,31 +173,37 @@ class Plugin:
 
     def _missing_dependency(self, error: BaseException) -> str | None:
         """How to install a module of somebody else's that was not found, if that is what happened."""
-        absent = [one.name for one in chain(error) if isinstance(one, ModuleNotFoundError)]
-        if not absent or not absent[0]:
-            return None
-        package = absent[0].partition(".")[0]
-        if package == self.package:
+        module = absent_module(error)
+        package = (module or "").partition(".")[0]
+        if not module or package == self.package:
             return None
         installed = importlib.metadata.packages_distributions().get(package)
-        if installed:  # The package is there; a module of it is not.
+        if installed and module != package:  # The package is there; a module of it is not.
             return f"Upgrade what it needs: pip install --upgrade {installed[0]}"
+        extra = self.extra_for(error)
+        if extra:
+            return f"Install what it needs: pip install '{extra}'"
         distribution = self._requirement(package)
         if not is_distribution_name(distribution):
             return None
         return f"Install what it needs: pip install {distribution}"
 
+    def extra_for(self, error: BaseException) -> str | None:
+        """The extra, its own or the core's, that brings what was not found: "allophone[torch]"."""
+        package = absent_module(error)
+        core = importlib.metadata.distribution(CORE)
+        found = [extra_with(package, dist) for dist in (self.dist, core) if package and dist]
+        return next(filter(None, found), None)
+
     def _requirement(self, package: str) -> str:
         """Which of the distributions that it requires has a package that is missing; else its own name."""
-        from packaging.requirements import Requirement
-        from packaging.utils import canonicalize_name
-
-        required = [Requirement(line) for line in (self.dist.requires if self.dist else None) or ()]
-        for one in required:
-            if canonicalize_name(one.name) == canonicalize_name(package):
-                return one.name
-        needed = [one for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
-        absent = [one.name for one in needed if not _is_installed(one.name)]
+        needed = [
+            one
+            for one in requirements(self.dist)
+            if not one.marker or one.marker.evaluate({"extra": ""})
+        ]
+        named = [one.name for one in needed if same_name(one.name, package)]
+        absent = named or [one.name for one in needed if not _is_installed(one.name)]
         return absent[0] if len(absent) == 1 else package
 
     def __str__(self) -> str:
@@ -259,6 +268,52 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         yield following
         suppressed = following.__suppress_context__
         following = following.__cause__ or (None if suppressed else following.__context__)
+
+
+def absent_module(error: BaseException) -> str | None:
+    """The name of the module that was not found, if that is what an exception goes back to."""
+    absent = (one.name for one in chain(error) if isinstance(one, ModuleNotFoundError))
+    return next(absent, None)
+
+
+def extra_with(package: str, dist: importlib.metadata.Distribution) -> str | None:
+    """The extra of a distribution that brings a package: "allophone[torch]"; None where none does.
+
+    The extra `testing` does not count: it is for the distribution's own tests.
+    """
+    found = [one.marker for one in requirements(dist) if _brings(one, package, dist)]
+    if not all(marker and not marker.evaluate({"extra": ""}) for marker in found):
+        return None  # It is required in any case.
+    for extra in dist.metadata.get_all("Provides-Extra") or ():
+        if extra != "testing" and any(
+            marker.evaluate({"extra": extra}) for marker in found if marker
+        ):
+            return f"{dist.metadata['Name']}[{extra}]"
+    return None
+
+
+def _brings(one: Requirement, package: str, dist: importlib.metadata.Distribution) -> bool:
+    """Whether a requirement of `dist` is that package, or has extras of another distribution that bring it."""
+    if same_name(one.name, package):
+        return True
+    if not one.extras or same_name(one.name, dist.metadata["Name"]) or not _is_installed(one.name):
+        return False
+    found = extra_with(package, importlib.metadata.distribution(one.name))
+    return found in {f"{one.name}[{extra}]" for extra in one.extras}
+
+
+def requirements(dist: importlib.metadata.Distribution | None) -> list[Requirement]:
+    """All that a distribution and its extras require."""
+    from packaging.requirements import Requirement
+
+    return [Requirement(line) for line in (dist.requires if dist else None) or ()]
+
+
+def same_name(distribution: str, package: str) -> bool:
+    """Whether a package that is imported is called as the distribution that is installed."""
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(distribution) == canonicalize_name(package)
 
 
 def failure_location(error: BaseException, package: str) -> str | None:

@@ -20,7 +20,13 @@ from attrs import define, field, frozen
 from allophone import hookspecs
 from allophone.entries import Ref, references, singular
 from allophone.errors import PluginError, UserError, near_miss
-from allophone.plugin import DISABLE, Plugin, failure_location, is_distribution_name
+from allophone.plugin import (
+    DISABLE,
+    Plugin,
+    absent_module,
+    failure_location,
+    is_distribution_name,
+)
 from allophone.plugin_loading import OBSERVER, load_plugins
 
 _FAMILIES = ("models", "trainers", "recipes", "vocoders", "phonemizers", "engines")
@@ -150,6 +156,12 @@ class Registry:
             raise
         except Exception as error:
             owner = self.owner(kind, name)
+            if extra := owner.extra_for(error):
+                raise PluginError(
+                    f"The {singular(kind)} '{name}' of {owner.distribution} {owner.version} needs the "
+                    f"package '{absent_module(error)}', which is not installed.",
+                    hint=f"pip install '{extra}'",
+                ) from error
             location = failure_location(error, owner.package)
             where = f" ({location})" if location else ""
             raise PluginError(

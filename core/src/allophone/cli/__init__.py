@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
 from allophone.errors import PluginError, UserError
+from allophone.plugin import CORE, extra_with
 from allophone.registry import Registry, default_registry, strict_plugins
 
 
@@ -75,8 +78,24 @@ def main() -> None:
             raise
         if isinstance(error, PluginError) and error.__cause__ and strict_plugins():
             traceback.print_exception(error.__cause__)
-        click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(error.message, err=True)
-        if error.hint:
-            click.echo(error.hint, err=True)
-        sys.exit(2)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        # Some of what the core does needs packages that only an extra of it brings.
+        extra = extra_with(error.name or "", importlib.metadata.distribution(CORE))
+        if extra is None or traceback_wanted():
+            raise
+        _refuse(
+            UserError(
+                f"This needs the package '{error.name}', which is not installed.",
+                hint=f"pip install '{extra}'",
+            )
+        )
+
+
+def _refuse(error: UserError) -> NoReturn:
+    """Say what a user can put right, and end with status 2."""
+    click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(error.message, err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)
+    sys.exit(2)

@@ -1,0 +1,114 @@
+"""Each distribution is ready to be given away: what an index shows of it, and what goes with its files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+
+import pytest
+from distributions import HOME, OURS, ROOT, Distribution, bounds, distributions
+from mkdocs_pages import CODE
+from set_version import set_version
+
+ALL = distributions()
+CORE = ALL[0]
+
+each = pytest.mark.parametrize("one", ALL, ids=lambda one: one.place)
+
+
+def test_all_are_found():
+    assert len({one.name for one in ALL}) == len(ALL) > 10
+    workspace = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert set(workspace["tool"]["uv"]["sources"]) == {one.name for one in ALL}
+
+
+@each
+def test_what_an_index_shows_of_it(one):
+    project = one.project
+    for shared in ("requires-python", "license", "license-files", "authors"):
+        assert project[shared] == CORE.project[shared], shared
+    urls = dict(CORE.project["urls"])
+    assert project["urls"] == {**urls, "Source": f"{HOME}/{one.place}"}
+    assert project["readme"] == "README.md"
+    assert 20 < len(project["description"]) < 120
+    assert {"text-to-speech", "tts"} <= set(project["keywords"])
+    shared = {line for line in CORE.project["classifiers"] if not line.startswith("Operating")}
+    assert shared - {"Programming Language :: C"} <= set(project["classifiers"])
+    assert not any(line.startswith("License") for line in project["classifiers"]), (
+        "indexes refuse a licence's classifier beside its expression"
+    )
+
+
+@each
+def test_it_holds_the_licence_and_says_that_it_is_typed(one):
+    assert (one.folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert (one.package / "py.typed").is_file()
+    assert [
+        path.name for path in (one.folder / "src").iterdir() if (path / "py.typed").exists()
+    ] == [one.package.name]
+
+
+@each
+def test_its_description_stands_alone(one):
+    text = (one.folder / "README.md").read_text("utf-8")
+    assert text.startswith(f"# {one.name}\n")
+    assert "pip install" in text
+    prose = CODE.sub("", text)
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", prose) + re.findall(r"src=\"([^\"]+)", prose):
+        assert target.startswith(("https://", "#")), (
+            f"{target} leads nowhere outside of the repository"
+        )
+        if target.startswith(f"{HOME}/"):
+            path = target.removeprefix(f"{HOME}/").partition("#")[0]
+            assert (ROOT / path).exists(), f"{target}: there is no {path} in the repository"
+    assert "![" not in prose
+    assert not re.search(r"\bhttp://", text)
+
+
+@each
+def test_all_have_one_version_and_need_each_other_within_its_bounds(one):
+    assert one.version == CORE.version
+    extras = {other.name: set(other.project.get("optional-dependencies", {})) for other in ALL}
+    for required in one.requirements():
+        if ours := OURS.fullmatch(required):
+            assert ours["name"] in extras, f"{one.name} requires {required}, which is not here"
+            wanted = set(filter(None, (ours["extras"] or "").strip("[]").split(",")))
+            assert wanted <= extras[ours["name"]], f"there is no such extra: {required}"
+            expected = "" if ours["name"] == one.name else bounds(one.version)
+            assert ours["bounds"] == expected, f"{one.place}: run make version V={one.version}"
+
+
+def test_the_changelog_knows_the_version():
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(rf"^## \[{re.escape(CORE.version)}\]", changelog, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("0.1.0", ">=0.1,<0.2"), ("0.12.3", ">=0.12,<0.13"), ("1.2.0rc1", ">=1.2,<2")],
+)
+def test_which_versions_go_together(version, expected):
+    assert bounds(version) == expected
+
+
+def test_a_version_is_set_everywhere(tmp_path, monkeypatch):
+    folders = []
+    for place in ("core", "plugins/vits2"):
+        folders.append(tmp_path / place)
+        folders[-1].mkdir(parents=True)
+        shutil.copy(ROOT / place / "pyproject.toml", folders[-1])
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    copies = [Distribution(folder) for folder in folders]
+    monkeypatch.setattr("set_version.ROOT", tmp_path)
+    monkeypatch.setattr("set_version.distributions", lambda: copies)
+    set_version("0.2.0")
+    core, vits2 = (Distribution(folder) for folder in folders)
+    assert core.version == vits2.version == "0.2.0"
+    ours = [required for required in vits2.requirements() if OURS.fullmatch(required)]
+    assert "allophone[torch]>=0.2,<0.3" in ours
+    assert all(required.endswith(">=0.2,<0.3") for required in ours)
+    assert {"allophone", "allophone-vits", "attrs>=24.1"} <= {
+        required.partition("[")[0].removesuffix(">=0.2,<0.3") for required in vits2.requirements()
+    }
+    assert 'version = "0.2.0"' in (tmp_path / "pyproject.toml").read_text("utf-8")

@@ -1,0 +1,67 @@
+"""docs/api.md lists the public modules; the plugins of this repository import no others of the core."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+
+import pytest
+from distributions import ROOT, distributions
+
+PUBLIC = re.findall(
+    r"^- `([a-z0-9_.]+)`$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE
+)
+PLUGINS = distributions()[1:]
+
+
+def imported(path):
+    """The modules of the core that a file imports, each with the line."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [name if is_module(name) else node.module or "" for name in names]
+        else:
+            continue
+        for name in found:
+            if name.partition(".")[0] == "allophone":
+                yield name, node.lineno
+
+
+def is_module(name):
+    path = ROOT / "core" / "src" / name.replace(".", "/")
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_each_exists_and_says_what_it_is_for(module):
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    with open(spec.origin, encoding="utf-8") as file:
+        assert ast.get_docstring(ast.parse(file.read()))
+
+
+@pytest.mark.parametrize("one", PLUGINS, ids=lambda one: one.place)
+def test_a_plugin_imports_nothing_else_of_the_core(one):
+    private = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sorted(one.package.rglob("*.py"))
+        for module, line in imported(path)
+        if module not in PUBLIC
+    ]
+    assert not private, "docs/api.md does not list: " + ", ".join(private)
+
+
+def test_the_template_of_a_plugin_imports_nothing_else():
+    templates = ROOT / "core" / "src" / "allophone" / "templates" / "plugin"
+    found = {
+        module
+        for path in templates.rglob("*.py.template")
+        for module in re.findall(
+            r"^ *(?:from|import) (allophone[a-z_.]*)", path.read_text("utf-8"), re.MULTILINE
+        )
+    }
+    assert found
+    assert found <= set(PUBLIC)

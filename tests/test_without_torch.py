@@ -1,0 +1,176 @@
+"""Without PyTorch one lists, configures, prepares and speaks; what needs it says what to install."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from distributions import distributions
+
+HIDDEN = ("torch", "torchaudio", "tensorboard", "librosa", "numba")
+HIDING = f"""
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HIDDEN!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hide())
+"""
+COMMAND_LINE = f"{HIDING}\nfrom allophone.cli import main\nmain()"
+ADVICE = "pip install 'allophone[torch]'"
+
+TORCH_PLUGINS = [
+    name
+    for one in distributions()
+    if any(line.startswith("allophone[torch]") for line in one.project["dependencies"])
+    for name in one.project["entry-points"]["allophone.plugins"]
+]
+"""The plugins that would not be installed, since they need PyTorch."""
+
+
+def run(folder: Path, *code: str, disabled: list[str]) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if "ALLOPHONE" not in name}
+    return subprocess.run(
+        [sys.executable, "-c", *code],
+        cwd=folder,
+        env={**kept, "ALLOPHONE_DISABLE_PLUGINS": ",".join(disabled), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def allophone(folder: Path, line: str, *texts: str, disabled: list[str] = TORCH_PLUGINS) -> str:
+    """What a command prints that works without PyTorch."""
+    done = run(folder, COMMAND_LINE, *line.split(), *texts, disabled=disabled)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(folder: Path, line: str, *texts: str) -> str:
+    """What a command says that cannot work without it."""
+    done = run(folder, COMMAND_LINE, *line.split(), *texts, disabled=[])
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a corpus of synthetic recordings, an experiment on them, and a folder of something else."""
+    folder = tmp_path_factory.mktemp("without-torch")
+    corpus = (
+        f"{HIDING}\nfrom pathlib import Path\nfrom allophone.testing.corpus import write_corpus\n"
+    )
+    made = run(folder, f"{corpus}write_corpus(Path('recordings'), utterances=8)", disabled=[])
+    assert made.returncode == 0, made.stderr
+    (folder / "mine.toml").write_text(
+        '[text]\nphonemizer.type = "graphemes"\n\n[[data.corpora]]\ntype = "table"\nroot = "recordings"\n\n'
+        "[features.phonemes]\n\n[features.waveform]\n"
+    )
+    (folder / "folder").mkdir()
+    (folder / "texts.txt").write_text("Good morning.\n")
+    return folder
+
+
+def test_the_api_is_there(folder):
+    names = run(
+        folder,
+        f"{HIDING}\nimport allophone\nprint([getattr(allophone, n) for n in allophone.__all__])",
+        disabled=[],
+    )
+    assert names.returncode == 0, names.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "say --help",
+        "train --help",
+        "extract --help",
+        "export --help",
+        "plugins",
+        "config check mine.toml",
+    ],
+)
+def test_what_is_said_of_commands_and_recipes(folder, line):
+    assert allophone(folder, line)
+
+
+def test_model_families_are_listed_and_configured(folder):
+    listed = json.loads(allophone(folder, "plugins --json", disabled=[]))
+    assert [plugin["name"] for plugin in listed if plugin["state"] != "works"] == []
+    assert set(TORCH_PLUGINS) < {plugin["name"] for plugin in listed}
+    assert "vits/tiny" in allophone(folder, "recipes", disabled=[])
+    assert "trainer.type" in allophone(folder, "config show vits/tiny --origins", disabled=[])
+
+
+def test_a_corpus_is_prepared_and_extracted(folder):
+    allophone(folder, "prepare mine.toml")
+    assert "phonemes 8" in allophone(folder, "extract mine.toml")
+
+
+def test_the_doctor_finds_nothing_wrong(folder):
+    findings = {one["check"]: one for one in json.loads(allophone(folder, "doctor --json"))}
+    assert {one["status"] for one in findings.values()} <= {"ok", "warning"}
+    assert findings["torch"]["found"] == f"not checked: torch is not installed; {ADVICE}"
+    assert findings["plugin core"]["found"].endswith("some of what they do needs allophone[torch]")
+
+
+def test_a_plugin_that_requires_it_is_broken(folder):
+    done = run(folder, COMMAND_LINE, "doctor", "--json", disabled=[])
+    assert done.returncode == 1
+    findings = {one["check"]: one for one in json.loads(done.stdout)}
+    broken = {name for name, one in findings.items() if one["status"] == "failure"}
+    assert broken == {f"plugin {name}" for name in TORCH_PLUGINS}
+    assert all(findings[name]["advice"].endswith(ADVICE) for name in broken)
+
+
+def test_a_plugin_is_written(folder):
+    allophone(folder, "new-plugin whisper-net")
+    assert (folder / "allophone-whisper-net" / "pyproject.toml").is_file()
+
+
+def test_a_voice_speaks(folder):
+    allophone(folder, "say --voice joe --out morning.wav", "Good morning.")
+    samples, _ = soundfile.read(folder / "morning.wav")
+    assert abs(samples).max() > 0.05
+    allophone(folder, "synthesize --voice joe --list texts.txt --out spoken")
+    assert (folder / "spoken" / "made.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train vits/tiny --run runs/tiny",
+        "train --run runs/tiny --resume",
+        "vocode --vocoder griffin-lim --audio recordings --out vocoded",
+        "import folder imported",
+        "export joe --format onnx --out joe.onnx",
+        "synthesize --mels --voice joe --out mels",
+    ],
+)
+def test_what_needs_it_says_what_to_install(folder, line):
+    assert refused(folder, line).splitlines() == [
+        "Error: This needs the package 'torch', which is not installed.",
+        ADVICE,
+    ]
+
+
+@pytest.mark.parametrize("voice", ["folder --out a.wav", "joe --engine torch --out a.wav"])
+def test_the_engine_that_needs_it_says_what_to_install(folder, voice):
+    said = refused(folder, f"say --voice {voice}", "Good morning.")
+    assert (
+        f"Error: The engine 'torch' of allophone {distributions()[0].version} needs the package"
+        in said
+    )
+    assert said.splitlines()[-1] == ADVICE

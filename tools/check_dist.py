@@ -1,0 +1,219 @@
+"""Checks what `make dist` built: the files, then that what is installed from them alone works.
+
+    python tools/check_dist.py                    # files; speak, train, pass a contract suite
+    python tools/check_dist.py --alone            # every distribution's own tests, one after the other
+    python tools/check_dist.py --alone allophone-vits allophone-onnx
+
+Everything is installed from the wheels in dist/ into fresh environments outside of the repository, the
+rest comes from the package index. Needs `uv` beside this interpreter, or on the path.
+"""
+
+# ruff: noqa: T201 - it is a command
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import wave
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from distributions import ROOT, Distribution, distributions
+
+DIST = ROOT / "dist"
+LIGHT = ("allophone-onnx", "allophone-espeak", "allophone-english", "allophone-voice-joe")
+"""What speaks without PyTorch."""
+
+HEAVY = ("torch", "numba", "librosa")
+"""What must not be installed with those."""
+
+TRAINED = "allophone-fastspeech2"
+"""Its recipe `tiny` is trained, and its contract suite run."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A fresh virtual environment, and a folder beside it to work in."""
+
+    folder: Path
+
+    @classmethod
+    def with_packages(cls, folder: Path, *requirements: str) -> Environment:
+        """Install into a new one; distributions of this repository come from dist/ and nowhere else."""
+        made = cls(folder)
+        made.work.mkdir(parents=True)
+        uv("venv", "--quiet", "--python", sys.executable, folder / "venv")
+        wheels = folder / "wheels.txt"
+        wheels.write_text(
+            "".join(f"{one.name} @ {one.built(DIST)[0].as_uri()}\n" for one in distributions())
+        )
+        target = ("--python", folder / "venv", "--constraint", wheels)
+        uv("pip", "install", "--quiet", *target, *requirements)
+        return made
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        """What a program of it prints; where it fails, that is shown, and CalledProcessError raised."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "ALLOPHONE", "VIRTUAL_ENV"))
+        }
+        done = subprocess.run(
+            [self.folder / "venv" / "bin" / program, *arguments],
+            cwd=self.work,
+            env={**kept, "OMP_NUM_THREADS": "1", "ALLOPHONE_STRICT_PLUGINS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(done.stdout[-6000:])
+            done.check_returncode()
+        return done.stdout
+
+    def tests(self, one: Distribution, *options: str) -> str:
+        """Run a copy of its tests; the last line that pytest prints."""
+        copied = self.work / one.folder.name / "tests"
+        shutil.copytree(one.folder / "tests", copied, ignore=shutil.ignore_patterns("__pycache__"))
+        (copied.parent / "pytest.ini").write_text("[pytest]\npythonpath = tests\n")
+        flags = (
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+            "--rootdir",
+            copied.parent,
+        )
+        return self.run("pytest", *flags, *options, copied).strip().splitlines()[-1]
+
+
+def uv(*arguments: str | Path) -> None:
+    """Run uv."""
+    beside = Path(sys.executable).with_name("uv")
+    subprocess.run([beside if beside.exists() else "uv", *arguments], check=True)
+
+
+def check_files(folder: Path) -> str:
+    """Each wheel has its licence and nothing strange; each source distribution builds to the same wheel."""
+    for one in distributions():
+        wheel, source = one.built(DIST)
+        held = contents(wheel)
+        info = f"{one.package.name}-{one.version}.dist-info"
+        licence = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+        assert held[f"{info}/licenses/LICENSE"] == licence, f"{wheel.name} has another LICENSE"
+        assert f"{one.package.name}/py.typed" in held, f"{wheel.name} has no py.typed"
+        strange = [name for name in held if not name.startswith((f"{one.package.name}/", info))]
+        assert not strange, f"{wheel.name} would install {strange}"
+        with tarfile.open(source) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        missing = {"LICENSE", "README.md", "pyproject.toml"} - names
+        tests = {path.relative_to(one.folder).as_posix() for path in one.folder.glob("tests/*.py")}
+        assert not missing | tests - names, f"{source.name} lacks {missing | tests - names}"
+        # `make dist` has built the wheel from the source distribution; this one is built from the tree.
+        built = folder / one.name
+        options = ("--quiet", "--wheel", "--python", sys.executable, "--out-dir", built)
+        uv("build", *options, one.folder)
+        (from_tree,) = built.glob("*.whl")
+        expected = contents(from_tree)
+        different = {
+            name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name)
+        }
+        # What auditwheel rewrites, and what a compiler need not make twice alike.
+        different = {name for name in different if not name.endswith((".so", "/WHEEL", "/RECORD"))}
+        assert not different, f"{source.name} builds another wheel than its tree: {different}"
+    return f"{len(distributions())} wheels and source distributions"
+
+
+def contents(wheel: Path) -> Mapping[str, str]:
+    """A digest of each file in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name: hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if not name.endswith("/")
+        }
+
+
+def check_speaking(folder: Path) -> str:
+    """The light packages speak, without what is heavy."""
+    here = {one.name for one in distributions()}
+    environment = Environment.with_packages(folder, *(name for name in LIGHT if name in here))
+    absent = "import sys, importlib.util as u; sys.exit(str([n for n in sys.argv[1:] if u.find_spec(n)] or ''))"
+    environment.run("python", "-c", absent, *HEAVY)
+    environment.run("allophone", "say", "Good morning.", "--voice", "joe", "--out", "morning.wav")
+    with wave.open(str(environment.work / "morning.wav")) as audio:
+        seconds = audio.getnframes() / audio.getframerate()
+    assert 0.4 < seconds < 3, f"'Good morning.' lasts {seconds} s"
+    installed = sum(path.stat().st_size for path in (folder / "venv").rglob("*") if path.is_file())
+    return f"{seconds:.2f} s of speech from {installed / 1e6:.0f} MB"
+
+
+def check_training(folder: Path) -> str:
+    """A recipe trains three steps on synthetic recordings, speaks, and the plugin's contract suite passes."""
+    one = next(one for one in distributions() if one.name == TRAINED)
+    environment = Environment.with_packages(folder, f"{TRAINED}[testing]")
+    recipe = f"{one.folder.name}/tiny"
+    environment.run("python", "-m", "allophone.testing.corpus", "recordings")
+    environment.run("allophone", "prepare", recipe, "--root", "recordings")
+    environment.run("allophone", "extract", recipe)
+    environment.run("allophone", "train", recipe, "--run", "runs/tiny", "--max-steps", "3")
+    environment.run("allophone", "say", "boats came home", "--voice", "runs/tiny", "--out", "a.wav")
+    return environment.tests(one, "-k", "contract")
+
+
+def check_alone(one: Distribution, folder: Path) -> str:
+    """A distribution installed with what it and its extra `testing` declare passes its own tests."""
+    extras = {"testing", "torch"} & one.project.get("optional-dependencies", {}).keys()
+    environment = Environment.with_packages(folder, f"{one.name}[{','.join(sorted(extras))}]")
+    return environment.tests(one)
+
+
+def main() -> None:
+    """Run the checks that are asked for; status 1 where one fails."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="distributions for --alone; all unless given")
+    parser.add_argument("--alone", action="store_true")
+    arguments = parser.parse_args()
+    checks: dict[str, Callable[[Path], str]] = {
+        "files": check_files,
+        "speaking": check_speaking,
+        "training": check_training,
+    }
+    if arguments.alone:
+        checks = {
+            one.name: partial(check_alone, one)
+            for one in distributions()
+            if one.name in (arguments.names or [one.name])
+        }
+    failed = []
+    for name, check in checks.items():
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="allophone-") as folder:
+            try:
+                said = check(Path(folder) / "check")
+            except (AssertionError, OSError, subprocess.CalledProcessError) as error:
+                failed.append(name)
+                said = f"FAILED: {error}"
+        print(f"{name}: {said} ({time.perf_counter() - started:.0f} s)", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The distributions of this repository: the core, and whatever lies in plugins/. Standard library alone."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = "https://example.org/allophone"
+"""The project's address, until there is one; below it, a path of this repository names that file."""
+
+OURS = re.compile(r"(?P<name>allophone(?:-[a-z0-9-]+)?)(?P<extras>\[[^]]*\])?(?P<bounds>.*)")
+"""A requirement of one of these distributions."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One of them, in its folder."""
+
+    folder: Path
+
+    @cached_property
+    def project(self) -> dict[str, Any]:
+        """The table [project] of its pyproject.toml."""
+        found: dict[str, Any] = tomllib.loads(self.pyproject.read_text("utf-8"))["project"]
+        return found
+
+    @property
+    def pyproject(self) -> Path:
+        return self.folder / "pyproject.toml"
+
+    @property
+    def name(self) -> str:
+        return str(self.project["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.project["version"])
+
+    @property
+    def place(self) -> str:
+        """Its folder, below the repository's: "plugins/vits"."""
+        return self.folder.relative_to(ROOT).as_posix()
+
+    @property
+    def package(self) -> Path:
+        """The folder of the one package that it installs."""
+        return self.folder / "src" / self.name.replace("-", "_")
+
+    def built(self, dist: Path) -> tuple[Path, Path]:
+        """Its wheel and its source distribution, in a folder where they were built."""
+        stem = f"{self.name.replace('-', '_')}-{self.version}"
+        (wheel,) = dist.glob(f"{stem}-*.whl")
+        (source,) = dist.glob(f"{stem}.tar.gz")
+        return wheel, source
+
+    def requirements(self) -> Iterator[str]:
+        """All that it and its extras require."""
+        yield from self.project.get("dependencies", ())
+        for required in self.project.get("optional-dependencies", {}).values():
+            yield from required
+
+
+def distributions() -> list[Distribution]:
+    """The core first, then the plugins by name of their folder."""
+    folders = [
+        ROOT / "core",
+        *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")),
+    ]
+    return [Distribution(folder) for folder in folders]
+
+
+def bounds(version: str) -> str:
+    """Which versions of each other go together: ">=0.1,<0.2", and from 1.0 on ">=1.2,<2"."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return f">={major}.{minor},<{major + 1}" if major else f">=0.{minor},<0.{minor + 1}"
