@@ -9,8 +9,7 @@ from attrs import evolve
 
 from allophone.audio.energy import frame_energy
 from allophone.audio.melspec import MelSpec
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import (
     DurationsConfig,

@@ -198,7 +198,7 @@ def make_batch(ids: list[int]) -> Batch:
 
 
 class MemoryLoader:
-    """What `allophone.loading.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
+    """What `allophone.data.loader.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
 
     def __init__(
         self, numbers: list[int], size: int, *, shuffle: bool, rank: int, ranks: int

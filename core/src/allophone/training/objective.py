@@ -27,7 +27,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.events import SampleAudio, SampleImage
 
 Metrics = Mapping[str, Tensor | float]

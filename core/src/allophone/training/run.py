@@ -9,10 +9,11 @@ from pathlib import Path
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
-from allophone.loading import Corpus, EpochLoader, Reject, open_corpus
+from allophone.loading import Corpus, Reject, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
 from allophone.training.checkpoint import sweep

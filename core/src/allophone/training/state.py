@@ -11,8 +11,8 @@ from attrs import define, field
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary
-from allophone.loading import EpochLoader
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.training.checkpoint import Snapshot, read_state

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime

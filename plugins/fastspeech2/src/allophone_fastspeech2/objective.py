@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch, Padded
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.events import SampleAudio, SampleImage

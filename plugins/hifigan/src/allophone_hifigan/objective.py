@@ -14,7 +14,7 @@ from torch.nn import functional
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime

@@ -19,7 +19,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import frame_lengths, mel_spectrogram
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.events import SampleAudio, SampleImage
