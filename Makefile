@@ -26,8 +26,8 @@ $(UV): .venv/bin/python
 
 $(STAMP): $(UV) $(PROJECTS) $(SOURCES)
 	$(UV) pip install --quiet --python .venv/bin/python --reinstall-package allophone \
-		--editable "core[espeak,g722,praat]" --editable "plugins/vits[export,piper]" \
-		$(addprefix --editable ,$(filter-out plugins/vits,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))) \
+		--editable "core[espeak,g722]" --editable "plugins/vits[export,piper]" --editable "plugins/prosody[librosa,praat]" \
+		$(addprefix --editable ,$(filter-out plugins/prosody plugins/vits,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))) \
 		--group dev
 	touch $@
 
