@@ -1,13 +1,11 @@
-"""What counts in training: over ranks, in prompts, and in what a NAR model takes of an AR model."""
+"""What counts in training: in prompts, and in what a NAR model takes of an AR model."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from allophone.config import resolve
 from allophone.data.batch import Batch, Padded
@@ -18,7 +16,7 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.weights import add_prefix
 from allophone_valle.config import PromptMode
-from allophone_valle.learning import Predicted, compare, mean_over_all
+from allophone_valle.learning import Predicted, compare
 from allophone_valle.objective_ar import ValleArObjective
 from allophone_valle.objective_nar import ValleNarObjective
 from allophone_valle.prompts import Chances, with_prompts
@@ -54,32 +52,9 @@ def make_batch(*lengths: int, codebooks: int = 8) -> Batch:
     )
 
 
-def test_every_code_of_every_rank_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    sizes = {"here": 10, "there": 30}
-    predicted = {
-        name: compare(torch.randn(size, 8), torch.randint(8, (size,)))
-        for name, size in sizes.items()
-    }
-
-    def loss(mine: str, other: str) -> Tensor:
-        def summed(count: Tensor) -> None:
-            count += sizes[other]
-
-        monkeypatch.setattr(dist, "is_initialized", lambda: True)
-        monkeypatch.setattr(dist, "all_reduce", summed)
-        monkeypatch.setattr(dist, "get_world_size", lambda: 2)
-        return mean_over_all(predicted[mine])
-
-    # Gradients, and so losses, are averaged over ranks.
-    average = (loss("here", "there") + loss("there", "here")) / 2
-    whole = sum(float(each.cross_entropy) for each in predicted.values()) / sum(sizes.values())
-    assert float(average) == pytest.approx(whole)
-
-
 def test_a_batch_in_which_nothing_counts_has_no_loss() -> None:
     nothing = compare(torch.randn(2, 3, 8), torch.full((2, 3), -100))
-    assert float(mean_over_all(nothing)) == 0.0
+    assert float(nothing.cross_entropy) == 0.0
     assert {float(value) for value in nothing.metrics().values()} == {0.0}
 
 

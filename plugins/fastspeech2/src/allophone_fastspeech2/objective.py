@@ -16,7 +16,7 @@ from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch, Padded
 from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import ConfigError, UserError
+from allophone.errors import ConfigError
 from allophone.events import SampleAudio, SampleImage
 from allophone.inference.config import GriffinLimConfig
 from allophone.inference.griffin_lim import GriffinLim
@@ -122,7 +122,7 @@ class FastSpeech2Objective:
         """Each text said by the model and heard through Griffin-Lim, its mel beside the recording's,
         and how they are aligned."""
         recordings = recordings_of(batch, self.audio)
-        output = self._say_again(rt, recordings, batch.ids)
+        output = self._forward_teacher_forced(rt, recordings)
         plain = torch.ones_like(recordings.tokens, dtype=torch.float32)
         spoken = self.model.speak(
             recordings.tokens,
@@ -151,7 +151,7 @@ class FastSpeech2Objective:
 
     def _losses(self, rt: Runtime, batch: Batch) -> dict[str, Tensor]:
         recordings = recordings_of(batch, self.audio)
-        output = self._say_again(rt, recordings, batch.ids)
+        output = self._forward_teacher_forced(rt, recordings)
         spoken, predictions = output.spoken, output.predictions
         losses = {
             "mel": mel_loss(spoken.mel, recordings.mel, output.frame_mask),
@@ -171,17 +171,10 @@ class FastSpeech2Objective:
             losses["binarisation"] = binarisation_loss(scores, hard, output.frame_mask)
         return losses
 
-    def _say_again(
-        self, rt: Runtime, recordings: Recordings, names: tuple[str, ...]
-    ) -> FastSpeech2Output:
-        try:
-            with rt.autocast():
-                output: FastSpeech2Output = rt["model"](recordings)
-        except UserError as error:
-            rows = ", ".join(f"{row} {name}" for row, name in enumerate(names))
-            raise UserError(
-                f"{error.message} The rows of this batch are: {rows}.", hint=error.hint
-            ) from error
+    def _forward_teacher_forced(self, rt: Runtime, recordings: Recordings) -> FastSpeech2Output:
+        """The model with the recordings' own durations, pitch and energy."""
+        with rt.autocast():
+            output: FastSpeech2Output = rt["model"](recordings)
         return output
 
     def weights(self, step: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
 from attrs import frozen
 from torch import Tensor
 from torch.nn import functional
@@ -60,19 +59,6 @@ def compare(logits: Tensor, targets: Tensor) -> Predicted:
         near=((better < TOP) & counted).sum(),
         count=counted.sum(),
     )
-
-
-def mean_over_all(predicted: Predicted) -> Tensor:
-    """The loss of which the mean over ranks is the mean over all codes of all ranks.
-
-    Gradients are averaged over ranks whatever each had to predict, so each code would count for more
-    on a rank that has fewer of them.
-    """
-    count = predicted.count.float()
-    if dist.is_initialized():
-        dist.all_reduce(count)
-        count /= dist.get_world_size()
-    return predicted.cross_entropy / count.clamp(min=1)
 
 
 def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:

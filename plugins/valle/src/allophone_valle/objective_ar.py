@@ -15,7 +15,7 @@ from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleArTrainerConfig, ValleConfig, ValleControls
 from allophone_valle.decoding import Beginning, continue_codes
-from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+from allophone_valle.learning import Predicted, codes_of, compare, plan
 from allophone_valle.listening import Listener
 
 _BEGINNING = 1.0
@@ -45,7 +45,7 @@ class ValleArObjective:
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The mean over all codes, wherever they are trained on."""
         predicted = self._predict(rt, batch)
-        rt.update("ar", mean_over_all(predicted))
+        rt.update("ar", rt.mean(predicted.cross_entropy, predicted.count))
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:

@@ -18,7 +18,7 @@ from allophone.training.objective import Adapted, Metrics, OptimizerPlan, Runtim
 from allophone_valle.ar import IGNORED
 from allophone_valle.config import ValleConfig, ValleNarTrainerConfig
 from allophone_valle.filling import Outline, fill_in
-from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
+from allophone_valle.learning import Predicted, codes_of, compare, plan
 from allophone_valle.listening import Listener
 from allophone_valle.nar import NarModel
 from allophone_valle.prompts import Chances, Lesson, with_prompts
@@ -56,7 +56,7 @@ class ValleNarObjective:
         """A stage and a prompt for each utterance, and the mean over all codes that count."""
         stages = torch.randint(1, self.config.codebooks, (len(batch),)).to(rt.device)
         predicted = self._predict(rt, batch, self._lesson(batch, Chances.drawn(len(batch))), stages)
-        rt.update("nar", mean_over_all(predicted))
+        rt.update("nar", rt.mean(predicted.cross_entropy, predicted.count))
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:

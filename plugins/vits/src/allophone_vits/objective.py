@@ -21,7 +21,6 @@ from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import UserError
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.schedule import exponential
@@ -215,22 +214,16 @@ class VitsObjective:
         search: AlignmentSearch | None = None,
     ) -> VitsOutput:
         phonemes = batch["phonemes"]
-        try:
-            output: VitsOutput = rt["generator"](
-                tokens=phonemes.values,
-                token_lengths=phonemes.lengths,
-                spectrogram=target.spectrogram,
-                frame_lengths=target.frame_lengths,
-                speakers=batch.speakers,
-                segment_frames=self.segment_frames,
-                seeds=seeds,
-                search=search,
-            )
-        except UserError as error:
-            rows = ", ".join(f"{row} {name}" for row, name in enumerate(batch.ids))
-            raise UserError(
-                f"{error.message} The rows of this batch are: {rows}.", hint=error.hint
-            ) from error
+        output: VitsOutput = rt["generator"](
+            tokens=phonemes.values,
+            token_lengths=phonemes.lengths,
+            spectrogram=target.spectrogram,
+            frame_lengths=target.frame_lengths,
+            speakers=batch.speakers,
+            segment_frames=self.segment_frames,
+            seeds=seeds,
+            search=search,
+        )
         return output
 
     def _real_segments(self, output: VitsOutput, target: Target) -> Tensor:
