@@ -15,11 +15,16 @@ import pytest
 import torch
 from attrs import evolve
 
+from allophone.training.adversarial import (
+    DiscriminatorOutput,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+)
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
-from allophone_hifigan.discriminators import Discriminators, Judgement
+from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
 from allophone_hifigan.importers.names import discriminators_name, generator_name
-from allophone_hifigan.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 
 GOLDEN = Path(__file__).parent / "data" / "reference.npz"
 MELS = 8
@@ -96,7 +101,7 @@ def test_generators(size: str, golden: dict[str, np.ndarray]) -> None:
 
 
 @pytest.fixture(scope="module")
-def judgements() -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
+def outputs() -> tuple[tuple[DiscriminatorOutput, ...], tuple[DiscriminatorOutput, ...]]:
     """What the published discriminators say of the recorded and of the generated waveforms."""
     discriminators = Discriminators(DiscriminatorsConfig())
     fill(discriminators, {name: discriminators_name(name) for name in discriminators.state_dict()})
@@ -106,21 +111,21 @@ def judgements() -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
 
 
 def test_discriminators(
-    judgements: tuple[tuple[Judgement, ...], ...], golden: dict[str, np.ndarray]
+    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: dict[str, np.ndarray]
 ) -> None:
-    for name, found in zip(("recorded", "generated"), judgements, strict=True):
+    for name, found in zip(("recorded", "generated"), outputs, strict=True):
         assert len(found) == 8
-        for index, judgement in enumerate(found):
+        for index, output in enumerate(found):
             score = golden[f"{name}/score{index}"]
-            expect(judgement.score.flatten(1), score, rtol=1e-4, atol=1e-5)
-            sizes = torch.stack([feature.abs().mean() for feature in judgement.features])
+            expect(output.score.flatten(1), score, rtol=1e-4, atol=1e-5)
+            sizes = torch.stack([feature.abs().mean() for feature in output.features])
             expect(sizes, golden[f"{name}/features{index}"], rtol=1e-4, atol=0)
 
 
 def test_losses(
-    judgements: tuple[tuple[Judgement, ...], ...], golden: dict[str, np.ndarray]
+    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: dict[str, np.ndarray]
 ) -> None:
-    recorded, generated = judgements
+    recorded, generated = outputs
     for ours, name in (
         (discriminator_loss(recorded, generated), "discriminator_loss"),
         (adversarial_loss(generated), "adversarial_loss"),

@@ -22,13 +22,18 @@ from allophone.data.batch import Batch
 from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
+from allophone.training.adversarial import (
+    adversarial_loss,
+    discriminate,
+    discriminator_loss,
+    feature_matching_loss,
+)
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.schedule import exponential
 from allophone_vits.config import VitsTrainerConfig
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.gaussian import kl_divergence
 from allophone_vits.inference import decode, infer_latents, rows
-from allophone_vits.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 from allophone_vits.model import AlignmentSearch, Generator, Vits, VitsOutput, align
 from allophone_vits.segments import slice_segments
 
@@ -116,7 +121,7 @@ class VitsObjective:
         target = self._target(batch)
         with rt.autocast():
             output = self._generate(rt, batch, target, search=self.alignment_search(rt.step))
-        taught = self.teach_discriminators(rt, output, target)
+        discriminator_losses = self.discriminator_step(rt, output, target)
         losses = {
             **self.adversarial_losses(rt, output, target),
             **self.reconstruction_losses(output, target),
@@ -125,7 +130,7 @@ class VitsObjective:
         total = sum(weighted, torch.zeros(()))
         rt.update("generator", total)
         return {
-            **taught,
+            **discriminator_losses,
             "generator_loss": total,
             **{f"{name}_loss": value for name, value in losses.items()},
         }
@@ -134,25 +139,30 @@ class VitsObjective:
         """How the frames of a training step find their tokens."""
         return align
 
-    def teach_discriminators(
+    def discriminator_step(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """Let the discriminators learn from what the generator has made; their losses by name."""
+        """Update the discriminators on what the generator has made; their losses by name."""
         with rt.autocast():
             real = self._real_segments(output, target)
-            verdict = rt["discriminator"](real, output.waveform.detach())
-        loss = discriminator_loss(verdict)
+            outputs = discriminate(rt["discriminator"], real, output.waveform.detach())
+        loss = discriminator_loss(*outputs)
         rt.update("discriminator", loss)
         return {"discriminator_loss": loss}
 
     def adversarial_losses(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """What the discriminators say of what the generator has made."""
+        """The generator's losses by the discriminators."""
         with rt.frozen("discriminator"), rt.autocast():
             real = self._real_segments(output, target)
-            verdict = rt["discriminator"](real, output.waveform, real_is_target=True)
-        return {"adversarial": adversarial_loss(verdict), "feature": feature_matching_loss(verdict)}
+            of_real, of_generated = discriminate(
+                rt["discriminator"], real, output.waveform, detach_real=True
+            )
+        return {
+            "adversarial": adversarial_loss(of_generated),
+            "feature": feature_matching_loss(of_real, of_generated),
+        }
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The generator's own losses; every utterance has noise of its own, and its middle segment."""
