@@ -39,8 +39,8 @@ from allophone.training.launch import device_of, find_place, join, reported_to_l
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.observers import plugged_in
+from allophone.training.optimizers import exponential
 from allophone.training.ranks import Rank
-from allophone.training.schedule import exponential
 
 
 @frozen(kw_only=True)

@@ -32,20 +32,23 @@ Metrics = Mapping[str, Tensor | float]
 """Scalars by name. Tensors are read off the device only when they are logged."""
 
 
+Schedule = Callable[[int], float]
+"""The factor on the learning rate after so many steps or epochs; see `allophone.training.optimizers`."""
+
+
 @frozen(kw_only=True)
 class OptimizerPlan:
-    """How some modules are optimised.
+    """How some modules are optimised; `allophone.training.optimizers.adamw` makes the usual one.
 
     modules: names of the objective's modules whose parameters these are.
     optimizer: `(parameters) -> torch.optim.Optimizer`.
-    schedule: the factor on the learning rate after so many `per`s, or None; see `training.schedule`.
-    per: whether the schedule counts optimizer steps or epochs.
+    schedule: of the learning rate, or None. per: whether it counts optimizer steps or epochs.
     clip_norm: overrides the runtime's own; None leaves that as it is.
     """
 
     modules: tuple[str, ...]
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    schedule: Callable[[int], float] | None = None
+    schedule: Schedule | None = None
     per: Literal["step", "epoch"] = "step"
     clip_norm: float | None = None
 

@@ -17,7 +17,7 @@ from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_diffwave.config import DiffwaveConfig, DiffwaveTrainerConfig
 from allophone_diffwave.controls import DiffwaveControls
@@ -50,18 +50,14 @@ class DiffwaveObjective:
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.denoiser}
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW, which is Adam without weight decay."""
+        """AdamW, with a rate that may decay from epoch to epoch."""
         trainer = self.trainer
         return {
-            "denoiser": OptimizerPlan(
-                modules=("denoiser",),
-                optimizer=lambda parameters: torch.optim.AdamW(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            "denoiser": adamw(
+                "denoiser",
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                weight_decay=trainer.weight_decay,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )

@@ -21,7 +21,7 @@ from allophone.events import SampleAudio, SampleImage
 from allophone.inference.config import GriffinLimConfig
 from allophone.inference.griffin_lim import GriffinLim
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import noam
+from allophone.training.optimizers import adamw, noam
 from allophone_fastspeech2.aligner import binarisation_loss, forward_sum_loss
 from allophone_fastspeech2.config import FastSpeech2Config, FastSpeech2TrainerConfig
 from allophone_fastspeech2.losses import duration_loss, mel_loss, variance_loss
@@ -58,15 +58,11 @@ class FastSpeech2Objective:
         """Adam, whose rate rises, falls with the inverse square root, and is annealed thrice."""
         trainer = self.trainer
         return {
-            "model": OptimizerPlan(
-                modules=("model",),
-                optimizer=lambda parameters: torch.optim.Adam(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    eps=trainer.epsilon,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            "model": adamw(
+                "model",
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                epsilon=trainer.epsilon,
                 schedule=_annealed(trainer),
                 clip_norm=trainer.clip_norm,
             )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +23,7 @@ from allophone.training.adversarial import (
     feature_matching_loss,
 )
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_hifigan.config import HifiganConfig, HifiganTrainerConfig, loss_audio
 from allophone_hifigan.discriminators import Discriminators
@@ -57,19 +56,15 @@ class HifiganObjective:
         }
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW for each of the two, with a rate that decays from epoch to epoch."""
+        """AdamW for each module, with a rate that decays from epoch to epoch."""
         trainer = self.trainer
         return {
-            name: OptimizerPlan(
-                modules=(name,),
-                optimizer=lambda parameters: torch.optim.AdamW(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    eps=trainer.epsilon,
-                    weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            name: adamw(
+                name,
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                epsilon=trainer.epsilon,
+                weight_decay=trainer.weight_decay,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from allophone.entries import FeatureExtractorEntry
 from allophone.hookspecs import hookimpl
 
+CONTRACT = 1
+
 
 @hookimpl
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:

@@ -17,7 +17,7 @@ from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Starts, middle_starts, pieces, random_starts
 from allophone_valle.codec_config import CodecArchitecture, CodecTrainerConfig
 from allophone_valle.codec_losses import (
@@ -57,14 +57,13 @@ class CodecObjective:
             )
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """Adam for each of the two, with a rate that decays from epoch to epoch."""
+        """Adam for each module, with a rate that decays from epoch to epoch."""
         trainer = self.trainer
         return {
-            name: OptimizerPlan(
-                modules=(name,),
-                optimizer=lambda parameters: torch.optim.Adam(
-                    parameters, lr=trainer.learning_rate, betas=trainer.betas, fused=True
-                ),
+            name: adamw(
+                name,
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from attrs import frozen
 from torch import Tensor
 from torch.nn import functional
@@ -15,7 +14,7 @@ from torch.nn import functional
 from allophone.data.batch import Batch, Padded
 from allophone.errors import UserError
 from allophone.training.objective import OptimizerPlan
-from allophone.training.schedule import cosine, linear_warmup
+from allophone.training.optimizers import adamw, cosine, linear_warmup
 from allophone_valle.ar import IGNORED
 from allophone_valle.config import OptimizerConfig, ValleConfig
 
@@ -69,15 +68,11 @@ def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
         else cosine(config.warmup, config.decay_steps)
     )
     return {
-        module: OptimizerPlan(
-            modules=(module,),
-            optimizer=lambda parameters: torch.optim.AdamW(
-                parameters,
-                lr=config.learning_rate,
-                betas=config.betas,
-                weight_decay=config.weight_decay,
-                fused=True,  # One pass through memory, on CPUs too.
-            ),
+        module: adamw(
+            module,
+            learning_rate=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
             schedule=rises_and_falls,
             clip_norm=config.clip_norm,
         )

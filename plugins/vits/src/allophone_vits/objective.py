@@ -29,7 +29,7 @@ from allophone.training.adversarial import (
     feature_matching_loss,
 )
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone_vits.config import VitsTrainerConfig
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.gaussian import kl_divergence
@@ -90,19 +90,15 @@ class VitsObjective:
         return Vits(model, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW for each of the two, with a rate that decays from epoch to epoch."""
+        """AdamW for each module, with a rate that decays from epoch to epoch."""
         trainer = self.trainer
         return {
-            name: OptimizerPlan(
-                modules=(name,),
-                optimizer=lambda parameters: torch.optim.AdamW(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    eps=trainer.epsilon,
-                    weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory: a fifth of the time, on CPUs too.
-                ),
+            name: adamw(
+                name,
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                epsilon=trainer.epsilon,
+                weight_decay=trainer.weight_decay,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )
