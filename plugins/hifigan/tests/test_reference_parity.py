@@ -7,7 +7,6 @@ mode. Weights are not stored: each is drawn anew from the name that the referenc
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 import torch
 from attrs import evolve
 
+from allophone.testing.parity import Golden, golden_fixture, weight
 from allophone.training.adversarial import (
     DiscriminatorOutput,
     adversarial_loss,
@@ -26,7 +26,7 @@ from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
 from allophone_hifigan.importers.names import discriminators_name, generator_name
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 MELS = 8
 
 GENERATORS = {
@@ -39,16 +39,7 @@ GENERATORS = {
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """Weights by the reference's names: normal, of about the size that training leaves."""
-    state = {}
-    for name, shape in shapes.items():
-        draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-        if name.endswith(".weight_g"):
-            draw = 1 + 0.1 * draw
-        elif name.endswith((".weight_v", ".weight_orig")):
-            draw = draw / np.sqrt(np.prod(shape[1:]))
-        else:
-            draw = 0.1 * draw
-        state[name] = torch.from_numpy(draw.astype(np.float32))
+    state = {name: weight(name, shape) for name, shape in shapes.items()}
     for name in [name for name in shapes if name.endswith(".weight_orig")]:
         # What spectral norm divides by comes from two vectors that it keeps beside the weight.
         module = name.removesuffix("orig")
@@ -80,19 +71,13 @@ def fill(module: torch.nn.Module, names: dict[str, str]) -> None:
     module.eval()
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN) as stored:
-        return dict(stored)
-
-
 def expect(ours: torch.Tensor, theirs: np.ndarray, *, rtol: float, atol: float) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("size", list(GENERATORS))
 @torch.no_grad()
-def test_generators(size: str, golden: dict[str, np.ndarray]) -> None:
+def test_generators(size: str, golden: Golden) -> None:
     config: HifiganConfig = GENERATORS[size]
     generator = Generator(config, mels=MELS)
     fill(generator, {name: generator_name(name, config) for name in generator.state_dict()})
@@ -111,7 +96,7 @@ def outputs() -> tuple[tuple[DiscriminatorOutput, ...], tuple[DiscriminatorOutpu
 
 
 def test_discriminators(
-    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: dict[str, np.ndarray]
+    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: Golden
 ) -> None:
     for name, found in zip(("recorded", "generated"), outputs, strict=True):
         assert len(found) == 8
@@ -122,9 +107,7 @@ def test_discriminators(
             expect(sizes, golden[f"{name}/features{index}"], rtol=1e-4, atol=0)
 
 
-def test_losses(
-    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: dict[str, np.ndarray]
-) -> None:
+def test_losses(outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: Golden) -> None:
     recorded, generated = outputs
     for ours, name in (
         (discriminator_loss(recorded, generated), "discriminator_loss"),
