@@ -14,7 +14,7 @@ CONTRACT = 1
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="diffwave",
-        summary="DiffWave (Kong et al. 2021): a vocoder that takes noise away step by step.",
+        summary="DiffWave (Kong et al. 2021): a vocoder that denoises noise into a waveform, step by step.",
         config="allophone_diffwave.config:DiffwaveConfig",
         vocoder="allophone_diffwave.vocoder:build_vocoder",
         importers=importers(
@@ -31,7 +31,7 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="diffwave",
-        summary="DiffWave's own: the distance between the noise that was added and what is seen of it.",
+        summary="DiffWave's own: the distance between the noise that was added and the predicted noise.",
         config="allophone_diffwave.config:DiffwaveTrainerConfig",
         objective="allophone_diffwave.objective:DiffwaveObjective",
         trains="diffwave",
