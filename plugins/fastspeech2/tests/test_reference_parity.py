@@ -27,8 +27,8 @@ from allophone_fastspeech2.config import (
     VarianceConfig,
 )
 from allophone_fastspeech2.importers.names import reference_name
-from allophone_fastspeech2.model import FastSpeech2, Recordings, SpokenMels
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.model import FastSpeech2, Recordings, SynthesizedMels
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -117,7 +117,7 @@ def padded(rows: list[NDArray[np.generic]]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True)
 
 
-def check_mels(spoken: SpokenMels, golden: Golden, where: str) -> None:
+def check_mels(spoken: SynthesizedMels, golden: Golden, where: str) -> None:
     assert spoken.coarse is not None
     for row, frames in enumerate(spoken.lengths.tolist()):
         for name, mel in (("coarse", spoken.coarse), ("mel", spoken.mel)):
@@ -144,7 +144,7 @@ def test_recordings_are_said_again_as_the_reference_does(level: str, golden: Gol
                 durations=padded([one.durations for one in said]),
             )
         )
-    check_mels(output.spoken, golden, f"{level}/recorded")
+    check_mels(output.mels, golden, f"{level}/recorded")
     predictions = output.predictions
     for name, values in (
         ("log_durations", predictions.log_durations),
@@ -162,11 +162,11 @@ def test_texts_are_said_as_the_reference_does(level: str, golden: Golden) -> Non
     tokens = padded([one.tokens for one in said])
     ones = torch.ones(tokens.shape)
     with torch.no_grad():
-        spoken = build(level).speak(
+        spoken = build(level).synthesize(
             tokens,
             torch.tensor([len(one.tokens) for one in said]),
             torch.tensor([one.speaker for one in said]),
-            Steering(length_scale=ones, pitch=ones, energy=ones),
+            ProsodyControls(length_scale=ones, pitch=ones, energy=ones),
         )
     for row, one in enumerate(said):
         expected = golden[f"{level}/text/{row}/durations"].tolist()

@@ -25,8 +25,8 @@ from allophone.weights import add_prefix, strip_prefix
 from allophone_valle.ar import IGNORED, ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, TransformerConfig
 from allophone_valle.importers.names import reference_name, stacked
-from allophone_valle.learning import compare
 from allophone_valle.nar import NarModel, PromptedCodes
+from allophone_valle.training import score_predictions
 
 golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -116,7 +116,7 @@ def test_the_first_codebook_is_predicted_as_the_reference_does(
     expected = torch.from_numpy(golden[f"bos{int(begin_symbol)}_ar_logits"])
     assert expected.std() > 0.2
     torch.testing.assert_close(logits[0, :, 0], expected, **TOLERANCE)
-    loss = float(compare(logits, steps.targets).cross_entropy)
+    loss = float(score_predictions(logits, steps.targets).cross_entropy)
     assert loss == pytest.approx(float(golden[f"bos{int(begin_symbol)}_ar_loss"]), rel=1e-4)
 
 
@@ -149,7 +149,7 @@ def test_the_others_are_predicted_as_the_reference_does(
     targets = whole[prompt:, stage].clone()
     if mode == "segment":
         targets[SEGMENT] = IGNORED
-    loss = float(compare(logits, targets[None]).cross_entropy)
+    loss = float(score_predictions(logits, targets[None]).cross_entropy)
     # It counts as many codes as the utterance has, whatever of them its prompt gives away.
     given_away = {"prefix": PREFIX, "segment": len(before)}.get(mode, 0)
     loss *= len(codes) / (len(codes) - given_away)

@@ -27,7 +27,7 @@ from allophone_fastspeech2.config import FastSpeech2Config, FastSpeech2TrainerCo
 from allophone_fastspeech2.losses import duration_loss, mel_loss, variance_loss
 from allophone_fastspeech2.model import FastSpeech2, FastSpeech2Output, Recordings
 from allophone_fastspeech2.recordings import needed_features, recordings_of
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 CALIBRATED = {"f0": "pitch", "energy": "energy"}
 """The features whose statistics are taken, and what the model calls them."""
@@ -120,11 +120,11 @@ class FastSpeech2Objective:
         recordings = recordings_of(batch, self.audio)
         output = self._forward_teacher_forced(rt, recordings)
         plain = torch.ones_like(recordings.tokens, dtype=torch.float32)
-        spoken = self.model.speak(
+        spoken = self.model.synthesize(
             recordings.tokens,
             recordings.token_lengths,
             recordings.speakers,
-            Steering(length_scale=plain, pitch=plain, energy=plain),
+            ProsodyControls(length_scale=plain, pitch=plain, energy=plain),
         )
         vocoder = GriffinLim(GriffinLimConfig(), self.audio, rt.device)
         waveforms = vocoder.vocode(spoken.mel, spoken.lengths)
@@ -148,17 +148,15 @@ class FastSpeech2Objective:
     def _losses(self, rt: Runtime, batch: Batch) -> dict[str, Tensor]:
         recordings = recordings_of(batch, self.audio)
         output = self._forward_teacher_forced(rt, recordings)
-        spoken, predictions = output.spoken, output.predictions
+        mels, predictions = output.mels, output.predictions
         losses = {
-            "mel": mel_loss(spoken.mel, recordings.mel, output.frame_mask),
-            "duration": duration_loss(
-                predictions.log_durations, spoken.durations, output.token_mask
-            ),
+            "mel": mel_loss(mels.mel, recordings.mel, output.frame_mask),
+            "duration": duration_loss(predictions.log_durations, mels.durations, output.token_mask),
             "pitch": variance_loss(predictions.pitch),
             "energy": variance_loss(predictions.energy),
         }
-        if spoken.coarse is not None:
-            losses["coarse_mel"] = mel_loss(spoken.coarse, recordings.mel, output.frame_mask)
+        if mels.coarse is not None:
+            losses["coarse_mel"] = mel_loss(mels.coarse, recordings.mel, output.frame_mask)
         if output.alignment is not None:
             scores, hard = output.alignment.scores, output.alignment.hard
             losses["alignment"] = forward_sum_loss(

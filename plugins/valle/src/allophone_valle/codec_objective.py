@@ -28,7 +28,7 @@ from allophone_valle.codec_losses import (
     mel_loss,
     perplexity,
 )
-from allophone_valle.codecs.network import CodecNetwork, Coded
+from allophone_valle.codecs.network import CodecNetwork, CodecOutput
 
 
 class CodecObjective:
@@ -74,7 +74,7 @@ class CodecObjective:
         """Where there are discriminators, they learn first, on what the codec makes now."""
         recorded = self._segments(batch, random_starts)
         with rt.autocast():
-            coded: Coded = rt["codec"](recorded, bypass=self.trainer.bypass)
+            coded: CodecOutput = rt["codec"](recorded, bypass=self.trainer.bypass)
         trainer = self.trainer
         losses = {
             "waveform": functional.l1_loss(coded.waveform, recorded),
@@ -87,7 +87,7 @@ class CodecObjective:
             + trainer.commitment_weight * losses["commitment"]
         )
         if trainer.stft_sizes:
-            losses |= self._play(rt, coded.waveform, recorded)
+            losses |= self._adversarial_step(rt, coded.waveform, recorded)
             total = (
                 total
                 + trainer.adversarial_weight * losses["adversarial"]
@@ -100,7 +100,7 @@ class CodecObjective:
         """The distances of the segment in the middle of each utterance, and the use of each codebook."""
         recorded = self._segments(batch, middle_starts)
         with rt.autocast():
-            coded: Coded = rt["codec"](recorded)
+            coded: CodecOutput = rt["codec"](recorded)
         use = {
             f"codes_in_use_{stage}": perplexity(codes, self.architecture.bins)
             for stage, codes in enumerate(coded.quantized.codes.unbind(1), start=1)
@@ -120,7 +120,7 @@ class CodecObjective:
         ):
             whole = functional.pad(row[:length], (0, -length % self.architecture.hop_length))
             with rt.autocast():
-                coded: Coded = self.modules["codec"](whole.unsqueeze(0))
+                coded: CodecOutput = self.modules["codec"](whole.unsqueeze(0))
             samples[f"{name}/audio"] = SampleAudio(
                 samples=coded.waveform[0, :length].float().cpu().numpy(),
                 sample_rate=self.sample_rate,
@@ -133,7 +133,9 @@ class CodecObjective:
         starts = choose(waveform.lengths, size)
         return pieces(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(1)
 
-    def _play(self, rt: Runtime, generated: Tensor, recorded: Tensor) -> dict[str, Tensor]:
+    def _adversarial_step(
+        self, rt: Runtime, generated: Tensor, recorded: Tensor
+    ) -> dict[str, Tensor]:
         """Let the discriminators learn; then what they say to the codec, and what that loses by it."""
         real, fake = recorded.unsqueeze(1), generated.float().unsqueeze(1)
         with rt.autocast():

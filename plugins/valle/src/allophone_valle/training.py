@@ -22,7 +22,7 @@ TOP = 10
 
 
 @frozen(kw_only=True)
-class Predicted:
+class CodePredictions:
     """How codes were predicted, summed over those that count.
 
     cross_entropy: nats, with gradients. right, near: how many were the likeliest, or among the `TOP`
@@ -44,13 +44,13 @@ class Predicted:
         }
 
 
-def compare(logits: Tensor, targets: Tensor) -> Predicted:
+def score_predictions(logits: Tensor, targets: Tensor) -> CodePredictions:
     """logits [..., V], targets [...], of which `IGNORED` ones, such as padding, do not count."""
     logits, targets = logits.flatten(0, -2).float(), targets.flatten()
     counted = targets != IGNORED
     wanted = logits.gather(1, targets.clamp(min=0).unsqueeze(1))
     better = (logits > wanted).sum(1)
-    return Predicted(
+    return CodePredictions(
         cross_entropy=functional.cross_entropy(
             logits, targets, ignore_index=IGNORED, reduction="sum"
         ),
