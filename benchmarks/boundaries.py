@@ -34,12 +34,12 @@ from allophone.config import load_experiment
 from allophone.data.labels import read_labels
 from allophone.data.manifest import Split
 from allophone.errors import UserError
+from allophone.feature_index import StoredUtterance
 from allophone.inference.locate import find_voice
 from allophone.inference.protocol import Aligner, TextBatch
 from allophone.loading import open_corpus
 from allophone.registry import default_registry
 from allophone.run_folder import CONFIG
-from allophone.stored import StoredUtterance
 from allophone.synthesis.voice import Voice, prepare
 
 

@@ -25,7 +25,7 @@ from transformers import OPTConfig, OPTForCausalLM, StaticCache
 
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, ValleControls
-from allophone_valle.decoding import Beginning, Decoder
+from allophone_valle.decoding import ArPrefix, Decoder
 
 CACHED, ANEW, PEER = "allophone", "allophone, all anew", "transformers, static cache"
 TEXT, SYMBOLS, BINS = 100, 80, 1024
@@ -49,7 +49,7 @@ def cached(model: ArModel, context: int, batch: int, steps: int) -> Step:
     """Our step, whose context grows by one each time."""
     codes = context - TEXT - 1  # The symbol that codes begin with is one of the context.
     rows = [
-        Beginning(
+        ArPrefix(
             text=torch.randint(SYMBOLS, (TEXT,)),
             codes=torch.randint(BINS, (codes,)),
             least=steps + 1,

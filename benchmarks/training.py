@@ -101,7 +101,7 @@ def watch(trained: Trained, stopwatch: Stopwatch) -> None:
     stopwatch.watch(generator.posterior_encoder, "forward", POSTERIOR_ENCODER)
     stopwatch.watch(generator.flow, "forward", FLOW)
     stopwatch.watch(generator.decoder, "forward", DECODER)
-    stopwatch.watch(objective, "teach_discriminators", DISCRIMINATORS)
+    stopwatch.watch(objective, "discriminator_step", DISCRIMINATORS)
     stopwatch.watch(objective, "adversarial_losses", LOSSES)
     stopwatch.watch(objective, "reconstruction_losses", LOSSES)
     stopwatch.watch(

@@ -6,6 +6,7 @@ Shapes: B batch, F frames, T text tokens.
 from __future__ import annotations
 
 import itertools
+import subprocess
 import sys
 import threading
 import time
@@ -241,10 +242,20 @@ def test_it_works_within_a_compiled_function() -> None:
         return monotonic_alignment(values * 2, *lengths, threads=1).durations + 1
 
     values = torch.randn(2, 60, 20)
-    compiled = torch.compile(durations, backend="eager")
+    compiled = torch.compile(durations, backend="aot_eager", fullgraph=True)
     assert torch.equal(compiled(values), durations(values))
     with pytest.raises(UserError, match="NaN"):
         compiled(values * torch.nan)
+
+
+def test_a_search_does_not_import_the_compiler() -> None:
+    code = """if True:
+        import sys, torch
+        from allophone.alignment import monotonic_alignment
+        monotonic_alignment(torch.zeros(1, 6, 3), torch.tensor([6]), torch.tensor([3]))
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_another_python_thread_runs_during_the_search() -> None:

@@ -7,8 +7,7 @@ import pytest
 import torch
 from attrs import evolve
 
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import AlignmentsConfig
 from allophone.features.protocol import ExtractionContext

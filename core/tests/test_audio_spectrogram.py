@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from allophone.audio.energy import frame_energy
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import (
     frame_lengths,
@@ -241,12 +240,3 @@ def test_bad_waveforms_are_refused():
 @each_spec
 def test_the_shortest_waveform_has_a_frame(spec: MelSpec):
     assert linear_spectrogram(torch.zeros(1, spec.min_samples), spec).shape[2] >= 1
-
-
-@pytest.mark.parametrize("spec", [TACOTRON, WHISPER_LIKE], ids=["magnitude", "power"])
-def test_energy_is_the_norm_of_the_magnitudes(spec: MelSpec):
-    samples = speech_like(5000)
-    magnitude = reference_linear(samples, evolve(spec, power=1))
-    energy = frame_energy(samples, spec)
-    assert energy.dtype == np.float32
-    np.testing.assert_allclose(energy, np.linalg.norm(magnitude, axis=0), rtol=1e-4, atol=1e-4)

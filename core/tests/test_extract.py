@@ -24,12 +24,12 @@ from allophone.config import resolve, write_toml
 from allophone.data.manifest import read_manifest, write_manifest
 from allophone.entries import NormalizerEntry
 from allophone.errors import UserError
+from allophone.feature_index import FeatureIndex, StoredUtterance
 from allophone.hookspecs import hookimpl
 from allophone.preparation import chunks
 from allophone.preparation.extract import Shard, extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry, default_registry
-from allophone.stored import StoredFeatures, StoredUtterance
 from allophone.testing.corpus import write_corpus
 
 N_UTTERANCES = 30
@@ -85,7 +85,7 @@ def files(made):
 
 def arrays(made):
     """All that can be found of all utterances, whatever pack it lies in."""
-    stored = StoredFeatures(made, default_registry())
+    stored = FeatureIndex(made, default_registry())
     found = {}
     for utterance in read_manifest(Path(made.data.directory) / "manifest.jsonl"):
         item = stored.find(utterance)
@@ -308,7 +308,7 @@ def test_what_is_left_out_is_named_with_its_reason(recordings, tmp_path):
     assert all(line["detail"] for line in listed)
     assert done.usable + len(reasons) == N_UTTERANCES + 2
     too_long = next(u for u in manifest if u.id == "utterance-002")
-    assert StoredFeatures(made, default_registry()).lookup("waveform", too_long) is None
+    assert FeatureIndex(made, default_registry()).lookup("waveform", too_long) is None
 
 
 def test_other_limits_extract_only_what_they_let_in(recordings, tmp_path):

@@ -7,21 +7,15 @@ import pytest
 import soundfile
 from attrs import evolve
 
-from allophone.audio.energy import frame_energy
 from allophone.audio.melspec import MelSpec
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import (
     DurationsConfig,
-    EnergyConfig,
-    F0Config,
     PhonemesConfig,
     PhonesConfig,
     WaveformConfig,
 )
-from allophone.features.energy import EnergyExtractor
-from allophone.features.f0 import F0Extractor
 from allophone.features.labels import DurationsExtractor, PhonesExtractor, read_labels
 from allophone.features.phonemes import PhonemesExtractor
 from allophone.features.protocol import ExtractionContext
@@ -163,31 +157,6 @@ def test_a_language_that_nobody_speaks_is_an_error_and_drops_nothing(tone):
         list(extractor.extract([evolve(tone, language="xyzzy")]))
 
 
-def test_energy_has_a_value_a_frame(tone):
-    context = make_context()
-    energy = only(EnergyExtractor(EnergyConfig(), context), tone)
-    samples = context.load_audio(tone)
-    assert len(energy) == SPEC.frames(len(samples))
-    assert np.array_equal(energy, frame_energy(samples, SPEC))
-    assert energy[len(energy) // 2] > 10 * energy[5]
-
-
-def test_f0_is_looked_for_as_the_table_says(tone, monkeypatch):
-    asked = {}
-
-    def record(samples, spec, **settings):
-        asked.update(settings, samples=samples, spec=spec)
-        return np.full(spec.frames(len(samples)), 200, np.float32)
-
-    # The true one is tested beside it, and takes ten seconds to compile.
-    monkeypatch.setattr("allophone.features.f0.fundamental_frequency", record)
-    context = make_context()
-    f0 = only(F0Extractor(F0Config(method="dio", f_max=400), context), tone)
-    assert len(f0) == SPEC.frames(2 * RATE)
-    assert asked.pop("samples") is context.load_audio(tone)
-    assert asked == {"spec": SPEC, "method": "dio", "f_min": 65.0, "f_max": 400}
-
-
 def test_keys_change_with_what_decides_the_result():
     others = [
         evolve(SPEC, hop_length=64),
@@ -198,18 +167,8 @@ def test_keys_change_with_what_decides_the_result():
     def keys(build):
         return [build(make_context(spec)).key for spec in (SPEC, *others)]
 
-    first, hop, rate, mels = keys(lambda context: F0Extractor(F0Config(), context))
-    assert mels == first
-    assert hop != first != rate
-    first, hop, rate, mels = keys(lambda context: EnergyExtractor(EnergyConfig(), context))
-    assert mels == first
-    assert hop != first != rate
     first, hop, rate, mels = keys(lambda context: WaveformExtractor(WaveformConfig(), context))
     assert hop == mels == first != rate
-    assert (
-        F0Extractor(F0Config(f_min=80), make_context()).key
-        != F0Extractor(F0Config(), make_context()).key
-    )
     assert (
         WaveformExtractor(WaveformConfig(), make_context(trim_db=30)).key
         != WaveformExtractor(WaveformConfig(), make_context()).key

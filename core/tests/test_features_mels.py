@@ -11,13 +11,13 @@ from attrs import evolve
 
 from allophone.audio.mel_files import write_description, write_mel
 from allophone.config import resolve, write_toml
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.errors import UserError
+from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
 from allophone.testing.corpus import write_corpus
 
 AUDIO = {"sample_rate": 8000, "n_fft": 256, "hop_length": 64, "win_length": 256, "n_mels": 20}
@@ -60,7 +60,7 @@ def run(made):
 
 
 def found(made, number):
-    return StoredFeatures(made, default_registry()).find(prepared_utterances(made)[number])
+    return FeatureIndex(made, default_registry()).find(prepared_utterances(made)[number])
 
 
 def test_mels_come_in_batches_beside_the_recordings(made):

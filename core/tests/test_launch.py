@@ -10,7 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from training_toys import GanConfig, in_memory, script_experiment, toy_registry, train_toy
+from training_toys import (
+    CountingConfig,
+    GanConfig,
+    in_memory,
+    script_experiment,
+    toy_registry,
+    train_toy,
+)
 
 from allophone.errors import UserError
 from allophone.run_folder import checkpoints, find_checkpoint
@@ -42,12 +49,16 @@ def losses_of(folder, *names):
     return [[line["metrics"][name] for name in names] for line in lines]
 
 
-def test_two_ranks_equal_one_with_their_batches_together(tmp_path):
+@pytest.mark.parametrize(
+    ("trainer", "losses"), [("gan", ("d_loss", "g_loss")), ("counting", ("loss",))]
+)
+def test_two_ranks_equal_one_with_their_batches_together(tmp_path, trainer, losses):
+    config = {"gan": GanConfig, "counting": CountingConfig}[trainer]()
     with in_memory():
-        train_toy(tmp_path / "one", script_experiment(GanConfig(), 6), registry=toy_registry())
-    done = run([sys.executable], tmp_path / "two", *TWO, "--steps", 6, "--trainer", "gan")
+        train_toy(tmp_path / "one", script_experiment(config, 6), registry=toy_registry())
+    done = run([sys.executable], tmp_path / "two", *TWO, "--steps", 6, "--trainer", trainer)
     assert done.stderr == ""
-    one, two = (losses_of(tmp_path / name, "d_loss", "g_loss") for name in ("one", "two"))
+    one, two = (losses_of(tmp_path / name, *losses) for name in ("one", "two"))
     torch.testing.assert_close(torch.tensor(two), torch.tensor(one), rtol=1e-5, atol=1e-6)
     for name in ("model.safetensors", "average.safetensors"):
         expected, found = (

@@ -18,6 +18,7 @@ from allophone.config import resolve, write_toml
 from allophone.data.vocabulary import write_vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
+from allophone.feature_index import prepared_utterances
 from allophone.hookspecs import hookimpl
 from allophone.inference.folder import write_voice
 from allophone.inference.locate import find_voice
@@ -28,7 +29,6 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
 from allophone.run_folder import checkpoint_path
-from allophone.stored import prepared_utterances
 from allophone.testing.corpus import write_corpus
 from allophone.weights import write_weights
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from allophone.atomic import remove_abandoned, written_whole
 from allophone.data.digests import Digests, digest_of, is_as_known, look_at
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
 

@@ -16,8 +16,8 @@ from allophone.training import signals
 from allophone.training.ema import MovingAverage
 from allophone.training.guards import SeenLoss, check_finite
 from allophone.training.meter import Means, SpeedMeter
+from allophone.training.optimizers import cosine, exponential, linear_warmup, noam
 from allophone.training.ranks import Rank
-from allophone.training.schedule import cosine, exponential, linear_warmup, noam
 from allophone.training.seeding import (
     deterministic_on_cpu,
     random_state,

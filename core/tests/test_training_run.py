@@ -101,7 +101,7 @@ def test_the_log_has_means_over_the_steps_since_the_last_one(tmp_path, registry)
     third = train_toy(tmp_path / "3", make_experiment(max_steps=6, log_every=3), registry=registry)
     means = [np.mean(every.losses[:3]), np.mean(every.losses[3:])]
     assert third.losses == pytest.approx(means, rel=1e-12)
-    assert third.of(StepFinished)[0].metrics["seen"] == 8.0
+    assert third.of(StepFinished)[0].metrics["utterances"] == 4.0
     # Two batches of four are an epoch: 10 utterances, of which the loader leaves two out.
     assert [event.epoch for event in third.of(StepFinished)] == [1, 2]
     assert third.of(StepFinished)[0].throughput.keys() == {
@@ -223,7 +223,7 @@ def test_without_validation_utterances_training_goes_on_and_says_so(
 
 def test_accumulation_runs_over_the_ends_of_epochs(tmp_path, registry):
     recorder = train_toy(tmp_path, make_experiment(max_steps=4, accumulate=3), registry=registry)
-    assert recorder.of(StepFinished)[-1].metrics["seen"] == pytest.approx(np.mean([40, 44, 48]))
+    assert recorder.of(StepFinished)[-1].metrics["utterances"] == 4.0
     assert [event.epoch for event in recorder.of(StepFinished)] == [1, 2, 4, 5]
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from training_toys import Gan, GanConfig, Regressor, make_batch, make_corpus, make_experiment
 
 from allophone.config.experiment import RuntimeConfig
-from allophone.errors import PluginError, UserError
+from allophone.errors import ConfigError, PluginError, UserError
 from allophone.training.objective import OptimizerPlan
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
@@ -81,7 +81,7 @@ def test_accumulation_gives_both_optimizers_the_gradients_of_the_large_batch():
 def test_metrics_are_those_of_each_batch_and_hold_no_graph():
     runtime = make_runtime(accumulate=2)
     metrics = runtime.take_step([make_batch([1, 2]), make_batch([3])])
-    assert [m["seen"] for m in metrics] == [2.0, 3.0]
+    assert [m["utterances"] for m in metrics] == [2.0, 1.0]
     assert not metrics[0]["loss"].requires_grad
     assert metrics[1]["gradient_norm/model"] > 0
     assert metrics[1]["learning_rate/model"] == 0.05
@@ -306,6 +306,26 @@ def test_fp16_that_overflows_at_every_scale_is_an_error():
 
     with pytest.raises(FloatingPointError, match="however far the loss is scaled"):
         go_on()
+
+
+def test_what_is_wrong_with_a_batch_is_said_with_its_utterances():
+    def step(rt, batch):
+        raise ConfigError("Row 1 is odd.", hint="Leave it out.")
+
+    runtime = TrainerRuntime(
+        regressor_with({"model": nn.Linear(1, 1)}, step), RuntimeConfig(), Rank()
+    )
+    runtime.objective.eval_step = runtime.objective.sample = step
+    for ask in (lambda batch: runtime.take_step([batch]), runtime.evaluate, runtime.sample):
+        with pytest.raises(ConfigError, match="odd. The rows of this batch are: 0 u7, 1 u9") as got:
+            ask(make_batch([7, 9]))
+        assert got.value.hint == "Leave it out."
+
+
+def test_a_mean_over_nothing_is_nothing():
+    runtime = make_runtime()
+    assert runtime.mean(torch.tensor(6.0), torch.tensor(4)) == 1.5
+    assert runtime.mean(torch.tensor(0.0), torch.tensor(0)) == 0
 
 
 def test_eval_mode_is_left_as_it_was_found():

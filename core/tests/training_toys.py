@@ -39,8 +39,8 @@ from allophone.training.launch import device_of, find_place, join, reported_to_l
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.observers import plugged_in
+from allophone.training.optimizers import exponential
 from allophone.training.ranks import Rank
-from allophone.training.schedule import exponential
 
 
 @frozen(kw_only=True)
@@ -82,7 +82,7 @@ class RegressorModel(nn.Module):
 
 
 class Regressor:
-    """Fits `target` [B] to `input` [B, L]; keeps a count beside its modules."""
+    """Fits `target` [B] to `input` [B, L]."""
 
     features = ("input", "target")
 
@@ -94,7 +94,6 @@ class Regressor:
             dropout=self.config.dropout,
         )
         self.modules = {"model": model}
-        self.seen = 0
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         return {
@@ -115,8 +114,7 @@ class Regressor:
         if rt.step == self.config.fails_at:
             loss = loss * float("nan")
         rt.update("model", loss)
-        self.seen += len(batch)
-        return {"loss": loss, "seen": float(self.seen)}
+        return {"loss": loss, "utterances": float(len(batch))}
 
     def eval_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
         error = rt["model"](batch["input"].values) - batch["target"].values[:, 0]
@@ -131,11 +129,22 @@ class Regressor:
             made[f"{id}/mel"] = SampleImage(values=np.outer(np.arange(8.0), np.arange(20.0)))
         return made
 
-    def state_dict(self) -> dict[str, object]:
-        return {"seen": self.seen}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        self.seen = state["seen"]  # type: ignore[assignment]
+@frozen(kw_only=True)
+class CountingConfig(RegressorConfig):
+    """The trainer `toy.counting`."""
+
+
+class Counting(Regressor):
+    """Learns from a part of the utterances alone, of which each rank has another number."""
+
+    def train_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
+        target = batch["target"].values[:, 0]
+        counted = target > 0
+        error = rt["model"](batch["input"].values) - target
+        loss = rt.mean(error[counted].square().sum(), counted.sum())
+        rt.update("model", loss)
+        return {"loss": loss, "counted": float(counted.sum())}
 
 
 class Gan:
@@ -198,7 +207,7 @@ def make_batch(ids: list[int]) -> Batch:
 
 
 class MemoryLoader:
-    """What `allophone.loading.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
+    """What `allophone.data.loader.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
 
     def __init__(
         self, numbers: list[int], size: int, *, shuffle: bool, rank: int, ranks: int
@@ -288,7 +297,7 @@ def toy_registry(**others: types.ModuleType) -> Registry:
 
     @hookimpl
     def allophone_trainers() -> Iterator[TrainerEntry]:
-        for name in ("Regressor", "Gan"):
+        for name in ("Regressor", "Counting", "Gan"):
             yield TrainerEntry(
                 name=f"toy.{name.lower()}",
                 summary="-",
@@ -425,6 +434,8 @@ def main() -> None:
         if given.trainer == "regressor":
             fails_at = given.fails_at if fails_here else -1
             trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
+        elif given.trainer == "counting":
+            trainer = CountingConfig()
         experiment = script_experiment(trainer, given.steps)
         registry = toy_registry()
         checkpoint = find_checkpoint(given.resume) if given.resume else None

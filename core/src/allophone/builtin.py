@@ -42,8 +42,6 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
     for name, summary in (
         ("waveform", "The recording itself, cut, trimmed and resampled."),
         ("phonemes", "The symbols of the text, as [text] makes them."),
-        ("f0", "Fundamental frequency a frame, in Hz, 0 where unvoiced."),
-        ("energy", "L2 norm of the magnitude spectrum a frame."),
         ("mels", "Mel spectrograms from files, such as a model's predictions."),
     ):
         yield FeatureExtractorEntry(

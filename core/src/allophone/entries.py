@@ -267,6 +267,31 @@ class RecipeEntry:
     path: str
 
 
+def recipes(family: str, package: str, summaries: Mapping[str, str]) -> tuple[RecipeEntry, ...]:
+    """The recipes `<family>/<name>` of a package, in `recipes/<name>.toml`; summaries: by name."""
+    return tuple(
+        RecipeEntry(
+            name=f"{family}/{name}", summary=summary, package=package, path=f"recipes/{name}.toml"
+        )
+        for name, summary in summaries.items()
+    )
+
+
+def importers(package: str, summaries: Mapping[str, str]) -> tuple[ImporterEntry, ...]:
+    """The importers of a package, each in a module `<name>.py` (with "_" for "-") which has the functions
+    `import_checkpoint` and `recognises`; summaries: by name."""
+    modules = {name: f"{package}.{name.replace('-', '_')}" for name in summaries}
+    return tuple(
+        ImporterEntry(
+            name=name,
+            summary=summary,
+            importer=f"{modules[name]}:import_checkpoint",
+            recognises=f"{modules[name]}:recognises",
+        )
+        for name, summary in summaries.items()
+    )
+
+
 KINDS: Mapping[str, type] = {
     "corpora": CorpusEntry,
     "normalizers": NormalizerEntry,

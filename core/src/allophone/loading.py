@@ -15,128 +15,25 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
-from attrs import Factory, asdict, frozen
-from torch.utils.data import DataLoader
+from attrs import Factory, frozen
 
 from allophone.config.corpora import named_corpora
 from allophone.config.experiment import BatchingConfig, Experiment
-from allophone.data.batch import Batch
-from allophone.data.batching import BatchPlan, plan_batches
-from allophone.data.dataset import Example, ExampleDataset, LoadedExample, collate
-from allophone.data.digests import digest_of
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Split, Utterance
+from allophone.data.batching import plan_batches
+from allophone.data.loader import EpochLoader, Example
+from allophone.data.manifest import Dropped, Split, Utterance
 from allophone.data.vocabulary import Vocabulary, build_vocabulary
 from allophone.errors import UserError, near_miss
+from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.registry import Registry, default_registry
-from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
 
 Reject = Callable[[Mapping[str, int]], Dropped | None]
 """Why an utterance with features of these lengths cannot be used, or None."""
-
-
-class EpochLoader:
-    """The batches of one split on one rank, epoch after epoch.
-
-    Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
-    the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
-    over all ranks every utterance comes once an epoch, or as its weight says (but see
-    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when
-    it is handed out, so a state taken after the step on batch k resumes with batch k + 1.
-
-    epoch: epochs that were finished.
-    position: batches of the current epoch that were handed out on this rank.
-    dropped: utterances of the split that the vocabulary does not cover, by id, and why.
-    """
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        plan: BatchPlan,
-        symbols: SymbolTable,
-        *,
-        rank: int,
-        workers: int,
-        dropped: Mapping[str, Dropped],
-    ) -> None:
-        """`Corpus.loader` makes these."""
-        self.epoch = 0
-        self.position = 0
-        self.dropped = dropped
-        self._plan = plan
-        self._rank = rank
-        self._fingerprint = digest_of(
-            [asdict(plan), [[example.id, example.seconds] for example in examples]]
-        )
-        self._rest = _Batches()
-        # A generator of its own: otherwise each epoch would draw from the one that a resume restores.
-        self._loader: DataLoader[LoadedExample] = DataLoader(
-            ExampleDataset(examples, symbols),
-            batch_sampler=self._rest,
-            collate_fn=collate,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),
-        )
-
-    def __len__(self) -> int:
-        """Batches of a whole epoch on this rank: the same on every rank, in every epoch."""
-        return self._plan.steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches from `position` to the end of the epoch."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
-        for batch in self._loader:
-            self.position += 1
-            yield batch
-        self.epoch += 1
-        self.position = 0
-
-    def preview(self) -> Iterator[Batch]:
-        """The batches of this epoch from its beginning, which do not count as consumed."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)
-        yield from self._loader
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, as plain numbers and strings; the same on every rank."""
-        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken.
-
-        When the data, the batching or the number of ranks is not what it was, a position in the epoch
-        means nothing: the epoch is begun anew, and a warning is logged.
-        """
-        self.epoch = state["epoch"]
-        self.position = state["position"]
-        if state["plan"] != self._fingerprint and self.position:
-            _log.warning(
-                "The utterances, the batching or the number of ranks have changed: epoch %d is begun "
-                "anew.",
-                self.epoch,
-            )
-            self.position = 0
-
-
-class _Batches:
-    """The batches that a DataLoader is to read next, as positions in the dataset."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 @frozen(kw_only=True)
@@ -167,12 +64,9 @@ class Corpus:
             raise self._empty("train", {})
         if not self.experiment.reads_text:
             return Vocabulary(symbols=SymbolTable(ids={}))
-        symbols: set[str] = set()
-        for item in train:
-            symbols |= _symbols(item)
         return build_vocabulary(
             self.experiment.text,
-            symbols=symbols,
+            symbols=set().union(*(item.symbols(item.features) for item in train)),
             speakers=_speakers(train),
             languages={self._language(item) for item in train},
         )
@@ -281,7 +175,7 @@ class Corpus:
         reject: Reject | None,
     ) -> Example | Dropped:
         utterance = item.utterance
-        missing = vocabulary.symbols.missing(sorted(_symbols(item, features)))
+        missing = vocabulary.symbols.missing(sorted(item.symbols(features)))
         if missing:
             return Dropped(reason="unknown symbol", detail=" ".join(map(repr, missing)))
         language = self._language(item)
@@ -289,7 +183,7 @@ class Corpus:
             return Dropped(reason="unknown language", detail=language)
         if vocabulary.speakers and utterance.speaker not in vocabulary.speakers:
             return Dropped(reason="unknown speaker", detail=str(utterance.speaker))
-        if reject and (why := reject(_lengths(item, features, vocabulary.symbols))):
+        if reject and (why := reject(item.lengths(features, vocabulary.symbols))):
             return why
         return Example(
             id=utterance.id,
@@ -321,11 +215,11 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
     """
     registry = registry or default_registry()
     utterances = prepared_utterances(experiment)
-    features = StoredFeatures(experiment, registry)
+    index = FeatureIndex(experiment, registry)
     stored: list[StoredUtterance] = []
     waiting: list[str] = []
     for utterance in utterances:
-        found = features.find(utterance)
+        found = index.find(utterance)
         if found is None:
             waiting.append(utterance.id)
         elif isinstance(found, StoredUtterance):
@@ -341,7 +235,7 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
         experiment=experiment,
         stored=tuple(stored),
         weights=_weights(experiment, stored, registry),
-        learns_labels=experiment.reads_text and _not_of_texts(features, stored),
+        learns_labels=experiment.reads_text and _not_of_texts(index, stored),
     )
 
 
@@ -360,9 +254,9 @@ def _weights(
     return weights
 
 
-def _not_of_texts(features: StoredFeatures, stored: Sequence[StoredUtterance]) -> bool:
+def _not_of_texts(index: FeatureIndex, stored: Sequence[StoredUtterance]) -> bool:
     return any(
-        array.is_text and "text" not in features.extractors[name].reads
+        array.is_text and "text" not in index.extractors[name].reads
         for item in stored[:1]
         for name, array in item.features.items()
     )
@@ -370,26 +264,6 @@ def _not_of_texts(features: StoredFeatures, stored: Sequence[StoredUtterance]) -
 
 def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
     return {item.utterance.speaker for item in items if item.utterance.speaker is not None}
-
-
-def _symbols(item: StoredUtterance, features: Sequence[str] | None = None) -> set[str]:
-    """The symbols of an utterance, of all its features or of some."""
-    symbols: set[str] = set()
-    for name in item.features if features is None else features:
-        if item.features[name].is_text:
-            symbols |= set(item.features[name].read().tolist())
-    return symbols
-
-
-def _lengths(
-    item: StoredUtterance, features: Sequence[str], symbols: SymbolTable
-) -> dict[str, int]:
-    """How long each feature will be in a batch."""
-    stored = {name: item.features[name] for name in features}
-    return {
-        name: symbols.encoded_length(array.shape[0]) if array.is_text else array.shape[0]
-        for name, array in stored.items()
-    }
 
 
 def _refuse_impossible(

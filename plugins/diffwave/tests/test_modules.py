@@ -71,12 +71,12 @@ class TestConfig:
 class TestSchedule:
     def test_the_published_steps_are_those_of_the_paper(self) -> None:
         fast = NoiseSchedule.adding(FAST_BETAS)
-        steps = [TRAINING.step_of(signal) for signal in fast.signal]
+        steps = [TRAINING.step_of(alpha_bar) for alpha_bar in fast.alpha_bar]
         expected = [0, 0.894, 4.087, 10.452, 22.992, 42.919]
         assert steps == pytest.approx(expected, abs=5e-4)
 
     def test_its_own_steps_are_whole(self) -> None:
-        steps = [TRAINING.step_of(signal) for signal in TRAINING.signal]
+        steps = [TRAINING.step_of(alpha_bar) for alpha_bar in TRAINING.alpha_bar]
         assert steps == pytest.approx(range(50), abs=1e-9)
 
     def test_what_lies_outside_is_the_nearest_step(self) -> None:
@@ -93,23 +93,23 @@ class TestSchedule:
         levels = np.array(levels_of(7, TRAINING))
         ratios = np.log(levels / (1 - levels))
         np.testing.assert_allclose(np.diff(ratios, 2), 0, atol=1e-9)
-        assert levels[[0, -1]] == pytest.approx([TRAINING.signal[-1], TRAINING.signal[0]])
-        assert levels_of(50, TRAINING) == TRAINING.signal[::-1]
-        assert levels_of(1, TRAINING) == pytest.approx([TRAINING.signal[-1]])
+        assert levels[[0, -1]] == pytest.approx([TRAINING.alpha_bar[-1], TRAINING.alpha_bar[0]])
+        assert levels_of(50, TRAINING) == TRAINING.alpha_bar[::-1]
+        assert levels_of(1, TRAINING) == pytest.approx([TRAINING.alpha_bar[-1]])
 
 
 def followed(plan: Plan, clean: Tensor, noise: SeededNoise, spread: float = 1.0) -> Tensor:
     """A waveform by a plan, with a denoiser that knows how recordings are spread: N(clean, spread^2)."""
-    beginning = math.sqrt(plan.updates[0].signal) * clean + noise.draw(0, 0, len(clean)) * max(
+    beginning = math.sqrt(plan.updates[0].alpha_bar) * clean + noise.draw(0, 0, len(clean)) * max(
         plan.start, 1e-9
     )
     progress = Progress(waveform=beginning, clean=torch.zeros_like(clean))
     for number, update in enumerate(plan.updates, start=1):
-        amplitude, rest = math.sqrt(update.signal), 1 - update.signal
-        variance = update.signal * spread**2 + rest
-        seen = math.sqrt(rest) * (progress.waveform - amplitude * clean) / variance
+        amplitude, rest = math.sqrt(update.alpha_bar), 1 - update.alpha_bar
+        variance = update.alpha_bar * spread**2 + rest
+        predicted_noise = math.sqrt(rest) * (progress.waveform - amplitude * clean) / variance
         fresh = noise.draw(number, 0, len(clean)) if update.noise else None
-        progress = advance(progress, seen, update, fresh)
+        progress = advance(progress, predicted_noise, update, fresh)
     return progress.waveform
 
 
@@ -135,9 +135,9 @@ class TestSamplers:
         """The path without fresh noise is a line here, whose end is known."""
         noise, spread = SeededNoise(seed=0, device=CPU), 0.3
         clean = torch.zeros(1000)
-        first = TRAINING.signal[-1]
+        first = TRAINING.alpha_bar[-1]
         beginning = noise.draw(0, 0, 1000) * math.sqrt(1 - first)
-        level = TRAINING.signal[0]
+        level = TRAINING.alpha_bar[0]
         exact = beginning * math.sqrt(level * spread**2 + 1 - level)
         exact /= math.sqrt(first * spread**2 + 1 - first)
         exact *= math.sqrt(level) * spread**2 / (level * spread**2 + 1 - level)
@@ -189,7 +189,7 @@ class TestStream:
         expected = denoiser(noisy[None], mel[None], torch.tensor([7.25]))[0]
         folded = FoldedDenoiser(denoiser)
         stream = DenoiserStream(
-            folded, folded.tell(7.25), Bands(folded, mel), Scratch(folded, piece)
+            folded, folded.step_biases(7.25), Bands(folded, mel), Scratch(folded, piece)
         )
         ends = [*sorted({cut for cut in cuts if cut < samples}), samples]
         found = [
@@ -211,7 +211,7 @@ class TestStream:
     def test_memory_does_not_grow_with_the_utterance(self) -> None:
         folded = FoldedDenoiser(denoiser_of())
         bands = Bands(folded, torch.randn(5, 2000))
-        stream = DenoiserStream(folded, folded.tell(0.0), bands, Scratch(folded, 4096))
+        stream = DenoiserStream(folded, folded.step_biases(0.0), bands, Scratch(folded, 4096))
         kept = []
         for _ in range(40):
             stream.push(torch.randn(4096), last=False)

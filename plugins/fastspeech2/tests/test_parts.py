@@ -31,7 +31,7 @@ from allophone_fastspeech2.postnet import Postnet
 from allophone_fastspeech2.predictors import Predictor
 from allophone_fastspeech2.statistics import Statistics
 from allophone_fastspeech2.transformer import Transformer, sinusoidal_positions
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -191,9 +191,9 @@ SMALL = FastSpeech2Config(
 )
 
 
-def plain(tokens: Tensor) -> Steering:
+def plain(tokens: Tensor) -> ProsodyControls:
     ones = torch.ones(tokens.shape)
-    return Steering(length_scale=ones, pitch=ones, energy=ones)
+    return ProsodyControls(length_scale=ones, pitch=ones, energy=ones)
 
 
 def with_durations(model: FastSpeech2, frames: float) -> None:
@@ -208,8 +208,8 @@ class TestModel:
         model = FastSpeech2(SMALL, vocabulary_size=5, speakers=1, mels=4).eval()
         with_durations(model, 2.4)
         tokens = torch.tensor([[1, 2, 3]])
-        steering = evolve(plain(tokens), length_scale=torch.tensor([[1.0, 2.0, 0.01]]))
-        spoken = model.speak(tokens, torch.tensor([3]), torch.tensor([0]), steering)
+        controls = evolve(plain(tokens), length_scale=torch.tensor([[1.0, 2.0, 0.01]]))
+        spoken = model.synthesize(tokens, torch.tensor([3]), torch.tensor([0]), controls)
         assert spoken.durations.tolist() == [[2, 5, 1]]
         assert spoken.lengths.tolist() == [8]
 
@@ -225,13 +225,13 @@ class TestModel:
         with_durations(model, 3)
         tokens = torch.tensor([[1, 2, 3]])
         rest = torch.tensor([3]), torch.tensor([0])
-        usual = model.speak(tokens, *rest, plain(tokens))
+        usual = model.synthesize(tokens, *rest, plain(tokens))
         other = "energy" if name == "pitch" else "pitch"
         changed = evolve(plain(tokens), **{name: torch.full((1, 3), 1.5)})
-        assert not torch.equal(usual.mel, model.speak(tokens, *rest, changed).mel)
+        assert not torch.equal(usual.mel, model.synthesize(tokens, *rest, changed).mel)
         getattr(model.variance_adaptor, other).statistics.deviation.fill_(1.0)
         same = evolve(plain(tokens), **{name: torch.ones(1, 3)})
-        assert torch.equal(usual.mel, model.speak(tokens, *rest, same).mel)
+        assert torch.equal(usual.mel, model.synthesize(tokens, *rest, same).mel)
 
     def test_a_model_of_one_speaker_has_nothing_for_speakers(self) -> None:
         one, three = (

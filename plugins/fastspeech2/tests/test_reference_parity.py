@@ -10,7 +10,6 @@ B batch, T text, F frames, M mel bands.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 
+from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -27,10 +27,10 @@ from allophone_fastspeech2.config import (
     VarianceConfig,
 )
 from allophone_fastspeech2.importers.names import reference_name
-from allophone_fastspeech2.model import FastSpeech2, Recordings, SpokenMels
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.model import FastSpeech2, Recordings, SynthesizedMels
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 VOCABULARY = 361
 SPEAKERS = 3
@@ -54,7 +54,7 @@ SIZES = {
 
 def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     """The weight that the reference calls `name`: normal, of about the size that training leaves."""
-    draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
+    draw = normal(name, shape)
     size = np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 5.0
     values = draw / size
     if ("norm" in name and name.endswith("weight")) or name.endswith("running_var"):
@@ -117,13 +117,7 @@ def padded(rows: list[NDArray[np.generic]]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True)
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, NDArray[np.float32]]:
-    with np.load(GOLDEN) as file:
-        return dict(file)
-
-
-def check_mels(spoken: SpokenMels, golden: dict[str, NDArray[np.float32]], where: str) -> None:
+def check_mels(spoken: SynthesizedMels, golden: Golden, where: str) -> None:
     assert spoken.coarse is not None
     for row, frames in enumerate(spoken.lengths.tolist()):
         for name, mel in (("coarse", spoken.coarse), ("mel", spoken.mel)):
@@ -133,9 +127,7 @@ def check_mels(spoken: SpokenMels, golden: dict[str, NDArray[np.float32]], where
 
 
 @pytest.mark.parametrize("level", SIZES)
-def test_recordings_are_said_again_as_the_reference_does(
-    level: str, golden: dict[str, NDArray[np.float32]]
-) -> None:
+def test_recordings_are_said_again_as_the_reference_does(level: str, golden: Golden) -> None:
     said = utterances()
     lengths = torch.tensor([len(one.tokens) for one in said])
     frames = torch.tensor([one.durations.sum() for one in said])
@@ -152,7 +144,7 @@ def test_recordings_are_said_again_as_the_reference_does(
                 durations=padded([one.durations for one in said]),
             )
         )
-    check_mels(output.spoken, golden, f"{level}/recorded")
+    check_mels(output.mels, golden, f"{level}/recorded")
     predictions = output.predictions
     for name, values in (
         ("log_durations", predictions.log_durations),
@@ -165,18 +157,16 @@ def test_recordings_are_said_again_as_the_reference_does(
 
 
 @pytest.mark.parametrize("level", SIZES)
-def test_texts_are_said_as_the_reference_does(
-    level: str, golden: dict[str, NDArray[np.float32]]
-) -> None:
+def test_texts_are_said_as_the_reference_does(level: str, golden: Golden) -> None:
     said = utterances()
     tokens = padded([one.tokens for one in said])
     ones = torch.ones(tokens.shape)
     with torch.no_grad():
-        spoken = build(level).speak(
+        spoken = build(level).synthesize(
             tokens,
             torch.tensor([len(one.tokens) for one in said]),
             torch.tensor([one.speaker for one in said]),
-            Steering(length_scale=ones, pitch=ones, energy=ones),
+            ProsodyControls(length_scale=ones, pitch=ones, energy=ones),
         )
     for row, one in enumerate(said):
         expected = golden[f"{level}/text/{row}/durations"].tolist()

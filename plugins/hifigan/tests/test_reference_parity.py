@@ -7,7 +7,6 @@ mode. Weights are not stored: each is drawn anew from the name that the referenc
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,19 @@ import pytest
 import torch
 from attrs import evolve
 
+from allophone.testing.parity import Golden, golden_fixture, weight
+from allophone.training.adversarial import (
+    DiscriminatorOutput,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+)
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
-from allophone_hifigan.discriminators import Discriminators, Judgement
+from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
 from allophone_hifigan.importers.names import discriminators_name, generator_name
-from allophone_hifigan.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 MELS = 8
 
 GENERATORS = {
@@ -34,16 +39,7 @@ GENERATORS = {
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """Weights by the reference's names: normal, of about the size that training leaves."""
-    state = {}
-    for name, shape in shapes.items():
-        draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-        if name.endswith(".weight_g"):
-            draw = 1 + 0.1 * draw
-        elif name.endswith((".weight_v", ".weight_orig")):
-            draw = draw / np.sqrt(np.prod(shape[1:]))
-        else:
-            draw = 0.1 * draw
-        state[name] = torch.from_numpy(draw.astype(np.float32))
+    state = {name: weight(name, shape) for name, shape in shapes.items()}
     for name in [name for name in shapes if name.endswith(".weight_orig")]:
         # What spectral norm divides by comes from two vectors that it keeps beside the weight.
         module = name.removesuffix("orig")
@@ -75,19 +71,13 @@ def fill(module: torch.nn.Module, names: dict[str, str]) -> None:
     module.eval()
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN) as stored:
-        return dict(stored)
-
-
 def expect(ours: torch.Tensor, theirs: np.ndarray, *, rtol: float, atol: float) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("size", list(GENERATORS))
 @torch.no_grad()
-def test_generators(size: str, golden: dict[str, np.ndarray]) -> None:
+def test_generators(size: str, golden: Golden) -> None:
     config: HifiganConfig = GENERATORS[size]
     generator = Generator(config, mels=MELS)
     fill(generator, {name: generator_name(name, config) for name in generator.state_dict()})
@@ -96,7 +86,7 @@ def test_generators(size: str, golden: dict[str, np.ndarray]) -> None:
 
 
 @pytest.fixture(scope="module")
-def judgements() -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
+def outputs() -> tuple[tuple[DiscriminatorOutput, ...], tuple[DiscriminatorOutput, ...]]:
     """What the published discriminators say of the recorded and of the generated waveforms."""
     discriminators = Discriminators(DiscriminatorsConfig())
     fill(discriminators, {name: discriminators_name(name) for name in discriminators.state_dict()})
@@ -106,21 +96,19 @@ def judgements() -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
 
 
 def test_discriminators(
-    judgements: tuple[tuple[Judgement, ...], ...], golden: dict[str, np.ndarray]
+    outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: Golden
 ) -> None:
-    for name, found in zip(("recorded", "generated"), judgements, strict=True):
+    for name, found in zip(("recorded", "generated"), outputs, strict=True):
         assert len(found) == 8
-        for index, judgement in enumerate(found):
+        for index, output in enumerate(found):
             score = golden[f"{name}/score{index}"]
-            expect(judgement.score.flatten(1), score, rtol=1e-4, atol=1e-5)
-            sizes = torch.stack([feature.abs().mean() for feature in judgement.features])
+            expect(output.score.flatten(1), score, rtol=1e-4, atol=1e-5)
+            sizes = torch.stack([feature.abs().mean() for feature in output.features])
             expect(sizes, golden[f"{name}/features{index}"], rtol=1e-4, atol=0)
 
 
-def test_losses(
-    judgements: tuple[tuple[Judgement, ...], ...], golden: dict[str, np.ndarray]
-) -> None:
-    recorded, generated = judgements
+def test_losses(outputs: tuple[tuple[DiscriminatorOutput, ...], ...], golden: Golden) -> None:
+    recorded, generated = outputs
     for ours, name in (
         (discriminator_loss(recorded, generated), "discriminator_loss"),
         (adversarial_loss(generated), "adversarial_loss"),

@@ -10,10 +10,10 @@ import torch
 
 from allophone.config import Experiment, load_experiment
 from allophone.errors import ConfigError
+from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
 from allophone.testing.corpus import write_corpus
 from allophone_valle.codec_config import FakeCodecConfig
 from allophone_valle.codecs.fake import FakeCodec
@@ -77,7 +77,7 @@ def test_codes_are_stored_for_the_codec_that_made_them(recordings: Path) -> None
     assert extract(experiment, registry).computed["codes"] == 5
     assert extract(experiment, registry).computed["codes"] == 0
 
-    stored = StoredFeatures(experiment, registry)
+    stored = FeatureIndex(experiment, registry)
     codec = FakeCodec.of(FakeCodecConfig(sample_rate=8000, hop_length=160))
     for utterance in prepared_utterances(experiment):
         found = stored.find(utterance)
@@ -96,9 +96,9 @@ def test_codes_are_stored_for_the_codec_that_made_them(recordings: Path) -> None
 
 def test_frames_must_be_the_codecs(recordings: Path) -> None:
     with pytest.raises(ConfigError, match="hop_length is 80, not 160"):
-        StoredFeatures(experiment_of(recordings, model_of(64), hop_length=80), default_registry())
+        FeatureIndex(experiment_of(recordings, model_of(64), hop_length=80), default_registry())
 
 
 def test_only_models_of_codes_have_them(recordings: Path) -> None:
     with pytest.raises(ConfigError, match="speak through a codec"):
-        StoredFeatures(experiment_of(recordings, VOCODER), default_registry())
+        FeatureIndex(experiment_of(recordings, VOCODER), default_registry())

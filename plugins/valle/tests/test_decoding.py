@@ -10,21 +10,21 @@ from valle_toys import BINS, SYMBOLS, ar_model, utterances
 from allophone_valle import decoding
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
-from allophone_valle.decoding import NOISE_STEPS, Beginning, Decoder, continue_codes
-from allophone_valle.learning import compare
+from allophone_valle.decoding import NOISE_STEPS, ArPrefix, Decoder, continue_codes
 from allophone_valle.sampling import Noise, draw
+from allophone_valle.training import score_predictions
 
 CONTROLS = ValleControls(top_p=0.95)
 GROUPS = pytest.mark.parametrize("group", [1, 2, 4])
 
 
-def beginnings(*sizes: tuple[int, int], least: int = 1, most: int = 40) -> list[Beginning]:
+def prefixes(*sizes: tuple[int, int], least: int = 1, most: int = 40) -> list[ArPrefix]:
     """Texts and prompts of these sizes; a row is the same whatever the others are."""
     rows = []
     for text, frames in sizes:
         generator = torch.Generator().manual_seed(100 * text + frames)
         rows.append(
-            Beginning(
+            ArPrefix(
                 text=torch.randint(SYMBOLS, (text,), generator=generator),
                 codes=torch.randint(BINS, (frames,), generator=generator),
                 least=least,
@@ -35,7 +35,7 @@ def beginnings(*sizes: tuple[int, int], least: int = 1, most: int = 40) -> list[
     return rows
 
 
-def logits_of(model: ArModel, row: Beginning, said: list[int]) -> Tensor:
+def logits_of(model: ArModel, row: ArPrefix, said: list[int]) -> Tensor:
     """What follows, computed anew from the whole past: [G, V]."""
     group = model.config.group_size
     codes = torch.cat([row.codes[len(row.codes) % group :], torch.tensor(said, dtype=torch.long)])
@@ -47,9 +47,7 @@ def logits_of(model: ArModel, row: Beginning, said: list[int]) -> Tensor:
 
 
 @torch.inference_mode()
-def without_cache(
-    model: ArModel, row: Beginning, controls: ValleControls
-) -> tuple[list[int], bool]:
+def without_cache(model: ArModel, row: ArPrefix, controls: ValleControls) -> tuple[list[int], bool]:
     """The codes that follow, each from the whole past, and whether they ended."""
     group, end = model.config.group_size, model.end
     noise = Noise([row.seed], group=group, entries=end + 1)
@@ -73,7 +71,7 @@ def without_cache(
 @pytest.mark.parametrize("begin_symbol", [True, False])
 def test_a_cache_changes_no_code(group: int, begin_symbol: bool) -> None:
     model = ar_model(bins=BINS, outspoken=True, group_size=group, begin_symbol=begin_symbol)
-    rows = beginnings((10, 7), (17, 21), (5, 4), most=NOISE_STEPS * group + 9)
+    rows = prefixes((10, 7), (17, 21), (5, 4), most=NOISE_STEPS * group + 9)
     together = continue_codes(model, rows, CONTROLS)
     for row, found in zip(rows, together, strict=True):
         [alone] = continue_codes(model, [row], CONTROLS)
@@ -84,7 +82,7 @@ def test_a_cache_changes_no_code(group: int, begin_symbol: bool) -> None:
 @GROUPS
 def test_a_step_predicts_what_the_whole_does(group: int) -> None:
     model = ar_model(outspoken=True, group_size=group)
-    rows = beginnings((9, 6), (4, 13))
+    rows = prefixes((9, 6), (4, 13))
     with torch.inference_mode():
         decoder = Decoder(model, rows, CONTROLS)
         decoder.begin()
@@ -104,13 +102,13 @@ def test_no_end_before_the_least_and_no_code_after_the_most() -> None:
         model.transformer.norm.bias.fill_(5.0)
         model.head.weight[model.end] = 1.0
     for least, most in ((1, 40), (5, 40), (40, 40)):
-        rows = beginnings((6, 3), (9, 0), least=least, most=most)
+        rows = prefixes((6, 3), (9, 0), least=least, most=most)
         for found in continue_codes(model, rows, CONTROLS):
             assert (len(found.codes), found.ended) == (least, least < most)
             assert int(found.codes.max()) < model.end
     with torch.no_grad():
         model.head.weight[model.end] = -1.0
-    rows = [*beginnings((6, 3), most=7), *beginnings((9, 0), most=12)]
+    rows = [*prefixes((6, 3), most=7), *prefixes((9, 0), most=12)]
     found = continue_codes(model, rows, CONTROLS)
     assert [(len(one.codes), one.ended) for one in found] == [(7, False), (12, False)]
 
@@ -123,14 +121,14 @@ def test_an_utterance_learned_by_heart_is_said_to_its_end() -> None:
     model.train()
     for _ in range(60):
         logits = model(given.text, given.text_lengths, steps.inputs, steps.lengths)
-        predicted = compare(logits, steps.targets)
+        predicted = score_predictions(logits, steps.targets)
         optimizer.zero_grad()
         (predicted.cross_entropy / predicted.count).backward()
         optimizer.step()
     model.eval()
     codes = given.codes[0, :, 0]
     rows = [
-        Beginning(text=given.text[0], codes=codes[:begun], least=1, most=200, seed=0)
+        ArPrefix(text=given.text[0], codes=codes[:begun], least=1, most=200, seed=0)
         for begun in (0, 30)
     ]
     for row, found in zip(
@@ -145,7 +143,7 @@ def test_steps_that_a_graph_could_capture_draw_the_same(
     group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ar_model(outspoken=True, group_size=group)
-    rows = beginnings((10, 7), (17, 21), most=90)
+    rows = prefixes((10, 7), (17, 21), most=90)
     expected = continue_codes(model, rows, CONTROLS)
     monkeypatch.setattr(decoding, "captured", lambda step: step)
     with torch.inference_mode():
@@ -159,12 +157,12 @@ def test_steps_that_a_graph_could_capture_draw_the_same(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_captured_step_draws_what_an_uncaptured_one_does() -> None:
     model = ar_model(outspoken=True)
-    rows = beginnings((10, 7), (17, 21), most=60)
+    rows = prefixes((10, 7), (17, 21), most=60)
     on_cpu = continue_codes(model, rows, CONTROLS)
     on_gpu = continue_codes(
         model.cuda(),
         [
-            Beginning(
+            ArPrefix(
                 text=row.text.cuda(),
                 codes=row.codes.cuda(),
                 least=row.least,

@@ -1,13 +1,11 @@
-"""What counts in training: over ranks, in prompts, and in what a NAR model takes of an AR model."""
+"""What counts in training: in prompts, and in what a NAR model takes of an AR model."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from allophone.config import resolve
 from allophone.data.batch import Batch, Padded
@@ -18,10 +16,10 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.weights import add_prefix
 from allophone_valle.config import PromptMode
-from allophone_valle.learning import Predicted, compare, mean_over_all
 from allophone_valle.objective_ar import ValleArObjective
 from allophone_valle.objective_nar import ValleNarObjective
-from allophone_valle.prompts import Chances, with_prompts
+from allophone_valle.prompts import PromptDraws, with_prompts
+from allophone_valle.training import CodePredictions, score_predictions
 
 SMALL = (
     "model.codec.place=fake",
@@ -54,38 +52,15 @@ def make_batch(*lengths: int, codebooks: int = 8) -> Batch:
     )
 
 
-def test_every_code_of_every_rank_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    sizes = {"here": 10, "there": 30}
-    predicted = {
-        name: compare(torch.randn(size, 8), torch.randint(8, (size,)))
-        for name, size in sizes.items()
-    }
-
-    def loss(mine: str, other: str) -> Tensor:
-        def summed(count: Tensor) -> None:
-            count += sizes[other]
-
-        monkeypatch.setattr(dist, "is_initialized", lambda: True)
-        monkeypatch.setattr(dist, "all_reduce", summed)
-        monkeypatch.setattr(dist, "get_world_size", lambda: 2)
-        return mean_over_all(predicted[mine])
-
-    # Gradients, and so losses, are averaged over ranks.
-    average = (loss("here", "there") + loss("there", "here")) / 2
-    whole = sum(float(each.cross_entropy) for each in predicted.values()) / sum(sizes.values())
-    assert float(average) == pytest.approx(whole)
-
-
 def test_a_batch_in_which_nothing_counts_has_no_loss() -> None:
-    nothing = compare(torch.randn(2, 3, 8), torch.full((2, 3), -100))
-    assert float(mean_over_all(nothing)) == 0.0
+    nothing = score_predictions(torch.randn(2, 3, 8), torch.full((2, 3), -100))
+    assert float(nothing.cross_entropy) == 0.0
     assert {float(value) for value in nothing.metrics().values()} == {0.0}
 
 
 def test_codes_are_counted_by_their_rank() -> None:
     logits = torch.arange(30.0).repeat(3, 1)
-    found: Predicted = compare(logits, torch.tensor([29, 20, 19]))
+    found: CodePredictions = score_predictions(logits, torch.tensor([29, 20, 19]))
     assert (int(found.right), int(found.near), int(found.count)) == (1, 2, 3)
 
 
@@ -94,35 +69,35 @@ def test_codes_are_counted_by_their_rank() -> None:
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     mode=st.sampled_from(["none", "prefix", "segment", "neighbour"]),
     speakers=st.lists(st.integers(0, 1), min_size=4, max_size=4),
-    chances=st.lists(st.floats(0, 0.999), min_size=12, max_size=12),
+    draws=st.lists(st.floats(0, 0.999), min_size=12, max_size=12),
     longest=st.integers(1, 12),
 )
 def test_prompts_are_real_and_short_enough_and_something_is_left_to_predict(
     lengths: list[int],
     mode: PromptMode,
     speakers: list[int],
-    chances: list[float],
+    draws: list[float],
     longest: int,
 ) -> None:
     batch = len(lengths)
     codes = torch.zeros(batch, max(lengths), 2, dtype=torch.long)
     for row, length in enumerate(lengths):
         codes[row, :length] = torch.arange(1, length + 1)[:, None] + 100 * row
-    numbers = torch.tensor(chances).view(3, 4)[:, :batch]
-    lesson = with_prompts(
+    numbers = torch.tensor(draws).view(3, 4)[:, :batch]
+    example = with_prompts(
         codes,
         torch.tensor(lengths),
         torch.tensor(speakers[:batch]),
         mode=mode,
         longest=longest,
-        chances=Chances(length=numbers[0], place=numbers[1], neighbour=numbers[2]),
+        draws=PromptDraws(length=numbers[0], place=numbers[1], neighbour=numbers[2]),
     )
-    prompted = lesson.prompted
+    prompted = example.prompted
     for row, length in enumerate(lengths):
         prompt = int(prompted.prompt_lengths[row])
         whole = prompted.codes[row, : prompted.lengths[row], 0].tolist()
         own = list(range(100 * row + 1, 100 * row + length + 1))
-        counted = lesson.counted[row].nonzero().flatten().tolist()
+        counted = example.counted[row].nonzero().flatten().tolist()
         assert prompt <= longest
         assert counted, "something is to be predicted"
         if mode in ("none", "prefix"):

@@ -13,10 +13,10 @@ from valle_toys import BINS, CODEBOOKS, Utterances, ar_model, nar_model, utteran
 
 from allophone_valle.ar import IGNORED, ArModel
 from allophone_valle.config import PromptMode
-from allophone_valle.filling import Outline, fill_in
-from allophone_valle.learning import Predicted, compare
 from allophone_valle.nar import NarModel
-from allophone_valle.prompts import Chances, with_prompts
+from allophone_valle.nar_decoding import NarInput, predict_codebooks
+from allophone_valle.prompts import PromptDraws, with_prompts
+from allophone_valle.training import CodePredictions, score_predictions
 
 EXACT = 1e-5
 
@@ -26,26 +26,28 @@ def ar_logits(model: ArModel, given: Utterances) -> Tensor:
     return model(given.text, given.text_lengths, steps.inputs, steps.lengths)
 
 
-def ar_predicted(model: ArModel, given: Utterances) -> Predicted:
-    return compare(ar_logits(model, given), model.steps(given.codes[..., 0], given.lengths).targets)
+def ar_predicted(model: ArModel, given: Utterances) -> CodePredictions:
+    return score_predictions(
+        ar_logits(model, given), model.steps(given.codes[..., 0], given.lengths).targets
+    )
 
 
 def nar_predicted(
-    model: NarModel, given: Utterances, stages: Tensor, chances: Chances, longest: int = 225
-) -> Predicted:
-    lesson = with_prompts(
+    model: NarModel, given: Utterances, stages: Tensor, draws: PromptDraws, longest: int = 225
+) -> CodePredictions:
+    example = with_prompts(
         given.codes,
         given.lengths,
         torch.zeros(len(given.codes)),
         mode=model.config.prompt,
         longest=longest,
-        chances=chances,
+        draws=draws,
     )
-    logits = model(given.text, given.text_lengths, lesson.prompted, stages)
-    targets = lesson.prompted.codes.gather(
-        2, stages[:, None, None].expand(-1, lesson.prompted.codes.size(1), 1)
+    logits = model(given.text, given.text_lengths, example.prompted, stages)
+    targets = example.prompted.codes.gather(
+        2, stages[:, None, None].expand(-1, example.prompted.codes.size(1), 1)
     ).squeeze(2)
-    return compare(logits, targets.masked_fill(~lesson.counted, IGNORED))
+    return score_predictions(logits, targets.masked_fill(~example.counted, IGNORED))
 
 
 def row(given: Utterances, index: int) -> Utterances:
@@ -91,13 +93,13 @@ def test_text_does_not_look_at_what_is_said() -> None:
 def test_a_codebook_depends_on_those_below_it_all_around_and_on_the_prompt() -> None:
     model = nar_model(outspoken=True)
     given, stage = utterances([12], [20]), 3
-    chances = Chances.fixed(1)
+    draws = PromptDraws.fixed(1)
 
     def logits(codes: Tensor) -> Tensor:
-        lesson = with_prompts(
-            codes, given.lengths, torch.zeros(1), mode="prefix", longest=5, chances=chances
+        example = with_prompts(
+            codes, given.lengths, torch.zeros(1), mode="prefix", longest=5, draws=draws
         )
-        return model(given.text, given.text_lengths, lesson.prompted, torch.tensor([stage]))
+        return model(given.text, given.text_lengths, example.prompted, torch.tensor([stage]))
 
     before = logits(given.codes)
     for frame, codebook, matters in (
@@ -136,9 +138,9 @@ def test_padding_counts_for_nothing_in_the_others(mode: PromptMode) -> None:
     model = nar_model(outspoken=True, prompt=mode)
     given = utterances([12, 7, 9], [31, 8, 17])
     stages = torch.tensor([1, 4, 7])
-    chances = Chances.fixed(1)
-    together = nar_predicted(model, given, stages, Chances.fixed(3))
-    alone = [nar_predicted(model, row(given, i), stages[i : i + 1], chances) for i in range(3)]
+    draws = PromptDraws.fixed(1)
+    together = nar_predicted(model, given, stages, PromptDraws.fixed(3))
+    alone = [nar_predicted(model, row(given, i), stages[i : i + 1], draws) for i in range(3)]
     for name in ("cross_entropy", "right", "near", "count"):
         summed = float(torch.stack([getattr(each, name).detach() for each in alone]).sum())
         assert float(getattr(together, name).detach()) == pytest.approx(summed, rel=EXACT), name
@@ -153,7 +155,7 @@ def test_the_first_losses_are_those_of_chance(bins: int) -> None:
     model = nar_model(bins=bins, **sizes)
     for stage in range(1, CODEBOOKS):
         stages = torch.full((2,), stage)
-        others = nar_predicted(model, given, stages, Chances.fixed(2)).metrics()
+        others = nar_predicted(model, given, stages, PromptDraws.fixed(2)).metrics()
         assert float(others["cross_entropy"].detach()) == pytest.approx(math.log(bins), abs=0.1), (
             stage
         )
@@ -165,7 +167,7 @@ def test_codebooks_are_predicted_with_the_embedding_of_the_next() -> None:
     for stage in range(1, CODEBOOKS):
         model.zero_grad()
         nar_predicted(
-            model, given, torch.tensor([stage]), Chances.fixed(1)
+            model, given, torch.tensor([stage]), PromptDraws.fixed(1)
         ).cross_entropy.backward()
         used = model.tables.grad.flatten(1).count_nonzero(1).nonzero().flatten().tolist()
         # In its prompt every codebook is heard.
@@ -174,7 +176,7 @@ def test_codebooks_are_predicted_with_the_embedding_of_the_next() -> None:
 
 
 def learn(
-    model: nn.Module, loss: Callable[[], Predicted], *, steps: int, rate: float = 3e-3
+    model: nn.Module, loss: Callable[[], CodePredictions], *, steps: int, rate: float = 3e-3
 ) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), fused=True)
     model.train()
@@ -192,7 +194,7 @@ def test_the_others_can_be_learned_by_heart(mode: PromptMode) -> None:
     model = nar_model(channels=64, heads=4, feed_forward_channels=256, prompt=mode)
     given = utterances([10], [40])
 
-    def loss() -> Predicted:
+    def loss() -> CodePredictions:
         stages = torch.randint(1, CODEBOOKS, (4,))
         four = Utterances(
             text=given.text.expand(4, -1),
@@ -200,16 +202,16 @@ def test_the_others_can_be_learned_by_heart(mode: PromptMode) -> None:
             codes=given.codes.expand(4, -1, -1),
             lengths=given.lengths.expand(4),
         )
-        return nar_predicted(model, four, stages, Chances.drawn(4), longest=20)
+        return nar_predicted(model, four, stages, PromptDraws.random(4), longest=20)
 
     learn(model, loss, steps=200)
     codes = given.codes[0]
     prompt = codes[:12] if mode == "prefix" else codes[20:30]
-    outline = Outline(
+    nar_input = NarInput(
         text=given.text[0],
         known=prompt,
         prompt_length=len(prompt),
         first=codes[len(prompt) :, 0] if mode == "prefix" else codes[:, 0],
     )
-    [said] = fill_in(model, [outline])
+    [said] = predict_codebooks(model, [nar_input])
     assert torch.equal(said, codes[-len(said) :])

@@ -13,37 +13,34 @@ B batch, T text, F frames, Q codebooks.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from allophone.foreign.tensors import place
+from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone.weights import add_prefix, strip_prefix
 from allophone_valle.ar import IGNORED, ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, TransformerConfig
 from allophone_valle.importers.names import reference_name, stacked
-from allophone_valle.learning import compare
 from allophone_valle.nar import NarModel, PromptedCodes
+from allophone_valle.training import score_predictions
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 SYMBOLS, BINS, CODEBOOKS, CHANNELS, INNER = 20, 32, 8, 16, 64
 SIZES = {"channels": CHANNELS, "layers": 2, "heads": 2, "feed_forward_channels": INNER}
 PREFIX, SEGMENT = 10, slice(8, 14)
 MODES: dict[PromptMode, int] = {"none": 0, "prefix": 1, "segment": 2, "neighbour": 4}
-Golden = dict[str, NDArray[np.float32]]
 
 
 def filled(name: str, shape: tuple[int, ...]) -> Tensor:
     """The weight that the reference calls `name`: normal; norms around one; the NAR's positions as they are."""
     if name.startswith("nar_") and name.endswith("alpha"):
         return torch.ones(shape)
-    draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
+    draw = normal(name, shape)
     draw *= 0.3 if len(shape) > 1 else 0.1
     if name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "alpha")):
         draw += 1
@@ -92,12 +89,6 @@ def reference_state(*, begin_symbol: bool) -> dict[str, Tensor]:
     return state
 
 
-@pytest.fixture(scope="module")
-def golden() -> Golden:
-    with np.load(GOLDEN) as file:
-        return dict(file)
-
-
 def loaded(model: nn.Module, name: str, *, begin_symbol: bool = True) -> nn.Module:
     state = stacked(reference_state(begin_symbol=begin_symbol))
     wanted = add_prefix(model.state_dict(), name)
@@ -125,7 +116,7 @@ def test_the_first_codebook_is_predicted_as_the_reference_does(
     expected = torch.from_numpy(golden[f"bos{int(begin_symbol)}_ar_logits"])
     assert expected.std() > 0.2
     torch.testing.assert_close(logits[0, :, 0], expected, **TOLERANCE)
-    loss = float(compare(logits, steps.targets).cross_entropy)
+    loss = float(score_predictions(logits, steps.targets).cross_entropy)
     assert loss == pytest.approx(float(golden[f"bos{int(begin_symbol)}_ar_loss"]), rel=1e-4)
 
 
@@ -158,7 +149,7 @@ def test_the_others_are_predicted_as_the_reference_does(
     targets = whole[prompt:, stage].clone()
     if mode == "segment":
         targets[SEGMENT] = IGNORED
-    loss = float(compare(logits, targets[None]).cross_entropy)
+    loss = float(score_predictions(logits, targets[None]).cross_entropy)
     # It counts as many codes as the utterance has, whatever of them its prompt gives away.
     given_away = {"prefix": PREFIX, "segment": len(before)}.get(mode, 0)
     loss *= len(codes) / (len(codes) - given_away)

@@ -37,8 +37,8 @@ from allophone_valle.assembling import assemble
 from allophone_valle.codec_config import CodecArchitecture, CodecConfig, FakeCodecConfig
 from allophone_valle.codecs.network import CodecNetwork
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig, ValleControls
-from allophone_valle.filling import Outline
 from allophone_valle.nar import NarModel
+from allophone_valle.nar_decoding import NarInput
 from allophone_valle.synthesis import ValleSynthesizer, build_synthesizer
 
 CPU = torch.device("cpu")
@@ -142,13 +142,13 @@ def test_speech_begins_with_the_prompt_only_where_it_goes_on_from_it(mode: Promp
 def test_the_nar_model_is_given_the_text_that_it_has_learned_to_expect(
     mode: PromptMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Outline] = []
+    seen: list[NarInput] = []
 
-    def watched(model: NarModel, outlines: list[Outline]) -> list[Tensor]:
-        seen.extend(outlines)
-        return [torch.zeros(len(one.first), 4, dtype=torch.long) for one in outlines]
+    def watched(model: NarModel, inputs: list[NarInput]) -> list[Tensor]:
+        seen.extend(inputs)
+        return [torch.zeros(len(one.first), 4, dtype=torch.long) for one in inputs]
 
-    monkeypatch.setattr(synthesis, "fill_in", watched)
+    monkeypatch.setattr(synthesis, "predict_codebooks", watched)
     batch = make_text("cc", "cc", prompts=(prompt("ab", 55), prompt("", 55)))
     speaker(make_config(mode)).synthesize(batch, evolve(SHORT, max_ratio=20.0))
     before, joined = SYMBOLS.encode("cc"), SYMBOLS.encode("abcc")

@@ -26,6 +26,7 @@ from allophone.registry import default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
+from allophone.weight_norm import folded
 from allophone_onnx import export as onnx_writer
 from allophone_onnx.export_noise import seeded_noise
 from allophone_onnx.noise import Stream
@@ -33,7 +34,6 @@ from allophone_onnx.noise import seeded_noise as numpy_noise
 from allophone_onnx.settings import write_settings
 from allophone_vits.config import SIZES, DurationConfig, FlowConfig, TextEncoderConfig, VitsConfig
 from allophone_vits.importers.piper_onnx import read_graph
-from allophone_vits.layers import folded
 from allophone_vits.model import TRAINING_ONLY, Vits
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -14,6 +14,12 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
 from allophone.synthesis.chunks import chunk_sizes
 from allophone.text.symbols import SymbolTable
+from allophone.training.adversarial import (
+    adversarial_loss,
+    discriminate,
+    feature_matching_loss,
+)
+from allophone.weight_norm import folded, for_inference
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
@@ -40,8 +46,7 @@ from allophone_vits.inference import (
     through_flow,
     tokens_of_frames,
 )
-from allophone_vits.layers import folded, for_inference, sequence_mask
-from allophone_vits.losses import adversarial_loss, feature_matching_loss
+from allophone_vits.layers import sequence_mask
 from allophone_vits.model import Vits
 from allophone_vits.noise import Stream, normal_noise
 from allophone_vits.objective import VitsObjective
@@ -350,12 +355,14 @@ def test_real_waveforms_as_targets_cost_the_generator_nothing_of_its_gradient() 
     ).requires_grad_(False)
     real = torch.randn(3, 200)
     learned = []
-    for real_is_target in (False, True):
+    for detach_real in (False, True):
         generated = torch.linspace(-1, 1, 600).view(3, 200).requires_grad_()
-        verdict = discriminator(real, generated, real_is_target=real_is_target)
-        (adversarial_loss(verdict) + feature_matching_loss(verdict)).backward()
+        of_real, of_generated = discriminate(
+            discriminator, real, generated, detach_real=detach_real
+        )
+        (adversarial_loss(of_generated) + feature_matching_loss(of_real, of_generated)).backward()
         learned.append(generated.grad)
-    assert not any(one.score.requires_grad for one in verdict.real)
+    assert not any(output.score.requires_grad for output in of_real)
     assert learned[0].abs().max() > 0
     torch.testing.assert_close(learned[1], learned[0])
 

@@ -1,15 +1,13 @@
 """The model computes what the reference implementation computes, to rounding.
 
 The numbers in data/reference.npz were computed once by the public reference implementation
-(jaywalnut310/vits, in float32 on a CPU), with the sizes of `SIZES`, the weights of `filled`, the inputs
-of `inputs`, dropout off, and PyTorch's global generator seeded with 0 before every call. Its names of
-tensors are the keys of `filled`; its compiled alignment search was replaced by the textbook recursion.
-Weights are not stored: each is drawn anew from its own name.
+(jaywalnut310/vits, in float32 on a CPU), with the sizes of `SIZES`, the inputs of `inputs`, dropout off,
+and PyTorch's global generator seeded with 0 before every call. Its compiled alignment search was replaced
+by the textbook recursion. Weights are not stored: each is drawn anew from the reference's name for it.
 """
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,13 @@ from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_from_linear, mel_spectrogram
+from allophone.testing.parity import Golden, golden_fixture, weight
+from allophone.training.adversarial import (
+    adversarial_loss,
+    discriminate,
+    discriminator_loss,
+    feature_matching_loss,
+)
 from allophone_vits.config import (
     DecoderConfig,
     DiscriminatorConfig,
@@ -34,14 +39,9 @@ from allophone_vits.gaussian import kl_divergence
 from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
 from allophone_vits.inference import convert_latents, decode, infer_latents
 from allophone_vits.layers import sequence_mask
-from allophone_vits.losses import (
-    adversarial_loss,
-    discriminator_loss,
-    feature_matching_loss,
-)
 from allophone_vits.model import Vits
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 VOCABULARY = 20
@@ -75,18 +75,6 @@ SIZES = {
 }
 
 
-def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The weight that the reference calls `name`: normal, of about the size that training leaves."""
-    draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if name.endswith((".gamma", ".weight_g")):
-        values = 1 + 0.1 * draw
-    elif name.endswith((".weight", ".weight_v")):
-        values = draw / np.sqrt(np.prod(shape[1:]))
-    else:
-        values = 0.1 * draw
-    return torch.from_numpy(values.astype(np.float32))
-
-
 def inputs() -> dict[str, torch.Tensor]:
     draw = np.random.RandomState(1)
     return {
@@ -98,12 +86,6 @@ def inputs() -> dict[str, torch.Tensor]:
         "real": torch.from_numpy(draw.uniform(-1, 1, (2, 512)).astype(np.float32)),
         "generated": torch.from_numpy(draw.uniform(-1, 1, (2, 512)).astype(np.float32)),
     }
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN) as stored:
-        return dict(stored)
 
 
 @pytest.fixture(params=list(SIZES))
@@ -121,7 +103,7 @@ def _model_of(size: str) -> Vits:
     model = Vits(config, vocabulary_size=VOCABULARY, speakers=speakers, audio=AUDIO)
     model.load_state_dict(
         {
-            name: filled(
+            name: weight(
                 reference_generator_name(
                     name,
                     blocks=len(config.decoder.residual_kernel_sizes),
@@ -135,11 +117,11 @@ def _model_of(size: str) -> Vits:
     return model.eval()
 
 
-def expect(ours: torch.Tensor, golden: dict[str, np.ndarray], *name: str) -> None:
+def expect(ours: torch.Tensor, golden: Golden, *name: str) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), golden["/".join(name)], **TOLERANCE)
 
 
-def test_the_training_pass(model: Vits, size: str, golden: dict[str, np.ndarray]) -> None:
+def test_the_training_pass(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     torch.manual_seed(0)
     output = model(
@@ -173,7 +155,7 @@ def test_the_flow_inverts(model: Vits) -> None:
     torch.testing.assert_close(back, latent, rtol=0, atol=2e-5)
 
 
-def test_durations_from_noise(model: Vits, size: str, golden: dict[str, np.ndarray]) -> None:
+def test_durations_from_noise(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     mask = sequence_mask(given["token_lengths"], 9)
     hidden = model.text_encoder(given["tokens"], mask).hidden
@@ -186,7 +168,7 @@ def test_durations_from_noise(model: Vits, size: str, golden: dict[str, np.ndarr
     expect(log_durations, golden, size, "log_durations")
 
 
-def test_speaking_without_noise(model: Vits, size: str, golden: dict[str, np.ndarray]) -> None:
+def test_speaking_without_noise(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     latents = infer_latents(
         model,
@@ -200,7 +182,7 @@ def test_speaking_without_noise(model: Vits, size: str, golden: dict[str, np.nda
     expect(decode(model.decoder, latents)[0], golden, size, "speech")
 
 
-def test_voice_conversion(golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voice_conversion(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     model = _model_of("multi")
     given = inputs()
     torch.manual_seed(0)
@@ -216,27 +198,27 @@ def test_voice_conversion(golden: dict[str, np.ndarray], monkeypatch: pytest.Mon
     expect(decode(model.decoder, latents)[0], golden, "multi", "converted")
 
 
-def test_the_discriminators_and_their_losses(golden: dict[str, np.ndarray]) -> None:
+def test_the_discriminators_and_their_losses(golden: Golden) -> None:
     model = Discriminator(DiscriminatorConfig())
     model.load_state_dict(
         {
-            name: filled(reference_discriminator_name(name), tuple(tensor.shape))
+            name: weight(reference_discriminator_name(name), tuple(tensor.shape))
             for name, tensor in model.state_dict().items()
         }
     )
     given = inputs()
     with torch.no_grad():
-        verdict = model(given["real"], given["generated"])
-    for index, judgement in enumerate(verdict.generated):
-        expect(judgement.score, golden, "discriminator", f"score{index}")
-        means = torch.stack([feature.abs().mean() for feature in judgement.features])
+        real, generated = discriminate(model, given["real"], given["generated"])
+    for index, output in enumerate(generated):
+        expect(output.score.flatten(1), golden, "discriminator", f"score{index}")
+        means = torch.stack([feature.abs().mean() for feature in output.features])
         expect(means, golden, "discriminator", f"features{index}")
-    expect(discriminator_loss(verdict), golden, "discriminator", "loss")
-    expect(adversarial_loss(verdict), golden, "discriminator", "adversarial_loss")
-    expect(2 * feature_matching_loss(verdict), golden, "discriminator", "feature_loss")
+    expect(discriminator_loss(real, generated), golden, "discriminator", "loss")
+    expect(adversarial_loss(generated), golden, "discriminator", "adversarial_loss")
+    expect(2 * feature_matching_loss(real, generated), golden, "discriminator", "feature_loss")
 
 
-def test_the_mel_spectrogram(golden: dict[str, np.ndarray]) -> None:
+def test_the_mel_spectrogram(golden: Golden) -> None:
     given = inputs()
     expect(mel_spectrogram(given["real"], AUDIO), golden, "mel", "of_waveform")
     expect(mel_from_linear(given["spectrogram"], AUDIO), golden, "mel", "of_linear")

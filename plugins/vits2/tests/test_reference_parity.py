@@ -1,15 +1,14 @@
 """The model computes what the public implementation computes, to rounding, where that is right.
 
 The numbers in data/reference.npz were computed once by p0p4k/vits2_pytorch (commit 1f4f379, in float32 on a
-CPU), with the sizes of `config_of`, the weights of `filled`, the inputs of `inputs`, dropout and the noise of
-the alignment search off, and PyTorch's global generator seeded with 0 before every call. Its names of tensors
-are the keys of `filled`; its compiled alignment search was replaced by the textbook recursion. Weights are
-not stored: each is drawn anew from its own name.
+CPU), with the sizes of `config_of`, the inputs of `inputs`, dropout and the noise of the alignment search
+off, and PyTorch's global generator seeded with 0 before every call. Its compiled alignment search was
+replaced by the textbook recursion. Weights are not stored: each is drawn anew from the name that the
+implementation has for it.
 """
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -18,6 +17,7 @@ import pytest
 import torch
 
 from allophone.audio.melspec import MelSpec
+from allophone.testing.parity import Golden, golden_fixture, weight
 from allophone_vits.config import DecoderConfig, TextEncoderConfig
 from allophone_vits.gaussian import kl_divergence
 from allophone_vits.inference import convert_latents, decode, infer_latents
@@ -38,7 +38,7 @@ from allophone_vits2.importers.names import (
 )
 from allophone_vits2.model import Vits2
 
-GOLDEN = Path(__file__).parent / "data" / "reference.npz"
+golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 VOCABULARY = 20
@@ -49,18 +49,6 @@ DURATIONS: dict[str, Literal["stochastic", "convolutional"]] = {
     "stochastic": "stochastic",
     "convolutional": "convolutional",
 }
-
-
-def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The weight that the public implementation calls `name`: about of the size that training leaves."""
-    draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if name.endswith((".gamma", ".weight_g")):
-        values = 1 + 0.1 * draw
-    elif name.endswith((".weight", ".weight_v")):
-        values = draw / np.sqrt(np.prod(shape[1:]))
-    else:
-        values = 0.1 * draw
-    return torch.from_numpy(np.asarray(values).astype(np.float32))
 
 
 def inputs() -> dict[str, torch.Tensor]:
@@ -103,7 +91,7 @@ def model_of(kind: FlowKind, speakers: str, duration: str) -> Vits2:
     model = Vits2(config, vocabulary_size=VOCABULARY, speakers=SPEAKERS[speakers], audio=AUDIO)
     model.load_state_dict(
         {
-            name: filled(
+            name: weight(
                 reference_generator_name(name, flow=kind, blocks=3, paired=True),
                 tuple(tensor.shape),
             )
@@ -111,12 +99,6 @@ def model_of(kind: FlowKind, speakers: str, duration: str) -> Vits2:
         }
     )
     return model.eval()
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN) as stored:
-        return dict(stored)
 
 
 def expect(ours: torch.Tensor, golden: np.ndarray) -> None:
@@ -127,9 +109,7 @@ every_flow = pytest.mark.parametrize("kind", get_args(FlowKind))
 
 
 @pytest.fixture
-def case(
-    request: pytest.FixtureRequest, golden: dict[str, np.ndarray]
-) -> tuple[Vits2, dict[str, np.ndarray]]:
+def case(request: pytest.FixtureRequest, golden: Golden) -> tuple[Vits2, dict[str, np.ndarray]]:
     """A model, and what the public implementation computes with it."""
     kind, speakers, duration = request.param
     name = f"{kind}/{speakers}/{duration}/"
@@ -204,9 +184,7 @@ def test_speaking_without_noise(case: tuple[Vits2, dict[str, np.ndarray]]) -> No
 
 
 @every_flow
-def test_voice_conversion(
-    kind: FlowKind, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_voice_conversion(kind: FlowKind, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(kind, "multi", "stochastic")
     torch.manual_seed(0)
     noise = torch.randn(1, 8, FRAMES)
@@ -222,14 +200,12 @@ def test_voice_conversion(
 
 
 @pytest.mark.parametrize("kind", ["linear", "normed"])
-def test_the_duration_discriminators(
-    kind: Literal["linear", "normed"], golden: dict[str, np.ndarray]
-) -> None:
+def test_the_duration_discriminators(kind: Literal["linear", "normed"], golden: Golden) -> None:
     config = DurationDiscriminatorConfig(kind=kind, channels=12)
     model = DurationDiscriminator(config, text_channels=12)
     model.load_state_dict(
         {
-            name: filled(reference_duration_discriminator_name(name), tuple(tensor.shape))
+            name: weight(reference_duration_discriminator_name(name), tuple(tensor.shape))
             for name, tensor in model.state_dict().items()
         }
     )

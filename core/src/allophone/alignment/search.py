@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 
 import torch
-from attrs import field, frozen
+from attrs import define, field
 from torch import Tensor
 
 from allophone.errors import UserError, near_miss
@@ -23,7 +23,7 @@ ROWS_NAMED = 8
 """How many rows of the batch an error lists at most."""
 
 
-@frozen(kw_only=True, eq=False)
+@define(kw_only=True, eq=False)  # Not frozen: torch.compile cannot trace how such a record is made.
 class Alignment:
     """The most likely monotonic path through each utterance of a batch."""
 
@@ -45,8 +45,6 @@ class Alignment:
         return (self.index[:, :, None] == tokens) & inside[:, :, None]
 
 
-# The extension is nothing that torch.compile could look into: a compiled function is left for it.
-@torch.compiler.disable
 def monotonic_alignment(
     values: Tensor,
     frame_lengths: Tensor,
@@ -94,10 +92,22 @@ def monotonic_alignment(
     if threads is not None and threads < 1:
         raise UserError(f"monotonic_alignment: threads is {threads}; it takes at least 1.")
 
-    index, durations = _search(values, frame_lengths, token_lengths, threads, instruction_set)
+    index, durations = torch.ops.allophone.monotonic_alignment(
+        values, frame_lengths, token_lengths, threads, instruction_set
+    )
     return Alignment(index=index, durations=durations)
 
 
+# The extension is registered as an operator, which torch.compile calls without tracing into it.
+# `torch.compiler.disable` would do too, but imports the whole compiler, which takes a second.
+torch.library.define(
+    "allophone::monotonic_alignment",
+    "(Tensor values, Tensor frame_lengths, Tensor token_lengths, int? threads, str? instruction_set)"
+    " -> (Tensor index, Tensor durations)",
+)
+
+
+@torch.library.impl("allophone::monotonic_alignment", "cpu")
 def _search(
     values: Tensor,
     frame_lengths: Tensor,
@@ -129,6 +139,16 @@ def _search(
     if lib.search_batch(search):
         raise _refusal(refusals.tolist(), values, frame_lengths, token_lengths)
     return index, durations
+
+
+@torch.library.register_fake("allophone::monotonic_alignment")
+def _shapes(values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    """What the operator returns, without the numbers, for torch.compile to plan with."""
+    batch, frames, tokens = values.shape
+    return (
+        values.new_empty(batch, frames, dtype=torch.int64),
+        values.new_empty(batch, tokens, dtype=torch.int64),
+    )
 
 
 @cache

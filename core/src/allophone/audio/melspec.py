@@ -8,11 +8,12 @@ how two specs disagree. This module is light: it imports neither torch nor numpy
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from attrs import fields, frozen
 
-from allophone.errors import UserError
+from allophone.errors import ConfigError, UserError
 
 
 @frozen(kw_only=True)
@@ -140,6 +141,25 @@ class MelSpec:
     def seconds(self, n_frames: int) -> float:
         """Duration of `n_frames`, in seconds."""
         return n_frames * self.hop_length / self.sample_rate
+
+    def check_upsampling(self, rates: Sequence[int], key: str) -> None:
+        """ConfigError unless upsampling by `rates`, the value of `key`, makes one hop of each frame."""
+        if math.prod(rates) != self.hop_length:
+            product = " x ".join(map(str, rates))
+            raise ConfigError(
+                f"{key} make {product} = {math.prod(rates)} samples of a frame, but "
+                f"audio.hop_length is {self.hop_length}",
+                hint="Their product must equal the hop length.",
+            )
+
+    def whole_frames(self, samples: int, key: str) -> int:
+        """How many hops `samples`, the value of `key`, are; ConfigError unless it is a whole number."""
+        frames, rest = divmod(samples, self.hop_length)
+        if rest:
+            raise ConfigError(
+                f"{key} ({samples}) is not a multiple of audio.hop_length ({self.hop_length})"
+            )
+        return frames
 
     def differences(self, other: MelSpec) -> tuple[str, ...]:
         """How `other` disagrees with this spec, one line a field: `"f_max: 8000.0 against None"`.

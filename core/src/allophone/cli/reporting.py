@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from allophone.cli.console import console, status
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.synthesis.ledger import FAILED, Failure
 
 

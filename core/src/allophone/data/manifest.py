@@ -1,4 +1,4 @@
-"""Utterances, and the manifest that lists them: one JSON object a line.
+"""Utterances, the manifest that lists them, and why one is left out: one JSON object a line.
 
 Light: the standard library and attrs.
 """
@@ -67,6 +67,18 @@ class Utterance:
             )
 
 
+@frozen(kw_only=True)
+class Dropped:
+    """Why an utterance cannot be used: a reason that is counted, and a detail that is shown.
+
+    reason: a short phrase, the same for all utterances with the same trouble: "unreadable audio",
+        "too short", "too long", "empty text", "unknown symbol".
+    """
+
+    reason: str
+    detail: str
+
+
 def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
     """Build an utterance from plain data; UserError saying where, for what is none."""
     known = fields_dict(Utterance)
@@ -117,6 +129,14 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
         for utterance in utterances:
             plain = asdict(utterance, filter=lambda _, value: value is not None)
             file.write(json.dumps(plain, ensure_ascii=False).encode() + b"\n")
+
+
+def write_dropped(path: Path, dropped: Mapping[str, Dropped]) -> None:
+    """Write which utterances were left out, by id, and why: one JSON object a line."""
+    with written_whole(path) as file:
+        for id, why in dropped.items():
+            line = {"id": id, "reason": why.reason, "detail": why.detail}
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
 def refuse_same_ids(utterances: Iterable[Utterance]) -> None:

@@ -25,7 +25,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from allophone.atomic import remove_abandoned, written_whole
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.errors import UserError
 
 _ALIGNMENT = 64

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from attrs import field, frozen, validators
 
 
@@ -15,25 +13,6 @@ class WaveformConfig:
 @frozen(kw_only=True)
 class PhonemesConfig:
     """The symbols of the text; `[text]` says how they are made."""
-
-
-@frozen(kw_only=True)
-class F0Config:
-    """Fundamental frequency.
-
-    method: "pyin" and "yin", which is many times quicker, need nothing more; so are "praat" and "dio",
-        which need `allophone[praat]` and `allophone[pyworld]`.
-    f_min, f_max: where it is looked for, Hz.
-    """
-
-    method: Literal["pyin", "yin", "praat", "dio"] = "pyin"
-    f_min: float = field(default=65.0, validator=validators.gt(0))
-    f_max: float = field(default=800.0, validator=validators.gt(0))
-
-
-@frozen(kw_only=True)
-class EnergyConfig:
-    """The energy of each frame; `[audio]` says what a frame is."""
 
 
 @frozen(kw_only=True)

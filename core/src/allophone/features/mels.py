@@ -20,8 +20,7 @@ from allophone.audio.mel_files import (
     read_mel,
     refuse_other_mels,
 )
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import MelsConfig
 from allophone.features.protocol import ExtractionContext

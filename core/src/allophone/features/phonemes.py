@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import PhonemesConfig
 from allophone.features.protocol import ExtractionContext

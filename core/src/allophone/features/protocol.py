@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from attrs import frozen
 
 from allophone.audio.melspec import MelSpec
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.digests import look_at
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import AlignmentsConfig
 from allophone.features.protocol import ExtractionContext

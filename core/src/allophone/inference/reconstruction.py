@@ -29,10 +29,10 @@ from allophone.audio.melspec import MelSpec
 from allophone.config import load_experiment
 from allophone.data.batch import Batch
 from allophone.data.digests import digest_of
-from allophone.data.dropped import Dropped, write_dropped
-from allophone.data.manifest import Split
+from allophone.data.manifest import Dropped, Split, write_dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.feature_index import StoredUtterance, prepared_utterances
 from allophone.inference.devices import to_numpy
 from allophone.inference.folder import build_synthesizer
 from allophone.inference.locate import find_voice
@@ -40,7 +40,6 @@ from allophone.loading import Corpus, open_corpus
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG
-from allophone.stored import StoredUtterance, prepared_utterances
 from allophone.synthesis.ledger import Failure, Ledger, Made, Report, digest, reason
 
 DROPPED = "dropped.jsonl"

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from allophone.data.digests import Seen, look_at
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
 from allophone.data.store import StoredArray
-from allophone.stored import StoredFeatures
+from allophone.feature_index import FeatureIndex
 
 CHUNK = 128
 
@@ -41,44 +40,44 @@ def cut(utterances: Sequence[Utterance]) -> list[Chunk]:
     return [tuple(utterances[first : first + CHUNK]) for first in range(0, len(utterances), CHUNK)]
 
 
-def extract_chunk(stored: StoredFeatures, chunk: Chunk) -> ChunkDone:
+def extract_chunk(index: FeatureIndex, chunk: Chunk) -> ChunkDone:
     """Extract and store what is missing of a chunk.
 
     What an earlier feature has dropped, no later one is asked for. What was dropped in another run is
     tried again, since it may have been for want of a package.
     """
     seen = {
-        path: look_at(path, stored.digests[path])
+        path: look_at(path, index.digests[path])
         for utterance in chunk
-        for path in stored.files(utterance)
+        for path in index.files(utterance)
     }
-    stored.digests.update(seen)
-    left = [u for u in chunk if all(seen[path] for path in stored.files(u))]
+    index.digests.update(seen)
+    left = [u for u in chunk if all(seen[path] for path in index.files(u))]
     computed: Counter[str] = Counter()
-    for name in stored.extractors:
-        computed[name] = _extract_feature(stored, name, left)
+    for name in index.extractors:
+        computed[name] = _extract_feature(index, name, left)
         for utterance in list(left):
-            if isinstance(stored.usable(name, utterance), Dropped):
+            if isinstance(index.usable(name, utterance), Dropped):
                 left.remove(utterance)
-                stored.recordings.forget(utterance)
-    notes = dict(stored.recordings.notes)
-    stored.recordings.clear()
+                index.recordings.forget(utterance)
+    notes = dict(index.recordings.notes)
+    index.recordings.clear()
     return ChunkDone(seen=seen, computed=computed, notes=notes)
 
 
-def _extract_feature(stored: StoredFeatures, name: str, utterances: Sequence[Utterance]) -> int:
+def _extract_feature(index: FeatureIndex, name: str, utterances: Sequence[Utterance]) -> int:
     """Extract and store what is missing of one feature; how many arrays that made."""
     # By key, since two utterances may be made of the same: one text at two microphones.
     missing = {
-        stored.key(name, utterance): utterance
+        index.key(name, utterance): utterance
         for utterance in utterances
-        if not isinstance(stored.lookup(name, utterance), StoredArray)
+        if not isinstance(index.lookup(name, utterance), StoredArray)
     }
     if not missing:
         return 0
-    store = stored.store(name)
+    store = index.store(name)
     try:
-        extracted = list(stored.extractors[name].extract(list(missing.values())))
+        extracted = list(index.extractors[name].extract(list(missing.values())))
     except Exception as error:
         ids = [utterance.id for utterance in missing.values()]
         error.add_note(f"While '{name}' was extracted of {ids[0]} to {ids[-1]}.")

@@ -18,14 +18,13 @@ from attrs import field, frozen, validators
 
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import is_as_known
-from allophone.data.dropped import Dropped, write_dropped
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance, write_dropped
 from allophone.errors import UserError
+from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation import chunks, worker
 from allophone.preparation.chunks import Chunk, ChunkDone
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
-from allophone.stored import StoredFeatures, StoredUtterance, prepared_utterances
 
 _SAVE_SECONDS = 20.0
 """How much reading of files a killed run may have to repeat."""
@@ -86,10 +85,10 @@ def extract(
     UserError where there is no manifest, a feature cannot be had at all, or nothing is left to train on.
     """
     mine = chunks.cut(prepared_utterances(experiment))[shard.index - 1 :: shard.count]
-    stored = StoredFeatures(experiment, registry)
-    for name in stored.extractors:
-        stored.store(name).clean()
-    undone = [sum(not _is_done(stored, utterance) for utterance in chunk) for chunk in mine]
+    index = FeatureIndex(experiment, registry)
+    for name in index.extractors:
+        index.store(name).clean()
+    undone = [sum(not _is_done(index, utterance) for utterance in chunk) for chunk in mine]
     todo = [chunk for chunk, count in zip(mine, undone, strict=True) if count]
     if sum(undone) <= chunks.CHUNK:
         # Starting processes would take longer.
@@ -99,12 +98,12 @@ def extract(
 
     def work() -> Iterator[Utterance]:
         saved = time.monotonic()
-        for chunk, done in _results(experiment, stored, todo, workers):
-            stored.digests.update(done.seen)
+        for chunk, done in _results(experiment, index, todo, workers):
+            index.digests.update(done.seen)
             computed.update(done.computed)
             notes.update(done.notes)
             if time.monotonic() - saved > _SAVE_SECONDS:
-                _save_digests(stored, mine, shard)
+                _save_digests(index, mine, shard)
                 saved = time.monotonic()
             yield from chunk
 
@@ -112,32 +111,32 @@ def extract(
         for _ in track(work(), total=sum(map(len, todo)), description="Extracting"):
             pass
     finally:
-        _save_digests(stored, mine, shard)
+        _save_digests(index, mine, shard)
     if workers > 1 and todo:
-        stored = StoredFeatures(experiment, registry)
-    return _report(experiment, stored, mine, shard, computed, notes)
+        index = FeatureIndex(experiment, registry)
+    return _report(experiment, index, mine, shard, computed, notes)
 
 
-def _is_done(stored: StoredFeatures, utterance: Utterance) -> bool:
+def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
     """Whether nothing is to be extracted, or was dropped in an earlier run and is to be tried again."""
-    if not all(is_as_known(path, stored.digests[path]) for path in stored.files(utterance)):
+    if not all(is_as_known(path, index.digests[path]) for path in index.files(utterance)):
         return False
-    for name in stored.extractors:
-        found = stored.lookup(name, utterance)
+    for name in index.extractors:
+        found = index.lookup(name, utterance)
         if found is None or isinstance(found, Dropped):
             return False
-        if isinstance(stored.usable(name, utterance), Dropped):
+        if isinstance(index.usable(name, utterance), Dropped):
             return True
     return True
 
 
 def _results(
-    experiment: Experiment, stored: StoredFeatures, todo: Sequence[Chunk], workers: int
+    experiment: Experiment, index: FeatureIndex, todo: Sequence[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, ChunkDone]]:
     """The chunks as they are done, in this process or in others."""
     if workers <= 1:
         for chunk in todo:
-            yield chunk, chunks.extract_chunk(stored, chunk)
+            yield chunk, chunks.extract_chunk(index, chunk)
         return
     plain = unstructure(experiment)
     needed = ("data", "text", "audio", "features", "model")
@@ -161,15 +160,15 @@ def _results(
         pool.shutdown(cancel_futures=True)
 
 
-def _save_digests(stored: StoredFeatures, mine: Sequence[Chunk], shard: Shard) -> None:
-    if stored.digests.changed:
-        paths = {path for chunk in mine for utterance in chunk for path in stored.files(utterance)}
-        stored.digests.save(shard.name, paths)
+def _save_digests(index: FeatureIndex, mine: Sequence[Chunk], shard: Shard) -> None:
+    if index.digests.changed:
+        paths = {path for chunk in mine for utterance in chunk for path in index.files(utterance)}
+        index.digests.save(shard.name, paths)
 
 
 def _report(
     experiment: Experiment,
-    stored: StoredFeatures,
+    index: FeatureIndex,
     mine: Sequence[Chunk],
     shard: Shard,
     computed: Counter[str],
@@ -178,7 +177,7 @@ def _report(
     seconds = []
     dropped: dict[str, Dropped] = {}
     for utterance in (utterance for chunk in mine for utterance in chunk):
-        found = stored.find(utterance)
+        found = index.find(utterance)
         if isinstance(found, StoredUtterance):
             seconds.append(found.seconds)
         else:
@@ -196,7 +195,7 @@ def _report(
     return Extracted(
         usable=len(seconds),
         seconds=sum(seconds),
-        computed={name: computed[name] for name in stored.extractors},
+        computed={name: computed[name] for name in index.extractors},
         notes=dict(notes),
         dropped=dropped,
         report=report,

@@ -9,8 +9,8 @@ from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allophone.feature_index import FeatureIndex
     from allophone.preparation.chunks import Chunk, ChunkDone
-    from allophone.stored import StoredFeatures
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -20,7 +20,7 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-_stored: StoredFeatures | None = None
+_index: FeatureIndex | None = None
 
 
 def start(tables: Mapping[str, Any]) -> None:
@@ -29,24 +29,24 @@ def start(tables: Mapping[str, Any]) -> None:
     It has one thread to compute with, since there is a process for each core, and ends with the process
     that has started it, however that one ends.
     """
-    global _stored
+    global _index
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     from allophone.config import Experiment, structure
+    from allophone.feature_index import FeatureIndex
     from allophone.registry import default_registry
-    from allophone.stored import StoredFeatures
 
     experiment = structure(Experiment, tables, where="The experiment")
-    _stored = StoredFeatures(experiment, default_registry())
+    _index = FeatureIndex(experiment, default_registry())
 
 
 def run(chunk: Chunk) -> ChunkDone:
     """Extract a chunk in a process that was started."""
     from allophone.preparation.chunks import extract_chunk
 
-    assert _stored is not None
-    return extract_chunk(_stored, chunk)
+    assert _index is not None
+    return extract_chunk(_index, chunk)
 
 
 def _end_with_parent() -> None:

@@ -25,12 +25,12 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
 from allophone.registry import Registry
 from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
-from allophone.testing.examined import SEED, ExaminedObjective
 from allophone.testing.experiment import ExperimentContract, build_objective, padded_further
+from allophone.testing.gradients import SEED, GradientRecorder
 from allophone.testing.ranks import train_on_ranks
 from allophone.training.checkpoint import read_state
 from allophone.training.loop import train
-from allophone.training.objective import Metrics, Objective, Sampler
+from allophone.training.objective import Metrics, optional
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 from allophone.training.runtime import TrainerRuntime
@@ -76,7 +76,7 @@ class TrainerContract(ExperimentContract):
     def test_gradients_reach_every_parameter(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch
     ) -> None:
-        objective = examined(experiment, vocabulary, registry, learn=True)
+        objective = recorded(experiment, vocabulary, registry, learn=True)
         runtime = objective.runtime(experiment.runtime)
         silent = set(objective.parameters())
         # What stands behind a layer that begins with zeros is reached in the second or third step.
@@ -96,11 +96,11 @@ class TrainerContract(ExperimentContract):
     def test_a_step_gives_scalars(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch
     ) -> None:
-        objective = examined(experiment, vocabulary, registry)
+        objective = recorded(experiment, vocabulary, registry)
         runtime = objective.runtime(experiment.runtime)
         given = {
             "train_step": runtime.take_step([batch])[0],
-            "eval_step": evaluate(objective, runtime, batch),
+            "eval_step": evaluate(runtime, batch),
         }
         for where, metrics in given.items():
             shaped = [name for name, value in metrics.items() if torch.as_tensor(value).ndim]
@@ -116,14 +116,14 @@ class TrainerContract(ExperimentContract):
         objective = build_objective(experiment, vocabulary, registry)
         runtime = TrainerRuntime(objective, experiment.runtime, Rank())
         metric = self.metric or experiment.runtime.keep.best_metric or ""
-        before = evaluate(objective, runtime, batch)
+        before = evaluate(runtime, batch)
         assert metric in before, (
             f"eval_step gives {sorted(before)}, and this test looks at '{metric}': set `metric` in the "
             "test, or runtime.keep.best_metric in the recipe, to one of them."
         )
         for _ in range(self.learning_steps):
             runtime.take_step([batch])
-        after = float(evaluate(objective, runtime, batch)[metric])
+        after = float(evaluate(runtime, batch)[metric])
         first = float(before[metric])
         assert after < self.falls_to * first, (
             f"{metric} was {first:.4g} at first and is {after:.4g} after {self.learning_steps} steps on "
@@ -136,8 +136,8 @@ class TrainerContract(ExperimentContract):
     ) -> None:
         objective = build_objective(experiment, vocabulary, registry)
         runtime = TrainerRuntime(objective, experiment.runtime, Rank())
-        alone = evaluate(objective, runtime, batch)
-        padded = evaluate(objective, runtime, padded_further(batch))
+        alone = evaluate(runtime, batch)
+        padded = evaluate(runtime, padded_further(batch))
         names = alone.keys() if self.padding_metrics is None else self.padding_metrics
         changed = {
             name: (float(alone[name]), float(padded[name]))
@@ -154,9 +154,9 @@ class TrainerContract(ExperimentContract):
     def test_accumulation_equals_the_batch(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch
     ) -> None:
-        once = examined(experiment, vocabulary, registry, repeatable=True)
+        once = recorded(experiment, vocabulary, registry, repeatable=True)
         once.runtime(experiment.runtime).take_step([batch])
-        twice = examined(experiment, vocabulary, registry, repeatable=True)
+        twice = recorded(experiment, vocabulary, registry, repeatable=True)
         twice.runtime(experiment.runtime, accumulate=2).take_step([batch, batch])
         size = max(float(grad.norm()) for grad in once.gradients.values())
         different = [
@@ -181,13 +181,12 @@ class TrainerContract(ExperimentContract):
         different = [name for name in before if not torch.equal(before[name], after[name])]
         assert not different, (
             f"After a resume {listed(different)} differ from those of a run that was not interrupted. "
-            "State beside the modules must be in buffers, or in state_dict and load_state_dict of the "
-            "objective; random numbers must come from the generators of torch, NumPy or random."
+            "State beside the weights must be in buffers of the modules; random numbers must come from "
+            "the generators of torch, NumPy or random."
         )
-        kept = [key for key in ("runtime", "objective") if key in read_state(whole)]
-        for key in kept:
-            same = equal(read_state(whole)[key], read_state(parts)[key])
-            assert same, f"After a resume, the state of the {key} differs from the unbroken run's."
+        assert equal(read_state(whole)["runtime"], read_state(parts)["runtime"]), (
+            "After a resume, the state of the optimizers differs from the unbroken run's."
+        )
 
     def test_two_ranks_train(
         self, experiment: Experiment, registry: Registry, tmp_path: Path
@@ -203,11 +202,11 @@ class TrainerContract(ExperimentContract):
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch
     ) -> None:
         objective = build_objective(experiment, vocabulary, registry)
-        if not isinstance(objective, Sampler):
+        if not optional(objective, "sample"):
             pytest.skip("This objective makes no samples.")
         runtime = TrainerRuntime(objective, experiment.runtime, Rank())
         with runtime.evaluating():
-            samples = objective.sample(runtime, batch)
+            samples = runtime.sample(batch)
         assert samples, "sample() gives nothing to hear or see."
         for name, sample in samples.items():
             if isinstance(sample, SampleAudio):
@@ -244,23 +243,23 @@ def quiet(experiment: Experiment, *, until: int) -> Experiment:
     return evolve(experiment, runtime=config)
 
 
-def examined(
+def recorded(
     experiment: Experiment,
     vocabulary: Vocabulary,
     registry: Registry,
     *,
     learn: bool = False,
     repeatable: bool = False,
-) -> ExaminedObjective:
+) -> GradientRecorder:
     """The experiment's objective, always with the same weights, to look at its gradients."""
     objective = build_objective(experiment, vocabulary, registry)
-    return ExaminedObjective(objective, learn=learn, repeatable=repeatable)
+    return GradientRecorder(objective, learn=learn, repeatable=repeatable)
 
 
-def evaluate(objective: Objective, runtime: TrainerRuntime, batch: Batch) -> Metrics:
+def evaluate(runtime: TrainerRuntime, batch: Batch) -> Metrics:
     """What `eval_step` gives, as validation calls it, always from the same random numbers."""
     with runtime.evaluating(), seeded_apart(SEED):
-        return objective.eval_step(runtime, batch)
+        return runtime.evaluate(batch)
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -150,7 +150,7 @@ def _write_state(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), file)
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(path):
         raise TypeError(
-            f"The state holds {', '.join(unsafe)}, which could not be loaded again: an objective's "
+            f"The state holds {', '.join(unsafe)}, which could not be loaded again: an optimizer's "
             f"state_dict is made of numbers, strings, tensors, lists, tuples and dicts."
         )
 

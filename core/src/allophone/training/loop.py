@@ -22,7 +22,6 @@ from allophone.events import (
 )
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import Means, SpeedMeter
-from allophone.training.objective import Sampler
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.signals import StopRequest, stop_on_signals
 from allophone.training.state import Run
@@ -124,8 +123,7 @@ class _Loop:
         means = Means()
         with run.listening():
             for batch in run.valid:
-                batch = batch.to(run.rank.device)
-                means.add(run.objective.eval_step(run.runtime, batch), weight=len(batch))
+                means.add(run.runtime.evaluate(batch), weight=len(batch))
         run.validation = means.collect(run.rank)
         best = self.config.keep.best_metric
         if best is not None and best not in run.validation:
@@ -137,13 +135,12 @@ class _Loop:
 
     def _sample(self) -> None:
         run = self.run
-        if not isinstance(run.objective, Sampler) or not run.samples:
-            return
         samples: dict[str, SampleAudio | SampleImage] = {}
         with run.listening():
             for batch in run.samples:
-                samples |= run.objective.sample(run.runtime, batch.to(run.rank.device))
-        self._tell(SamplesMade, samples=samples)
+                samples |= run.runtime.sample(batch)
+        if samples:
+            self._tell(SamplesMade, samples=samples)
 
     def _save(self) -> None:
         run = self.run

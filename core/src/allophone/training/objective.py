@@ -20,34 +20,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import torch
 from attrs import frozen
 from torch import Tensor, nn
 
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
-from allophone.events import SampleAudio, SampleImage
 
 Metrics = Mapping[str, Tensor | float]
 """Scalars by name. Tensors are read off the device only when they are logged."""
 
 
+Schedule = Callable[[int], float]
+"""The factor on the learning rate after so many steps or epochs; see `allophone.training.optimizers`."""
+
+
 @frozen(kw_only=True)
 class OptimizerPlan:
-    """How some modules are optimised.
+    """How some modules are optimised; `allophone.training.optimizers.adamw` makes the usual one.
 
     modules: names of the objective's modules whose parameters these are.
     optimizer: `(parameters) -> torch.optim.Optimizer`.
-    schedule: the factor on the learning rate after so many `per`s, or None; see `training.schedule`.
-    per: whether the schedule counts optimizer steps or epochs.
+    schedule: of the learning rate, or None. per: whether it counts optimizer steps or epochs.
     clip_norm: overrides the runtime's own; None leaves that as it is.
     """
 
     modules: tuple[str, ...]
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    schedule: Callable[[int], float] | None = None
+    schedule: Schedule | None = None
     per: Literal["step", "epoch"] = "step"
     clip_norm: float | None = None
 
@@ -78,6 +79,16 @@ class Runtime(Protocol):
         """
         ...
 
+    def mean(self, total: Tensor, count: Tensor) -> Tensor:
+        """A loss that is a mean over what counts on all ranks, such as codes or frames of which each rank
+        has another number.
+
+        total: summed over what counts on this rank, a scalar with gradients; count: how many that is.
+        Gradients are averaged over ranks, so with a mean of its own each item would count for more on a
+        rank that has fewer of them. 0 where nothing counts anywhere; every rank must ask.
+        """
+        ...
+
     def frozen(self, *modules: str) -> AbstractContextManager[None]:
         """Let gradients pass through these modules without reaching their parameters."""
         ...
@@ -88,6 +99,29 @@ class Objective(Protocol):
 
     features: names of the stored features that a batch must carry, as in the `[features]` table.
     modules: everything that has parameters; their names are the prefixes of the checkpoint's weights.
+
+    What an objective may have beside its four methods; `optional` asks for it:
+
+    sample(rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]
+        Audio, mels and alignments of a validation batch by name, such as "LJ001-0001/audio"; NumPy arrays
+        on the CPU. Called without gradients and in eval mode.
+
+    reject(lengths: Mapping[str, int]) -> Dropped | None
+        Why an utterance cannot be learned from, or None. It is left out of the batches, counted and named.
+        The lengths are those of the features as they come in a batch: samples of "waveform", ids of
+        "phonemes".
+
+    calibrate(batches: Iterable[Batch]) -> None, with calibration_features: tuple[str, ...]
+        Take statistics of the whole training split, on the CPU, into buffers of the modules. The batches
+        carry `calibration_features` alone, which are as few as will do. Called when a run begins, on every
+        rank with the same batches; never when one is resumed. What is fine-tuned keeps the statistics that
+        its weights were trained with.
+
+    adapt(weights: Mapping[str, Tensor], batches: Iterable[Batch]) -> Mapping[str, Adapted]
+        What to begin fine-tuning with beside the weights of a source that fit by name and shape. The
+        weights are the source's, by "module.parameter"; the batches are of the training split, on the CPU,
+        to look at as many as it takes; every rank is given the same. Returns tensors by the names of this
+        objective's modules, in the same form as the weights.
     """
 
     @property
@@ -109,44 +143,12 @@ class Objective(Protocol):
         ...
 
 
-@runtime_checkable
-class Sampler(Protocol):
-    """An objective that can let a validation batch be heard and seen."""
-
-    def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Audio, mels and alignments by name, such as "LJ001-0001/audio"; NumPy arrays on the CPU."""
-        ...
-
-
-@runtime_checkable
-class Selective(Protocol):
-    """An objective that cannot learn from every utterance."""
-
-    def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
-        """Why an utterance cannot be used, or None. It is left out of the batches, counted and named.
-
-        lengths: of the features as they come in a batch: samples of "waveform", ids of "phonemes".
-        """
-        ...
-
-
-@runtime_checkable
-class Calibrated(Protocol):
-    """An objective that must have seen the training data once before it begins.
-
-    calibration_features: the stored features that it wants to see, as few as will do.
-    """
-
-    @property
-    def calibration_features(self) -> tuple[str, ...]: ...
-
-    def calibrate(self, batches: Iterable[Batch]) -> None:
-        """Take statistics of the whole training split, on the CPU, into buffers of the modules.
-
-        Called when a run begins, on every rank with the same batches; never when one is resumed. What
-        is fine-tuned keeps the statistics that its weights were trained with.
-        """
-        ...
+def optional(
+    objective: Objective,
+    part: Literal["adapt", "calibrate", "calibration_features", "reject", "sample"],
+) -> Any:
+    """One of the parts that an `Objective` may have; None where it has it not."""
+    return getattr(objective, part, None)
 
 
 @frozen(kw_only=True)
@@ -160,28 +162,3 @@ class Adapted:
     tensor: Tensor
     source: str | None = None
     how: str
-
-
-@runtime_checkable
-class Adaptive(Protocol):
-    """An objective that can begin with weights that are not quite of its own model."""
-
-    def adapt(
-        self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
-    ) -> Mapping[str, Adapted]:
-        """What to take beside the weights of a source that fit by name and shape.
-
-        weights: the source's, by "module.parameter". batches: of the training split, on the CPU, to look
-        at as many as it takes; every rank is given the same. Returns tensors by the names of this
-        objective's modules, in the same form as the weights.
-        """
-        ...
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """An objective with state beside its modules (a schedule, running statistics) to be checkpointed."""
-
-    def state_dict(self) -> dict[str, object]: ...
-
-    def load_state_dict(self, state: dict[str, object]) -> None: ...

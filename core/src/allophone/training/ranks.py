@@ -1,7 +1,8 @@
 """The processes that train together, and the few things that they tell each other.
 
 Gradients travel through DistributedDataParallel; here is the rest: a stop that all agree on, metrics,
-random states. It goes over the CPU (gloo), so that no GPU waits for it. Alone, a process talks to itself.
+random states. All but `mean` goes over the CPU (gloo), so that no GPU waits for it. Alone, a process
+talks to itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from attrs import field, frozen
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -35,6 +37,14 @@ class Rank:
         said = torch.tensor(int(mine))
         dist.all_reduce(said, op=dist.ReduceOp.MAX)
         return bool(said.item())
+
+    def mean(self, mine: Tensor) -> Tensor:
+        """The mean of what every rank has, on its device; every rank must ask."""
+        if self.world_size == 1:
+            return mine
+        total = mine.clone()
+        dist.all_reduce(total)
+        return total / self.world_size
 
     def gather(self, mine: T) -> list[T]:
         """What every rank has, in their order, on every rank; every rank must ask."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
-from allophone.loading import Corpus, EpochLoader, Reject, open_corpus
+from allophone.loading import Corpus, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
 from allophone.training.checkpoint import sweep
@@ -24,7 +25,7 @@ from allophone.training.finetune import (
     read_source,
     take_weights,
 )
-from allophone.training.objective import Adaptive, Calibrated, Objective, Selective
+from allophone.training.objective import Objective, optional
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
@@ -63,7 +64,7 @@ def open_run(
     build = registry.load("trainers", trainer.name, "objective")
     objective: Objective = build(experiment, vocabulary)
     _check_objective(objective, trainer)
-    if isinstance(objective, Calibrated) and not resume:
+    if not resume:
         _calibrate(objective, corpus, vocabulary)
     report = _take(source, objective, corpus, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
@@ -82,7 +83,7 @@ def open_run(
             "train",
             features=objective.features,
             vocabulary=vocabulary,
-            reject=_reject(objective),
+            reject=optional(objective, "reject"),
             rank=rank.index,
             world_size=rank.world_size,
             weighted=True,
@@ -151,18 +152,22 @@ def _take(
     def batches() -> Iterator[Batch]:
         """Opened only when they are asked for."""
         yield from corpus.loader(
-            "train", features=objective.features, vocabulary=vocabulary, reject=_reject(objective)
+            "train",
+            features=objective.features,
+            vocabulary=vocabulary,
+            reject=optional(objective, "reject"),
         )
 
-    adapted = objective.adapt(source.weights, batches()) if isinstance(objective, Adaptive) else {}
+    adapt = optional(objective, "adapt")
+    adapted = adapt(source.weights, batches()) if adapt else {}
     return take_weights(objective.modules, source, vocabulary, adapted)
 
 
-def _calibrate(objective: Calibrated, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    """Let an objective see the training split: all of it on every rank, so that all see the same."""
-    objective.calibrate(
-        corpus.loader("train", features=objective.calibration_features, vocabulary=vocabulary)
-    )
+def _calibrate(objective: Objective, corpus: Corpus, vocabulary: Vocabulary) -> None:
+    """Show the training split to an objective that asks: all of it on every rank, so that all see the same."""
+    if calibrate := optional(objective, "calibrate"):
+        features = optional(objective, "calibration_features")
+        calibrate(corpus.loader("train", features=features, vocabulary=vocabulary))
 
 
 def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None) -> Vocabulary:
@@ -198,15 +203,11 @@ def _validation_data(
         "valid",
         features=objective.features,
         vocabulary=vocabulary,
-        reject=_reject(objective),
+        reject=optional(objective, "reject"),
         rank=rank.index,
         world_size=rank.world_size,
     )
     return valid, _first_utterances(valid, config.samples) if rank.first else []
-
-
-def _reject(objective: Objective) -> Reject | None:
-    return objective.reject if isinstance(objective, Selective) else None
 
 
 def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:

@@ -21,13 +21,14 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from allophone.config.experiment import RuntimeConfig
 from allophone.data.batch import Batch
 from allophone.errors import PluginError, UserError, near_miss
+from allophone.events import SampleAudio, SampleImage
 from allophone.training.guards import (
     SeenLoss,
     check_finite,
     check_nothing_leaked,
     check_reached,
 )
-from allophone.training.objective import Metrics, Objective, OptimizerPlan
+from allophone.training.objective import Metrics, Objective, OptimizerPlan, optional
 from allophone.training.ranks import Rank
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -46,8 +47,8 @@ class _Optimizer:
     configured: list[dict[str, Any]]
     losses: list[SeenLoss] = field(factory=list)
 
-    def learning_rate(self, step: int, epoch: int) -> float:
-        """The factor that the schedule puts on the configured learning rates."""
+    def schedule_factor(self, step: int, epoch: int) -> float:
+        """What the configured learning rates are multiplied with."""
         taken = step if self.plan.per == "step" else epoch
         return self.plan.schedule(taken) if self.plan.schedule else 1.0
 
@@ -115,6 +116,9 @@ class TrainerRuntime:
         if self._last_of_step:
             self._advance(optimizer, state)
 
+    def mean(self, total: Tensor, count: Tensor) -> Tensor:
+        return total / self.rank.mean(count.float()).clamp(min=1)
+
     @contextmanager
     def frozen(self, *modules: str) -> Iterator[None]:
         with ExitStack() as stack:
@@ -143,6 +147,7 @@ class TrainerRuntime:
                 if not self._last_of_step:
                     for module in self._run.values():
                         stack.enter_context(_unsynchronised(module))
+                stack.enter_context(_rows_named(batch))
                 found = self.objective.train_step(self, batch.to(self.device))
             metrics.append({name: _detached(value) for name, value in found.items()})
         for name, state in self._optimizers.items():
@@ -153,6 +158,17 @@ class TrainerRuntime:
         self.step += 1
         metrics[-1] = {**metrics[-1], **self._measured}
         return metrics
+
+    def evaluate(self, batch: Batch) -> Metrics:
+        """The objective's validation metrics of a batch; to be called while `evaluating`."""
+        with _rows_named(batch):
+            return self.objective.eval_step(self, batch.to(self.device))
+
+    def sample(self, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
+        """The objective's samples of a batch, if it makes any; to be called while `evaluating`."""
+        sample = optional(self.objective, "sample")
+        with _rows_named(batch):
+            return sample(self, batch.to(self.device)) if sample else {}
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -247,7 +263,7 @@ class TrainerRuntime:
         limit = state.plan.clip_norm or self._config.clip_norm
         if limit is not None:
             clip_grads_with_norm_([p for _, p in state.parameters], limit, norm)
-        factor = state.learning_rate(self.step, self.epoch)
+        factor = state.schedule_factor(self.step, self.epoch)
         for group, configured in zip(state.optimizer.param_groups, state.configured, strict=True):
             group["lr"] = configured["lr"] * factor
         self._scaler.step(state.optimizer)
@@ -280,6 +296,17 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 def _unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
     """Keep the gradients of a module on this rank, where it is one of several."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def _rows_named(batch: Batch) -> Iterator[None]:
+    """Add to what is wrong with a batch which utterances its rows are."""
+    try:
+        yield
+    except UserError as error:
+        rows = ", ".join(f"{row} {id}" for row, id in enumerate(batch.ids))
+        message = f"{error.message} The rows of this batch are: {rows}."
+        raise type(error)(message, hint=error.hint) from error
 
 
 @contextmanager

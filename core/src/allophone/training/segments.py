@@ -15,7 +15,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.errors import ConfigError
 from allophone.events import SampleAudio, SampleImage
 

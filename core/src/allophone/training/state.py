@@ -11,13 +11,13 @@ from attrs import define, field
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary
-from allophone.loading import EpochLoader
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.training.checkpoint import Snapshot, read_state
 from allophone.training.ema import MovingAverage
-from allophone.training.objective import Objective, Stateful
+from allophone.training.objective import Objective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import (
@@ -69,8 +69,6 @@ class Run:
             "train": self.train.state_dict(),
             "random": self.rank.gather(random_state()),
         }
-        if isinstance(self.objective, Stateful):
-            state["objective"] = self.objective.state_dict()
         return Snapshot(
             weights={
                 name: tensor
@@ -103,8 +101,6 @@ class Run:
             )
         self.runtime.load_state_dict(state["runtime"])
         self.train.load_state_dict(state["train"])
-        if isinstance(self.objective, Stateful):
-            self.objective.load_state_dict(state["objective"])
         self.validation = read_provenance(checkpoint)["validation"]
         if len(state["random"]) == self.rank.world_size:
             restore_random_state(state["random"][self.rank.index])

@@ -74,13 +74,7 @@ class DiffwaveConfig:
 
     def check_audio(self, audio: MelSpec) -> None:
         """ConfigError unless a frame becomes exactly one hop."""
-        if self.hop_length != audio.hop_length:
-            rates = " x ".join(str(rate) for rate in self.upsample_rates)
-            raise ConfigError(
-                f"vocoder.upsample_rates make {rates} = {self.hop_length} samples of a frame, but "
-                f"audio.hop_length is {audio.hop_length}",
-                hint="The product of the rates must equal the hop length.",
-            )
+        audio.check_upsampling(self.upsample_rates, "vocoder.upsample_rates")
 
 
 @frozen(kw_only=True)

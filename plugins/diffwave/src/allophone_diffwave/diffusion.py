@@ -1,4 +1,4 @@
-"""The diffusion of recordings into noise, step by step, and what learning to see it means (sections 2 and 3).
+"""The diffusion of recordings into noise, step by step, and the loss of its prediction (sections 2 and 3).
 
 Legend: B batch, N samples.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
-import torch
 from attrs import frozen
 from torch import Tensor
 from torch.nn import functional
@@ -21,11 +20,11 @@ from allophone_diffwave.config import NoiseConfig
 class NoiseSchedule:
     """How much of a recording is left after each step of its diffusion.
 
-    signal: the share of the variance that is the recording's, the paper's alpha with a bar; it falls
-        from step to step. The rest of it is noise.
+    alpha_bar: the share of the variance that is the recording's; it falls from step to step. The rest is
+        noise.
     """
 
-    signal: tuple[float, ...]
+    alpha_bar: tuple[float, ...]
 
     @classmethod
     def adding(cls, betas: Iterable[float]) -> NoiseSchedule:
@@ -39,37 +38,32 @@ class NoiseSchedule:
         return cls.adding(config.first + rise * step for step in range(config.steps))
 
     def __len__(self) -> int:
-        return len(self.signal)
+        return len(self.alpha_bar)
 
-    def step_of(self, signal: float) -> float:
+    def step_of(self, alpha_bar: float) -> float:
         """The step after which just this share is left, with a fraction where it lies between two.
 
         The fraction is counted in amplitudes (appendix B). What lies outside is the nearest step.
         """
-        if signal >= self.signal[0]:
+        if alpha_bar >= self.alpha_bar[0]:
             return 0.0
-        for below, (before, after) in enumerate(zip(self.signal, self.signal[1:], strict=False)):
-            if after <= signal:
-                fell = math.sqrt(before) - math.sqrt(signal)
+        for below, (before, after) in enumerate(pairwise(self.alpha_bar)):
+            if after <= alpha_bar:
+                fell = math.sqrt(before) - math.sqrt(alpha_bar)
                 return below + fell / (math.sqrt(before) - math.sqrt(after))
         return len(self) - 1.0
 
 
-def diffuse(waveform: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
-    """waveform [B, N] and noise [B, N] in shares of variance, `signal` [B] and the rest (equation 2)."""
-    signal = signal.unsqueeze(1)
-    return signal.sqrt() * waveform + (1 - signal).sqrt() * noise
+def diffuse(waveform: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """waveform [B, N] and noise [B, N] in shares of variance, `alpha_bar` [B] and the rest (equation 2)."""
+    alpha_bar = alpha_bar.unsqueeze(1)
+    return alpha_bar.sqrt() * waveform + (1 - alpha_bar).sqrt() * noise
 
 
-def noise_loss(seen: Tensor, noise: Tensor) -> Tensor:
-    """How far what the denoiser sees is from the noise that was added.
+def noise_loss(predicted_noise: Tensor, noise: Tensor) -> Tensor:
+    """How far the denoiser's prediction is from the noise that was added.
 
     The mean absolute difference, as published weights were trained with; the paper's algorithm 1 has
     the squared one.
     """
-    return functional.l1_loss(seen, noise)
-
-
-def training_signal(config: NoiseConfig, device: torch.device) -> Tensor:
-    """`NoiseSchedule.signal` of training as a tensor [steps]."""
-    return torch.tensor(NoiseSchedule.of_training(config).signal, device=device)
+    return functional.l1_loss(predicted_noise, noise)

@@ -1,6 +1,6 @@
 """The denoiser's weights as it is run with to be heard: the same function, with less to do.
 
-- What the layers are told of the step is in their biases: hidden values are kept with the next layer's
+- What the layers add for the step is in their biases: hidden values are kept with the next layer's
   embedding already added, so that zeros around an utterance stay zeros.
 - All constant factors are in the weights.
 - The hyperbolic tangent is a sigmoid (tanh x = 2 sigmoid 2x - 1), so that one pass makes both halves of the
@@ -63,8 +63,8 @@ class FoldedLayer:
 
 
 @frozen(kw_only=True)
-class Told:
-    """What the layers are told of one step.
+class StepBiases:
+    """What the layers add for one step of the diffusion.
 
     first [C] is added to what the first layer is given; outputs L times [2C] are the biases of what the
     layers give.
@@ -122,8 +122,8 @@ class FoldedDenoiser:
         bands: Tensor = self._denoiser.upsampler(mel.unsqueeze(0))[0]
         return bands.to(self.dtype).t().contiguous()
 
-    def tell(self, step: float) -> Told:
-        """What the layers are to be told of a step."""
+    def step_biases(self, step: float) -> StepBiases:
+        """The biases that stand for a step, see `NoiseSchedule.step_of`."""
         embedding = self._denoiser.step_embedding(torch.tensor([step], device=self.device))
         added = [layer.step(embedding)[0] for layer in self._plain]
         outputs = []
@@ -133,17 +133,17 @@ class FoldedDenoiser:
             change = (change - own) / math.sqrt(2)
             change = change if following is None else change + following
             outputs.append(torch.cat([change, skip / math.sqrt(len(self._plain))]).to(self.dtype))
-        return Told(first=added[0], outputs=tuple(outputs))
+        return StepBiases(first=added[0], outputs=tuple(outputs))
 
-    def entered(self, noisy: Tensor, told: Told) -> Tensor:
+    def entered(self, noisy: Tensor, biases: StepBiases) -> Tensor:
         """noisy [N] as the first layer is given it, [N, C]."""
         convolution = self._denoiser.input
         assert convolution.bias is not None
         hidden = torch.addcmul(convolution.bias, noisy.unsqueeze(1), convolution.weight[:, 0, 0])
-        return hidden.relu_().add_(told.first)
+        return hidden.relu_().add_(biases.first)
 
-    def seen(self, skips: Tensor) -> Tensor:
-        """What the layers saw, summed up [N, C], as noise [N]."""
+    def output(self, skips: Tensor) -> Tensor:
+        """The predicted noise [N] of what the layers skip to, summed up [N, C]."""
         hidden = convolved(skips, self._skip, self._denoiser.skip.bias).relu_()
         return convolved(hidden, self._output, self._denoiser.output.bias).squeeze(1)
 

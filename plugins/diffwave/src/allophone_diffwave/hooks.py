@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.entries import RecipeEntry, TrainerEntry, VocoderEntry, importers, recipes
 from allophone.hookspecs import hookimpl
 
 CONTRACT = 1
@@ -14,20 +14,15 @@ CONTRACT = 1
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="diffwave",
-        summary="DiffWave (Kong et al. 2021): a vocoder that takes noise away step by step.",
+        summary="DiffWave (Kong et al. 2021): a vocoder that denoises noise into a waveform, step by step.",
         config="allophone_diffwave.config:DiffwaveConfig",
         vocoder="allophone_diffwave.vocoder:build_vocoder",
-        importers=tuple(
-            ImporterEntry(
-                name=name,
-                summary=summary,
-                importer=f"allophone_diffwave.importers.{name}:import_checkpoint",
-                recognises=f"allophone_diffwave.importers.{name}:recognises",
-            )
-            for name, summary in (
-                ("lmnt", "A checkpoint of the package diffwave: weights.pt."),
-                ("amphion", "A checkpoint of Amphion's DiffWave recipe, with args.json."),
-            )
+        importers=importers(
+            "allophone_diffwave.importers",
+            {
+                "lmnt": "A checkpoint of the package diffwave: weights.pt.",
+                "amphion": "A checkpoint of Amphion's DiffWave recipe, with args.json.",
+            },
         ),
     )
 
@@ -36,7 +31,7 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="diffwave",
-        summary="DiffWave's own: the distance between the noise that was added and what is seen of it.",
+        summary="DiffWave's own: the distance between the noise that was added and the predicted noise.",
         config="allophone_diffwave.config:DiffwaveTrainerConfig",
         objective="allophone_diffwave.objective:DiffwaveObjective",
         trains="diffwave",
@@ -45,19 +40,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("ljspeech", "The published base model of one English speaker, 22.05 kHz, 80 mels."),
-        (
-            "libritts",
-            "The base model on more than a thousand readers, 24 kHz, 100 mels up to 12 kHz.",
-        ),
-        ("festvox-ru", "The base model of one Russian speaker, 16 kHz, 80 mels up to 8 kHz."),
-        ("tiny", "A fraction of a million parameters: an hour on a CPU, 16 kHz, 80 mels."),
-    ):
-        yield RecipeEntry(
-            name=f"diffwave/{name}",
-            summary=summary,
-            package="allophone_diffwave",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "diffwave",
+        "allophone_diffwave",
+        {
+            "ljspeech": "The published base model of one English speaker, 22.05 kHz, 80 mels.",
+            "libritts": "The base model on more than a thousand readers, 24 kHz, 100 mels up to 12 kHz.",
+            "festvox-ru": "The base model of one Russian speaker, 16 kHz, 80 mels up to 8 kHz.",
+            "tiny": "A fraction of a million parameters: an hour on a CPU, 16 kHz, 80 mels.",
+        },
+    )

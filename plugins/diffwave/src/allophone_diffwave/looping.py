@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from allophone.inference.cuda_graphs import captured
-from allophone_diffwave.folded import FoldedDenoiser, Told
+from allophone_diffwave.folded import FoldedDenoiser, StepBiases
 from allophone_diffwave.samplers import Plan
 from allophone_diffwave.sampling import Progress, SeededNoise, advance
 
@@ -44,7 +44,7 @@ class StaticLoop:
         self._denoiser = denoiser
         self._plan = plan
         self._clamp_always = clamp_always
-        self._told = [denoiser.tell(update.step) for update in plan.updates]
+        self._biases = [denoiser.step_biases(update.step) for update in plan.updates]
         self._margin = margin = max(layer.dilation for layer in denoiser.layers)
         device, dtype = denoiser.device, denoiser.dtype
         self._room = room
@@ -75,27 +75,27 @@ class StaticLoop:
         """From noise to `_waveform`: the same kernels each time, whatever is in the buffers."""
         beginning = self._plan.start * self._noise[0]
         progress = Progress(waveform=beginning, clean=torch.zeros_like(beginning))
-        updates = zip(self._plan.updates, self._told, strict=True)
-        for number, (update, told) in enumerate(updates, start=1):
-            seen = self._seen(progress.waveform, told)
-            progress = advance(progress, seen, update, self._noise.get(number))
+        updates = zip(self._plan.updates, self._biases, strict=True)
+        for number, (update, biases) in enumerate(updates, start=1):
+            predicted_noise = self._predict(progress.waveform, biases)
+            progress = advance(progress, predicted_noise, update, self._noise.get(number))
             if self._clamp_always:
                 progress.waveform.clamp_(-1, 1)
         self._waveform.copy_(progress.waveform.clamp_(-1, 1))
 
-    def _seen(self, noisy: Tensor, told: Told) -> Tensor:
+    def _predict(self, noisy: Tensor, biases: StepBiases) -> Tensor:
         """The noise in a waveform [R]."""
         begin, end = self._margin, self._margin + self._room
         hidden = self._hidden[begin:end]
-        hidden.copy_(self._denoiser.entered(noisy, told))
+        hidden.copy_(self._denoiser.entered(noisy, biases))
         skips = torch.zeros(hidden.shape, device=hidden.device)
-        for layer, bias in zip(self._denoiser.layers, told.outputs, strict=True):
+        for layer, bias in zip(self._denoiser.layers, biases.outputs, strict=True):
             self._hidden.index_fill_(0, self._past, 0)
             around = self._hidden[begin - layer.dilation : end + layer.dilation]
             change, skip = layer(around, self._bands, bias)
             torch.add(change, hidden, alpha=1 / math.sqrt(2), out=hidden)
             skips += skip
-        return self._denoiser.seen(skips)
+        return self._denoiser.output(skips)
 
 
 class StaticLoops:

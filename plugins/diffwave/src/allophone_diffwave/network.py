@@ -1,4 +1,4 @@
-"""The denoiser: what noise there is in a waveform, given its mel and how much noise was added (figure 2).
+"""The denoiser: predicts the noise in a waveform, given its mel and how much noise was added (figure 2).
 
 Legend: B batch, C channels, M mel bands, F frames, N samples.
 """
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from allophone_diffwave.config import DiffwaveConfig
+from allophone_diffwave.diffusion import NoiseSchedule
 
 SLOPE = 0.4
 """Of the leaky rectifiers of the upsampler."""
@@ -21,11 +22,18 @@ STEP_CHANNELS = 512
 
 
 class Denoiser(nn.Module):
-    """Sees the noise in a waveform; at first it says that there is none."""
+    """Predicts the noise in a waveform; its output layer starts at zero.
+
+    alpha_bar: of training, after each step: [steps].
+    """
+
+    alpha_bar: Tensor
 
     def __init__(self, config: DiffwaveConfig, *, mels: int) -> None:
         super().__init__()
         channels = config.channels
+        schedule = NoiseSchedule.of_training(config.noise)
+        self.register_buffer("alpha_bar", torch.tensor(schedule.alpha_bar), persistent=False)
         self.step_embedding = StepEmbedding(config.noise.steps)
         self.upsampler = Upsampler(config.upsample_rates)
         self.input = convolution(1, channels)

@@ -1,4 +1,4 @@
-"""Training DiffWave: to see the noise in a waveform, however much there is (algorithm 1).
+"""Training DiffWave: to predict the noise in a waveform, however much there is (algorithm 1).
 
 Legend: B batch, M mel bands, F frames, N samples, L levels of noise.
 """
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_diffwave.config import DiffwaveConfig, DiffwaveTrainerConfig
 from allophone_diffwave.controls import DiffwaveControls
-from allophone_diffwave.diffusion import NoiseSchedule, diffuse, noise_loss, training_signal
+from allophone_diffwave.diffusion import NoiseSchedule, diffuse, noise_loss
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.samplers import plan_of
@@ -50,18 +50,14 @@ class DiffwaveObjective:
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.denoiser}
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW, which is Adam without weight decay."""
+        """AdamW, with a rate that may decay from epoch to epoch."""
         trainer = self.trainer
         return {
-            "denoiser": OptimizerPlan(
-                modules=("denoiser",),
-                optimizer=lambda parameters: torch.optim.AdamW(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            "denoiser": adamw(
+                "denoiser",
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                weight_decay=trainer.weight_decay,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )
@@ -75,12 +71,13 @@ class DiffwaveObjective:
         """A segment of each utterance, each in noise of a level of its own."""
         segments = self.segmenter.cut(batch, random_starts)
         clean = segments.waveform
-        signal = training_signal(self.config.noise, clean.device)
-        step = torch.randint(len(signal), (len(clean),), device=clean.device)
+        alpha_bar = self.denoiser.alpha_bar
+        step = torch.randint(len(alpha_bar), (len(clean),), device=clean.device)
         noise = torch.randn_like(clean)
         with rt.autocast():
-            seen = rt["denoiser"](diffuse(clean, noise, signal[step]), segments.mel, step)
-        loss = noise_loss(seen, noise)
+            noisy = diffuse(clean, noise, alpha_bar[step])
+            predicted_noise = rt["denoiser"](noisy, segments.mel, step)
+        loss = noise_loss(predicted_noise, noise)
         rt.update("denoiser", loss)
         return {"noise_loss": loss}
 
@@ -95,10 +92,10 @@ class DiffwaveObjective:
         step = torch.cat([step for _, step in drawn]).to(noise.device)
         clean = segments.waveform.repeat_interleave(VALIDATION_LEVELS, dim=0)
         mel = segments.mel.repeat_interleave(VALIDATION_LEVELS, dim=0)
-        signal = training_signal(self.config.noise, noise.device)
         with rt.autocast():
-            seen = rt["denoiser"](diffuse(clean, noise, signal[step]), mel, step)
-        return {"noise_loss": noise_loss(seen, noise)}
+            noisy = diffuse(clean, noise, self.denoiser.alpha_bar[step])
+            predicted_noise = rt["denoiser"](noisy, mel, step)
+        return {"noise_loss": noise_loss(predicted_noise, noise)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """Each utterance from its mel, whole, as a vocoder makes it unless it is told otherwise."""

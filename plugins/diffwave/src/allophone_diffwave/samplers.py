@@ -4,7 +4,7 @@ Whatever a sampler's theory is, its step comes to this: the denoiser is asked wh
 clean waveform is estimated; and the next waveform is a weighted sum of the one at hand, of that estimate,
 of the estimate before, and of fresh noise. A plan is these weights, so that one loop serves all samplers.
 
-A noisy waveform is `sqrt(signal) * clean + sqrt(1 - signal) * noise`; levels are values of `signal`.
+A noisy waveform is `sqrt(alpha_bar) * clean + sqrt(1 - alpha_bar) * noise`; levels are values of `alpha_bar`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Update:
     """From one level to the next.
 
     step: what the denoiser is told of the level, see `NoiseSchedule.step_of`.
-    signal: the level; the clean waveform is estimated with it.
+    alpha_bar: the level; the clean waveform is estimated with it.
     keep, clean, previous, noise: weights of the waveform at hand, of the estimate, of the estimate in
         the update before, and of fresh noise of unit variance.
     """
 
     step: float
-    signal: float
+    alpha_bar: float
     keep: float
     clean: float
     previous: float = 0.0
@@ -60,7 +60,7 @@ def ancestral(levels: Sequence[float], training: NoiseSchedule) -> Plan:
         updates.append(
             Update(
                 step=training.step_of(now),
-                signal=now,
+                alpha_bar=now,
                 keep=math.sqrt(now / then) * (1 - then) / (1 - now),
                 clean=math.sqrt(then) * added / (1 - now),
                 noise=math.sqrt(added * (1 - then) / (1 - now)),
@@ -93,7 +93,7 @@ def multistep(levels: Sequence[float], training: NoiseSchedule) -> Plan:
         updates.append(
             Update(
                 step=straight.step,
-                signal=now,
+                alpha_bar=now,
                 keep=straight.keep,
                 clean=straight.clean * (1 + ahead),
                 previous=-straight.clean * ahead,
@@ -107,7 +107,7 @@ def _straight(now: float, then: float, training: NoiseSchedule) -> Update:
     keep = math.sqrt((1 - then) / (1 - now))
     return Update(
         step=training.step_of(now),
-        signal=now,
+        alpha_bar=now,
         keep=keep,
         clean=math.sqrt(then) - math.sqrt(now) * keep,
     )
@@ -121,15 +121,15 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 )
 
 
-def log_ratio(signal: float) -> float:
+def log_ratio(alpha_bar: float) -> float:
     """The logarithm of the ratio of amplitudes, signal to noise."""
-    return 0.5 * math.log(signal / (1 - signal))
+    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
 
 
 def plan_of(controls: DiffwaveControls, training: NoiseSchedule) -> Plan:
     """The plan that was chosen."""
     if controls.betas:
-        levels = tuple(reversed(NoiseSchedule.adding(controls.betas).signal))
+        levels = tuple(reversed(NoiseSchedule.adding(controls.betas).alpha_bar))
     else:
         levels = levels_of(controls.steps, training)
     return SAMPLERS[controls.sampler](levels, training)
@@ -142,8 +142,8 @@ def levels_of(steps: int, training: NoiseSchedule) -> tuple[float, ...]:
     ratio, as the six published ones nearly are; a single one is the noisiest.
     """
     if steps == len(training):
-        return tuple(reversed(training.signal))
-    low, high = log_ratio(training.signal[-1]), log_ratio(training.signal[0])
+        return tuple(reversed(training.alpha_bar))
+    low, high = log_ratio(training.alpha_bar[-1]), log_ratio(training.alpha_bar[0])
     apart = (high - low) / max(1, steps - 1)
     ratios = [low + apart * step for step in range(steps)]
     return tuple(1 / (1 + math.exp(-2 * ratio)) for ratio in ratios)

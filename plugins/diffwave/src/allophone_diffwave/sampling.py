@@ -74,10 +74,12 @@ class Progress:
         )
 
 
-def advance(progress: Progress, seen: Tensor, update: Update, noise: Tensor | None) -> Progress:
-    """One update, after the denoiser has `seen` noise in the waveform; all of one shape."""
+def advance(
+    progress: Progress, predicted_noise: Tensor, update: Update, noise: Tensor | None
+) -> Progress:
+    """One update, with the noise that the denoiser predicts in the waveform; all of one shape."""
     waveform = progress.waveform
-    clean = (waveform - (1 - update.signal) ** 0.5 * seen) / update.signal**0.5
+    clean = (waveform - (1 - update.alpha_bar) ** 0.5 * predicted_noise) / update.alpha_bar**0.5
     moved = update.keep * waveform + update.clean * clean
     if update.previous:
         moved += update.previous * progress.clean
@@ -103,12 +105,12 @@ class UpdateStream:
 
     def push(self, progress: Progress, *, last: bool) -> Progress:
         """What is done by now, after the next samples have come."""
-        seen = self._stream.push(progress.waveform, last=last)
-        ready, self._waiting = self._waiting.then(progress).split(len(seen))
-        start, self._done = self._done, self._done + len(seen)
+        predicted_noise = self._stream.push(progress.waveform, last=last)
+        ready, self._waiting = self._waiting.then(progress).split(len(predicted_noise))
+        start, self._done = self._done, self._done + len(predicted_noise)
         update = self._update
         fresh = self._noise.draw(self._number, start, self._done) if update.noise else None
-        return advance(ready, seen, update, fresh)
+        return advance(ready, predicted_noise, update, fresh)
 
 
 def sample(
@@ -127,7 +129,7 @@ def sample(
         UpdateStream(
             number,
             update,
-            DenoiserStream(denoiser, denoiser.tell(update.step), bands, scratch),
+            DenoiserStream(denoiser, denoiser.step_biases(update.step), bands, scratch),
             noise,
         )
         for number, update in enumerate(plan.updates, start=1)

@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from allophone_diffwave.folded import FoldedDenoiser, Told
+from allophone_diffwave.folded import FoldedDenoiser, StepBiases
 
 MEL_FRAMES = 128
 """Frames that are brought to the rate of samples at once."""
@@ -84,10 +84,10 @@ class DenoiserStream:
     """
 
     def __init__(
-        self, denoiser: FoldedDenoiser, told: Told, bands: Bands, scratch: Scratch
+        self, denoiser: FoldedDenoiser, biases: StepBiases, bands: Bands, scratch: Scratch
     ) -> None:
         self._denoiser = denoiser
-        self._told = told
+        self._biases = biases
         self._bands = bands
         self._scratch = scratch
         self._kept = [
@@ -115,14 +115,14 @@ class DenoiserStream:
     def _piece(self, noisy: Tensor, *, last: bool) -> Tensor:
         scratch, begin = self._scratch, self._scratch.history
         rows = len(noisy)
-        scratch.given[begin : begin + rows] = self._denoiser.entered(noisy, self._told)
+        scratch.given[begin : begin + rows] = self._denoiser.entered(noisy, self._biases)
         self._skips = torch.cat([self._skips, self._skips.new_empty(rows, self._denoiser.channels)])
         for number in range(len(self._denoiser.layers)):
             rows = self._layer(number, rows, last=last)
             scratch.turn()
         done, self._skips = self._skips[:rows], self._skips[rows:]
         self._seen += rows
-        return self._denoiser.seen(done) if rows else done[:, 0]
+        return self._denoiser.output(done) if rows else done[:, 0]
 
     def _layer(self, number: int, rows: int, *, last: bool) -> int:
         """Give a layer the rows in `scratch.given`; how many it gives to `scratch.giving`."""
@@ -141,7 +141,7 @@ class DenoiserStream:
         start = self._given[number]
         self._given[number] = start + gives
         bands = self._bands.rows(start, start + gives)
-        change, skip = layer(around, bands, self._told.outputs[number])
+        change, skip = layer(around, bands, self._biases.outputs[number])
         torch.add(
             change,
             around[layer.dilation : layer.dilation + gives],

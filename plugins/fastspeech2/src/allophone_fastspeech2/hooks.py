@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
+from allophone.entries import ModelEntry, RecipeEntry, TrainerEntry, importers, recipes
 from allophone.hookspecs import hookimpl
 
 CONTRACT = 1
@@ -18,17 +18,12 @@ def allophone_models() -> Iterator[ModelEntry]:
         "can be steered.",
         config="allophone_fastspeech2.config:FastSpeech2Config",
         synthesizer="allophone_fastspeech2.synthesis:build_synthesizer",
-        importers=tuple(
-            ImporterEntry(
-                name=name,
-                summary=summary,
-                importer=f"allophone_fastspeech2.importers.{name}:import_checkpoint",
-                recognises=f"allophone_fastspeech2.importers.{name}:recognises",
-            )
-            for name, summary in (
-                ("ming024", "A checkpoint of the reference: STEP.pth.tar, with its YAML files."),
-                ("amphion", "An experiment of Amphion's FastSpeech 2 recipe, with args.json."),
-            )
+        importers=importers(
+            "allophone_fastspeech2.importers",
+            {
+                "ming024": "A checkpoint of the reference: STEP.pth.tar, with its YAML files.",
+                "amphion": "An experiment of Amphion's FastSpeech 2 recipe, with args.json.",
+            },
         ),
     )
 
@@ -46,17 +41,15 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("ljspeech", "One English speaker, 22.05 kHz; durations are learned on the way."),
-        ("vctk", "109 English speakers, 22.05 kHz."),
-        ("libritts", "More than a thousand English readers, 22.05 kHz."),
-        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz, with its labels."),
-        ("tiny", "Less than two million parameters: minutes on a CPU."),
-    ):
-        yield RecipeEntry(
-            name=f"fastspeech2/{name}",
-            summary=summary,
-            package="allophone_fastspeech2",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "fastspeech2",
+        "allophone_fastspeech2",
+        {
+            "ljspeech": "One English speaker, 22.05 kHz; durations are learned on the way.",
+            "vctk": "109 English speakers, 22.05 kHz.",
+            "libritts": "More than a thousand English readers, 22.05 kHz.",
+            "festvox-ru": "One Russian speaker out of a Debian package, 16 kHz, with its labels.",
+            "tiny": "Less than two million parameters: minutes on a CPU.",
+        },
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from allophone_fastspeech2.masks import masked_mean
-from allophone_fastspeech2.variance_adaptor import Variation
+from allophone_fastspeech2.variance_adaptor import VariancePrediction
 
 
 def mel_loss(predicted: Tensor, recorded: Tensor, frame_mask: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def duration_loss(log_durations: Tensor, durations: Tensor, token_mask: Tensor) 
     return masked_mean((log_durations - target).square(), token_mask)
 
 
-def variance_loss(variation: Variation) -> Tensor:
+def variance_loss(prediction: VariancePrediction) -> Tensor:
     """The mean squared error of pitch or energy, normalised [B, L]."""
-    difference = variation.predicted - variation.recorded
-    return masked_mean(difference.square(), variation.mask)
+    difference = prediction.predicted - prediction.recorded
+    return masked_mean(difference.square(), prediction.mask)

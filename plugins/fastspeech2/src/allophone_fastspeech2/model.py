@@ -17,8 +17,8 @@ from allophone_fastspeech2.transformer import Transformer
 from allophone_fastspeech2.variance_adaptor import (
     Frames,
     Predictions,
+    ProsodyControls,
     RecordedProsody,
-    Steering,
     VarianceAdaptor,
 )
 
@@ -51,7 +51,7 @@ class SoftAlignment:
 
 
 @frozen(kw_only=True)
-class SpokenMels:
+class SynthesizedMels:
     """mel: [B, M, F], zero past lengths [B]; coarse: before the PostNet, or None without one.
 
     durations: frames of each token [B, T].
@@ -67,7 +67,7 @@ class SpokenMels:
 class FastSpeech2Output:
     """What a training step is made of; alignment is None where durations were given."""
 
-    spoken: SpokenMels
+    mels: SynthesizedMels
     predictions: Predictions
     alignment: SoftAlignment | None
     token_mask: Tensor
@@ -126,21 +126,21 @@ class FastSpeech2(nn.Module):
             ),
         )
         return FastSpeech2Output(
-            spoken=self._decode(frames),
+            mels=self._decode(frames),
             predictions=predictions,
             alignment=alignment,
             token_mask=token_mask,
             frame_mask=frame_mask,
         )
 
-    def speak(
-        self, tokens: Tensor, token_lengths: Tensor, speakers: Tensor, steering: Steering
-    ) -> SpokenMels:
+    def synthesize(
+        self, tokens: Tensor, token_lengths: Tensor, speakers: Tensor, controls: ProsodyControls
+    ) -> SynthesizedMels:
         """Say tokens [B, T] with lengths [B] as `speakers` [B], steered by factors [B, T]."""
         alone = len(tokens) == 1
         token_mask = None if alone else sequence_mask(token_lengths, tokens.size(1))
         hidden = self._encode(tokens, speakers, token_mask)
-        return self._decode(self.variance_adaptor.predict(hidden, token_mask, steering))
+        return self._decode(self.variance_adaptor.predict(hidden, token_mask, controls))
 
     def _align(self, recordings: Recordings) -> SoftAlignment:
         assert self.aligner is not None
@@ -160,7 +160,7 @@ class FastSpeech2(nn.Module):
             return hidden
         return masked(hidden + self.speaker_embedding(speakers).unsqueeze(1), mask)
 
-    def _decode(self, frames: Frames) -> SpokenMels:
+    def _decode(self, frames: Frames) -> SynthesizedMels:
         decoded = self.decoder(frames.hidden, frames.mask)
         coarse = masked(self.mel_projection(decoded).float(), frames.mask).transpose(1, 2)
         mel = coarse
@@ -168,7 +168,7 @@ class FastSpeech2(nn.Module):
             mel = coarse + self.postnet(coarse, frames.mask).float()
             if frames.mask is not None:
                 mel = mel * frames.mask.unsqueeze(1)
-        return SpokenMels(
+        return SynthesizedMels(
             mel=mel,
             coarse=None if self.postnet is None else coarse,
             lengths=frames.lengths,

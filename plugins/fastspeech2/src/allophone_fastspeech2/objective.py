@@ -14,20 +14,20 @@ from torch import Tensor, nn
 
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch, Padded
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import ConfigError, UserError
+from allophone.errors import ConfigError
 from allophone.events import SampleAudio, SampleImage
 from allophone.inference.config import GriffinLimConfig
 from allophone.inference.griffin_lim import GriffinLim
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import noam
+from allophone.training.optimizers import adamw, noam
 from allophone_fastspeech2.aligner import binarisation_loss, forward_sum_loss
 from allophone_fastspeech2.config import FastSpeech2Config, FastSpeech2TrainerConfig
 from allophone_fastspeech2.losses import duration_loss, mel_loss, variance_loss
 from allophone_fastspeech2.model import FastSpeech2, FastSpeech2Output, Recordings
 from allophone_fastspeech2.recordings import needed_features, recordings_of
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 CALIBRATED = {"f0": "pitch", "energy": "energy"}
 """The features whose statistics are taken, and what the model calls them."""
@@ -58,15 +58,11 @@ class FastSpeech2Objective:
         """Adam, whose rate rises, falls with the inverse square root, and is annealed thrice."""
         trainer = self.trainer
         return {
-            "model": OptimizerPlan(
-                modules=("model",),
-                optimizer=lambda parameters: torch.optim.Adam(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    eps=trainer.epsilon,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            "model": adamw(
+                "model",
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                epsilon=trainer.epsilon,
                 schedule=_annealed(trainer),
                 clip_norm=trainer.clip_norm,
             )
@@ -122,13 +118,13 @@ class FastSpeech2Objective:
         """Each text said by the model and heard through Griffin-Lim, its mel beside the recording's,
         and how they are aligned."""
         recordings = recordings_of(batch, self.audio)
-        output = self._say_again(rt, recordings, batch.ids)
+        output = self._forward_teacher_forced(rt, recordings)
         plain = torch.ones_like(recordings.tokens, dtype=torch.float32)
-        spoken = self.model.speak(
+        spoken = self.model.synthesize(
             recordings.tokens,
             recordings.token_lengths,
             recordings.speakers,
-            Steering(length_scale=plain, pitch=plain, energy=plain),
+            ProsodyControls(length_scale=plain, pitch=plain, energy=plain),
         )
         vocoder = GriffinLim(GriffinLimConfig(), self.audio, rt.device)
         waveforms = vocoder.vocode(spoken.mel, spoken.lengths)
@@ -151,18 +147,16 @@ class FastSpeech2Objective:
 
     def _losses(self, rt: Runtime, batch: Batch) -> dict[str, Tensor]:
         recordings = recordings_of(batch, self.audio)
-        output = self._say_again(rt, recordings, batch.ids)
-        spoken, predictions = output.spoken, output.predictions
+        output = self._forward_teacher_forced(rt, recordings)
+        mels, predictions = output.mels, output.predictions
         losses = {
-            "mel": mel_loss(spoken.mel, recordings.mel, output.frame_mask),
-            "duration": duration_loss(
-                predictions.log_durations, spoken.durations, output.token_mask
-            ),
+            "mel": mel_loss(mels.mel, recordings.mel, output.frame_mask),
+            "duration": duration_loss(predictions.log_durations, mels.durations, output.token_mask),
             "pitch": variance_loss(predictions.pitch),
             "energy": variance_loss(predictions.energy),
         }
-        if spoken.coarse is not None:
-            losses["coarse_mel"] = mel_loss(spoken.coarse, recordings.mel, output.frame_mask)
+        if mels.coarse is not None:
+            losses["coarse_mel"] = mel_loss(mels.coarse, recordings.mel, output.frame_mask)
         if output.alignment is not None:
             scores, hard = output.alignment.scores, output.alignment.hard
             losses["alignment"] = forward_sum_loss(
@@ -171,17 +165,10 @@ class FastSpeech2Objective:
             losses["binarisation"] = binarisation_loss(scores, hard, output.frame_mask)
         return losses
 
-    def _say_again(
-        self, rt: Runtime, recordings: Recordings, names: tuple[str, ...]
-    ) -> FastSpeech2Output:
-        try:
-            with rt.autocast():
-                output: FastSpeech2Output = rt["model"](recordings)
-        except UserError as error:
-            rows = ", ".join(f"{row} {name}" for row, name in enumerate(names))
-            raise UserError(
-                f"{error.message} The rows of this batch are: {rows}.", hint=error.hint
-            ) from error
+    def _forward_teacher_forced(self, rt: Runtime, recordings: Recordings) -> FastSpeech2Output:
+        """The model with the recordings' own durations, pitch and energy."""
+        with rt.autocast():
+            output: FastSpeech2Output = rt["model"](recordings)
         return output
 
     def weights(self, step: int) -> dict[str, float]:

@@ -16,9 +16,9 @@ from allophone.inference.protocol import Mels, TextBatch, VoiceSpec
 from allophone.weights import load_weights, uninitialised
 from allophone_fastspeech2.aligner import hard_alignment
 from allophone_fastspeech2.config import FastSpeech2Controls
-from allophone_fastspeech2.model import FastSpeech2, SpokenMels
+from allophone_fastspeech2.model import FastSpeech2, SynthesizedMels
+from allophone_fastspeech2.prosody_controls import prosody_controls
 from allophone_fastspeech2.recordings import needed_features, recordings_of
-from allophone_fastspeech2.steering import steering
 
 
 def build_synthesizer(
@@ -59,14 +59,14 @@ class FastSpeech2Synthesizer:
 
     def synthesize(self, text: TextBatch, controls: FastSpeech2Controls) -> Mels:
         """Say some sentences: mel [B, M, F], and the frames of each id."""
-        spoken = self._model.speak(
-            text.ids, text.lengths, text.speakers, steering(controls, text, self._table)
+        spoken = self._model.synthesize(
+            text.ids, text.lengths, text.speakers, prosody_controls(controls, text, self._table)
         )
         return _mels(spoken)
 
     def reconstruct(self, batch: Batch) -> Mels:
         """The recordings of a batch as the model would say them, frame by frame in step with them."""
-        return _mels(self._model(recordings_of(batch, self._audio)).spoken)
+        return _mels(self._model(recordings_of(batch, self._audio)).mels)
 
 
 class FastSpeech2AligningSynthesizer(FastSpeech2Synthesizer):
@@ -84,5 +84,5 @@ class FastSpeech2AligningSynthesizer(FastSpeech2Synthesizer):
         return hard_alignment(scores, text.lengths, frames).durations
 
 
-def _mels(spoken: SpokenMels) -> Mels:
+def _mels(spoken: SynthesizedMels) -> Mels:
     return Mels(mel=spoken.mel, lengths=spoken.lengths, durations=spoken.durations)

@@ -37,7 +37,7 @@ class RecordedProsody:
 
 
 @frozen(kw_only=True)
-class Steering:
+class ProsodyControls:
     """Factors [B, T] on what is predicted of each token: durations, pitch in Hz, magnitudes."""
 
     length_scale: Tensor
@@ -46,7 +46,7 @@ class Steering:
 
 
 @frozen(kw_only=True)
-class Variation:
+class VariancePrediction:
     """What was predicted of pitch or energy, normalised, and what it was in the recording.
 
     predicted, recorded: [B, L]; mask: [B, L], where there is something to compare.
@@ -75,8 +75,8 @@ class Predictions:
     """What training compares: log_durations [B, T] of one frame more, and pitch and energy."""
 
     log_durations: Tensor
-    pitch: Variation
-    energy: Variation
+    pitch: VariancePrediction
+    energy: VariancePrediction
 
 
 class Variance(nn.Module):
@@ -121,14 +121,14 @@ class VarianceAdaptor(nn.Module):
             "pitch": self._frame_pitch(recorded.f0, frame_mask),
             "energy": self.energy.statistics.normalised(recorded.energy),
         }
-        variations: dict[str, Variation] = {}
+        predictions: dict[str, VariancePrediction] = {}
 
         def choose(name: str, variance: Variance, predicted: Tensor) -> Tensor:
             target, mask = targets[name], frame_mask
             if variance.level == "phoneme":
                 target = token_means(target, recorded.durations, index, frame_mask)
                 mask = token_mask & (recorded.durations > 0)
-            variations[name] = Variation(predicted=predicted, recorded=target, mask=mask)
+            predictions[name] = VariancePrediction(predicted=predicted, recorded=target, mask=mask)
             return target
 
         hidden = self._vary("phoneme", hidden, token_mask, choose)
@@ -140,18 +140,20 @@ class VarianceAdaptor(nn.Module):
             mask=frame_mask,
             durations=recorded.durations,
         )
-        return frames, Predictions(log_durations=log_durations, **variations)
+        return frames, Predictions(log_durations=log_durations, **predictions)
 
-    def predict(self, hidden: Tensor, token_mask: Tensor | None, steering: Steering) -> Frames:
+    def predict(
+        self, hidden: Tensor, token_mask: Tensor | None, controls: ProsodyControls
+    ) -> Frames:
         """hidden [B, T, H], token_mask [B, T] or None without padding: frames as they are predicted."""
         predicted = self.duration_predictor(hidden, token_mask).exp() - 1
-        durations = (predicted * steering.length_scale).round().clamp(1, MOST_FRAMES).long()
+        durations = (predicted * controls.length_scale).round().clamp(1, MOST_FRAMES).long()
         if token_mask is not None:
             durations = durations * token_mask
         lengths = durations.sum(1)
         frames = int(lengths.max())
         index = frame_tokens(durations, frames)
-        factors = {"pitch": steering.pitch, "energy": steering.energy}
+        factors = {"pitch": controls.pitch, "energy": controls.energy}
 
         def choose(name: str, variance: Variance, predicted: Tensor) -> Tensor:
             wanted = factors[name]

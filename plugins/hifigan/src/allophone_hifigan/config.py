@@ -92,13 +92,7 @@ class HifiganConfig:
 
     def check_audio(self, audio: MelSpec) -> None:
         """ConfigError unless a frame becomes exactly one hop."""
-        if self.hop_length != audio.hop_length:
-            rates = " x ".join(str(rate) for rate in self.upsample_rates)
-            raise ConfigError(
-                f"vocoder.upsample_rates make {rates} = {self.hop_length} samples of a frame, but "
-                f"audio.hop_length is {audio.hop_length}",
-                hint="The product of the rates must equal the hop length.",
-            )
+        audio.check_upsampling(self.upsample_rates, "vocoder.upsample_rates")
 
 
 SIZES: Mapping[str, HifiganConfig] = MappingProxyType(
@@ -210,13 +204,7 @@ class HifiganTrainerConfig:
 
     def segment_frames(self, audio: MelSpec) -> int:
         """`segment_size` in frames; ConfigError where it is not a whole number of them."""
-        frames, rest = divmod(self.segment_size, audio.hop_length)
-        if rest:
-            raise ConfigError(
-                f"trainer.segment_size ({self.segment_size}) is not a multiple of "
-                f"audio.hop_length ({audio.hop_length})"
-            )
-        return frames
+        return audio.whole_frames(self.segment_size, "trainer.segment_size")
 
 
 def loss_audio(audio: MelSpec) -> MelSpec:

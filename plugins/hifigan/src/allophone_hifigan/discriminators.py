@@ -1,132 +1,28 @@
 """The discriminators: of periods, of scales (section 2.3), and of spectra.
 
-Legend: B batch, H hidden channels, N samples, P period, K frequency bins, F frames.
+Legend: B batch, H hidden channels, N samples, K frequency bins, F frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
-
 import torch
-from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
+from allophone.training.adversarial import (
+    SLOPE,
+    ConvolutionalDiscriminator,
+    DiscriminatorOutput,
+    PeriodDiscriminator,
+    ScaleDiscriminator,
+)
 from allophone_hifigan.config import DiscriminatorsConfig
-from allophone_hifigan.generator import SLOPE
-from allophone_hifigan.layers import weight_normed
 from allophone_hifigan.transforms import ConstantQTransform, ShortTimeFourierTransform
 
 
-@frozen(kw_only=True)
-class Judgement:
-    """What one discriminator says of a batch of waveforms.
-
-    score: [B, ...], of places in the waveform: 1 for recorded, 0 for generated.
-    features: what each of its layers made of them; the last is the score.
-    """
-
-    score: Tensor
-    features: tuple[Tensor, ...]
-
-    def halves(self) -> tuple[Judgement, Judgement]:
-        """The judgements of the first and of the second half of the batch."""
-        pairs = [feature.chunk(2) for feature in self.features]
-        first, second = (
-            Judgement(score=half[-1], features=half) for half in zip(*pairs, strict=True)
-        )
-        return first, second
-
-
-class Judge(nn.Module):
-    """Convolutions with leaky rectifiers between them, the last of which gives the score."""
-
-    def __init__(self, layers: Iterable[nn.Module], *, slope: float = SLOPE) -> None:
-        super().__init__()
-        *hidden, output = layers
-        self.layers = nn.ModuleList(hidden)
-        self.output = output
-        self.slope = slope
-
-    def judge(self, hidden: Tensor) -> Judgement:
-        """hidden [B, H, N], [B, H, N / P, P] or [B, H, F, K]."""
-        features = []
-        for layer in self.layers:
-            hidden = functional.leaky_relu(layer(hidden), self.slope)
-            features.append(hidden)
-        score = self.output(hidden)
-        return Judgement(score=score, features=(*features, score))
-
-
-class PeriodJudge(Judge):
-    """Judges samples that lie one period apart."""
-
-    def __init__(self, period: int, channels: tuple[int, ...]) -> None:
-        sizes = (1, *channels)
-        strided = len(channels) - 1
-        super().__init__(
-            [
-                *(
-                    weight_normed(
-                        nn.Conv2d(
-                            size,
-                            next_size,
-                            (5, 1),
-                            stride=(3 if layer < strided else 1, 1),
-                            padding=(2, 0),
-                        )
-                    )
-                    for layer, (size, next_size) in enumerate(pairwise(sizes))
-                ),
-                weight_normed(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0))),
-            ]
-        )
-        self.period = period
-
-    def forward(self, waveform: Tensor) -> Judgement:
-        """waveform [B, N]."""
-        missing = -waveform.size(1) % self.period
-        whole = functional.pad(waveform.unsqueeze(1), (0, missing), mode="reflect")
-        return self.judge(torch.unflatten(whole, 2, (-1, self.period)))
-
-
-class ScaleJudge(Judge):
-    """Judges a waveform, or averages of it, by grouped convolutions.
-
-    The one of the waveform itself, with `spectral_norm`, is kept from growing steep by that norm
-    instead of weight norm.
-    """
-
-    def __init__(self, channels: tuple[int, ...], *, spectral_norm: bool) -> None:
-        normed = parametrizations.spectral_norm if spectral_norm else weight_normed
-        kernels = (15, 41, 41, 41, 41, 41, 5)
-        strides = (1, 2, 2, 4, 4, 1, 1)
-        groups = (1, 4, 16, 16, 16, 16, 1)
-        super().__init__(
-            [
-                *(
-                    normed(
-                        nn.Conv1d(
-                            size, next_size, kernel, stride, padding=kernel // 2, groups=group
-                        )
-                    )
-                    for (size, next_size), kernel, stride, group in zip(
-                        pairwise((1, *channels)), kernels, strides, groups, strict=True
-                    )
-                ),
-                normed(nn.Conv1d(channels[-1], 1, 3, padding=1)),
-            ]
-        )
-
-    def forward(self, waveform: Tensor) -> Judgement:
-        """waveform [B, N]."""
-        return self.judge(waveform.unsqueeze(1))
-
-
-class SpectralJudge(Judge):
-    """Judges a complex spectrum (Defossez et al. 2022, section 3.4; Gu et al. 2023, section 2.2).
+class SpectralDiscriminator(ConvolutionalDiscriminator):
+    """Convolutions over a complex spectrum (Defossez et al. 2022, section 3.4; Gu et al. 2023, section 2.2).
 
     Octaves of a constant-Q spectrum are each filtered by a convolution of their own first.
     """
@@ -151,14 +47,14 @@ class SpectralJudge(Judge):
         octaves = transform.octaves if isinstance(transform, ConstantQTransform) else 0
         self.octaves = nn.ModuleList(_image_convolution(2, 2, wide) for _ in range(octaves))
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """waveform [B, N]."""
         spectrum = self.transform(waveform)
         if self.octaves:
             bands = spectrum.chunk(len(self.octaves), dim=3)
             filtered = [octave(band) for octave, band in zip(self.octaves, bands, strict=True)]
             spectrum = torch.cat(filtered, dim=3)
-        return self.judge(spectrum)
+        return self.discriminate(spectrum)
 
 
 class Discriminators(nn.Module):
@@ -167,10 +63,17 @@ class Discriminators(nn.Module):
     def __init__(self, config: DiscriminatorsConfig) -> None:
         super().__init__()
         self.periods = nn.ModuleList(
-            PeriodJudge(period, config.period_channels) for period in config.periods
+            PeriodDiscriminator(period, config.period_channels) for period in config.periods
         )
         self.scales = nn.ModuleList(
-            ScaleJudge(config.scale_channels, spectral_norm=scale == 0)
+            ScaleDiscriminator(
+                config.scale_channels,
+                kernel_sizes=(15, 41, 41, 41, 41, 41, 5),
+                strides=(1, 2, 2, 4, 4, 1, 1),
+                groups=(1, 4, 16, 16, 16, 16, 1),
+                # That of the waveform itself is kept from growing steep by the spectral norm.
+                norm=parametrizations.weight_norm if scale else parametrizations.spectral_norm,
+            )
             for scale in range(config.scales)
         )
         transforms: list[ShortTimeFourierTransform | ConstantQTransform] = [
@@ -178,19 +81,18 @@ class Discriminators(nn.Module):
             *(ConstantQTransform(each) for each in config.constant_q),
         ]
         self.spectra = nn.ModuleList(
-            SpectralJudge(transform, config.spectral_channels) for transform in transforms
+            SpectralDiscriminator(transform, config.spectral_channels) for transform in transforms
         )
 
-    def forward(self, waveform: Tensor) -> tuple[Judgement, ...]:
-        """What each of them says of waveforms [B, N]."""
-        judgements = [judge(waveform) for judge in (*self.periods, *self.spectra)]
+    def forward(self, waveform: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        """What each of them makes of waveforms [B, N]."""
+        outputs = [discriminator(waveform) for discriminator in (*self.periods, *self.spectra)]
         averaged = waveform
-        of_scales = []
-        for scale, judge in enumerate(self.scales):
+        for scale, discriminator in enumerate(self.scales):
             if scale:
                 averaged = functional.avg_pool1d(averaged.unsqueeze(1), 4, 2, padding=2).squeeze(1)
-            of_scales.append(judge(averaged))
-        return (*judgements, *of_scales)
+            outputs.append(discriminator(averaged))
+        return tuple(outputs)
 
 
 def _image_convolution(
@@ -203,7 +105,7 @@ def _image_convolution(
 ) -> nn.Module:
     """Over [B, H, F, K]: dilated in time, with a stride in frequency."""
     frames, bins = kernel_size
-    return weight_normed(
+    return parametrizations.weight_norm(
         nn.Conv2d(
             in_channels,
             out_channels,

@@ -10,13 +10,13 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allophone.weight_norm import weight_normed
 from allophone_hifigan.channels_last import (
     Convolution,
     TransposedConvolution,
     channels_innermost,
 )
 from allophone_hifigan.config import HifiganConfig
-from allophone_hifigan.layers import weight_normed
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01

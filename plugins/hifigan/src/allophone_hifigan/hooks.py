@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ImporterEntry, RecipeEntry, TrainerEntry, VocoderEntry
+from allophone.entries import RecipeEntry, TrainerEntry, VocoderEntry, importers, recipes
 from allophone.hookspecs import hookimpl
 
 CONTRACT = 1
@@ -17,18 +17,13 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
         summary="HiFi-GAN (Kong et al. 2020): a quick convolutional vocoder, in any of its sizes.",
         config="allophone_hifigan.config:HifiganConfig",
         vocoder="allophone_hifigan.vocoder:build_vocoder",
-        importers=tuple(
-            ImporterEntry(
-                name=name,
-                summary=summary,
-                importer=f"allophone_hifigan.importers.{name}:import_checkpoint",
-                recognises=f"allophone_hifigan.importers.{name}:recognises",
-            )
-            for name, summary in (
-                ("jik876", "A checkpoint of the reference: g_<step> beside config.json."),
-                ("amphion", "A checkpoint of Amphion's HiFi-GAN recipe, with args.json."),
-                ("coqui", "A HiFi-GAN of Coqui: NAME.pth beside config.json."),
-            )
+        importers=importers(
+            "allophone_hifigan.importers",
+            {
+                "jik876": "A checkpoint of the reference: g_<step> beside config.json.",
+                "amphion": "A checkpoint of Amphion's HiFi-GAN recipe, with args.json.",
+                "coqui": "A HiFi-GAN of Coqui: NAME.pth beside config.json.",
+            },
         ),
     )
 
@@ -46,17 +41,15 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("ljspeech", "The published V1 of one English speaker, 22.05 kHz, 80 mels up to 8 kHz."),
-        ("vctk", "The published V1 of 109 English speakers, 22.05 kHz, 80 mels up to 8 kHz."),
-        ("libritts", "V1 on more than a thousand English readers, 24 kHz, 100 mels."),
-        ("festvox-ru", "V1 on one Russian speaker out of a Debian package, 16 kHz, 80 mels."),
-        ("tiny", "A fraction of a million parameters: minutes on a CPU, 16 kHz, 80 mels."),
-    ):
-        yield RecipeEntry(
-            name=f"hifigan/{name}",
-            summary=summary,
-            package="allophone_hifigan",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "hifigan",
+        "allophone_hifigan",
+        {
+            "ljspeech": "The published V1 of one English speaker, 22.05 kHz, 80 mels up to 8 kHz.",
+            "vctk": "The published V1 of 109 English speakers, 22.05 kHz, 80 mels up to 8 kHz.",
+            "libritts": "V1 on more than a thousand English readers, 24 kHz, 100 mels.",
+            "festvox-ru": "V1 on one Russian speaker out of a Debian package, 16 kHz, 80 mels.",
+            "tiny": "A fraction of a million parameters: minutes on a CPU, 16 kHz, 80 mels.",
+        },
+    )

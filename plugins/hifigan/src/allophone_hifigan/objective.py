@@ -7,23 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
-from allophone.data.dropped import Dropped
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
+from allophone.training.adversarial import (
+    adversarial_loss,
+    discriminate,
+    discriminator_loss,
+    feature_matching_loss,
+)
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
 from allophone_hifigan.config import HifiganConfig, HifiganTrainerConfig, loss_audio
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
-from allophone_hifigan.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 
 PEAK = 0.95
 
@@ -52,19 +56,15 @@ class HifiganObjective:
         }
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW for each of the two, with a rate that decays from epoch to epoch."""
+        """AdamW for each module, with a rate that decays from epoch to epoch."""
         trainer = self.trainer
         return {
-            name: OptimizerPlan(
-                modules=(name,),
-                optimizer=lambda parameters: torch.optim.AdamW(
-                    parameters,
-                    lr=trainer.learning_rate,
-                    betas=trainer.betas,
-                    eps=trainer.epsilon,
-                    weight_decay=trainer.weight_decay,
-                    fused=True,  # One pass through memory, on CPUs too.
-                ),
+            name: adamw(
+                name,
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
+                epsilon=trainer.epsilon,
+                weight_decay=trainer.weight_decay,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )
@@ -81,16 +81,14 @@ class HifiganObjective:
         recorded = segments.waveform
         with rt.autocast():
             generated = rt["generator"](segments.mel)
-            judgements = rt["discriminator"](torch.cat([recorded, generated.detach()]))
-        halves = [judgement.halves() for judgement in judgements]
-        loss = discriminator_loss(*zip(*halves, strict=True))
+            outputs = discriminate(rt["discriminator"], recorded, generated.detach())
+        loss = discriminator_loss(*outputs)
         rt.update("discriminator", loss)
 
         with rt.frozen("discriminator"), rt.autocast():
-            # What is recorded is no target to be moved: gradients need not go through it.
-            with torch.no_grad():
-                of_recorded = rt["discriminator"](recorded)
-            of_generated = rt["discriminator"](generated)
+            of_recorded, of_generated = discriminate(
+                rt["discriminator"], recorded, generated, detach_real=True
+            )
         losses = {
             "adversarial": adversarial_loss(of_generated),
             "feature": feature_matching_loss(of_recorded, of_generated),

@@ -13,10 +13,10 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
 from allophone.synthesis.chunks import chunk_sizes
+from allophone.weight_norm import folded, for_inference
 from allophone.weights import load_weights
 from allophone_hifigan.channels_last import lay_out_weights
 from allophone_hifigan.generator import Generator, receptive_margin
-from allophone_hifigan.layers import folded, for_inference
 
 CPU_FRAMES = 320
 """Of the others on a CPU, where what is around a chunk then costs less than a tenth of it."""

@@ -16,7 +16,7 @@ from allophone.registry import default_registry
 from allophone.weights import add_prefix
 from allophone_valle.codec_config import FAKE, PUBLISHED
 from allophone_valle.config import ValleConfig
-from allophone_valle.listening import open_fitting_codec
+from allophone_valle.sample_decoding import open_fitting_codec
 
 _STAGES = ("ar", "nar")
 _CODEC = "codec"

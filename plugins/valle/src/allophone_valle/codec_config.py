@@ -103,13 +103,7 @@ class CodecArchitecture:
 
     def check_audio(self, audio: MelSpec) -> None:
         """ConfigError unless a frame of codes is a frame of `[audio]`."""
-        if self.hop_length != audio.hop_length:
-            ratios = " x ".join(str(ratio) for ratio in self.ratios)
-            raise ConfigError(
-                f"vocoder.ratios make a frame of {ratios} = {self.hop_length} samples, but "
-                f"audio.hop_length is {audio.hop_length}",
-                hint="The product of the ratios must equal the hop length.",
-            )
+        audio.check_upsampling(self.ratios, "vocoder.ratios")
 
 
 @frozen(kw_only=True)
@@ -145,11 +139,7 @@ class CodecTrainerConfig:
 
     def check_segment(self, audio: MelSpec) -> None:
         """ConfigError unless a segment is whole frames, and longer than each window."""
-        if self.segment_size % audio.hop_length:
-            raise ConfigError(
-                f"trainer.segment_size ({self.segment_size}) is not a multiple of "
-                f"audio.hop_length ({audio.hop_length})"
-            )
+        audio.whole_frames(self.segment_size, "trainer.segment_size")
         longest = max(*self.mel_sizes, *self.stft_sizes)
         if self.segment_size < longest:
             raise ConfigError(

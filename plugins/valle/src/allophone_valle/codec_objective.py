@@ -17,7 +17,7 @@ from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.schedule import exponential
+from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Starts, middle_starts, pieces, random_starts
 from allophone_valle.codec_config import CodecArchitecture, CodecTrainerConfig
 from allophone_valle.codec_losses import (
@@ -28,7 +28,7 @@ from allophone_valle.codec_losses import (
     mel_loss,
     perplexity,
 )
-from allophone_valle.codecs.network import CodecNetwork, Coded
+from allophone_valle.codecs.network import CodecNetwork, CodecOutput
 
 
 class CodecObjective:
@@ -57,14 +57,13 @@ class CodecObjective:
             )
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """Adam for each of the two, with a rate that decays from epoch to epoch."""
+        """Adam for each module, with a rate that decays from epoch to epoch."""
         trainer = self.trainer
         return {
-            name: OptimizerPlan(
-                modules=(name,),
-                optimizer=lambda parameters: torch.optim.Adam(
-                    parameters, lr=trainer.learning_rate, betas=trainer.betas, fused=True
-                ),
+            name: adamw(
+                name,
+                learning_rate=trainer.learning_rate,
+                betas=trainer.betas,
                 schedule=exponential(trainer.decay),
                 per="epoch",
             )
@@ -75,7 +74,7 @@ class CodecObjective:
         """Where there are discriminators, they learn first, on what the codec makes now."""
         recorded = self._segments(batch, random_starts)
         with rt.autocast():
-            coded: Coded = rt["codec"](recorded, bypass=self.trainer.bypass)
+            coded: CodecOutput = rt["codec"](recorded, bypass=self.trainer.bypass)
         trainer = self.trainer
         losses = {
             "waveform": functional.l1_loss(coded.waveform, recorded),
@@ -88,7 +87,7 @@ class CodecObjective:
             + trainer.commitment_weight * losses["commitment"]
         )
         if trainer.stft_sizes:
-            losses |= self._play(rt, coded.waveform, recorded)
+            losses |= self._adversarial_step(rt, coded.waveform, recorded)
             total = (
                 total
                 + trainer.adversarial_weight * losses["adversarial"]
@@ -101,7 +100,7 @@ class CodecObjective:
         """The distances of the segment in the middle of each utterance, and the use of each codebook."""
         recorded = self._segments(batch, middle_starts)
         with rt.autocast():
-            coded: Coded = rt["codec"](recorded)
+            coded: CodecOutput = rt["codec"](recorded)
         use = {
             f"codes_in_use_{stage}": perplexity(codes, self.architecture.bins)
             for stage, codes in enumerate(coded.quantized.codes.unbind(1), start=1)
@@ -121,7 +120,7 @@ class CodecObjective:
         ):
             whole = functional.pad(row[:length], (0, -length % self.architecture.hop_length))
             with rt.autocast():
-                coded: Coded = self.modules["codec"](whole.unsqueeze(0))
+                coded: CodecOutput = self.modules["codec"](whole.unsqueeze(0))
             samples[f"{name}/audio"] = SampleAudio(
                 samples=coded.waveform[0, :length].float().cpu().numpy(),
                 sample_rate=self.sample_rate,
@@ -134,7 +133,9 @@ class CodecObjective:
         starts = choose(waveform.lengths, size)
         return pieces(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(1)
 
-    def _play(self, rt: Runtime, generated: Tensor, recorded: Tensor) -> dict[str, Tensor]:
+    def _adversarial_step(
+        self, rt: Runtime, generated: Tensor, recorded: Tensor
+    ) -> dict[str, Tensor]:
         """Let the discriminators learn; then what they say to the codec, and what that loses by it."""
         real, fake = recorded.unsqueeze(1), generated.float().unsqueeze(1)
         with rt.autocast():

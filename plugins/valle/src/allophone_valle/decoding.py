@@ -30,8 +30,8 @@ WARM_UP_STEPS = 3
 
 
 @frozen(kw_only=True, eq=False)
-class Beginning:
-    """What a row goes on from.
+class ArPrefix:
+    """What the AR model continues.
 
     text: [T], ids of all that is said, the prompt's included. codes: [F], the prompt's first codebook.
     least, most: how many codes may follow. seed: of all that is random in the row.
@@ -54,10 +54,10 @@ class Continuation:
 
 @torch.inference_mode()
 def continue_codes(
-    model: ArModel, beginnings: Sequence[Beginning], controls: ValleControls
+    model: ArModel, prefixes: Sequence[ArPrefix], controls: ValleControls
 ) -> list[Continuation]:
-    """Go on from several beginnings at once, each as it would alone."""
-    decoder = Decoder(model, beginnings, controls)
+    """Continue several prefixes at once, each as it would alone."""
+    decoder = Decoder(model, prefixes, controls)
     decoder.run()
     return decoder.continuations()
 
@@ -74,31 +74,31 @@ class Decoder:
     """
 
     def __init__(
-        self, model: ArModel, beginnings: Sequence[Beginning], controls: ValleControls
+        self, model: ArModel, prefixes: Sequence[ArPrefix], controls: ValleControls
     ) -> None:
         self.model = model
         self.controls = controls
         self.device = device = model.head.weight.device
         self.static = device.type == "cuda"
         self.group = group = model.config.group_size
-        self.steps = math.ceil(max(row.most for row in beginnings) / group)
-        self.least = torch.tensor([row.least for row in beginnings], device=device)
-        self.most = torch.tensor([row.most for row in beginnings], device=device)
-        self.ended = torch.zeros(len(beginnings), dtype=torch.bool, device=device)
-        self.codes = torch.zeros(len(beginnings), group, dtype=torch.long, device=device)
+        self.steps = math.ceil(max(row.most for row in prefixes) / group)
+        self.least = torch.tensor([row.least for row in prefixes], device=device)
+        self.most = torch.tensor([row.most for row in prefixes], device=device)
+        self.ended = torch.zeros(len(prefixes), dtype=torch.bool, device=device)
+        self.codes = torch.zeros(len(prefixes), group, dtype=torch.long, device=device)
         self.taken = torch.zeros(1, dtype=torch.long, device=device)
         window = controls.repetition_window
         self.window = torch.arange(window, device=device)
-        self.history = torch.full((len(beginnings), window + self.steps * group), -1, device=device)
-        for past, row in zip(self.history, beginnings, strict=True):
+        self.history = torch.full((len(prefixes), window + self.steps * group), -1, device=device)
+        for past, row in zip(self.history, prefixes, strict=True):
             last = row.codes[-window:]
             past[window - len(last) : window] = last
         entries = model.end + 1
-        self.noise = Noise([row.seed for row in beginnings], group=group, entries=entries)
+        self.noise = Noise([row.seed for row in prefixes], group=group, entries=entries)
         self.noise_block = torch.empty(
-            len(beginnings), NOISE_STEPS, group, DRAWS, entries, device=device
+            len(prefixes), NOISE_STEPS, group, DRAWS, entries, device=device
         )
-        self._read([row.text for row in beginnings], [row.codes for row in beginnings])
+        self._read([row.text for row in prefixes], [row.codes for row in prefixes])
 
     def _read(self, texts: Sequence[Tensor], prompts: Sequence[Tensor]) -> None:
         """Put texts and prompts into the cache, and predict the first step after them."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from allophone.entries import (
     FeatureExtractorEntry,
-    ImporterEntry,
     ModelEntry,
     RecipeEntry,
     TrainerEntry,
     VocoderEntry,
+    importers,
+    recipes,
 )
 from allophone.hookspecs import hookimpl
 
@@ -26,17 +27,12 @@ def allophone_models() -> Iterator[ModelEntry]:
         config="allophone_valle.config:ValleConfig",
         synthesizer="allophone_valle.synthesis:build_synthesizer",
         assembler="allophone_valle.assembling:assemble",
-        importers=tuple(
-            ImporterEntry(
-                name=name,
-                summary=summary,
-                importer=f"allophone_valle.importers.{name}:import_checkpoint",
-                recognises=f"allophone_valle.importers.{name}:recognises",
-            )
-            for name, summary in (
-                ("lifeiteng", "A checkpoint of the reference: NAME.pt, with its *.k2symbols."),
-                ("amphion", "An experiment of Amphion's first VALL-E recipe, with args.json."),
-            )
+        importers=importers(
+            "allophone_valle.importers",
+            {
+                "lifeiteng": "A checkpoint of the reference: NAME.pt, with its *.k2symbols.",
+                "amphion": "An experiment of Amphion's first VALL-E recipe, with args.json.",
+            },
         ),
     )
 
@@ -90,16 +86,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("libritts", "The published size on LibriTTS: over a thousand English readers, 24 kHz."),
-        ("librilight", "The published size on recordings of thousands of readers, 24 kHz."),
-        ("tiny", "A few million parameters on codes of valle/codec-tiny: half an hour on a CPU."),
-        ("codec-tiny", "A codec of under a million parameters: half an hour on a CPU, 16 kHz."),
-    ):
-        yield RecipeEntry(
-            name=f"valle/{name}",
-            summary=summary,
-            package="allophone_valle",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "valle",
+        "allophone_valle",
+        {
+            "libritts": "The published size on LibriTTS: over a thousand English readers, 24 kHz.",
+            "librilight": "The published size on recordings of thousands of readers, 24 kHz.",
+            "tiny": "A few million parameters on codes of valle/codec-tiny: half an hour on a CPU.",
+            "codec-tiny": "A codec of under a million parameters: half an hour on a CPU, 16 kHz.",
+        },
+    )

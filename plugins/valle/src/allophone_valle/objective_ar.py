@@ -14,11 +14,11 @@ from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleArTrainerConfig, ValleConfig, ValleControls
-from allophone_valle.decoding import Beginning, continue_codes
-from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
-from allophone_valle.listening import Listener
+from allophone_valle.decoding import ArPrefix, continue_codes
+from allophone_valle.sample_decoding import SampleDecoder
+from allophone_valle.training import CodePredictions, codes_of, plan, score_predictions
 
-_BEGINNING = 1.0
+_PREFIX_SECONDS = 1.0
 """Seconds of an utterance that a sample goes on from."""
 
 
@@ -36,7 +36,7 @@ class ValleArObjective:
         self.ar = ArModel(model.ar, vocabulary_size=vocabulary.symbols.size, bins=model.bins)
         self.modules: Mapping[str, nn.Module] = {"ar": self.ar}
         self.audio = experiment.audio
-        self.listener = Listener(model, experiment.audio)
+        self.sample_decoder = SampleDecoder(model, experiment.audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW."""
@@ -45,7 +45,7 @@ class ValleArObjective:
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The mean over all codes, wherever they are trained on."""
         predicted = self._predict(rt, batch)
-        rt.update("ar", mean_over_all(predicted))
+        rt.update("ar", rt.mean(predicted.cross_entropy, predicted.count))
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
@@ -56,9 +56,9 @@ class ValleArObjective:
         """Each utterance gone on with after its beginning, in its first codebook alone, and the recording's."""
         codes, text = codes_of(batch, self.config), batch["phonemes"]
         lengths = codes.lengths.tolist()
-        begun = round(_BEGINNING * self.audio.sample_rate / self.audio.hop_length)
-        beginnings = [
-            Beginning(
+        begun = round(_PREFIX_SECONDS * self.audio.sample_rate / self.audio.hop_length)
+        prefixes = [
+            ArPrefix(
                 text=text.values[row, : text.lengths[row]],
                 codes=codes.values[row, : min(begun, length // 2), 0],
                 least=1,
@@ -67,18 +67,18 @@ class ValleArObjective:
             )
             for row, length in enumerate(lengths)
         ]
-        continuations = continue_codes(self.ar, beginnings, ValleControls())
+        continuations = continue_codes(self.ar, prefixes, ValleControls())
         samples: dict[str, SampleAudio | SampleImage] = {}
         for row, name in enumerate(batch.ids):
-            said = torch.cat([beginnings[row].codes, continuations[row].codes])
-            samples |= self.listener.samples(name, said.unsqueeze(1))
+            said = torch.cat([prefixes[row].codes, continuations[row].codes])
+            samples |= self.sample_decoder.samples(name, said.unsqueeze(1))
             recorded = codes.values[row, : lengths[row], :1]
-            samples |= self.listener.samples(f"{name}/recorded", recorded)
+            samples |= self.sample_decoder.samples(f"{name}/recorded", recorded)
         return samples
 
-    def _predict(self, rt: Runtime, batch: Batch) -> Predicted:
+    def _predict(self, rt: Runtime, batch: Batch) -> CodePredictions:
         codes, text = codes_of(batch, self.config), batch["phonemes"]
         steps = self.ar.steps(codes.values[..., 0], codes.lengths)
         with rt.autocast():
             logits = rt["ar"](text.values, text.lengths, steps.inputs, steps.lengths)
-        return compare(logits, steps.targets)
+        return score_predictions(logits, steps.targets)

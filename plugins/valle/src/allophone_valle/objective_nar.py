@@ -17,11 +17,11 @@ from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Adapted, Metrics, OptimizerPlan, Runtime
 from allophone_valle.ar import IGNORED
 from allophone_valle.config import ValleConfig, ValleNarTrainerConfig
-from allophone_valle.filling import Outline, fill_in
-from allophone_valle.learning import Predicted, codes_of, compare, mean_over_all, plan
-from allophone_valle.listening import Listener
 from allophone_valle.nar import NarModel
-from allophone_valle.prompts import Chances, Lesson, with_prompts
+from allophone_valle.nar_decoding import NarInput, predict_codebooks
+from allophone_valle.prompts import PromptDraws, PromptedExample, with_prompts
+from allophone_valle.sample_decoding import SampleDecoder
+from allophone_valle.training import CodePredictions, codes_of, plan, score_predictions
 
 
 class ValleNarObjective:
@@ -46,7 +46,7 @@ class ValleNarObjective:
             bins=model.bins,
         )
         self.modules: Mapping[str, nn.Module] = {"nar": self.nar}
-        self.listener = Listener(model, audio)
+        self.sample_decoder = SampleDecoder(model, audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW."""
@@ -55,17 +55,19 @@ class ValleNarObjective:
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """A stage and a prompt for each utterance, and the mean over all codes that count."""
         stages = torch.randint(1, self.config.codebooks, (len(batch),)).to(rt.device)
-        predicted = self._predict(rt, batch, self._lesson(batch, Chances.drawn(len(batch))), stages)
-        rt.update("nar", mean_over_all(predicted))
+        predicted = self._predict(
+            rt, batch, self._prompted(batch, PromptDraws.random(len(batch))), stages
+        )
+        rt.update("nar", rt.mean(predicted.cross_entropy, predicted.count))
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """Every stage, with prompts that are the same each time: means, and the accuracy of each stage."""
-        lesson = self._lesson(batch, Chances.fixed(len(batch)))
+        example = self._prompted(batch, PromptDraws.fixed(len(batch)))
         metrics: dict[str, Tensor] = {}
         for stage in range(1, self.config.codebooks):
             stages = torch.full((len(batch),), stage, device=rt.device)
-            found = self._predict(rt, batch, lesson, stages).metrics()
+            found = self._predict(rt, batch, example, stages).metrics()
             for name, value in found.items():
                 share = value / (self.config.codebooks - 1)
                 metrics[name] = metrics[name] + share if name in metrics else share
@@ -74,21 +76,21 @@ class ValleNarObjective:
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """Each utterance with its first codebook as recorded and the others predicted, and the recording's."""
-        text, lesson = batch["phonemes"], self._lesson(batch, Chances.fixed(len(batch)))
-        prompted = lesson.prompted
+        text, example = batch["phonemes"], self._prompted(batch, PromptDraws.fixed(len(batch)))
+        prompted = example.prompted
         samples: dict[str, SampleAudio | SampleImage] = {}
         for row, name in enumerate(batch.ids):
             prompt = int(prompted.prompt_lengths[row])
             codes = prompted.codes[row, : prompted.lengths[row]]
-            outline = Outline(
+            nar_input = NarInput(
                 text=text.values[row, : text.lengths[row]],
                 known=codes[:prompt],
                 prompt_length=prompt,
                 first=codes[prompt:, 0],
             )
-            [said] = fill_in(self.nar, [outline])
-            samples |= self.listener.samples(name, said)
-            samples |= self.listener.samples(f"{name}/recorded", codes[prompt:])
+            [said] = predict_codebooks(self.nar, [nar_input])
+            samples |= self.sample_decoder.samples(name, said)
+            samples |= self.sample_decoder.samples(f"{name}/recorded", codes[prompt:])
         return samples
 
     def adapt(
@@ -116,7 +118,7 @@ class ValleNarObjective:
             )
         return adapted
 
-    def _lesson(self, batch: Batch, chances: Chances) -> Lesson:
+    def _prompted(self, batch: Batch, draws: PromptDraws) -> PromptedExample:
         codes = codes_of(batch, self.config)
         return with_prompts(
             codes.values,
@@ -124,13 +126,15 @@ class ValleNarObjective:
             batch.speakers,
             mode=self.config.nar.prompt,
             longest=self.longest_prompt,
-            chances=chances,
+            draws=draws,
         )
 
-    def _predict(self, rt: Runtime, batch: Batch, lesson: Lesson, stages: Tensor) -> Predicted:
-        text, prompted = batch["phonemes"], lesson.prompted
+    def _predict(
+        self, rt: Runtime, batch: Batch, example: PromptedExample, stages: Tensor
+    ) -> CodePredictions:
+        text, prompted = batch["phonemes"], example.prompted
         with rt.autocast():
             logits = rt["nar"](text.values, text.lengths, prompted, stages)
         wanted = stages[:, None, None].expand(*prompted.codes.shape[:2], 1)
         targets = prompted.codes.gather(2, wanted).squeeze(2)
-        return compare(logits, targets.masked_fill(~lesson.counted, IGNORED))
+        return score_predictions(logits, targets.masked_fill(~example.counted, IGNORED))

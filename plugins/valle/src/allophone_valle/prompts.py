@@ -1,4 +1,4 @@
-"""What the NAR model is given to hear of the speaker while it learns.
+"""Prompts of the speaker's voice for the NAR model, in training.
 
 Legend: B batch, F frames of codes, P frames of a prompt, Q codebooks.
 """
@@ -19,8 +19,8 @@ SHORTEST, LONGEST = 0.25, 0.5
 
 
 @frozen(kw_only=True)
-class Chances:
-    """What decides upon the prompts of a batch: numbers [B] from 0 to 1, on the CPU.
+class PromptDraws:
+    """Random numbers that choose the prompts of a batch: [B] from 0 to 1, on the CPU.
 
     length, place: of the prompt; neighbour: which other utterance it is taken of.
     """
@@ -30,20 +30,20 @@ class Chances:
     neighbour: Tensor
 
     @classmethod
-    def drawn(cls, batch: int) -> Chances:
+    def random(cls, batch: int) -> PromptDraws:
         """For training."""
         length, place, neighbour = torch.rand(3, batch)
         return cls(length=length, place=place, neighbour=neighbour)
 
     @classmethod
-    def fixed(cls, batch: int) -> Chances:
-        """For validation, in which nothing is left to chance."""
+    def fixed(cls, batch: int) -> PromptDraws:
+        """For validation, which is the same each time."""
         middle = torch.full((batch,), 0.5)
         return cls(length=middle, place=middle, neighbour=torch.zeros(batch))
 
 
 @frozen(kw_only=True)
-class Lesson:
+class PromptedExample:
     """Codes that begin with a prompt, and which of them are to be predicted: counted [B, F], boolean."""
 
     prompted: PromptedCodes
@@ -57,8 +57,8 @@ def with_prompts(
     *,
     mode: PromptMode,
     longest: int,
-    chances: Chances,
-) -> Lesson:
+    draws: PromptDraws,
+) -> PromptedExample:
     """Give each utterance of a batch a prompt of its own.
 
     codes: [B, F, Q] with lengths [B]. speakers: [B], whose utterances are neighbours of each other; one
@@ -68,41 +68,41 @@ def with_prompts(
     if mode == "none":
         return _prefixed(codes, lengths, torch.zeros_like(lengths))
     if mode == "prefix":
-        share = SHORTEST + (LONGEST - SHORTEST) * chances.length.to(lengths.device)
+        share = SHORTEST + (LONGEST - SHORTEST) * draws.length.to(lengths.device)
         return _prefixed(codes, lengths, (share * lengths).long().clamp(max=longest))
     rows = list(range(len(codes)))
-    sources = rows if mode == "segment" else _neighbours(speakers, chances.neighbour)
+    sources = rows if mode == "segment" else _neighbours(speakers, draws.neighbour)
     sizes = lengths.tolist()
-    lessons = [
+    examples = [
         _preceded(
             codes[row, : sizes[row]],
             None if source == row else codes[source, : sizes[source]],
             longest=longest,
-            place=float(chances.place[row]),
+            place=float(draws.place[row]),
         )
         for row, source in zip(rows, sources, strict=True)
     ]
-    prompted = [lesson.prompted for lesson in lessons]
-    return Lesson(
+    prompted = [example.prompted for example in examples]
+    return PromptedExample(
         prompted=PromptedCodes(
             codes=pad_sequence([each.codes for each in prompted], batch_first=True),
             lengths=torch.stack([each.lengths for each in prompted]),
             prompt_lengths=torch.stack([each.prompt_lengths for each in prompted]),
         ),
-        counted=pad_sequence([lesson.counted for lesson in lessons], batch_first=True),
+        counted=pad_sequence([example.counted for example in examples], batch_first=True),
     )
 
 
-def _prefixed(codes: Tensor, lengths: Tensor, prefixes: Tensor) -> Lesson:
+def _prefixed(codes: Tensor, lengths: Tensor, prefixes: Tensor) -> PromptedExample:
     """Utterances [B, F, Q] whose first frames are their prompts."""
     size = codes.size(1)
-    return Lesson(
+    return PromptedExample(
         prompted=PromptedCodes(codes=codes, lengths=lengths, prompt_lengths=prefixes),
         counted=sequence_mask(lengths, size) & ~sequence_mask(prefixes, size),
     )
 
 
-def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) -> Lesson:
+def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) -> PromptedExample:
     """One utterance [F, Q] behind a stretch of another, [F', Q], or of itself where there is none."""
     source = own if other is None else other
     most = len(source) if other is not None else max(1, int(SHORTEST * len(own)))
@@ -112,7 +112,7 @@ def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) 
     counted[:size] = False
     if other is None and size < len(own):
         counted[size + start : size + start + size] = False
-    return Lesson(
+    return PromptedExample(
         prompted=PromptedCodes(
             codes=torch.cat([source[start : start + size], own]),
             lengths=torch.tensor(size + len(own), device=own.device),
@@ -122,11 +122,11 @@ def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) 
     )
 
 
-def _neighbours(speakers: Tensor, chances: Tensor) -> list[int]:
+def _neighbours(speakers: Tensor, draws: Tensor) -> list[int]:
     """For each row another one of the same speaker, or itself where there is none."""
     names = speakers.tolist()
     chosen = []
-    for row, (speaker, chance) in enumerate(zip(names, chances.tolist(), strict=True)):
+    for row, (speaker, draw) in enumerate(zip(names, draws.tolist(), strict=True)):
         others = [other for other, name in enumerate(names) if name == speaker and other != row]
-        chosen.append(others[int(chance * len(others))] if others else row)
+        chosen.append(others[int(draw * len(others))] if others else row)
     return chosen

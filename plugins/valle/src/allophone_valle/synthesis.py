@@ -21,10 +21,10 @@ from allophone.weights import load_weights, strip_prefix, uninitialised
 from allophone_valle.ar import ArModel
 from allophone_valle.codecs.protocol import Codec
 from allophone_valle.config import ValleConfig, ValleControls
-from allophone_valle.decoding import Beginning, Continuation, continue_codes
-from allophone_valle.filling import Outline, fill_in
-from allophone_valle.listening import open_fitting_codec
+from allophone_valle.decoding import ArPrefix, Continuation, continue_codes
 from allophone_valle.nar import NarModel
+from allophone_valle.nar_decoding import NarInput, predict_codebooks
+from allophone_valle.sample_decoding import open_fitting_codec
 
 
 @frozen(kw_only=True, eq=False)
@@ -75,21 +75,19 @@ class ValleSynthesizer:
     def synthesize(self, text: TextBatch, controls: ValleControls) -> Speech:
         """Say some sentences, each in the voice of its prompt."""
         rows = self._rows(text)
-        beginnings = [self._beginning(row, controls) for row in rows]
-        continuations = continue_codes(self.ar, beginnings, controls)
-        outlines = [
-            self._outline(row, continuation)
+        prefixes = [self._ar_prefix(row, controls) for row in rows]
+        continuations = continue_codes(self.ar, prefixes, controls)
+        inputs = [
+            self._nar_input(row, continuation)
             for row, continuation in zip(rows, continuations, strict=True)
         ]
-        said = fill_in(self.nar, outlines)
+        said = predict_codebooks(self.nar, inputs)
         return self._hear(
             rows,
             said,
             cut_off=tuple(
-                None if continuation.ended else _limit(beginning, row, controls)
-                for beginning, row, continuation in zip(
-                    beginnings, rows, continuations, strict=True
-                )
+                None if continuation.ended else _limit(prefix, row, controls)
+                for prefix, row, continuation in zip(prefixes, rows, continuations, strict=True)
             ),
         )
 
@@ -128,13 +126,13 @@ class ValleSynthesizer:
         rows = zip(waveforms, coded.codes, coded.lengths.tolist(), strict=True)
         return {key: codes[: self.config.codebooks, :length].T for key, codes, length in rows}
 
-    def _beginning(self, row: Row, controls: ValleControls) -> Beginning:
+    def _ar_prefix(self, row: Row, controls: ValleControls) -> ArPrefix:
         # What is continued has the ids of its prompt among its own.
         said = len(row.prompt) if row.continued else 0
         least = math.ceil(controls.min_ratio * len(row.own)) - said
         most = int(controls.max_ratio * len(row.own)) - said
         most = max(1, min(most, self._frames(controls.max_seconds)))
-        return Beginning(
+        return ArPrefix(
             text=row.text,
             codes=row.prompt[:, 0],
             least=min(most, max(1, least)),
@@ -142,7 +140,7 @@ class ValleSynthesizer:
             seed=row.seed,
         )
 
-    def _outline(self, row: Row, continuation: Continuation) -> Outline:
+    def _nar_input(self, row: Row, continuation: Continuation) -> NarInput:
         mode, frames = self.config.nar.prompt, len(row.prompt)
         if mode in ("none", "prefix"):
             prompt_length = 0 if mode == "none" else frames
@@ -151,7 +149,7 @@ class ValleSynthesizer:
             # Its prompts come from elsewhere, so what is said in them is no part of its text.
             prompt_length, text = frames, row.own
             known = row.prompt.repeat(2, 1) if row.continued else row.prompt
-        return Outline(
+        return NarInput(
             text=text, known=known, prompt_length=prompt_length, first=continuation.codes
         )
 
@@ -227,10 +225,10 @@ def _check_vocabulary(name: str, embedding: Tensor, symbols: int) -> None:
         )
 
 
-def _limit(beginning: Beginning, row: Row, controls: ValleControls) -> str:
+def _limit(prefix: ArPrefix, row: Row, controls: ValleControls) -> str:
     """Why a row had to stop."""
     by_text = int(controls.max_ratio * len(row.own)) - len(row.prompt) * row.continued
-    if beginning.most < by_text:
+    if prefix.most < by_text:
         return f"it was stopped after {controls.max_seconds:g} s (max_seconds)"
     return (
         f"it was stopped after {controls.max_ratio:g} frames for each of its {len(row.own)} ids "

@@ -152,13 +152,7 @@ class DecoderConfig:
 
     def check_audio(self, audio: MelSpec) -> None:
         """ConfigError unless the decoder makes exactly one hop of each frame."""
-        if self.hop_length != audio.hop_length:
-            rates = " x ".join(str(rate) for rate in self.upsample_rates)
-            raise ConfigError(
-                f"model.decoder.upsample_rates make {rates} = {self.hop_length} samples "
-                f"of a frame, but audio.hop_length is {audio.hop_length}",
-                hint="The product of the rates must equal the hop length.",
-            )
+        audio.check_upsampling(self.upsample_rates, "model.decoder.upsample_rates")
 
 
 @frozen(kw_only=True)
@@ -241,12 +235,7 @@ class VitsTrainerConfig:
 
     def segment_frames(self, audio: MelSpec) -> int:
         """`segment_size` in frames; ConfigError where it is not a whole number of hops."""
-        if self.segment_size % audio.hop_length:
-            raise ConfigError(
-                f"trainer.segment_size ({self.segment_size}) is not a multiple of "
-                f"audio.hop_length ({audio.hop_length})"
-            )
-        return self.segment_size // audio.hop_length
+        return audio.whole_frames(self.segment_size, "trainer.segment_size")
 
 
 _MEDIUM = VitsConfig(

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from allophone.weight_norm import weight_normed
 from allophone_vits.config import DecoderConfig
-from allophone_vits.layers import masked, same_convolution, weight_normed
+from allophone_vits.layers import masked, same_convolution
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01

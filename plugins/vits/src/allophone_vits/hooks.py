@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from allophone.entries import (
     ExporterEntry,
-    ImporterEntry,
     ModelEntry,
     RecipeEntry,
     TrainerEntry,
+    importers,
+    recipes,
 )
 from allophone.hookspecs import hookimpl
 
@@ -23,34 +24,14 @@ def allophone_models() -> Iterator[ModelEntry]:
         summary="VITS (Kim et al. 2021): text straight to a waveform, one model, many speakers.",
         config="allophone_vits.config:VitsConfig",
         synthesizer="allophone_vits.synthesis:build_synthesizer",
-        importers=(
-            ImporterEntry(
-                name="piper",
-                summary="A voice of Piper: NAME.onnx beside NAME.onnx.json.",
-                importer="allophone_vits.importers.piper:import_voice",
-                recognises="allophone_vits.importers.piper:recognises_voice",
-            ),
-            *(
-                ImporterEntry(
-                    name=name,
-                    summary=summary,
-                    importer=f"allophone_vits.importers.{module}:import_checkpoint",
-                    recognises=f"allophone_vits.importers.{module}:recognises",
-                )
-                for name, module, summary in (
-                    (
-                        "piper-checkpoint",
-                        "piper_checkpoint",
-                        "A training checkpoint of Piper: .ckpt.",
-                    ),
-                    (
-                        "jaywalnut310",
-                        "jaywalnut310",
-                        "A checkpoint of the reference: G_<step>.pth.",
-                    ),
-                    ("amphion", "amphion", "An experiment of Amphion's VITS recipe."),
-                )
-            ),
+        importers=importers(
+            "allophone_vits.importers",
+            {
+                "piper": "A voice of Piper: NAME.onnx beside NAME.onnx.json.",
+                "piper-checkpoint": "A training checkpoint of Piper: .ckpt.",
+                "jaywalnut310": "A checkpoint of the reference: G_<step>.pth.",
+                "amphion": "An experiment of Amphion's VITS recipe.",
+            },
         ),
         exporters=(
             ExporterEntry(
@@ -76,17 +57,15 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("ljspeech", "The published model of one English speaker, 22.05 kHz."),
-        ("vctk", "The published model of 109 English speakers, 22.05 kHz."),
-        ("libritts", "More than a thousand English readers, 24 kHz."),
-        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
-        ("tiny", "Under a million parameters: minutes on a CPU."),
-    ):
-        yield RecipeEntry(
-            name=f"vits/{name}",
-            summary=summary,
-            package="allophone_vits",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "vits",
+        "allophone_vits",
+        {
+            "ljspeech": "The published model of one English speaker, 22.05 kHz.",
+            "vctk": "The published model of 109 English speakers, 22.05 kHz.",
+            "libritts": "More than a thousand English readers, 24 kHz.",
+            "festvox-ru": "One Russian speaker out of a Debian package, 16 kHz.",
+            "tiny": "Under a million parameters: minutes on a CPU.",
+        },
+    )

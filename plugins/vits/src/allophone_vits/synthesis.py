@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
+from allophone.weight_norm import folded, for_inference
 from allophone.weights import load_weights, strip_prefix
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
@@ -26,7 +27,6 @@ from allophone_vits.inference import (
     speak_in_chunks,
     through_flow,
 )
-from allophone_vits.layers import folded, for_inference
 from allophone_vits.model import Generator, Vits
 from allophone_vits.packed import pack_convolutions
 from allophone_vits.posterior_encoder import PosteriorEncoder

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from allophone_vits.layers import masked, same_convolution, weight_normed
+from allophone.weight_norm import weight_normed
+from allophone_vits.layers import masked, same_convolution
 
 
 class WaveNet(nn.Module):

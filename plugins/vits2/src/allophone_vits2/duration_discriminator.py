@@ -15,7 +15,7 @@ from allophone_vits2.config import DurationDiscriminatorConfig
 
 
 @frozen(kw_only=True)
-class DurationVerdict:
+class DurationDiscriminatorOutput:
     """found, predicted: [B, 1, T], 1 for what the alignment found; mask: [B, 1, T]."""
 
     found: Tensor
@@ -74,7 +74,7 @@ class DurationDiscriminator(nn.Module):
         predicted: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
-    ) -> DurationVerdict:
+    ) -> DurationDiscriminatorOutput:
         """hidden [B, H, T], log durations [B, 1, T] twice, mask [B, 1, T], speaker [B, S, 1]."""
         text = hidden.detach()
         if self.speaker is not None and speaker is not None:
@@ -91,18 +91,18 @@ class DurationDiscriminator(nn.Module):
         if self.bounded:
             score = score.sigmoid()
         of_found, of_predicted = score.chunk(2)
-        return DurationVerdict(found=of_found, predicted=of_predicted, mask=mask)
+        return DurationDiscriminatorOutput(found=of_found, predicted=of_predicted, mask=mask)
 
 
-def duration_discriminator_loss(verdict: DurationVerdict) -> Tensor:
+def duration_discriminator_loss(output: DurationDiscriminatorOutput) -> Tensor:
     """What was found should score 1, what was predicted 0; the mean over tokens, in float32."""
-    return _mean((1 - verdict.found.float()).square() + verdict.predicted.float().square(), verdict)
+    return _mean((1 - output.found.float()).square() + output.predicted.float().square(), output)
 
 
-def duration_adversarial_loss(verdict: DurationVerdict) -> Tensor:
+def duration_adversarial_loss(output: DurationDiscriminatorOutput) -> Tensor:
     """What was predicted should score 1; the mean over tokens, in float32."""
-    return _mean((1 - verdict.predicted.float()).square(), verdict)
+    return _mean((1 - output.predicted.float()).square(), output)
 
 
-def _mean(errors: Tensor, verdict: DurationVerdict) -> Tensor:
-    return torch.where(verdict.mask, errors, 0.0).sum() / verdict.mask.sum()
+def _mean(errors: Tensor, output: DurationDiscriminatorOutput) -> Tensor:
+    return torch.where(output.mask, errors, 0.0).sum() / output.mask.sum()

@@ -17,9 +17,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from allophone.weight_norm import weight_normed
 from allophone_vits.config import FlowConfig, TextEncoderConfig
 from allophone_vits.flow import Flow, ResidualCoupling, ShiftCoupling
-from allophone_vits.layers import masked, weight_normed, zero_initialised
+from allophone_vits.layers import masked, zero_initialised
 from allophone_vits.text_encoder import Neighbours, TransformerBlock
 from allophone_vits2.config import CAUSAL_FLOW_HEADS, FLOW_HEADS, Vits2FlowConfig
 from allophone_vits2.transformer import CausalFeedForward, SelfAttention, Transformer

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allophone.entries import ExporterEntry, ImporterEntry, ModelEntry, RecipeEntry, TrainerEntry
+from allophone.entries import (
+    ExporterEntry,
+    ModelEntry,
+    RecipeEntry,
+    TrainerEntry,
+    importers,
+    recipes,
+)
 from allophone.hookspecs import hookimpl
 
 CONTRACT = 1
@@ -17,13 +24,11 @@ def allophone_models() -> Iterator[ModelEntry]:
         summary="VITS2 (Kong et al. 2023): VITS with transformers in its flow, and steadier rhythm.",
         config="allophone_vits2.config:Vits2Config",
         synthesizer="allophone_vits2.synthesis:build_synthesizer",
-        importers=(
-            ImporterEntry(
-                name="p0p4k",
-                summary="A checkpoint of p0p4k/vits2_pytorch: G_<step>.pth.",
-                importer="allophone_vits2.importers.p0p4k:import_checkpoint",
-                recognises="allophone_vits2.importers.p0p4k:recognises",
-            ),
+        importers=importers(
+            "allophone_vits2.importers",
+            {
+                "p0p4k": "A checkpoint of p0p4k/vits2_pytorch: G_<step>.pth.",
+            },
         ),
         exporters=(
             ExporterEntry(
@@ -49,21 +54,16 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
 
 
 @hookimpl
-def allophone_recipes() -> Iterator[RecipeEntry]:
-    for name, summary in (
-        ("ljspeech-nosdp", "One English speaker, 22.05 kHz: the recommended model."),
-        ("ljspeech-sdp", "The same with the stochastic durations of VITS."),
-        ("vctk", "109 English speakers, 22.05 kHz, known to the text encoder too."),
-        (
-            "vctk-standard",
-            "The same as the public implementation's standard: stochastic durations.",
-        ),
-        ("festvox-ru", "One Russian speaker out of a Debian package, 16 kHz."),
-        ("tiny", "Under a million parameters: minutes on a CPU."),
-    ):
-        yield RecipeEntry(
-            name=f"vits2/{name}",
-            summary=summary,
-            package="allophone_vits2",
-            path=f"recipes/{name}.toml",
-        )
+def allophone_recipes() -> tuple[RecipeEntry, ...]:
+    return recipes(
+        "vits2",
+        "allophone_vits2",
+        {
+            "ljspeech-nosdp": "One English speaker, 22.05 kHz: the recommended model.",
+            "ljspeech-sdp": "The same with the stochastic durations of VITS.",
+            "vctk": "109 English speakers, 22.05 kHz, known to the text encoder too.",
+            "vctk-standard": "The same as the public implementation's standard: stochastic durations.",
+            "festvox-ru": "One Russian speaker out of a Debian package, 16 kHz.",
+            "tiny": "Under a million parameters: minutes on a CPU.",
+        },
+    )

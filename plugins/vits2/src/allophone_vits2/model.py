@@ -51,7 +51,7 @@ class MelSpectrogram:
 
 
 @frozen(kw_only=True)
-class JudgeableDurations(LearnedDurations):
+class DiscriminatedDurations(LearnedDurations):
     """What a discriminator of durations looks at.
 
     hidden: [B, H, T], the text; found, predicted: [B, 1, T], log durations; mask: [B, 1, T];
@@ -128,11 +128,11 @@ class Vits2(Generator):
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None,
-    ) -> JudgeableDurations:
+    ) -> DiscriminatedDurations:
         """hidden [B, H, T], durations [B, 1, T] frames, noise [B, noise_channels, T], mask [B, 1, T]."""
         predictor = cast(LearningPredictor, self.duration_predictor)
         prediction = predictor.learn(hidden, durations, noise, mask, speaker)
-        return JudgeableDurations(
+        return DiscriminatedDurations(
             loss=prediction.loss.sum() / mask.sum(),
             hidden=hidden,
             found=masked(log_of_durations(durations), mask),

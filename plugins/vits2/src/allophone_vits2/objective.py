@@ -21,11 +21,11 @@ from allophone_vits2.alignment import NoisySearch
 from allophone_vits2.config import Vits2Config, Vits2TrainerConfig
 from allophone_vits2.duration_discriminator import (
     DurationDiscriminator,
-    DurationVerdict,
+    DurationDiscriminatorOutput,
     duration_adversarial_loss,
     duration_discriminator_loss,
 )
-from allophone_vits2.model import JudgeableDurations, Vits2
+from allophone_vits2.model import DiscriminatedDurations, Vits2
 from allophone_vits2.transfer import adapted_from_vits
 
 
@@ -41,15 +41,18 @@ class Vits2Objective(VitsObjective):
         assert isinstance(model, Vits2Config)
         assert isinstance(trainer, Vits2TrainerConfig)
         self.alignment_noise = trainer.alignment_noise
-        self.judge = trainer.duration_discriminator
-        if self.judge.kind != "none":
+        self.duration_config = trainer.duration_discriminator
+        if self.duration_config.kind != "none":
             discriminator = DurationDiscriminator(
-                self.judge,
+                self.duration_config,
                 text_channels=model.text_encoder.hidden_channels,
                 speaker_channels=model.speaker_channels if len(vocabulary.speakers) > 1 else 0,
             )
             self.modules = {**self.modules, "duration_discriminator": discriminator}
-            self.weights = {**self.weights, "duration_adversarial": self.judge.weight}
+            self.weights = {
+                **self.weights,
+                "duration_adversarial": self.duration_config.weight,
+            }
 
     def build_generator(
         self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
@@ -62,15 +65,15 @@ class Vits2Objective(VitsObjective):
         scale = self.alignment_noise.at(step)
         return NoisySearch(scale=scale) if scale > 0 else super().alignment_search(step)
 
-    def teach_discriminators(
+    def discriminator_step(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """Let the discriminators learn; that of the durations too, where it is its time."""
-        losses = super().teach_discriminators(rt, output, target)
-        if self._judging(rt.step):
+        """Update the discriminators, that of the durations too once it has started."""
+        losses = super().discriminator_step(rt, output, target)
+        if self._discriminates_durations(rt.step):
             with rt.autocast():
-                verdict = _verdict(rt, output, detached=True)
-            loss = duration_discriminator_loss(verdict)
+                scores = _discriminate_durations(rt, output, detached=True)
+            loss = duration_discriminator_loss(scores)
             rt.update("duration_discriminator", loss)
             losses["duration_discriminator_loss"] = loss
         return losses
@@ -78,12 +81,12 @@ class Vits2Objective(VitsObjective):
     def adversarial_losses(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """What the discriminators say of what the generator has made."""
+        """The generator's losses by the discriminators."""
         losses = super().adversarial_losses(rt, output, target)
-        if self._judging(rt.step):
+        if self._discriminates_durations(rt.step):
             with rt.frozen("duration_discriminator"), rt.autocast():
-                verdict = _verdict(rt, output, detached=False)
-            losses["duration_adversarial"] = duration_adversarial_loss(verdict)
+                scores = _discriminate_durations(rt, output, detached=False)
+            losses["duration_adversarial"] = duration_adversarial_loss(scores)
         return losses
 
     def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
@@ -101,15 +104,17 @@ class Vits2Objective(VitsObjective):
         waveforms = (batch["waveform"] for batch in batches)
         return adapted_from_vits(weights, self.generator.state_dict(), self.audio, waveforms)
 
-    def _judging(self, step: int) -> bool:
-        return self.judge.kind != "none" and step >= self.judge.start
+    def _discriminates_durations(self, step: int) -> bool:
+        return self.duration_config.kind != "none" and step >= self.duration_config.start
 
 
-def _verdict(rt: Runtime, output: VitsOutput, *, detached: bool) -> DurationVerdict:
+def _discriminate_durations(
+    rt: Runtime, output: VitsOutput, *, detached: bool
+) -> DurationDiscriminatorOutput:
     durations = output.durations
-    assert isinstance(durations, JudgeableDurations)
+    assert isinstance(durations, DiscriminatedDurations)
     predicted = durations.predicted.detach() if detached else durations.predicted
-    verdict: DurationVerdict = rt["duration_discriminator"](
+    scores: DurationDiscriminatorOutput = rt["duration_discriminator"](
         durations.hidden, durations.found, predicted, durations.mask, durations.speaker
     )
-    return verdict
+    return scores

@@ -17,7 +17,7 @@ from allophone_valle.codecs.quantizer import Quantized, ResidualQuantizer
 
 
 @frozen(kw_only=True)
-class Coded:
+class CodecOutput:
     """A waveform [B, N] that has gone through codes, and what its quantizer says."""
 
     waveform: Tensor
@@ -48,7 +48,7 @@ class CodecNetwork(nn.Module):
         self.decoder = SEANetDecoder(**shared)
         self.apply(_preserve_variance)
 
-    def forward(self, waveform: Tensor, *, bypass: float = 0.0) -> Coded:
+    def forward(self, waveform: Tensor, *, bypass: float = 0.0) -> CodecOutput:
         """waveform [B, N], N a multiple of the hop length, to the same again.
 
         bypass: how likely a row goes to the decoder as the encoder gives it.
@@ -57,7 +57,7 @@ class CodecNetwork(nn.Module):
         quantized = self.quantizer(vectors)
         bypassing = torch.rand(len(vectors), 1, 1, device=vectors.device) < bypass
         heard = torch.where(bypassing, vectors, quantized.vectors)
-        return Coded(waveform=self.decoder(heard).squeeze(1), quantized=quantized)
+        return CodecOutput(waveform=self.decoder(heard).squeeze(1), quantized=quantized)
 
     def encode(self, waveform: Tensor) -> Tensor:
         """waveform [B, N], N a multiple of the hop length, to codes [B, Q, F]."""

@@ -12,12 +12,12 @@ from allophone_vits.importers.checkpoint import ReferenceCheckpoint, voice_of
 from allophone_vits.importers.piper_onnx import read_graph
 
 
-def recognises_voice(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether `source` looks like a Piper voice."""
     return source.suffix == ".onnx" and source.with_name(f"{source.name}.json").is_file()
 
 
-def import_voice(source: Path, destination: Path) -> None:
+def import_checkpoint(source: Path, destination: Path) -> None:
     """Write the voice folder of a Piper voice: `source` is its ONNX file."""
     write_voice(destination, read_voice(source))
 

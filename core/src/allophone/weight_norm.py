@@ -1,4 +1,4 @@
-"""Weight norm and its folding, which all parts of the network share."""
+"""Weight norm while a model learns, multiplied out when it speaks (Salimans and Kingma 2016)."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ MAGNITUDE = "parametrizations.weight.original0"
 DIRECTION = "parametrizations.weight.original1"
 """What PyTorch calls the two parts of a weight under weight norm, in the convolution that has them."""
 
-_folding = ContextVar("folding", default=False)
+_for_inference = ContextVar("for_inference", default=False)
 
 
-def weight_normed(convolution: _M) -> _M:
-    """`convolution` with its weight as a magnitude times a direction (Salimans and Kingma 2016).
+def weight_normed(module: _M) -> _M:
+    """`module` with its weight split into magnitude and direction; as it is within `for_inference`.
 
-    The weights begin as PyTorch makes them. The reference means to draw them from N(0, 0.01), but draws
-    the product of the two parts, which is computed anew from them in the next pass.
+    HiFi-GAN's code draws these weights from N(0, 0.01) after the split, which has no effect there: the
+    weight is computed anew from its two parts. So they start as PyTorch makes them, here too.
     """
-    if _folding.get():
-        return convolution
-    normed: _M = parametrizations.weight_norm(convolution)
+    if _for_inference.get():
+        return module
+    normed: _M = parametrizations.weight_norm(module)
     return normed
 
 
 @contextmanager
 def for_inference() -> Iterator[None]:
-    """Build modules without weight norm, whose weights are about to be loaded."""
-    token = _folding.set(True)
+    """Build modules without weight norm and without drawing weights, which are about to be loaded."""
+    token = _for_inference.set(True)
     try:
         with uninitialised():
             yield
     finally:
-        _folding.reset(token)
+        _for_inference.reset(token)
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

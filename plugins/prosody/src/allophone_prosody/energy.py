@@ -1,4 +1,4 @@
-"""Frame energy. F frames."""
+"""Frame energy, as FastSpeech 2 uses it. N samples, F frames."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allophone.audio.melspec import MelSpec
 from allophone.data.manifest import Utterance
-from allophone.features.config import EnergyConfig
 from allophone.features.protocol import ExtractionContext
+from allophone_prosody.config import EnergyConfig
 
 _SPECTROGRAM = (
     "n_fft",
@@ -39,8 +40,22 @@ class EnergyExtractor:
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
         """One contour an utterance."""
-        # Here, because it brings PyTorch along, which a run that has nothing to extract does without.
-        from allophone.audio.energy import frame_energy
-
         for utterance in utterances:
             yield frame_energy(self._context.load_audio(utterance), self._context.audio)
+
+
+def frame_energy(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32]:
+    """The L2 norm of each frame's magnitude spectrum (arXiv 2006.04558, section 2.3).
+
+    samples [N] at `spec.sample_rate` -> [F], aligned to the frames of `spec`; the magnitude is taken
+    as `spec` says, to its first power.
+    """
+    # Imported here, because a run that has nothing to extract does without PyTorch.
+    import torch
+
+    from allophone.audio.spectrogram import linear_spectrogram
+
+    waveform = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None]
+    linear = linear_spectrogram(waveform, spec)[0]
+    squared = linear.square() if spec.power == 1 else linear
+    return squared.sum(0).sqrt().numpy()

@@ -18,7 +18,7 @@ from allophone.training.seeding import seed_everything
 SEED = 1234
 
 
-class ExaminedObjective:
+class GradientRecorder:
     """Steps as the objective that it wraps, on one rank and in float32, and keeps the gradients.
 
     learn: whether the optimizers do anything; without, all gradients are those of the first weights.

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
-from allophone.audio.pitch import PitchMethod, fundamental_frequency
 from allophone.errors import UserError
+from allophone_prosody.config import PitchMethod
+from allophone_prosody.f0 import fundamental_frequency
 
 RATE = 16000
 CORNERED = MelSpec(sample_rate=RATE, hop_length=200, win_length=800)
@@ -64,12 +65,14 @@ def test_silence_has_no_pitch(method: PitchMethod, n: int):
     assert not found.any()
 
 
-@pytest.mark.parametrize(("method", "extra"), [("praat", "praat"), ("dio", "pyworld")])
+@pytest.mark.parametrize(
+    ("method", "extra"), [("pyin", "librosa"), ("praat", "praat"), ("dio", "pyworld")]
+)
 def test_a_method_without_its_package_says_what_to_install(
     method: PitchMethod, extra: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, PACKAGES[method], None)
-    with pytest.raises(UserError, match=rf"allophone\[{extra}\]"):
+    with pytest.raises(UserError, match=rf"allophone-prosody\[{extra}\]"):
         fundamental_frequency(np.zeros(RATE, np.float32), CORNERED, method=method)
 
 

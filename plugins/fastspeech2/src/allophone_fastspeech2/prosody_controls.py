@@ -14,13 +14,15 @@ from allophone.errors import UserError
 from allophone.inference.protocol import TextBatch
 from allophone.text.symbols import SymbolTable
 from allophone_fastspeech2.config import FastSpeech2Controls
-from allophone_fastspeech2.variance_adaptor import Steering
+from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 WORD_BOUNDARY = " "
 """The symbol between two words."""
 
 
-def steering(controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable) -> Steering:
+def prosody_controls(
+    controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable
+) -> ProsodyControls:
     """The factors of each id of some sentences.
 
     Raises UserError where there are neither as many factors as words nor as many as phonemes.
@@ -35,7 +37,7 @@ def steering(controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable)
             row[:length] = torch.tensor(_of_ids(name, given, ids[:length], table))
         return factors.to(text.ids.device)
 
-    return Steering(
+    return ProsodyControls(
         length_scale=spread("length_scale"), pitch=spread("pitch"), energy=spread("energy")
     )
 

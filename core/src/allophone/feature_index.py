@@ -11,7 +11,7 @@ two agree on where everything lies, and on which utterances are left out and why
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from attrs import frozen
 
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import Digests, digest_of
-from allophone.data.dropped import Dropped
-from allophone.data.manifest import MANIFEST, Utterance, read_manifest
+from allophone.data.manifest import MANIFEST, Dropped, Utterance, read_manifest
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
@@ -28,6 +27,7 @@ from allophone.features.recordings import RecordingReader
 from allophone.features.seconds import SecondsExtractor
 from allophone.frontend import build_frontend, find_normalizer
 from allophone.registry import Registry
+from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"
 """The name of the durations, which are stored for every experiment."""
@@ -41,8 +41,21 @@ class StoredUtterance:
     seconds: float
     features: Mapping[str, StoredArray]
 
+    def symbols(self, features: Iterable[str]) -> set[str]:
+        """The symbols that these features hold."""
+        arrays = (self.features[name] for name in features)
+        return set().union(*(array.read().tolist() for array in arrays if array.is_text))
 
-class StoredFeatures:
+    def lengths(self, features: Iterable[str], symbols: SymbolTable) -> dict[str, int]:
+        """How long each of these features will be in a batch."""
+        arrays = {name: self.features[name] for name in features}
+        return {
+            name: symbols.encoded_length(array.shape[0]) if array.is_text else array.shape[0]
+            for name, array in arrays.items()
+        }
+
+
+class FeatureIndex:
     """The extractors of an experiment with what each has stored.
 
     extractors: by name, in the order in which they are asked: what is cheap, and may spare the rest,

@@ -38,8 +38,8 @@ def open_fitting_codec(
     return codec
 
 
-class Listener:
-    """Lets codes be seen and, where the codec is there, heard."""
+class SampleDecoder:
+    """Makes images of codes and, where the codec is installed, audio."""
 
     def __init__(self, model: ValleConfig, audio: MelSpec) -> None:
         self._model = model
@@ -50,7 +50,7 @@ class Listener:
         try:
             return open_fitting_codec(self._model, self._audio, device=torch.device("cpu"))
         except UserError as error:
-            _log.warning("Samples cannot be heard, only seen: %s", error)
+            _log.warning("Samples of codes are images without audio: %s", error)
             return None
 
     def samples(self, name: str, codes: Tensor) -> dict[str, SampleAudio | SampleImage]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-import torch.distributed as dist
 from attrs import frozen
 from torch import Tensor
 from torch.nn import functional
@@ -16,7 +14,7 @@ from torch.nn import functional
 from allophone.data.batch import Batch, Padded
 from allophone.errors import UserError
 from allophone.training.objective import OptimizerPlan
-from allophone.training.schedule import cosine, linear_warmup
+from allophone.training.optimizers import adamw, cosine, linear_warmup
 from allophone_valle.ar import IGNORED
 from allophone_valle.config import OptimizerConfig, ValleConfig
 
@@ -24,7 +22,7 @@ TOP = 10
 
 
 @frozen(kw_only=True)
-class Predicted:
+class CodePredictions:
     """How codes were predicted, summed over those that count.
 
     cross_entropy: nats, with gradients. right, near: how many were the likeliest, or among the `TOP`
@@ -46,13 +44,13 @@ class Predicted:
         }
 
 
-def compare(logits: Tensor, targets: Tensor) -> Predicted:
+def score_predictions(logits: Tensor, targets: Tensor) -> CodePredictions:
     """logits [..., V], targets [...], of which `IGNORED` ones, such as padding, do not count."""
     logits, targets = logits.flatten(0, -2).float(), targets.flatten()
     counted = targets != IGNORED
     wanted = logits.gather(1, targets.clamp(min=0).unsqueeze(1))
     better = (logits > wanted).sum(1)
-    return Predicted(
+    return CodePredictions(
         cross_entropy=functional.cross_entropy(
             logits, targets, ignore_index=IGNORED, reduction="sum"
         ),
@@ -60,19 +58,6 @@ def compare(logits: Tensor, targets: Tensor) -> Predicted:
         near=((better < TOP) & counted).sum(),
         count=counted.sum(),
     )
-
-
-def mean_over_all(predicted: Predicted) -> Tensor:
-    """The loss of which the mean over ranks is the mean over all codes of all ranks.
-
-    Gradients are averaged over ranks whatever each had to predict, so each code would count for more
-    on a rank that has fewer of them.
-    """
-    count = predicted.count.float()
-    if dist.is_initialized():
-        dist.all_reduce(count)
-        count /= dist.get_world_size()
-    return predicted.cross_entropy / count.clamp(min=1)
 
 
 def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
@@ -83,15 +68,11 @@ def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
         else cosine(config.warmup, config.decay_steps)
     )
     return {
-        module: OptimizerPlan(
-            modules=(module,),
-            optimizer=lambda parameters: torch.optim.AdamW(
-                parameters,
-                lr=config.learning_rate,
-                betas=config.betas,
-                weight_decay=config.weight_decay,
-                fused=True,  # One pass through memory, on CPUs too.
-            ),
+        module: adamw(
+            module,
+            learning_rate=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
             schedule=rises_and_falls,
             clip_norm=config.clip_norm,
         )

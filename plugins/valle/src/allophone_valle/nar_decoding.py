@@ -17,8 +17,8 @@ from allophone_valle.nar import NarModel, PromptedCodes
 
 
 @frozen(kw_only=True, eq=False)
-class Outline:
-    """A row of which the first codebook is known.
+class NarInput:
+    """What the NAR model completes: a row of which the first codebook is known.
 
     text: [T]. known: [F', Q], frames at the beginning of which all codebooks are known; the first
     `prompt_length` of them tell the model of the speaker with all of their codebooks, the others only
@@ -32,15 +32,15 @@ class Outline:
 
 
 @torch.inference_mode()
-def fill_in(model: NarModel, outlines: Sequence[Outline]) -> list[Tensor]:
+def predict_codebooks(model: NarModel, inputs: Sequence[NarInput]) -> list[Tensor]:
     """All codebooks of each row's frames after the known ones: [F, Q]."""
     device = model.tables.device
-    text = pad_sequence([row.text for row in outlines], batch_first=True)
-    text_lengths = _lengths([row.text for row in outlines], device)
-    codes = pad_sequence([_whole(row, model.codebooks) for row in outlines], batch_first=True)
-    known = _lengths([row.known for row in outlines], device)
-    lengths = known + _lengths([row.first for row in outlines], device)
-    prompt_lengths = torch.tensor([row.prompt_length for row in outlines], device=device)
+    text = pad_sequence([row.text for row in inputs], batch_first=True)
+    text_lengths = _lengths([row.text for row in inputs], device)
+    codes = pad_sequence([_whole(row, model.codebooks) for row in inputs], batch_first=True)
+    known = _lengths([row.known for row in inputs], device)
+    lengths = known + _lengths([row.first for row in inputs], device)
+    prompt_lengths = torch.tensor([row.prompt_length for row in inputs], device=device)
     is_known = sequence_mask(known, codes.size(1))
     for stage in range(1, model.codebooks):
         spoken = PromptedCodes(codes=codes, lengths=lengths, prompt_lengths=prompt_lengths)
@@ -57,7 +57,7 @@ def _lengths(rows: Sequence[Tensor], device: torch.device) -> Tensor:
     return torch.tensor([len(row) for row in rows], device=device)
 
 
-def _whole(row: Outline, codebooks: int) -> Tensor:
+def _whole(row: NarInput, codebooks: int) -> Tensor:
     """What is known of a row: [F' + F, Q], zeros where nothing is."""
     follows = row.first.new_zeros(len(row.first), codebooks)
     follows[:, 0] = row.first

@@ -1,15 +1,44 @@
-"""Learning-rate schedules: plain functions from steps (or epochs) taken to a factor on the rate.
+"""How modules are optimised: the plan of AdamW, and schedules of the learning rate.
 
-A schedule has no state, so a resumed run is on it at once. `OptimizerPlan.per` says whether it is
-given optimizer steps or epochs.
+A schedule is a plain function from steps (or epochs) taken to a factor on the rate. It has no state, so a
+resumed run is on it at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Literal
 
-Schedule = Callable[[int], float]
+import torch
+
+from allophone.training.objective import OptimizerPlan, Schedule
+
+
+def adamw(
+    *modules: str,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+    schedule: Schedule | None = None,
+    per: Literal["step", "epoch"] = "step",
+    clip_norm: float | None = None,
+) -> OptimizerPlan:
+    """AdamW over these modules (Loshchilov and Hutter 2019); Adam where nothing decays."""
+    return OptimizerPlan(
+        modules=modules,
+        optimizer=lambda parameters: torch.optim.AdamW(
+            parameters,
+            lr=learning_rate,
+            betas=betas,
+            eps=epsilon,
+            weight_decay=weight_decay,
+            fused=True,  # One pass through memory: a fifth of the time, on CPUs too.
+        ),
+        schedule=schedule,
+        per=per,
+        clip_norm=clip_norm,
+    )
 
 
 def exponential(decay: float) -> Schedule:

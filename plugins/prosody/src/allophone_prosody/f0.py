@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
 
 import numpy as np
+from attrs import asdict
 from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
-from allophone.audio.yin import yin
+from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone.features.protocol import ExtractionContext
+from allophone_prosody.config import F0Config, PitchMethod
+from allophone_prosody.yin import yin
 
-PitchMethod = Literal["pyin", "yin", "praat", "dio"]
+
+class F0Extractor:
+    """F0 [F] float32 in Hz at the centre of each frame of `[audio]`, 0 where unvoiced."""
+
+    reads = frozenset({"audio"})
+
+    def __init__(self, config: F0Config, context: ExtractionContext) -> None:
+        self._config = config
+        self._context = context
+        spec = context.audio
+        self.key: Mapping[str, Any] = {
+            "version": 1,
+            "recording": dict(context.audio_key),
+            "config": asdict(config),
+            "frames": {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "center": spec.center},
+        }
+
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
+        """One contour an utterance."""
+        for utterance in utterances:
+            yield fundamental_frequency(
+                self._context.load_audio(utterance),
+                self._context.audio,
+                method=self._config.method,
+                f_min=self._config.f_min,
+                f_max=self._config.f_max,
+            )
 
 
 def fundamental_frequency(
     samples: NDArray[np.float32],
     spec: MelSpec,
     *,
-    method: PitchMethod = "pyin",
+    method: PitchMethod = "yin",
     f_min: float = 65.0,
     f_max: float = 800.0,
 ) -> NDArray[np.float32]:
@@ -27,14 +59,18 @@ def fundamental_frequency(
 
     Args:
         samples: [N] at `spec.sample_rate`.
-        method: `pyin` (Mauch and Dixon 2014, by librosa) and `yin` (de Cheveigné and Kawahara 2002)
-            need nothing more. The latter is many times quicker and calls fewer frames voiced. As quick
-            are `praat`, its autocorrelation method (Boersma 1993, by `allophone[praat]`), and `dio` with
-            StoneMask (Morise 2009 and 2016, by `allophone[pyworld]`), as FastSpeech 2 has it.
+        method: `yin` (de Cheveigné and Kawahara 2002) needs nothing more. `pyin` (Mauch and Dixon 2014,
+            by `allophone-prosody[librosa]`) calls more frames voiced and is many times slower. As quick as
+            `yin` are `praat`, its autocorrelation method (Boersma 1993, by `allophone-prosody[praat]`), and
+            `dio` with StoneMask (Morise 2009 and 2016, by `allophone-prosody[pyworld]`), as FastSpeech 2
+            has it.
         f_min, f_max: where F0 is looked for, Hz.
 
     Returns:
         [F] float32, with F = `spec.frames(N)`.
+
+    Raises:
+        UserError: the range makes no sense, or the method's package is not installed.
     """
     if not 0 < f_min < f_max <= spec.sample_rate / 2:
         raise UserError(
@@ -48,8 +84,7 @@ def fundamental_frequency(
 def _pyin(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
-    import librosa
-
+    librosa = _package("librosa", method="pyin", extra="librosa")
     # Four periods of the lowest tone: with fewer, its period is not seen twice.
     window = 2 ** math.ceil(math.log2(4 * spec.sample_rate / f_min))
     f0, _, _ = librosa.pyin(
@@ -68,13 +103,7 @@ def _pyin(
 def _praat(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
-    try:
-        import parselmouth
-    except ImportError as error:
-        raise UserError(
-            "F0 by 'praat' needs the package praat-parselmouth",
-            hint="pip install 'allophone[praat]', or use the method 'pyin'",
-        ) from error
+    parselmouth = _package("parselmouth", method="praat", extra="praat")
     # Praat lays as many windows of three periods of the lowest tone as fit, in the middle of the sound.
     window = 2 * math.ceil(1.5 * spec.sample_rate / f_min) + 2
     sound = parselmouth.Sound(
@@ -90,13 +119,7 @@ def _praat(
 def _dio(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
-    try:
-        import pyworld
-    except ImportError as error:
-        raise UserError(
-            "F0 by 'dio' needs the package pyworld",
-            hint="pip install 'allophone[pyworld]', or use the method 'pyin'",
-        ) from error
+    pyworld = _package("pyworld", method="dio", extra="pyworld")
     # WORLD's first frame is centred on the first sample, and its last may fall short of ours.
     frames = spec.frames(len(samples))
     shifted = samples[spec.frame_center :].astype(np.float64)
@@ -114,3 +137,14 @@ def _framed(samples: NDArray[np.float32], spec: MelSpec, window: int) -> NDArray
     before = window // 2 - spec.frame_center
     total = (spec.frames(len(samples)) - 1) * spec.hop_length + window
     return np.pad(samples, (before, max(0, total - before - len(samples))))[:total]
+
+
+def _package(module: str, *, method: PitchMethod, extra: str) -> Any:
+    """The package behind a method; UserError naming the extra that brings it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"F0 by '{method}' needs the package {module}, which cannot be imported: {error}.",
+            hint=f"pip install 'allophone-prosody[{extra}]', or use the method 'yin'",
+        ) from error

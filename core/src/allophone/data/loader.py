@@ -1,0 +1,184 @@
+"""From stored arrays to batches, epoch after epoch.
+
+B batch, L longest length of a feature in the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import asdict, frozen
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from allophone.data.batch import Batch, Padded
+from allophone.data.batching import BatchPlan
+from allophone.data.digests import digest_of
+from allophone.data.manifest import Dropped
+from allophone.data.store import StoredArray
+from allophone.text.symbols import SymbolTable
+
+_log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class Example:
+    """One utterance of a split, with where its features lie; the ids are the vocabulary's."""
+
+    id: str
+    features: Mapping[str, StoredArray]
+    speaker: int
+    language: int
+    seconds: float
+
+
+@frozen(kw_only=True)
+class LoadedExample:
+    """An example whose features were read: arrays [L, ...] of float32 or int64."""
+
+    example: Example
+    features: Mapping[str, NDArray[Any]]
+
+
+class ExampleDataset(Dataset[LoadedExample]):
+    """Reads examples from the feature store; symbols become the ids of a table."""
+
+    def __init__(self, examples: Sequence[Example], symbols: SymbolTable) -> None:
+        self._examples = examples
+        self._symbols = symbols
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> LoadedExample:
+        example = self._examples[index]
+        read = {name: self._numbers(stored.read()) for name, stored in example.features.items()}
+        return LoadedExample(example=example, features=read)
+
+    def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
+        if array.dtype.kind == "U":
+            return np.array(self._symbols.encode(array.tolist()), dtype=np.int64)
+        return array.astype(np.float32 if array.dtype.kind == "f" else np.int64, copy=False)
+
+
+def collate(loaded: Sequence[LoadedExample]) -> Batch:
+    """Put examples together, in order, each feature padded with zeros to the longest."""
+    examples = [item.example for item in loaded]
+    return Batch(
+        ids=tuple(example.id for example in examples),
+        features={
+            name: _padded([item.features[name] for item in loaded]) for name in loaded[0].features
+        },
+        speakers=torch.tensor([example.speaker for example in examples]),
+        languages=torch.tensor([example.language for example in examples]),
+        audio_seconds=sum(example.seconds for example in examples),
+    )
+
+
+def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
+    lengths = [len(array) for array in arrays]
+    values = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(values, arrays, strict=True):
+        row[: len(array)] = array
+    return Padded(values=torch.from_numpy(values), lengths=torch.tensor(lengths))
+
+
+class EpochLoader:
+    """The batches of one split on one rank, epoch after epoch.
+
+    Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
+    the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
+    over all ranks every utterance comes once an epoch, or as its weight says (but see
+    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when
+    it is handed out, so a state taken after the step on batch k resumes with batch k + 1.
+
+    epoch: epochs that were finished.
+    position: batches of the current epoch that were handed out on this rank.
+    dropped: utterances of the split that the vocabulary does not cover, by id, and why.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        plan: BatchPlan,
+        symbols: SymbolTable,
+        *,
+        rank: int,
+        workers: int,
+        dropped: Mapping[str, Dropped],
+    ) -> None:
+        """`allophone.loading.Corpus.loader` makes these."""
+        self.epoch = 0
+        self.position = 0
+        self.dropped = dropped
+        self._plan = plan
+        self._rank = rank
+        self._fingerprint = digest_of(
+            [asdict(plan), [[example.id, example.seconds] for example in examples]]
+        )
+        self._rest = _Batches()
+        # A generator of its own: otherwise each epoch would draw from the one that a resume restores.
+        self._loader: DataLoader[LoadedExample] = DataLoader(
+            ExampleDataset(examples, symbols),
+            batch_sampler=self._rest,
+            collate_fn=collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch on this rank: the same on every rank, in every epoch."""
+        return self._plan.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches from `position` to the end of the epoch."""
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
+        for batch in self._loader:
+            self.position += 1
+            yield batch
+        self.epoch += 1
+        self.position = 0
+
+    def preview(self) -> Iterator[Batch]:
+        """The batches of this epoch from its beginning, which do not count as consumed."""
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)
+        yield from self._loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and position, as plain numbers and strings; the same on every rank."""
+        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken.
+
+        When the data, the batching or the number of ranks is not what it was, a position in the epoch
+        means nothing: the epoch is begun anew, and a warning is logged.
+        """
+        self.epoch = state["epoch"]
+        self.position = state["position"]
+        if state["plan"] != self._fingerprint and self.position:
+            _log.warning(
+                "The utterances, the batching or the number of ranks have changed: epoch %d is begun "
+                "anew.",
+                self.epoch,
+            )
+            self.position = 0
+
+
+class _Batches:
+    """The batches that a DataLoader is to read next, as positions in the dataset."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
