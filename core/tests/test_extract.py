@@ -409,7 +409,7 @@ def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_pa
     again = extract(made, registry)
     assert again.computed["phonemes"] > 0
     assert again.computed["waveform"] == 0
-    stored = StoredFeatures(made, registry)
+    stored = FeatureIndex(made, registry)
     for utterance in read_manifest(tmp_path / "data/manifest.jsonl"):
         symbols = "".join(stored.find(utterance).features["phonemes"].read())
         assert symbols == "".join(before[utterance.id]["phonemes"]) + " stop"
