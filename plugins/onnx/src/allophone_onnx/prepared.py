@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ WHOLE = "whole.onnx"
 _INDEX = "index.json"
 _LEAST = 1024
 """Bytes; smaller weights stay in the graph."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -62,20 +66,18 @@ def load_prepared(
         if not file.is_file():
             raise UserError(f"{file} is missing.", hint="Copy the voice again, whole.")
     folder = cache_folder() / "onnx" / _key(files)
-    if not (folder / _INDEX).is_file():
-        # Where nothing can be written, the voice speaks all the same, and starts more slowly.
-        with contextlib.ExitStack() as stack:
-            try:
-                made = stack.enter_context(folder_whole(folder))
-            except (UserError, OSError) as error:
-                if (folder / _INDEX).is_file():
-                    return _load(folder, files, providers, needs)
-                logging.getLogger(__name__).info("Nothing is kept in %s: %s", folder, error)
-                made = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                _prepare(files, made)
-                return _load(made, files, providers, needs)
-            _prepare(files, made)
-    return _load(folder, files, providers, needs)
+    if (folder / _INDEX).is_file():
+        return _load(folder, files, providers, needs)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary)
+        _prepare(files, made)
+        try:
+            with folder_whole(folder) as kept:
+                shutil.copytree(made, kept, dirs_exist_ok=True)
+        except (UserError, OSError) as error:
+            # Another process was quicker, or nothing can be written there: the voice speaks all the same.
+            _log.info("Nothing is kept in %s: %s", folder, error)
+        return _load(made, files, providers, needs)
 
 
 def _key(files: Sequence[Path]) -> str:

