@@ -68,7 +68,7 @@ def test_a_stream_joins_to_the_whole_and_begins_with_a_short_chunk(voice):
     chunks = list(voice.stream(TEXT, seed=4))
     assert np.array_equal(np.concatenate(chunks), voice.say(TEXT, seed=4).samples)
     long = next(voice.stream(TEXT.partition("? ")[2], length_scale=2.0))
-    assert len(long) == 32 * 256
+    assert len(long) == 16 * 256
 
 
 def test_the_seed_decides_what_is_random(voice):

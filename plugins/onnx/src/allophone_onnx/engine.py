@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ _SEEDS = 2**24
 """How many whole numbers a scale, which is a float32, can tell apart."""
 
 _USUAL_HOP = 256
+
+FIRST_FRAMES = 16
+"""Of the first chunk: 186 ms at 22.05 kHz, in which the next is computed on a slow processor too."""
 
 CHUNK_FRAMES = 160
 """As many frames as keep the decoder's largest layers about within a processor core's cache."""
@@ -174,22 +178,17 @@ class PartsEngine(OnnxEngine):
 
     def stream(self, sentence: Sentence, controls: OnnxControls) -> Iterator[Samples]:
         feed = self._feed(sentence, controls)
-        drawn, _ = self._draw(sentence, feed, controls)
-        yield from self._chunks(drawn, feed)
+        yield from self._chunks(self._read(sentence, feed, controls), feed)
 
     def _speak(self, sentence: Sentence, controls: OnnxControls) -> SentenceAudio:
         feed = self._feed(sentence, controls)
-        drawn, durations = self._draw(sentence, feed, controls)
+        reading = self._read(sentence, feed, controls)
         return SentenceAudio(
-            samples=np.concatenate(list(self._chunks(drawn, feed))),
-            durations=tuple(durations.tolist()),
+            samples=np.concatenate(list(self._chunks(reading, feed))),
+            durations=tuple(reading.durations.tolist()),
         )
 
-    def _draw(
-        self, sentence: Sentence, feed: Feed, controls: OnnxControls
-    ) -> tuple[Samples, NDArray[np.int64]]:
-        """What is drawn from the prior [1, C, F], and the frames [T] of each id (figure 1b of Kim et al.
-        2021)."""
+    def _read(self, sentence: Sentence, feed: Feed, controls: OnnxControls) -> _Reading:
         noise = seeded_noise(
             sentence.seed,
             Stream.DURATION,
@@ -197,39 +196,81 @@ class PartsEngine(OnnxEngine):
             positions=len(sentence.ids),
         )
         mean, log_scale, durations = self._graph({**feed, "duration_noise": noise[None]})
-        frames = durations.reshape(-1).astype(np.int64)
-        index = np.repeat(np.arange(len(frames)), frames)
-        noise = seeded_noise(
-            sentence.seed, Stream.LATENT, channels=mean.shape[1], positions=len(index)
+        return _Reading(
+            mean=mean,
+            scale=np.exp(log_scale) * np.float32(controls.noise_scale),
+            durations=durations.reshape(-1).astype(np.int64),
+            seed=sentence.seed,
         )
-        scale = np.exp(log_scale[:, :, index]) * np.float32(controls.noise_scale)
-        return mean[:, :, index] + noise * scale, frames
 
-    def _chunks(self, drawn: Samples, feed: Feed) -> Iterator[Samples]:
-        """Chunks [N]. For the first, the flow goes through no more of the utterance than it depends on."""
-        frames = drawn.shape[2]
-        stop, *rest = chunk_sizes(frames, usual=CHUNK_FRAMES)
-        needed = frames
+    def _chunks(self, reading: _Reading, feed: Feed) -> Iterator[Samples]:
+        """Chunks [N]. The flow goes through the stretch of the first, that of the second, then the rest, each
+        with the frames around it that decide it: so the first comes soon, and the second in time."""
+        sizes = chunk_sizes(reading.frames, usual=CHUNK_FRAMES, first=FIRST_FRAMES)
+        start = 0
+        for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
+            stretch = self._flow_through(reading, start, start + sum(group), feed)
+            for size in group:
+                yield self._decode(stretch, start, start + size, feed)
+                start += size
+
+    def _flow_through(self, reading: _Reading, start: int, stop: int, feed: Feed) -> _Stretch:
+        """The latents that decide frames `start` to `stop`."""
+        first, last = 0, reading.frames
         if self._parts.flow_margin is not None:
-            needed = min(frames, stop + self._parts.decoder_margin + self._parts.flow_margin)
-        latents = self._latents(drawn[:, :, :needed], feed)
-        yield self._decode(latents, 0, stop, feed)
-        if needed < frames:
-            latents = self._latents(drawn, feed)
-        for size in rest:
-            start, stop = stop, stop + size
-            yield self._decode(latents, start, stop, feed)
+            margin = self._parts.decoder_margin + self._parts.flow_margin
+            first, last = max(0, start - margin), min(last, stop + margin)
+        mask = np.ones((1, 1, last - first), dtype=np.float32)
+        drawn = reading.draw(first, last)
+        return _Stretch(
+            first=first, latents=self._flow({**feed, "latents": drawn, "mask": mask})[0]
+        )
 
-    def _latents(self, drawn: Samples, feed: Feed) -> Samples:
-        mask = np.ones((1, 1, drawn.shape[2]), dtype=np.float32)
-        latents: Samples = self._flow({**feed, "latents": drawn, "mask": mask})[0]
-        return latents
-
-    def _decode(self, latents: Samples, start: int, stop: int, feed: Feed) -> Samples:
-        """The samples [N] of frames `start` to `stop`, decoded with the frames around them that they
-        depend on."""
+    def _decode(self, stretch: _Stretch, start: int, stop: int, feed: Feed) -> Samples:
+        """The samples [N] of frames `start` to `stop`, decoded with the frames around them that decide
+        them."""
         margin, hop_length = self._parts.decoder_margin, self._hop_length
         first = max(0, start - margin)
-        around = latents[:, :, first : stop + margin]
+        around = stretch.latents[:, :, first - stretch.first : stop + margin - stretch.first]
         samples: Samples = self._decoder({**feed, "latents": around})[0].reshape(-1)
         return samples[(start - first) * hop_length : (stop - first) * hop_length]
+
+
+@frozen(kw_only=True, eq=False)
+class _Reading:
+    """What the encoder makes of a sentence: the mean and the scale of each id's prior [1, C, T], and the
+    frames [T] of each id."""
+
+    mean: Samples
+    scale: Samples
+    durations: NDArray[np.int64]
+    seed: int
+
+    @cached_property
+    def _index(self) -> NDArray[np.int64]:
+        """The id that each frame belongs to."""
+        return np.repeat(np.arange(len(self.durations)), self.durations)
+
+    @property
+    def frames(self) -> int:
+        return len(self._index)
+
+    def draw(self, first: int, last: int) -> Samples:
+        """What is drawn from the prior for some frames [1, C, F] (figure 1b of Kim et al. 2021)."""
+        index = self._index[first:last]
+        noise = seeded_noise(
+            self.seed,
+            Stream.LATENT,
+            channels=self.mean.shape[1],
+            positions=len(index),
+            first=first,
+        )
+        return self.mean[:, :, index] + noise * self.scale[:, :, index]
+
+
+@frozen(kw_only=True, eq=False)
+class _Stretch:
+    """Latents [1, C, F] of the frames from `first` on."""
+
+    first: int
+    latents: Samples

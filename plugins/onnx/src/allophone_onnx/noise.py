@@ -25,16 +25,19 @@ class Stream(enum.IntEnum):
 
 
 def seeded_noise(
-    seed: int, stream: Stream, *, channels: int, positions: int
+    seed: int, stream: Stream, *, channels: int, positions: int, first: int = 0
 ) -> NDArray[np.float32]:
-    """Standard normal noise [C, T]; each number is a hash of the seed and its place."""
+    """Standard normal noise [C, T] of the positions from `first` on.
+
+    Each number is a hash of the seed and its place, so any stretch can be had by itself.
+    """
     key = _scrambled(np.array((seed * len(Stream) + stream) % 2**32, dtype=np.uint64))
-    place = np.arange(positions, dtype=np.uint64) * np.uint64(channels)
+    place = np.arange(first, first + positions, dtype=np.uint64) * np.uint64(channels)
     place = place + np.arange(channels, dtype=np.uint64)[:, None]
-    first, second = (_uniform(np.uint64(2) * place + np.uint64(half), key) for half in (0, 1))
+    one, other = (_uniform(np.uint64(2) * place + np.uint64(half), key) for half in (0, 1))
     # Box and Muller 1958.
-    radius = np.sqrt(np.float32(-2) * np.log(first))
-    return np.asarray(radius * np.cos(np.float32(2 * np.pi) * second), dtype=np.float32)
+    radius = np.sqrt(np.float32(-2) * np.log(one))
+    return np.asarray(radius * np.cos(np.float32(2 * np.pi) * other), dtype=np.float32)
 
 
 def _uniform(counter: NDArray[np.uint64], key: NDArray[np.uint64]) -> NDArray[np.float32]:

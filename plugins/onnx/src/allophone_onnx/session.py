@@ -70,6 +70,8 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_threads()
     options.log_severity_level = _ERRORS_ONLY
+    # The threads of one graph would spin while the next one needs the processors.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
