@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import traceback
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +138,9 @@ class Plugin:
     @property
     def traceback_text(self) -> str | None:
         """The traceback of the exception that broke it."""
+        # Imported here, as below: a start without broken plugins does not need it.
+        import traceback
+
         return "".join(traceback.format_exception(self.cause)) if self.cause else None
 
     def advice_on(self, error: BaseException) -> str:
@@ -322,6 +324,8 @@ def failure_location(error: BaseException, package: str) -> str | None:
     That is the innermost line of the package's own code, else the last line that is neither the
     core's nor the import system's; None where there is none.
     """
+    import traceback
+
     elsewhere = None
     for one in chain(error):
         if isinstance(one, HookError) and one.location:

@@ -17,7 +17,7 @@ import pytest
 import allophone
 from allophone.errors import UserError
 from allophone.synthesis.voice import Voice
-from allophone_onnx import prepared
+from allophone_onnx import preparing
 from allophone_onnx.cutting import CannotCutError, cut, reach
 from allophone_onnx.engine import OnnxEngine, PartsEngine
 from allophone_onnx.schema import Model
@@ -140,12 +140,12 @@ def test_what_is_kept_is_used_again_and_made_anew_for_another_file(tmp_path, mon
     model = copied(tmp_path)
     allophone.load(model)
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "_prepare", lambda *_: pytest.fail("prepared again"))
+        patch.setattr(preparing, "_prepare", lambda *_: pytest.fail("prepared again"))
         allophone.load(model)
     os.utime(model, (1, 1))
     called = []
-    prepare = prepared._prepare
-    monkeypatch.setattr(prepared, "_prepare", lambda *given: called.append(1) or prepare(*given))
+    prepare = preparing._prepare
+    monkeypatch.setattr(preparing, "_prepare", lambda *given: called.append(1) or prepare(*given))
     allophone.load(model)
     assert called
 
@@ -158,15 +158,15 @@ def test_where_nothing_can_be_kept_it_speaks_all_the_same(tmp_path, monkeypatch)
 
 def test_a_process_that_was_quicker_is_no_harm(tmp_path, monkeypatch):
     model = copied(tmp_path)
-    prepare = prepared._prepare
+    prepare = preparing._prepare
 
     def late(files, folder):
         prepare(files, folder)
         with monkeypatch.context() as patch:
-            patch.setattr(prepared, "_prepare", prepare)
+            patch.setattr(preparing, "_prepare", prepare)
             allophone.load(model)
 
-    monkeypatch.setattr(prepared, "_prepare", late)
+    monkeypatch.setattr(preparing, "_prepare", late)
     assert allophone.load(model).say("Hello.").seconds > 0.1
 
 

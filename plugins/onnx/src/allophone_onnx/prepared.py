@@ -7,38 +7,26 @@ them in the voice's own files, which are mapped into memory, so a cache entry ha
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
 import json
-import logging
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from attrs import asdict, frozen
+from attrs import frozen
 
-from allophone.atomic import folder_whole
 from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
 from allophone_onnx.session import Graph, session_options
-from allophone_onnx.settings import DECODER, ENCODER, FLOW, PartsSettings
+from allophone_onnx.settings import PartsSettings
 
 _FORMAT = 1
 """Part of the name of every entry: raised when what is kept changes."""
 
 WHOLE = "whole.onnx"
-_INDEX = "index.json"
-_LEAST = 1024
-"""Bytes; smaller weights stay in the graph."""
-
-
-_log = logging.getLogger(__name__)
+INDEX = "index.json"
 
 
 @frozen(kw_only=True)
@@ -66,17 +54,12 @@ def load_prepared(
         if not file.is_file():
             raise UserError(f"{file} is missing.", hint="Copy the voice again, whole.")
     folder = cache_folder() / "onnx" / _key(files)
-    if (folder / _INDEX).is_file():
+    if (folder / INDEX).is_file():
         return _load(folder, files, providers, needs)
-    with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary)
-        _prepare(files, made)
-        try:
-            with folder_whole(folder) as kept:
-                shutil.copytree(made, kept, dirs_exist_ok=True)
-        except (UserError, OSError) as error:
-            # Another process was quicker, or nothing can be written there: the voice speaks all the same.
-            _log.info("Nothing is kept in %s: %s", folder, error)
+    # Imported here: once a voice is prepared, nothing of it is needed.
+    from allophone_onnx import preparing
+
+    with preparing.prepared(files, folder) as made:
         return _load(made, files, providers, needs)
 
 
@@ -95,7 +78,7 @@ def _load(
     providers: Sequence[str],
     needs: Mapping[str, Sequence[str]],
 ) -> Prepared:
-    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in files]
     graphs = {}
     for name, placed in index["graphs"].items():
@@ -121,107 +104,3 @@ def _load(
         parts=None if parts is None else PartsSettings(**parts),
         hop_length=index["hop_length"],
     )
-
-
-def _prepare(files: Sequence[Path], folder: Path) -> None:
-    """Fill a folder with what is kept of some files."""
-    from allophone_onnx.cutting import CannotCutError, cut
-    from allophone_onnx.schema import Model
-
-    contents = [file.read_bytes() for file in files]
-    models: dict[str, Any] = {}
-    parts, hop_length = None, None
-    for file, content in zip(files, contents, strict=True):
-        try:
-            models[file.name] = Model.FromString(content)
-        except Exception as error:
-            raise UserError(
-                f"{file} is not an ONNX file, or is truncated or corrupt: {error}",
-                hint="It was probably copied or downloaded in part; fetch it again.",
-            ) from error
-    if len(files) == 1:
-        (model,) = models.values()
-        models = {WHOLE: model}
-        with contextlib.suppress(CannotCutError):
-            voice = cut(model)
-            parts, hop_length = voice.settings, voice.hop_length
-            models = {ENCODER: voice.encoder, FLOW: voice.flow, DECODER: voice.decoder}
-    weights = _Weights(contents)
-    index: dict[str, Any] = {
-        "graphs": {
-            name: _keep(folder / name, model, weights, called=files[0])
-            for name, model in models.items()
-        },
-        "parts": None if parts is None else asdict(parts),
-        "hop_length": hop_length,
-    }
-    (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-
-
-def _keep(path: Path, model: Any, weights: _Weights, *, called: Path) -> list[list[Any]]:
-    """Optimise a graph and write it without its weights: where these lie in the voice's files."""
-    from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
-
-    kinds = {FLOAT: "<f4", INT64: "<i8"}
-    options = session_options()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(path)
-    Graph(
-        model.SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-        needs=(),
-        called=called,
-    )
-    optimised = Model.FromString(path.read_bytes())
-    placed = []
-    for tensor in optimised.graph.initializer:
-        if len(tensor.raw_data) < _LEAST or tensor.data_type not in kinds:
-            continue
-        found = weights.find(tensor.raw_data)
-        if found is None:
-            continue
-        file, start = found
-        size = len(tensor.raw_data)
-        placed.append([tensor.name, file, start, size, kinds[tensor.data_type], list(tensor.dims)])
-        tensor.ClearField("raw_data")
-        tensor.data_location = EXTERNAL
-        for key, told in (("location", str(file)), ("offset", str(start)), ("length", str(size))):
-            tensor.external_data.add(key=key, value=told)
-    path.write_bytes(optimised.SerializeToString())
-    return placed
-
-
-class _Weights:
-    """Where the weights lie in a voice's files."""
-
-    def __init__(self, contents: Sequence[bytes]) -> None:
-        self._contents = contents
-
-    @functools.cached_property
-    def _starts(self) -> dict[bytes, tuple[int, int]]:
-        """File and offset of the data of each tensor, by its digest."""
-        from allophone_onnx.schema import Model
-
-        found: dict[bytes, tuple[int, int]] = {}
-        for file, content in enumerate(self._contents):
-            position = 0
-            for tensor in Model.FromString(content).graph.initializer:
-                data = tensor.raw_data
-                if len(data) < _LEAST:
-                    continue
-                # They are written in order, so each is found at once.
-                start = content.find(data, position)
-                if start < 0:
-                    start = content.find(data)
-                found[_digest(data)] = file, start
-                position = start + len(data)
-        return found
-
-    def find(self, data: bytes) -> tuple[int, int] | None:
-        """File and offset of some tensor's data; None where it is in none of the files."""
-        return self._starts.get(_digest(data))
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
