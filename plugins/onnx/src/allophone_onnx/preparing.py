@@ -121,7 +121,7 @@ class _Weights:
     @functools.cached_property
     def _starts(self) -> dict[bytes, tuple[int, int]]:
         """File and offset of the data of each tensor, by its digest."""
-            found: dict[bytes, tuple[int, int]] = {}
+        found: dict[bytes, tuple[int, int]] = {}
         for file, content in enumerate(self._contents):
             position = 0
             for tensor in Model.FromString(content).graph.initializer:
