@@ -131,7 +131,8 @@ def test_a_plugin_that_requires_it_is_broken(folder):
     assert done.returncode == 1
     findings = {one["check"]: one for one in json.loads(done.stdout)}
     broken = {name for name, one in findings.items() if one["status"] == "failure"}
-    assert broken == {f"plugin {name}" for name in TORCH_PLUGINS}
+    assert "plugin vits" in broken
+    assert broken <= {f"plugin {name}" for name in TORCH_PLUGINS}
     assert all(findings[name]["advice"].endswith(ADVICE) for name in broken)
 
 

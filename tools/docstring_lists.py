@@ -13,7 +13,7 @@ import griffe
 _ITEM = re.compile(r"([a-z_]\w*(?:, [a-z_]\w*)*): (?=\S)")
 
 
-class DocstringLists(griffe.Extension):  # type: ignore[misc]  # griffe is there for the site alone
+class DocstringLists(griffe.Extension):
     """Makes Markdown of them before they are parsed."""
 
     def on_object(self, *, obj: Any, **_: Any) -> None:
