@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,8 @@ def command(
 
     A recording of it is written; phonemes can be given in [[double brackets]].
     """
+    # NumPy only moves samples here, and starting the threads of its BLAS would take a tenth of a short command.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if stream and (out != "-" or timings):
         raise UserError("--stream writes to standard output alone: give --out -, no --timings.")
     words = _text(text, file)
