@@ -63,7 +63,7 @@ dist: $(UV)
 		$(UV) build --quiet --python .venv/bin/python --out-dir dist "$$project" || exit 1; \
 	done
 	if [ "$$(uname)" = Linux ]; then \
-		PATH=".venv/bin:$$PATH" auditwheel --quiet repair --wheel-dir dist dist/allophone-*-linux_*.whl && \
+		PATH=".venv/bin:$$PATH" auditwheel repair --wheel-dir dist dist/allophone-*-linux_*.whl && \
 		rm dist/allophone-*-linux_*.whl; \
 	fi
 	.venv/bin/twine check --strict dist/*
