@@ -121,7 +121,7 @@ def test_missing_unreadable_and_empty_recordings_are_told_apart(tmp_path: Path):
     broken = tone()
     broken[7] = np.nan
     soundfile.write(tmp_path / "nan.wav", broken, RATE, subtype="FLOAT")
-    with pytest.raises(UserError, match="no numbers"):
+    with pytest.raises(UserError, match="not numbers"):
         read_audio(tmp_path / "nan.wav")
 
 

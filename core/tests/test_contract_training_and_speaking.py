@@ -156,7 +156,7 @@ class TestTrainerViolations(OnPlugin):
         with_losses(
             monkeypatch, objective_class, lambda self, losses: {**losses, "all": torch.ones(3)}
         )
-        check("test_a_step_gives_scalars", r"train_step gives \['all'\], which are no scalars")
+        check("test_a_step_gives_scalars", r"train_step gives \['all'\], which are not scalars")
 
     def test_a_model_that_does_not_learn(self, check, objective_class, monkeypatch):
         def freeze(self):
@@ -186,7 +186,7 @@ class TestTrainerViolations(OnPlugin):
     @pytest.mark.parametrize(
         ("sample", "said"),
         [
-            (torch.zeros(9), "heard is no NumPy array"),
+            (torch.zeros(9), "heard is not a NumPy array"),
             (torch.zeros(1, 9).numpy(), r"heard should be \['N'\], not \[1, 9\]"),
             (torch.full((9,), torch.nan).numpy(), "heard holds NaN"),
         ],

@@ -157,7 +157,7 @@ def test_shards_together_store_what_one_run_does(recordings, tmp_path):
 
 @pytest.mark.parametrize("text", ["1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
 def test_a_shard_that_is_none_is_refused(text):
-    with pytest.raises(UserError, match="is no shard"):
+    with pytest.raises(UserError, match="Invalid --shard value"):
         Shard.parse(text)
 
 
@@ -350,7 +350,7 @@ def test_an_extractor_that_fails_says_where(recordings, tmp_path, monkeypatch):
     def fail(self, utterances):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("allophone.features.waveform.WaveformExtractor.extract", fail)
+    monkeypatch.setattr("allophone.features.recordings.WaveformExtractor.extract", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         run(made)
     assert caught.value.__notes__ == [

@@ -19,9 +19,11 @@ from allophone.features.config import (
 from allophone.features.labels import DurationsExtractor, PhonesExtractor, read_labels
 from allophone.features.phonemes import PhonemesExtractor
 from allophone.features.protocol import ExtractionContext
-from allophone.features.recordings import RecordingReader
-from allophone.features.seconds import SecondsExtractor
-from allophone.features.waveform import WaveformExtractor
+from allophone.features.recordings import (
+    RecordingReader,
+    SecondsExtractor,
+    WaveformExtractor,
+)
 from allophone.frontend import build_frontend
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.frontend import TextFrontend

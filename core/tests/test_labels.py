@@ -155,7 +155,7 @@ def test_any_text_reads_back(tmp_path_factory, intervals):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"ooTextFile"', '"ooBinaryFile"', "is no TextGrid"),
+        ('"ooTextFile"', '"ooBinaryFile"', "is not a TextGrid"),
         ("<exists>", "<absent>", "a.TextGrid:6 holds <absent>"),
         ('"phones"', '"phonemes"', "no tier 'phones' of intervals; there is: 'words', 'clicks'"),
         ("xmax = 0.5\n", "xmax = half\n", 'a.TextGrid:41 holds "AA1" where a number'),

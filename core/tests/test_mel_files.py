@@ -82,16 +82,16 @@ def test_what_is_no_numpy_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         read_mel(tmp_path / "missing.npy", SPEC)
     (tmp_path / "text.npy").write_text("no mel")
-    with pytest.raises(UserError, match="is no NumPy file of numbers"):
+    with pytest.raises(UserError, match="is not a NumPy file of numbers"):
         read_mel(tmp_path / "text.npy", SPEC)
     (tmp_path / "empty.npy").touch()
     with pytest.raises(UserError, match="cannot be read"):
         read_mel(tmp_path / "empty.npy", SPEC)
     whole = saved(tmp_path, MEL).read_bytes()
     (tmp_path / "cut.npy").write_bytes(whole[:-4])
-    with pytest.raises(UserError, match="or not a whole one"):
+    with pytest.raises(UserError, match="or it is truncated"):
         read_mel(tmp_path / "cut.npy", SPEC)
-    with pytest.raises(UserError, match="is no NumPy file of numbers"):
+    with pytest.raises(UserError, match="is not a NumPy file of numbers"):
         read_mel(saved(tmp_path, np.array([MEL, None], dtype=object), allow_pickle=True), SPEC)
     np.savez(tmp_path / "archive.npy", mel=MEL)
     (tmp_path / "archive.npy.npz").rename(tmp_path / "archive.npy")

@@ -56,8 +56,8 @@ def test_a_manifest_reads_back_equal(tmp_path):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('{"id": "b", "audio": "b.wav", "te', "manifest.jsonl:2 is no JSON"),
-        ("[]", "manifest.jsonl:2 is no JSON object"),
+        ('{"id": "b", "audio": "b.wav", "te', "manifest.jsonl:2 is not valid JSON"),
+        ("[]", "manifest.jsonl:2 is not a JSON object"),
         ('{"id": "b", "audio": "b.wav"}', "manifest.jsonl:2 lacks text"),
         ('{"id": "b", "audio": "b", "text": "", "lang": "de"}', ":2 has an unknown field 'lang'"),
         ('{"id": "b/c", "audio": "b", "text": ""}', ":2 holds no valid utterance"),
@@ -205,7 +205,7 @@ def test_golden_utterances_are_those_that_are_named():
     config = SplitsConfig(golden_test=("u0003", "u0017"))
     assigned = splits(assign_splits([utterances(50)], config))
     assert {id for id, split in assigned.items() if split == "golden_test"} == {"u0003", "u0017"}
-    with pytest.raises(UserError, match="'U0003', which is no utterance") as caught:
+    with pytest.raises(UserError, match="'U0003', but there is no such utterance") as caught:
         assign_splits([utterances(50)], SplitsConfig(golden_test=("U0003",)))
     assert "u0003" in caught.value.hint
 

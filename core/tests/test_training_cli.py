@@ -91,7 +91,7 @@ def test_what_contradicts_itself_is_refused(train, arguments, message):
 
 def test_checkpoints_are_not_written_over(train):
     train("toy.toml", "--run", "run")
-    with pytest.raises(UserError, match="a run already"):
+    with pytest.raises(UserError, match="already holds a run"):
         train("toy.toml", "--run", "run")
 
 

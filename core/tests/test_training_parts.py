@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from training_toys import make_batch
 
-from allophone.training import signals
+from allophone.training import loop
 from allophone.training.ema import MovingAverage
 from allophone.training.guards import SeenLoss, check_finite
+from allophone.training.loop import stop_on_signals
 from allophone.training.meter import Means, SpeedMeter
 from allophone.training.optimizers import cosine, exponential, linear_warmup, noam
 from allophone.training.ranks import Rank
@@ -25,7 +26,6 @@ from allophone.training.seeding import (
     seed_everything,
     seeded_apart,
 )
-from allophone.training.signals import stop_on_signals
 
 
 def test_schedules_are_the_curves_they_are_named_after():
@@ -153,7 +153,7 @@ def test_the_first_signal_is_a_request(number):
 
 
 def test_the_second_signal_ends_at_once(monkeypatch):
-    monkeypatch.setattr(signals, "_SAME", 0.0)
+    monkeypatch.setattr(loop, "_SAME", 0.0)
 
     def interrupt_twice():
         with stop_on_signals():

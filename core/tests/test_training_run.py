@@ -304,7 +304,7 @@ def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
 def test_checkpoints_of_another_run_are_not_written_over(tmp_path, registry):
     experiment = make_experiment(max_steps=2, checkpoint_every=1)
     train_toy(tmp_path, experiment, registry=registry)
-    with pytest.raises(UserError, match="a run already, at step 2") as caught:
+    with pytest.raises(UserError, match="already holds a run, at step 2") as caught:
         train_toy(tmp_path, experiment, registry=registry)
     assert "--resume" in caught.value.hint
     first = checkpoints(tmp_path)[0]
@@ -322,7 +322,7 @@ def test_an_objective_without_what_speaks_is_refused(tmp_path, registry, monkeyp
         self.modules = {"modell": self.modules["model"]}
 
     monkeypatch.setattr(Regressor, "__init__", renamed)
-    with pytest.raises(UserError, match="'model' speaks"):
+    with pytest.raises(UserError, match="inference_module 'model'"):
         train_toy(tmp_path, make_experiment(), registry=registry)
 
 

@@ -39,28 +39,19 @@ def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
 
 @hookimpl
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
-    for name, summary in (
-        ("waveform", "The recording itself, cut, trimmed and resampled."),
-        ("phonemes", "The symbols of the text, as [text] makes them."),
-        ("mels", "Mel spectrograms from files, such as a model's predictions."),
+    for name, module, summary in (
+        ("waveform", "recordings", "The recording itself, cut, trimmed and resampled."),
+        ("phonemes", "phonemes", "The symbols of the text, as [text] makes them."),
+        ("mels", "mels", "Mel spectrograms from files, such as a model's predictions."),
+        ("phones", "labels", "The phones that the corpus's label files name."),
+        ("durations", "labels", "How many frames each of those phones lasts."),
     ):
         yield FeatureExtractorEntry(
             name=name,
             summary=summary,
             config=f"allophone.features.config:{name.capitalize()}Config",
-            extractor=f"allophone.features.{name}:{name.capitalize()}Extractor",
+            extractor=f"allophone.features.{module}:{name.capitalize()}Extractor",
         )
-    for name, summary in (
-        ("phones", "The phones that the corpus's label files name."),
-        ("durations", "How many frames each of those phones lasts."),
-    ):
-        yield FeatureExtractorEntry(
-            name=name,
-            summary=summary,
-            config=f"allophone.features.config:{name.capitalize()}Config",
-            extractor=f"allophone.features.labels:{name.capitalize()}Extractor",
-        )
-
     yield FeatureExtractorEntry(
         name="alignments",
         summary="How many frames each symbol of the text lasts, by a trained voice that can align.",

@@ -23,8 +23,7 @@ from allophone.data.manifest import MANIFEST, Dropped, Utterance, read_manifest
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
-from allophone.features.recordings import RecordingReader
-from allophone.features.seconds import SecondsExtractor
+from allophone.features.recordings import RecordingReader, SecondsExtractor
 from allophone.frontend import build_frontend, find_normalizer
 from allophone.registry import Registry
 from allophone.text.symbols import SymbolTable

@@ -68,7 +68,7 @@ def read_audio(
     if not len(channels):
         raise UserError(f"The recording {path} has no samples{_between(start, end)}")
     if not np.isfinite(channels).all():
-        raise UserError(f"The recording {path} holds samples that are no numbers")
+        raise UserError(f"The recording {path} holds samples that are not numbers")
     notes = []
     samples = channels[:, 0]
     if channels.shape[1] > 1:

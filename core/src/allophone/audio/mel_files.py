@@ -100,7 +100,7 @@ def read_mel(path: str | Path, spec: MelSpec) -> NDArray[np.float32]:
     except (ValueError, EOFError) as error:
         # What NumPy says of most such files is how to load them in an unsafe way.
         raise UserError(
-            f"The mel {path} cannot be read: it is no NumPy file of numbers, or not a whole one.",
+            f"The mel {path} cannot be read: it is not a NumPy file of numbers, or it is truncated.",
             hint="It should be a NumPy file (.npy) of float32 numbers [bands, frames].",
         ) from error
     if not isinstance(mel, np.ndarray) or mel.dtype.kind not in "fiu":

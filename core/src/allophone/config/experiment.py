@@ -53,7 +53,7 @@ class BatchingConfig:
 
     max_seconds: the audio of one batch on one device, padding counted.
     max_utterances: and no more than these.
-    buckets: into how many groups of like length the utterances are sorted.
+    buckets: into how many length buckets the utterances are sorted.
     workers: processes that read ahead; 0 reads in the training process.
     """
 
@@ -97,7 +97,7 @@ class KeepConfig:
 
 @frozen(kw_only=True)
 class RuntimeConfig:
-    """How an experiment is run: everything that is not the model's or the objective's business.
+    """How an experiment is run: everything but the model and its objective.
 
     precision: "bf16" and "fp16" are autocast; fp16 scales its gradients.
     accumulate: batches an optimizer step is made of.
@@ -106,7 +106,7 @@ class RuntimeConfig:
     ema_decay: keep a moving average of the weights, used for validation, samples and voices.
     max_steps: optimizer steps; None trains until it is stopped.
     log_every, validate_every, sample_every, checkpoint_every: strides in optimizer steps.
-    samples: how many validation utterances are drawn and heard in TensorBoard.
+    samples: how many validation utterances are shown in TensorBoard, as audio and images.
     """
 
     seed: int = 0

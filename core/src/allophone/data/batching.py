@@ -1,4 +1,4 @@
-"""Which utterances form a batch: like lengths together, within a budget, shared evenly by ranks. Light.
+"""Which utterances form a batch: utterances of similar length, within a budget, shared evenly by ranks. Light.
 
     weights    an utterance of weight 2 takes two places in every epoch, one of weight 0.5 shares a
                place with the next one in length
@@ -53,7 +53,7 @@ class _Rota:
 
 @frozen
 class _Bucket:
-    """Places of like length: how many batches they make, and how many of them fit in those."""
+    """Places of similar length: how many batches they make, and how many of them fit in those."""
 
     places: tuple[int, ...]
     batches: int
@@ -112,7 +112,7 @@ def plan_batches(
     weights: how often each of them comes in an epoch, on average; once, where it is None.
     max_length: the budget of a batch: its longest utterance times how many it has.
     max_items: and no more utterances than these.
-    buckets: into how many groups of like length the utterances are sorted, as long as each group has
+    buckets: into how many length buckets the utterances are sorted, as long as each of them has
         enough for a batch of `max_items` on each rank.
 
     ValueError where one utterance exceeds the budget or fewer come in an epoch than there are ranks.

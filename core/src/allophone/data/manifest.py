@@ -109,11 +109,11 @@ def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
             plain = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(
-                f"{path}:{number} is no JSON: {error}",
+                f"{path}:{number} is not valid JSON: {error}",
                 hint="The line was damaged; write the manifest again with `allophone prepare`.",
             ) from error
         if not isinstance(plain, dict):
-            raise UserError(f"{path}:{number} is no JSON object.")
+            raise UserError(f"{path}:{number} is not a JSON object.")
         utterances.append(utterance_from_plain(plain, where=f"{path}:{number}"))
     if not utterances:
         raise UserError(f"The manifest {path} is empty.")

@@ -51,7 +51,7 @@ def read_tier(path: Path, name: str) -> tuple[Interval, ...]:
     reader = _Reader(path)
     if reader.text() != "ooTextFile" or reader.text() != "TextGrid":
         raise UserError(
-            f"{path} is no TextGrid in one of Praat's text formats.",
+            f"{path} is not a TextGrid in one of Praat's text formats.",
             hint='It should begin with: File type = "ooTextFile"',
         )
     reader.number()

@@ -1,9 +1,9 @@
-"""The recordings of utterances, as the extractors share them. N samples."""
+"""The recordings of utterances, as the extractors share them, and what is extracted of them. N samples."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from allophone.audio.files import read_audio
 from allophone.audio.silence import trim_silence
-from allophone.data.manifest import Utterance
+from allophone.data.manifest import Dropped, Utterance
+from allophone.errors import UserError
+from allophone.features.config import WaveformConfig
+from allophone.features.protocol import ExtractionContext
 
 _VERSION = 1
 
@@ -58,3 +61,44 @@ class RecordingReader:
         """Let go of all recordings, and of the notes on them."""
         self._held.clear()
         self.notes.clear()
+
+
+class WaveformExtractor:
+    """Samples [N] float32 at the sample rate of `[audio]`, full scale at -1 and 1.
+
+    The store keeps what came from 16 bits, and was not resampled, in 16 bits; nothing is lost.
+    """
+
+    reads = frozenset({"audio"})
+
+    def __init__(self, config: WaveformConfig, context: ExtractionContext) -> None:
+        self._context = context
+        self.key: Mapping[str, object] = {"version": 1, "recording": dict(context.audio_key)}
+
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
+        """One waveform an utterance."""
+        for utterance in utterances:
+            yield self._context.load_audio(utterance)
+
+
+class SecondsExtractor:
+    """The duration in seconds after cutting and trimming: float64, no dimensions.
+
+    Batches are made by it, so every experiment has it stored.
+    """
+
+    reads = frozenset({"audio"})
+
+    def __init__(self, context: ExtractionContext) -> None:
+        self._context = context
+        self.key: Mapping[str, Any] = {"version": 1, "recording": dict(context.audio_key)}
+
+    def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
+        """What cannot be read is dropped here, before any other extractor would meet it."""
+        for utterance in utterances:
+            try:
+                samples = self._context.load_audio(utterance)
+            except UserError as error:
+                yield Dropped(reason="unreadable audio", detail=str(error))
+                continue
+            yield np.array(len(samples) / self._context.audio.sample_rate)

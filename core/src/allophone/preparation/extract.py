@@ -44,7 +44,8 @@ class Shard:
         if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
             return cls(int(index), int(count))
         raise UserError(
-            f"'{text}' is no shard.", hint="Write I/N, from 1/N to N/N: --shard 1/8 to --shard 8/8"
+            f"Invalid --shard value '{text}'.",
+            hint="Write I/N, from 1/N to N/N: --shard 1/8 to --shard 8/8",
         )
 
     @property

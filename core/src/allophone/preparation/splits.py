@@ -85,7 +85,7 @@ def _golden(
     for name in config.golden_test:
         if name not in splits:
             raise UserError(
-                f"data.splits.golden_test names '{name}', which is no utterance.",
+                f"data.splits.golden_test names '{name}', but there is no such utterance.",
                 hint=near_miss(name, splits),
             )
     return list(config.golden_test)

@@ -104,7 +104,7 @@ class TrainerContract(ExperimentContract):
         }
         for where, metrics in given.items():
             shaped = [name for name, value in metrics.items() if torch.as_tensor(value).ndim]
-            assert not shaped, f"{where} gives {shaped}, which are no scalars: take their means."
+            assert not shaped, f"{where} gives {shaped}, which are not scalars: take their means."
             broken = [name for name, value in metrics.items() if not np.isfinite(float(value))]
             assert not broken, (
                 f"{where} gives {broken}, which are NaN or infinite at the first step."
@@ -214,7 +214,7 @@ class TrainerContract(ExperimentContract):
             else:
                 values, axes = sample.values, ["height", "width"]
             assert isinstance(values, np.ndarray), (
-                f"{name} is no NumPy array: .float().cpu().numpy()"
+                f"{name} is not a NumPy array: .float().cpu().numpy()"
             )
             assert values.ndim == len(axes), f"{name} should be {axes}, not {list(values.shape)}."
             assert np.isfinite(values).all(), f"{name} holds NaN or infinity."

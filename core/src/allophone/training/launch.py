@@ -65,7 +65,8 @@ def parse_devices(devices: str | None, processes: int | None) -> tuple[str, ...]
     numbers = [number.strip() for number in devices.split(",")]
     if not all(number.isdigit() for number in numbers) or len(set(numbers)) != len(numbers):
         raise UserError(
-            f"'{devices}' are no devices.", hint="Give 'cpu', or numbers of GPUs as in '0,1'."
+            f"Invalid --devices value '{devices}'.",
+            hint="Give 'cpu', or numbers of GPUs as in '0,1'.",
         )
     there = torch.cuda.device_count()
     if absent := [number for number in numbers if int(number) >= there]:
@@ -111,7 +112,7 @@ def first_node(nodes: str) -> str:
     found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
     if not found:
         raise UserError(
-            f"'{nodes}' is no list of SLURM nodes.",
+            f"Cannot read the first host from the SLURM node list '{nodes}'.",
             hint="Set MASTER_ADDR to the first node's name.",
         )
     return "".join(part or "" for part in found.groups())
@@ -137,7 +138,7 @@ def device_of(place: Place, devices: str | None) -> torch.device:
 
 @contextmanager
 def join(place: Place | None, device: torch.device) -> Iterator[Rank]:
-    """Be a rank among others while inside, or the only one where there is no place to take."""
+    """Join the process group while inside; alone where there is no place in one."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if place is None:

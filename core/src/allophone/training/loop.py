@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
+from types import FrameType
+
+from attrs import define
 
 from allophone.config import unstructure
 from allophone.data.batch import Batch
@@ -23,10 +31,12 @@ from allophone.events import (
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import Means, SpeedMeter
 from allophone.training.seeding import deterministic_on_cpu
-from allophone.training.signals import StopRequest, stop_on_signals
 from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
+
+_SAME = 1.0
+"""Seconds in which signals count as one: a terminal and a launcher both pass on the same Ctrl-C."""
 
 
 def train(run: Run) -> str:
@@ -171,3 +181,46 @@ class _Loop:
                     failure,
                     exc_info=failure.error,
                 )
+
+
+@define
+class StopRequest:
+    """Whether somebody asked this process to stop, and with which signal ("SIGTERM")."""
+
+    signal: str | None = None
+    at: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Take SIGTERM and SIGINT as requests: the first ends the run at the next step, the second at once.
+
+    What was done with them before is put back afterwards.
+
+    Python handles signals in the main thread alone: in another one nothing changes.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if not request:
+            request.signal, request.at = signal.Signals(number).name, time.monotonic()
+        elif time.monotonic() - request.at > _SAME:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.kill(os.getpid(), number)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -62,7 +62,7 @@ class SpeedMeter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens inside is no training time."""
+        """Do not count the time inside as training time."""
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
+from allophone.frontend import build_frontend
 from allophone.loading import Corpus, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
+from allophone.text.frontend import TextFrontend
 from allophone.training.checkpoint import sweep
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import (
@@ -30,9 +33,11 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import seed_everything
 from allophone.training.state import Run
-from allophone.training.writing import warn_of_unknown_symbols
 
 _log = logging.getLogger(__name__)
+
+_TEXTS = 200
+_SHOWN = 8
 
 
 def open_run(
@@ -115,8 +120,8 @@ def check_folder(folder: Path, resume: Checkpoint | None) -> None:
     there = checkpoints(folder)
     if there and resume is None:
         raise UserError(
-            f"{folder} is a run already, at step {there[-1].step}.",
-            hint="Go on with it: --resume. Or begin another one in another folder: --run.",
+            f"{folder} already holds a run, at step {there[-1].step}.",
+            hint="Continue it with --resume, or train into another folder with --run.",
         )
     if resume and there and there[-1].step > resume.step:
         raise UserError(
@@ -180,8 +185,8 @@ def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None
 def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
     if trainer.inference_module not in objective.modules:
         raise PluginError(
-            f"The trainer '{trainer.name}' says that '{trainer.inference_module}' speaks, which is none of its "
-            f"objective's modules.",
+            f"The trainer '{trainer.name}' has the inference_module '{trainer.inference_module}', but its "
+            "objective has no such module.",
             hint=near_miss(trainer.inference_module, objective.modules),
         )
 
@@ -197,7 +202,9 @@ def _validation_data(
                 "runtime.keep.best_metric: there are no validation utterances to rate by.",
                 hint="Set data.splits.valid, and run: allophone prepare",
             )
-        _log.warning("There are no validation utterances: nothing is validated, nothing is heard.")
+        _log.warning(
+            "There are no validation utterances: nothing is validated, and no samples are made."
+        )
         return None, []
     valid = corpus.loader(
         "valid",
@@ -218,3 +225,44 @@ def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:
         batches.append(batch.rows(slice(count)))
         count -= len(batches[-1])
     return batches
+
+
+def warn_of_unknown_symbols(corpus: Corpus, vocabulary: Vocabulary, registry: Registry) -> None:
+    """Warn where a model learns the phones of labels, and the front end writes plain texts with others.
+
+    Such a model trains without ever being given a plain text: it would be noticed when it first speaks.
+    """
+    if not corpus.learns_labels:
+        return
+    utterances = corpus.split("train")[:_TEXTS]
+    reasons: Counter[str] = Counter()
+    refused = 0
+    for utterance in utterances:
+        try:
+            frontend = build_frontend(corpus.experiment.text, utterance.language, registry)
+        except PluginError as error:
+            _log.warning("Whether this voice will read plain texts was not examined: %s", error)
+            return
+        lacking = _lacking(frontend, utterance.text, vocabulary)
+        reasons.update(lacking)
+        refused += bool(lacking)
+    if refused:
+        named = [f"{reason} ({count})" for reason, count in reasons.most_common(_SHOWN)]
+        if len(reasons) > _SHOWN:
+            named.append(f"{len(reasons) - _SHOWN} more")
+        _log.warning(
+            "This voice learns the phones of labels, and plain texts are written with others: %d of %d "
+            "training texts it would refuse to say, for want of: %s. [text.phones] says what these are "
+            "called in the labels; it can be set after the training too.",
+            refused,
+            len(utterances),
+            ", ".join(named),
+        )
+
+
+def _lacking(frontend: TextFrontend, text: str, vocabulary: Vocabulary) -> list[str]:
+    """What a text needs that is not known: symbols of the vocabulary, or an entry of [text.phones]."""
+    try:
+        return [repr(symbol) for symbol in vocabulary.symbols.missing(frontend.symbols(text))]
+    except UserError as error:
+        return [error.message]

@@ -12,8 +12,8 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
 from allophone.testing.corpus import LABELS, PAUSE, write_corpus
-from allophone.training import writing
-from allophone.training.writing import warn_of_unknown_symbols
+from allophone.training import run
+from allophone.training.run import warn_of_unknown_symbols
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_texts_that_are_written_as_the_labels_are_pass(labelled, caplog):
 
 
 def test_phonemes_of_the_texts_need_no_look(labelled, caplog, monkeypatch):
-    monkeypatch.setattr(writing, "build_frontend", None)
+    monkeypatch.setattr(run, "build_frontend", None)
     plain = structure(Experiment, {"features": {"phonemes": {}}}, registry=default_registry())
     of_texts = evolve(labelled, features=plain.features)
     extract(of_texts, default_registry())
@@ -75,5 +75,5 @@ def test_a_phonemizer_that_is_not_there_stops_nothing(labelled, caplog, monkeypa
     def absent(*arguments):
         raise PluginError("There is no phonemizer.")
 
-    monkeypatch.setattr(writing, "build_frontend", absent)
+    monkeypatch.setattr(run, "build_frontend", absent)
     assert "was not examined: There is no phonemizer." in warned(labelled, caplog)
