@@ -64,14 +64,14 @@ class _Loop:
     def go(self) -> str:
         run = self.run
         plain = unstructure(run.experiment, registry=run.registry)
-        self._tell(RunStarted, config=plain, max_steps=self.config.max_steps)
+        self._notify(RunStarted, config=plain, max_steps=self.config.max_steps)
         try:
             with stop_on_signals() as stop, deterministic_on_cpu(run.rank.device):
                 reason = self._train(stop)
         except BaseException as error:
-            self._tell(RunFinished, reason=f"{type(error).__name__}: {error}")
+            self._notify(RunFinished, reason=f"{type(error).__name__}: {error}")
             raise
-        self._tell(RunFinished, reason=reason)
+        self._notify(RunFinished, reason=reason)
         return reason
 
     def _train(self, stop: StopRequest) -> str:
@@ -119,7 +119,7 @@ class _Loop:
         return "max_steps" if limit is not None and self.run.runtime.step >= limit else None
 
     def _report(self) -> None:
-        self._tell(
+        self._notify(
             StepFinished,
             epoch=self.run.train.epoch,
             metrics=self.means.collect(self.run.rank),
@@ -131,7 +131,7 @@ class _Loop:
         if run.valid is None:
             return
         means = Means()
-        with run.listening():
+        with run.evaluating():
             for batch in run.valid:
                 means.add(run.runtime.evaluate(batch), weight=len(batch))
         run.validation = means.collect(run.rank)
@@ -141,16 +141,16 @@ class _Loop:
                 f"runtime.keep.best_metric is '{best}', but validation gives no such metric.",
                 hint=near_miss(best, run.validation),
             )
-        self._tell(Validated, metrics=run.validation)
+        self._notify(Validated, metrics=run.validation)
 
     def _sample(self) -> None:
         run = self.run
         samples: dict[str, SampleAudio | SampleImage] = {}
-        with run.listening():
+        with run.evaluating():
             for batch in run.samples:
                 samples |= run.runtime.sample(batch)
         if samples:
-            self._tell(SamplesMade, samples=samples)
+            self._notify(SamplesMade, samples=samples)
 
     def _save(self) -> None:
         run = self.run
@@ -158,9 +158,9 @@ class _Loop:
         if run.rank.first:
             checkpoint = write_checkpoint(run.folder, run.runtime.step, snapshot, run.registry)
             prune(run.folder, self.config.keep)
-            self._tell(CheckpointSaved, path=checkpoint.path)
+            self._notify(CheckpointSaved, path=checkpoint.path)
 
-    def _tell(self, event: type[TrainEvent], **what: object) -> None:
+    def _notify(self, event: type[TrainEvent], **what: object) -> None:
         """Tell the observers, on rank 0.
 
         One that fails does not stop the run; it is reported once for each kind of error.

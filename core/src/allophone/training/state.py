@@ -55,7 +55,7 @@ class Run:
     validation: dict[str, float] = field(factory=dict)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def evaluating(self) -> Iterator[None]:
         """Eval mode, averaged weights where they are kept, and random numbers that are always the same."""
         averaged = self.average.applied() if self.average else nullcontext()
         seed = self.experiment.runtime.seed + self.rank.index
