@@ -98,7 +98,8 @@ def test_filters_equal_librosas(spec: MelSpec):
         fmax=spec.f_max, htk=spec.mel_scale == "htk",
         norm="slaney" if spec.mel_norm == "slaney" else None,
     )  # fmt: skip
-    np.testing.assert_allclose(mel_filters(spec).numpy(), expected, atol=1e-7)
+    atol = 1e-5 * expected.max()
+    np.testing.assert_allclose(mel_filters(spec).numpy(), expected, rtol=0, atol=atol)
 
 
 @each_spec

@@ -31,7 +31,7 @@ from allophone.synthesis.engine import (
     SentenceAudio,
 )
 from allophone_onnx.noise import Stream, seeded_noise
-from allophone_onnx.prepared import WHOLE, load_prepared
+from allophone_onnx.prepared import load_prepared
 from allophone_onnx.session import Feed, Graph, providers_of
 from allophone_onnx.settings import (
     DECODER,
@@ -39,6 +39,7 @@ from allophone_onnx.settings import (
     FLOW,
     PARTS,
     SETTINGS,
+    WHOLE,
     PartsSettings,
     read_settings,
     settings_beside,

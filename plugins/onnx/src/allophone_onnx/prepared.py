@@ -20,13 +20,10 @@ from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
 from allophone_onnx.session import Graph, session_options
-from allophone_onnx.settings import PartsSettings
+from allophone_onnx.settings import INDEX, PartsSettings
 
 _FORMAT = 1
 """Part of the name of every entry: raised when what is kept changes."""
-
-WHOLE = "whole.onnx"
-INDEX = "index.json"
 
 
 @frozen(kw_only=True)

@@ -19,10 +19,9 @@ from attrs import asdict
 from allophone.atomic import folder_whole
 from allophone.errors import UserError
 from allophone_onnx.cutting import CannotCutError, cut
-from allophone_onnx.prepared import INDEX, WHOLE
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
 from allophone_onnx.session import Graph, session_options
-from allophone_onnx.settings import DECODER, ENCODER, FLOW
+from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
 
 _LEAST = 1024
 """Bytes; smaller weights stay in the graph."""

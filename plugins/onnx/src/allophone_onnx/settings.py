@@ -30,6 +30,10 @@ DECODER = "decoder.onnx"
 SETTINGS = "config.json"
 """The files in the folder of a voice in three parts."""
 
+WHOLE = "whole.onnx"
+INDEX = "index.json"
+"""In the user's cache: a voice in one graph, and where the weights of its graphs lie."""
+
 PARTS = "parts"
 """The entry that only a voice in parts has: its `PartsSettings`."""
 
