@@ -12,13 +12,13 @@ frames past them are zero.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from allophone.audio.mel_filters import filter_bank
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 
@@ -99,48 +99,17 @@ def frame_lengths(lengths: Tensor, spec: MelSpec) -> Tensor:
 
 
 def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
-    """Triangular filters [M, K] float32, evenly spaced on the mel scale (Slaney 1998, or HTK)."""
+    """What `allophone.audio.mel_filters.filter_bank` gives [M, K], on a device; made once."""
     return _filter_bank(spec, torch.device(device))
 
 
+# A tensor made in inference mode could not be used in training afterwards.
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _filter_bank(spec: MelSpec, device: torch.device) -> Tensor:
-    low, high = _to_mel(spec.f_min, spec), _to_mel(spec.highest_frequency, spec)
-    steps = torch.linspace(low, high, spec.n_mels + 2, dtype=torch.float64)
-    edges = torch.tensor([_to_hertz(mel, spec) for mel in steps.tolist()], dtype=torch.float64)
-    bins = torch.linspace(0, spec.sample_rate / 2, spec.n_bins, dtype=torch.float64)
-    lower, peak, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising = (bins - lower) / (peak - lower)
-    falling = (upper - bins) / (upper - peak)
-    filters = torch.minimum(rising, falling).clamp(min=0)
-    if spec.mel_norm == "slaney":
-        filters = filters * (2 / (upper - lower))
-    return filters.to(device, torch.float32)
+    return torch.from_numpy(filter_bank(spec)).to(device)
 
 
-# Slaney's Auditory Toolbox: linear below 1 kHz, and 27 steps for a factor of 6.4 above it.
-_LINEAR_STEP = 200 / 3
-_BREAK = 1000.0
-_LOG_STEP = math.log(6.4) / 27
-
-
-def _to_mel(hertz: float, spec: MelSpec) -> float:
-    if spec.mel_scale == "htk":
-        return 2595 * math.log10(1 + hertz / 700)
-    if hertz < _BREAK:
-        return hertz / _LINEAR_STEP
-    return _BREAK / _LINEAR_STEP + math.log(hertz / _BREAK) / _LOG_STEP
-
-
-def _to_hertz(mel: float, spec: MelSpec) -> float:
-    if spec.mel_scale == "htk":
-        return 700 * (10 ** (mel / 2595) - 1)
-    above = mel - _BREAK / _LINEAR_STEP
-    return mel * _LINEAR_STEP if above < 0 else _BREAK * math.exp(above * _LOG_STEP)
-
-
-# A tensor made in inference mode could not be used in training afterwards.
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _window(spec: MelSpec, device: torch.device) -> Tensor:
