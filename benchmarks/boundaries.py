@@ -35,12 +35,13 @@ from allophone.data.labels import read_labels
 from allophone.data.manifest import Split
 from allophone.errors import UserError
 from allophone.feature_index import StoredUtterance
+from allophone.inference.engine import open_voice, synthesizer_of
 from allophone.inference.locate import find_voice
-from allophone.inference.protocol import Aligner, TextBatch
+from allophone.inference.protocol import TextBatch
 from allophone.loading import open_corpus
 from allophone.registry import default_registry
 from allophone.run_folder import CONFIG
-from allophone.synthesis.voice import Voice, prepare
+from allophone.synthesis.voice import Voice
 
 
 @frozen(kw_only=True, eq=False)
@@ -63,7 +64,8 @@ def phone_ends(
     voice: Voice, item: StoredUtterance, samples: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """When each phoneme of a stored utterance ends, as the voice hears it: seconds [T]."""
-    if not isinstance(voice.synthesizer, Aligner):
+    align = getattr(synthesizer_of(voice), "align", None)
+    if align is None:
         raise UserError(f"The voice '{voice.name}' cannot tell how long phonemes last.")
     symbols = [str(symbol) for symbol in item.features["phonemes"].read()]
     ids = voice.vocabulary.symbols.encode(symbols)
@@ -74,9 +76,7 @@ def phone_ends(
         languages=torch.tensor([0]),
         seeds=(0,),
     )
-    durations = voice.synthesizer.align(
-        text, torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-    )
+    durations = align(text, torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
     frames = voice.vocabulary.symbols.fold_durations(durations[0].tolist(), len(symbols))
     audio = voice.description.audio
     # Halfway between the centres of two frames, as `durations` rounds the labels to frames.
@@ -147,9 +147,7 @@ def main(
         found = find_voice(place, registry)
         if found.checkpoint is None:
             raise UserError(f"{place} is a voice without the data that it was trained on.")
-        voice = prepare(
-            found.read(registry), device=torch.device("cpu"), vocoder=None, registry=registry
-        )
+        voice = open_voice(found.read(registry), registry=registry)
         experiment = load_experiment(found.checkpoint.path / CONFIG, registry=registry)
         corpus = open_corpus(experiment, registry)
         items = spread([one for one in corpus.stored if one.utterance.split == split], count)

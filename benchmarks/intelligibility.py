@@ -1,6 +1,6 @@
 """Is the imported voice as easy to understand as the runtime it was made for?
 
-The same sentences are spoken by Allophone and by piper-tts with the same voice, and written down by the same
+The same sentences are spoken by Allophone, through both of its engines, and by piper-tts with the same voice, and written down by the same
 recogniser (Whisper tiny.en through faster-whisper). The word error rates stand side by side, with what was misheard.
 
 Needs the dependency group `benchmarks`. Run `python benchmarks/intelligibility.py`.
@@ -44,11 +44,11 @@ SENTENCES = (
 )
 
 
-def allophone_speaker() -> Callable[[str, Path], None]:
+def allophone_speaker(engine: str) -> Callable[[str, Path], None]:
     import allophone
 
-    voice = allophone.load("joe")
-    return lambda text, path: voice.say(text, seed=1).save(path) and None
+    voice = allophone.load("joe", engine=engine)
+    return lambda text, path: voice.say(text, seed=1).save(path)
 
 
 def piper_speaker() -> Callable[[str, Path], None]:
@@ -75,7 +75,12 @@ def main(keep: Path | None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, speaker in (("allophone", allophone_speaker()), ("piper-tts", piper_speaker())):
+        speakers = {
+            "allophone, onnx": allophone_speaker("onnx"),
+            "allophone, torch": allophone_speaker("torch"),
+            "piper-tts": piper_speaker(),
+        }
+        for name, speaker in speakers.items():
             heard = []
             for index, sentence in enumerate(SENTENCES):
                 path = folder / f"{name}-{index:02d}.wav"

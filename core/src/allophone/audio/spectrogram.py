@@ -102,6 +102,7 @@ def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
     return _filter_bank(spec, torch.device(device))
 
 
+# A tensor made in inference mode could not be used in training afterwards.
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _filter_bank(spec: MelSpec, device: torch.device) -> Tensor:

@@ -22,7 +22,7 @@ from allophone.errors import UserError
 from allophone.features.config import AlignmentsConfig
 from allophone.features.protocol import ExtractionContext
 from allophone.frontend import build_frontend
-from allophone.inference.engine import TorchEngine, open_voice
+from allophone.inference.engine import open_voice, synthesizer_of
 from allophone.inference.importing import find_or_import
 from allophone.inference.protocol import TextBatch
 from allophone.registry import default_registry
@@ -97,7 +97,7 @@ class AlignmentsExtractor:
         stored = find_or_import(self._place, registry).read(registry)
         _refuse_other_timing(self._place, stored.description.audio, self._context.audio)
         voice = open_voice(stored, registry=registry)
-        synthesizer = _synthesizer(voice)
+        synthesizer = synthesizer_of(voice)
         if not hasattr(synthesizer, "align"):
             raise UserError(
                 f"The voice '{self._place}' cannot align recordings with texts: its synthesizer, "
@@ -143,7 +143,7 @@ class AlignmentsExtractor:
 
     def _align(self, questions: Sequence[_Question]) -> list[list[int]]:
         """The frames of each id of each utterance."""
-        aligner = _synthesizer(self._voice)
+        aligner = synthesizer_of(self._voice)
         pad = torch.nn.utils.rnn.pad_sequence
         text = TextBatch(
             ids=pad([torch.tensor(question.ids) for question in questions], batch_first=True),
@@ -180,11 +180,6 @@ def _refuse_other_timing(place: str, theirs: MelSpec, ours: MelSpec) -> None:
             f"{'; '.join(different)}.",
             hint="Durations are counted in frames, so these must be the same.",
         )
-
-
-def _synthesizer(voice: Voice) -> Any:
-    assert isinstance(voice.engine, TorchEngine)
-    return voice.engine.synthesizer
 
 
 def _speaker(voice: Voice, utterance: Utterance) -> int:

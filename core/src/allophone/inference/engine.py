@@ -118,6 +118,12 @@ def open_voice(
     )
 
 
+def synthesizer_of(voice: Voice) -> Any:
+    """The model family's synthesizer behind a voice that this engine speaks, with its optional members."""
+    assert isinstance(voice.engine, TorchEngine)
+    return voice.engine.synthesizer
+
+
 class TorchEngine:
     """A synthesizer, and the vocoder that its mels go through: an `allophone.synthesis.engine.Engine`.
 

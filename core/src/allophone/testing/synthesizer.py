@@ -24,7 +24,7 @@ from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError, UserError
 from allophone.features.recordings import RecordingReader
-from allophone.inference.engine import TorchEngine, open_voice, text_batch
+from allophone.inference.engine import TorchEngine, open_voice, synthesizer_of, text_batch
 from allophone.inference.exporting import export_voice
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.protocol import Mels, Speech
@@ -297,12 +297,6 @@ class SynthesizerContract(ExperimentContract):
         assert torch.equal(together[0, :ids], alone[0, :ids]), (
             "A recording is aligned otherwise in a batch than alone: mask padding, draw no noise."
         )
-
-
-def synthesizer_of(voice: Voice) -> Any:
-    """The model family's synthesizer."""
-    assert isinstance(voice.engine, TorchEngine)
-    return voice.engine.synthesizer
 
 
 def sentences_of(voice: Voice, *texts: str, seed: int = 0) -> list[Sentence]:

@@ -13,8 +13,8 @@ from allophone.errors import UserError
     "places",
     multiple=True,
     metavar="VOICE",
-    help="A voice folder, a run, a checkpoint, or an installed voice; may be repeated. Without it, all "
-    "installed voices can be chosen.",
+    help="A voice folder, a run, a checkpoint, an installed voice, or what was exported of one; may be "
+    "repeated. Without it, all installed voices can be chosen.",
 )
 @click.option(
     "--vocoder",
@@ -23,6 +23,11 @@ from allophone.errors import UserError
     metavar="VOCODER",
     help="For voices that make mel spectrograms: a vocoder's folder, a run, or a checkpoint; may be "
     "repeated.",
+)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="What computes the speech: onnx, torch, ...; by default the lightest that can.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
 @click.option(
@@ -47,14 +52,15 @@ from allophone.errors import UserError
 def command(
     places: tuple[str, ...],
     vocoders: tuple[str, ...],
+    engine: str | None,
     device: str,
     port: int | None,
     share: bool,
     limit: int,
 ) -> None:
-    """Open a page on which voices can be heard: text, speaker, controls, waveform, phonemes.
+    """Open a page on which voices speak: text, speaker, controls, waveform, phonemes.
 
-    It is seen on this machine alone, unless it is shared, until Ctrl-C ends it.
+    Only this machine can open it, unless it is shared; Ctrl-C ends it.
     """
     try:
         from allophone_demo.page import launch
@@ -67,7 +73,12 @@ def command(
     from allophone_demo.voices import open_voices
 
     voices = open_voices(
-        places, vocoders=vocoders, device=device, limit=limit, registry=default_registry()
+        places,
+        vocoders=vocoders,
+        engine=engine,
+        device=device,
+        limit=limit,
+        registry=default_registry(),
     )
     page = launch(voices, port=port, share=share)
     click.echo(f"The page is at {page.local_url} (Ctrl-C ends it).", err=True)

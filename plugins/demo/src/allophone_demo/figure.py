@@ -1,6 +1,6 @@
-"""The picture of what was said: its mel spectrogram, and its phonemes where they are heard.
+"""The picture of speech: its mel spectrogram, and below it the phonemes at their times.
 
-M mels, F frames, N samples.
+M mel bands, F frames, K frequency bins.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Literal
 
 import numpy as np
-import torch
-from attrs import evolve
 from numpy.typing import NDArray
 from PIL import Image
 
 from allophone.audio.melspec import MelSpec
-from allophone.audio.spectrogram import mel_spectrogram
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
+from allophone_demo.mel_filters import filter_bank
 
 _LEAST_WIDTH = 1160
 _WIDTH_OF_A_SECOND = 180
@@ -35,10 +34,10 @@ _COLOURS = np.array([[10, 12, 40], [84, 28, 116], [196, 60, 86], [250, 152, 56],
 
 
 def figure(waveform: Waveform, audio: MelSpec) -> str:
-    """An SVG picture of a text that was said, to stand in an HTML page.
+    """An SVG picture of speech, for an HTML page.
 
     Its mel spectrogram, in bands as `audio` has them and always in decibels; below it the phonemes,
-    where the voice tells when they are heard, and the seconds.
+    where the voice tells their times, and the seconds.
     """
     seconds = waveform.seconds
     width = max(_LEAST_WIDTH, round(_WIDTH_OF_A_SECOND * seconds))
@@ -58,16 +57,29 @@ def figure(waveform: Waveform, audio: MelSpec) -> str:
 
 
 def decibels(waveform: Waveform, audio: MelSpec) -> NDArray[np.float32]:
-    """The mel spectrogram of a waveform [M, F] in decibels below its loudest value, however `audio`
-    scales mels."""
-    spec = evolve(
-        audio, log_base="10", log_gain=20 / audio.power, log_offset=0, clip_low=None, clip_high=None
-    )
-    missing = max(0, spec.min_samples - len(waveform.samples))
-    samples = torch.from_numpy(np.pad(waveform.samples, (0, missing)))
-    mel = mel_spectrogram(samples[None], spec)[0]
-    found: NDArray[np.float32] = (mel - mel.max()).numpy()
-    return found
+    """The mel spectrogram of a waveform [M, F] in decibels below its loudest value.
+
+    In NumPy, so that voices whose engine needs no PyTorch are drawn without it. Frames and bands are those
+    of `audio`; its logarithm, gain and clipping are left aside.
+    """
+    missing = max(0, audio.min_samples - len(waveform.samples))
+    mode: Literal["reflect", "constant"] = "reflect" if audio.padding == "reflect" else "constant"
+    padded = np.pad(np.pad(waveform.samples, (0, missing)), audio.pad_length, mode=mode)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, audio.n_fft)[:: audio.hop_length]
+    spectrum = np.fft.rfft(frames * _window(audio))
+    power = np.abs(spectrum) ** 2 + audio.magnitude_epsilon
+    mel = filter_bank(audio) @ (power ** (audio.power / 2)).T
+    found = 20 / audio.power * np.log10(np.maximum(mel, audio.log_floor))
+    return (found - found.max()).astype(np.float32)
+
+
+def _window(audio: MelSpec) -> NDArray[np.float64]:
+    """The Hann window, in the middle of the transform."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(audio.win_length) / audio.win_length)
+    if audio.normalize_window:
+        window /= np.linalg.norm(window)
+    before = (audio.n_fft - audio.win_length) // 2
+    return np.pad(window, (before, audio.n_fft - audio.win_length - before))
 
 
 def _png(mel: NDArray[np.float32]) -> bytes:

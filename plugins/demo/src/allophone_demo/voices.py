@@ -51,13 +51,15 @@ class Voices:
     places: as `allophone.load` takes them.
     vocoders: places of vocoders that are offered, beside those that need no training, to voices that
         make mel spectrograms.
+    engine, device: as `allophone.load` takes them.
     limit: how many characters are said at once.
     """
 
     places: tuple[str, ...]
-    vocoders: tuple[str, ...] = ()
-    device: str = "cpu"
-    limit: int = 1000
+    vocoders: tuple[str, ...]
+    engine: str | None
+    device: str
+    limit: int
     registry: Registry = field(repr=False)
     _loaded: dict[str, tuple[Voice, Panel]] = Factory(dict)
     _used_vocoders: dict[str, str] = Factory(dict)
@@ -102,8 +104,8 @@ class Voices:
             (waveform,) = voice.synthesize([script], pause=pause, batch_size=1, controls=chosen)
         if not np.isfinite(waveform.samples).all():
             raise UserError(
-                f"'{place}' made samples of it that are not all numbers.",
-                hint="A control is set too high, or the voice's training has gone wrong.",
+                f"'{place}' made samples that are not finite numbers.",
+                hint="A control is set too high, or the voice's training has diverged.",
             )
         return Said(script=script, waveform=waveform, audio=voice.description.audio)
 
@@ -120,7 +122,7 @@ class Voices:
             if place not in self.places:
                 raise UserError(f"The voice '{place}' is not offered here.")
             if place not in self._loaded:
-                voice = load(place, device=self.device, registry=self.registry)
+                voice = load(place, engine=self.engine, device=self.device, registry=self.registry)
                 self._loaded[place] = voice, self._panel(voice)
             return self._loaded[place]
 
@@ -143,9 +145,10 @@ class Voices:
 def open_voices(
     places: Sequence[str],
     *,
-    vocoders: Sequence[str],
-    device: str,
-    limit: int,
+    vocoders: Sequence[str] = (),
+    engine: str | None = None,
+    device: str = "cpu",
+    limit: int = 1000,
     registry: Registry,
 ) -> Voices:
     """The voices at `places`, loaded; or all installed ones, where none is named, when they are chosen.
@@ -157,7 +160,12 @@ def open_voices(
     if not places and not installed:
         raise UserError(
             "No voice was named, and none is installed.",
-            hint="Say which with --voice: a voice folder, a run or a checkpoint.",
+            hint="\n".join(
+                [
+                    "Say which with --voice: a voice folder, a run or a checkpoint.",
+                    *registry.unavailable(),
+                ]
+            ),
         )
     for vocoder in vocoders:
         if vocoder not in _untrained_vocoders(registry):
@@ -167,6 +175,7 @@ def open_voices(
     voices = Voices(
         places=tuple(dict.fromkeys(places)) or installed,
         vocoders=tuple(vocoders),
+        engine=engine,
         device=device,
         limit=limit,
         registry=registry,
