@@ -110,6 +110,13 @@ def test_its_table_of_extras_lists_those_that_it_has(one):
         assert listed | {"testing"} == EXTRAS[one.name] | {"testing"}
 
 
+@pytest.mark.parametrize("one", ALL[1:], ids=lambda one: one.place)
+def test_its_tests_hold_it_to_the_contract_of_plugins(one):
+    (point,) = one.project["entry-points"]["allophone.plugins"]
+    written = [path.read_text("utf-8") for path in (one.folder / "tests").glob("test_*.py")]
+    assert any(re.search(rf'\(PluginContract\):\n +plugin = "{point}"\n', text) for text in written)
+
+
 def test_the_changelog_knows_the_version():
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert re.search(rf"^## \[{re.escape(CORE.version)}\]", changelog, re.MULTILINE)
