@@ -14,7 +14,14 @@ from set_version import set_version
 ALL = distributions()
 CORE = ALL[0]
 
+EXTRAS = {one.name: set(one.project.get("optional-dependencies", {})) for one in ALL}
+EXTRA = re.compile(r"(?P<name>\ballophone(?:-[a-z0-9-]+)?)\[(?P<extras>[a-z][a-z0-9,]*)\]")
+
 each = pytest.mark.parametrize("one", ALL, ids=lambda one: one.place)
+
+
+def readme(folder):
+    return (folder / "README.md").read_text("utf-8")
 
 
 def test_all_are_found():
@@ -51,7 +58,7 @@ def test_it_holds_the_licence_and_says_that_it_is_typed(one):
 
 @each
 def test_its_description_stands_alone(one):
-    text = (one.folder / "README.md").read_text("utf-8")
+    text = readme(one.folder)
     assert text.startswith(f"# {one.name}\n")
     assert "pip install" in text
     prose = CODE.sub("", text)
@@ -69,14 +76,45 @@ def test_its_description_stands_alone(one):
 @each
 def test_all_have_one_version_and_need_each_other_within_its_bounds(one):
     assert one.version == CORE.version
-    extras = {other.name: set(other.project.get("optional-dependencies", {})) for other in ALL}
     for required in one.requirements():
         if ours := OURS.fullmatch(required):
-            assert ours["name"] in extras, f"{one.name} requires {required}, which is not here"
+            assert ours["name"] in EXTRAS, f"{one.name} requires {required}, which is not here"
             wanted = set(filter(None, (ours["extras"] or "").strip("[]").split(",")))
-            assert wanted <= extras[ours["name"]], f"there is no such extra: {required}"
+            assert wanted <= EXTRAS[ours["name"]], f"there is no such extra: {required}"
             expected = "" if ours["name"] == one.name else bounds(one.version)
             assert ours["bounds"] == expected, f"{one.place}: run make version V={one.version}"
+
+
+@each
+def test_what_is_said_of_extras_is_so(one):
+    files = [*one.folder.glob("*.md"), *one.package.rglob("*.py")]
+    if one is CORE:
+        files += [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    for file in files:
+        for found in EXTRA.finditer(file.read_text("utf-8")):
+            if found["name"] in EXTRAS:  # not an example's
+                declared = EXTRAS[found["name"]]
+                assert set(found["extras"].split(",")) <= declared, f"{file}: {found[0]}"
+
+
+def test_the_readme_lists_all_plugins():
+    listed = re.findall(r"^\| \[`(.+?)`\]\((.+?)/README.md\) ", readme(ROOT), re.MULTILINE)
+    assert sorted(listed) == sorted((one.name, one.place) for one in ALL[1:])
+
+
+@each
+def test_its_table_of_extras_lists_those_that_it_has(one):
+    table = readme(one.folder).partition("\n| extra |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"^\| `([a-z0-9]+)` ", table, re.MULTILINE))
+    if listed:
+        assert listed | {"testing"} == EXTRAS[one.name] | {"testing"}
+
+
+@pytest.mark.parametrize("one", ALL[1:], ids=lambda one: one.place)
+def test_its_tests_hold_it_to_the_contract_of_plugins(one):
+    (point,) = one.project["entry-points"]["allophone.plugins"]
+    written = [path.read_text("utf-8") for path in (one.folder / "tests").glob("test_*.py")]
+    assert any(re.search(rf'\(PluginContract\):\n +plugin = "{point}"\n', text) for text in written)
 
 
 def test_the_changelog_knows_the_version():
