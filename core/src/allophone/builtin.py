@@ -94,6 +94,7 @@ def allophone_commands() -> Iterator[CommandEntry]:
         ("train", "Train, resume or fine-tune a model."),
         ("import", "Convert another project's checkpoint into a voice."),
         ("export", "Write a voice in a format of other programs."),
+        ("package", "Write an installable package of a voice."),
         ("config", "Show or check an experiment's configuration."),
         ("recipes", "List the preset experiments, or show one."),
         ("plugins", "List what is installed, and what is broken."),

@@ -71,6 +71,13 @@ def checkpoints(run: Path) -> list[Checkpoint]:
     )
 
 
+def is_run(path: Path) -> bool:
+    """Whether the folder of a training run lies there, or one of its checkpoints."""
+    return (path / CONFIG).is_file() and (
+        (path / CHECKPOINTS).is_dir() or path.parent.name == CHECKPOINTS
+    )
+
+
 def find_checkpoint(place: Path) -> Checkpoint:
     """The checkpoint at `place`, or the latest one of the run at `place`."""
     if (place / WEIGHTS).exists() and place.name.removeprefix("step-").isdigit():

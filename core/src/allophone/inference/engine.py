@@ -20,7 +20,6 @@ from allophone.errors import UserError
 from allophone.inference.devices import parse_device, to_numpy
 from allophone.inference.folder import StoredVoice, build_synthesizer
 from allophone.inference.importing import find_or_import, recognises_checkpoint
-from allophone.inference.locate import is_run
 from allophone.inference.protocol import Mels, Speech, Synthesizer, TextBatch, Vocoder
 from allophone.inference.vocoders import (
     FALLBACK,
@@ -32,6 +31,7 @@ from allophone.inference.vocoders import (
     stream_vocoder,
 )
 from allophone.registry import Registry, default_registry
+from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.engine import (
     EngineOptions,

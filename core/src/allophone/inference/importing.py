@@ -27,12 +27,12 @@ from allophone.inference.locate import (
     VoiceSource,
     find_vocoder,
     find_voice,
-    is_run,
     trains_vocoder,
     voice_path,
 )
 from allophone.inference.vocoders import load_vocoder
 from allophone.registry import Registry
+from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
 

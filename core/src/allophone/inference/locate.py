@@ -26,11 +26,11 @@ from allophone.inference.folder import (
 )
 from allophone.registry import Registry
 from allophone.run_folder import (
-    CHECKPOINTS,
     CONFIG,
     VOCABULARY,
     Checkpoint,
     find_checkpoint,
+    is_run,
     origins,
 )
 from allophone.synthesis.description import VOICE, VoiceDescription
@@ -163,13 +163,6 @@ def find_vocoder(place: str | Path, registry: Registry) -> VocoderSource:
 def untrained_vocoders(registry: Registry) -> list[str]:
     """The names of the vocoders that need no training."""
     return [name for name, entry in registry.entries("vocoders").items() if not entry.needs_weights]
-
-
-def is_run(path: Path) -> bool:
-    """Whether the folder of a training run lies there, or one of its checkpoints."""
-    return (path / CONFIG).is_file() and (
-        (path / CHECKPOINTS).is_dir() or path.parent.name == CHECKPOINTS
-    )
 
 
 def trains_vocoder(path: Path) -> bool:

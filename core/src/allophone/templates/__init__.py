@@ -1,4 +1,4 @@
-"""Writing a new plugin from the files below `plugin/`.
+"""Writing a new plugin from the files below `plugin/`, and the package of a voice from those below `voice/`.
 
 Each of them is the text of a file with `$name`s in it (`string.Template`) and `.template` at the end
 of its own name; a folder called `package` takes the name that the plugin is imported by.
@@ -7,6 +7,7 @@ of its own name; a folder called `package` takes the name that the plugin is imp
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -43,14 +44,21 @@ def write_plugin(name: str, into: Path) -> Path:
     The folder appears whole or not at all. Raises UserError for a name that cannot be one, and where
     something lies in that place already.
     """
-    names = PluginNames(_checked(name))
+    names = PluginNames(checked_name(name))
     folder = into / names.distribution
     with folder_whole(folder) as unfinished:
-        _fill(unfinished, resources.files(__name__).joinpath("plugin"), names)
+        fill(
+            unfinished,
+            "plugin",
+            name=names.name,
+            distribution=names.distribution,
+            package=names.package,
+        )
     return folder
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name, if a plugin can have it; UserError otherwise."""
     if name.startswith("allophone-"):
         raise UserError(
             f"'{name}' begins with what all plugins are called.",
@@ -64,13 +72,18 @@ def _checked(name: str) -> str:
     return name
 
 
-def _fill(folder: Path, templates: Traversable, names: PluginNames) -> None:
-    values = {"name": names.name, "distribution": names.distribution, "package": names.package}
+def fill(folder: Path, kind: str, *, package: str, **values: object) -> None:
+    """Fill a folder from the templates of a kind, "plugin" or "voice"."""
+    templates = resources.files(__name__).joinpath(kind)
+    _fill(folder, templates, package, {"package": package, **values})
+
+
+def _fill(folder: Path, templates: Traversable, package: str, values: Mapping[str, object]) -> None:
     for template in templates.iterdir():
         if template.is_dir():
-            below = folder / (names.package if template.name == "package" else template.name)
-            below.mkdir()
-            _fill(below, template, names)
+            below = folder / (package if template.name == "package" else template.name)
+            below.mkdir(exist_ok=True)
+            _fill(below, template, package, values)
         elif template.name.endswith(".template"):
             text = Template(template.read_text(encoding="utf-8")).substitute(values)
             (folder / template.name.removesuffix(".template")).write_text(text, encoding="utf-8")

@@ -1,0 +1,121 @@
+"""`allophone package` writes a package of a voice, which speaks by its name once it is found."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from allophone.errors import UserError
+from allophone.packaging import Label, package_voice
+from allophone.registry import build_registry
+from allophone.synthesis.description import About
+from allophone.synthesis.loading import load
+
+
+@pytest.fixture
+def registry(toys):
+    return toys.toy_registry()
+
+
+@pytest.fixture
+def voice(toys, registry, tmp_path):
+    """The path of a voice folder."""
+    toys.write_voice(tmp_path / "tim", toys.stored_voice(), registry=registry)
+    return tmp_path / "tim"
+
+
+@pytest.fixture
+def installed(toys, monkeypatch):
+    """installed(folder) is a registry in which the package in a folder is found beside the toys."""
+
+    def found(folder):
+        monkeypatch.syspath_prepend(str(folder))
+        package = folder.name.replace("-", "_")
+        for name in [name for name in sys.modules if name.startswith(package)]:
+            monkeypatch.delitem(sys.modules, name)
+        hooks = importlib.import_module(f"{package}.hooks")
+        return build_registry({"toys": toys.toy_plugin(), "packaged": hooks})
+
+    return found
+
+
+def test_a_packaged_voice_speaks_by_its_name(voice, registry, installed, tmp_path):
+    folder = package_voice(str(voice), tmp_path, Label(name="tom"), registry)
+    assert folder == tmp_path / "allophone-voice-tom"
+    there = installed(folder)
+    packaged = load("tom", registry=there)
+    assert packaged.name == "tom"
+    assert packaged.description.about.licence == "CC0-1.0"
+    expected = load(voice, registry=registry).say("Hello.", seed=3).samples
+    assert np.array_equal(packaged.say("Hello.", seed=3).samples, expected)
+
+
+def test_it_says_what_it_needs_and_what_one_may_do(voice, registry, tmp_path):
+    label = Label(version="1.2", summary='Says "hello" \\o/', language="en-gb")
+    folder = package_voice(str(voice), tmp_path / "made", label, registry)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["version"] == "1.2"
+    assert project["description"] == 'Says "hello" \\o/'
+    needs = [one.partition(">")[0] for one in project["dependencies"]]
+    assert needs == ["allophone[torch]", "toys"]
+    hooks = (folder / "allophone_voice_tim" / "hooks.py").read_text()
+    assert 'language="en-gb"' in hooks
+    assert (folder / "LICENSE").read_text() == (voice / "LICENSE").read_text()
+    assert (folder / "README.md").read_text() == (voice / "README.md").read_text()
+
+
+def test_an_exported_voice_takes_what_lies_beside_it(voice, registry, installed, tmp_path, toys):
+    from allophone.inference.exporting import export_voice
+
+    export_voice(voice, tmp_path / "a.tones", "tones", registry)
+    folder = package_voice(
+        str(tmp_path / "a.tones"), tmp_path, Label(name="ann", licence="CC0-1.0"), registry
+    )
+    assert load("ann", registry=installed(folder)).say("Hello.").seconds > 0
+
+
+def test_a_voice_without_a_licence_is_refused(toys, registry, tmp_path):
+    stored = toys.stored_voice()
+    about = About(name="tim", licence="not stated")
+    unstated = evolve(stored, description=evolve(stored.description, about=about))
+    toys.write_voice(tmp_path / "tim", unstated, registry=registry)
+    with pytest.raises(UserError, match=r"does not state its licence[^$]*--licence"):
+        package_voice(str(tmp_path / "tim"), tmp_path, Label(), registry)
+    package_voice(str(tmp_path / "tim"), tmp_path, Label(licence="CC-BY-4.0"), registry)
+
+
+@pytest.mark.parametrize("name", ["Tim", "a b", "../x", "ä", ""])
+def test_names_that_cannot_be_one_are_refused(voice, registry, tmp_path, name):
+    stored = Label(name=name) if name else Label(name="allophone-tim")
+    with pytest.raises(UserError, match="name|called"):
+        package_voice(str(voice), tmp_path, stored, registry)
+    assert [path.name for path in tmp_path.iterdir()] == ["tim"]
+
+
+def test_nothing_is_replaced(voice, registry, tmp_path):
+    package_voice(str(voice), tmp_path, Label(), registry)
+    with pytest.raises(UserError, match="exists already"):
+        package_voice(str(voice), tmp_path, Label(), registry)
+
+
+@pytest.mark.skipif(find_spec("hatchling") is None, reason="needs hatchling, which builds it")
+def test_it_builds_and_holds_its_files(voice, registry, tmp_path):
+    folder = package_voice(str(voice), tmp_path, Label(), registry)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "allophone_voice_tim/voice/tim/model.safetensors" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
