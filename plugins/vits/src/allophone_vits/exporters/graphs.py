@@ -139,11 +139,12 @@ class FlowGraph(nn.Module):
         self.speaker_embedding = model.speaker_embedding
 
     def forward(self, latents: Tensor, mask: Tensor, sid: Tensor | None = None) -> Tensor:
-        """latents [B, C, F], mask [B, 1, F], sid [B] for a model of several speakers -> [B, C, F]."""
+        """latents [B, C, F], mask [B, 1, F] float, sid [B] for a model of several speakers -> [B, C, F]."""
         speaker = None
         if self.speaker_embedding is not None:
             speaker = self.speaker_embedding(sid).unsqueeze(2)
-        drawn: Tensor = self.flow.inverse(latents, mask, speaker)
+        # Piper's graphs, cut in the same places, have a mask of numbers; attention needs one of truth values.
+        drawn: Tensor = self.flow.inverse(latents, mask > 0, speaker)
         return drawn
 
 
