@@ -263,6 +263,15 @@ class TestSynthesizerViolations(OnPlugin):
         )
         check("test_a_greater_length_scale_is_slower", "length_scale=3 gives a length of")
 
+    def test_a_control_that_is_ignored(self, voice, texts, monkeypatch):
+        @frozen(kw_only=True)
+        class Controls(voice.engine.controls):
+            warmth: float = 1.0
+
+        monkeypatch.setattr(type(voice.engine.synthesizer), "controls", Controls)
+        with pytest.raises(AssertionError, match="control warmth is offered, and nothing of it"):
+            SynthesizerContract().test_each_control_is_used(voice, texts)
+
     def test_a_stream_that_says_something_else(self, check, voice, monkeypatch):
         def stream(text, controls):
             yield torch.zeros(256)

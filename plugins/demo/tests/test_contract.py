@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from allophone.testing import PluginContract
+from allophone.testing import CommandContract, PluginContract
 
 
 class TestPlugin(PluginContract):
+    plugin = "demo"
+
+
+class TestCommands(CommandContract):
     plugin = "demo"

@@ -41,6 +41,7 @@ class TestTrainingManySpeakers(TrainerContract):
 
 class TestSpeaking(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     overrides = (*SMALL, flow("pre_conv2"))
 
 
@@ -99,12 +100,14 @@ class TestTrainingBeforeDurationsAreJudged(TrainerContract):
 
 class TestSpeakingPreConv(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("pre_conv"), DURATIONS.format("stochastic"))
 
 
 class TestSpeakingFft(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("fft"))
     speakers = 3
@@ -112,6 +115,7 @@ class TestSpeakingFft(SynthesizerContract):
 
 class TestSpeakingInterResidual(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("mono_layer_inter_residual"))
     speakers = 3
@@ -119,6 +123,7 @@ class TestSpeakingInterResidual(SynthesizerContract):
 
 class TestSpeakingPostResidual(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     exports = False  # test_export.py has every flow.
     overrides = (
         *SMALL,
@@ -129,5 +134,6 @@ class TestSpeakingPostResidual(SynthesizerContract):
 
 class TestSpeakingWavenet(SynthesizerContract):
     recipe = "vits2/tiny"
+    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
     exports = False  # test_export.py has every flow.
     overrides = (*SMALL, flow("wavenet"))

@@ -21,6 +21,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allophone.testing.commands_and_observers import CommandContract, ObserverContract
     from allophone.testing.corpus_reader import CorpusContract
     from allophone.testing.plugin import PluginContract
     from allophone.testing.synthesizer import SynthesizerContract
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from allophone.testing.vocoder import VocoderContract
 
 __all__ = [
+    "CommandContract",
     "CorpusContract",
+    "ObserverContract",
     "PluginContract",
     "SynthesizerContract",
     "TrainerContract",
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "CommandContract": "allophone.testing.commands_and_observers",
+    "ObserverContract": "allophone.testing.commands_and_observers",
     "CorpusContract": "allophone.testing.corpus_reader",
     "PluginContract": "allophone.testing.plugin",
     "SynthesizerContract": "allophone.testing.synthesizer",

@@ -52,10 +52,12 @@ class SynthesizerContract(ExperimentContract):
     exports: whether the model's exporters are tried, which may take long: one class is enough for
         recipes that are exported alike.
     exported_within: by how much what is exported may differ from the voice, as between a batch and its rows.
+    inert_controls: controls that this recipe's model has no use for; say why beside them.
     """
 
     exports: bool = True
     exported_within: float = ROUNDING
+    inert_controls: tuple[str, ...] = ()
 
     @classmethod
     def weights(
@@ -131,6 +133,15 @@ class SynthesizerContract(ExperimentContract):
             except ConfigError:
                 continue
             pytest.fail(f"{name} = {impossible[name]} is accepted: give the field a validator.")
+
+    def test_each_control_is_used(self, voice: Voice, texts: Texts) -> None:
+        watched = WatchedControls(voice.controls({}))
+        voice.engine.synthesize(sentences_of(voice, texts[2]), watched)
+        for control in attrs.fields(voice.engine.controls):
+            assert control.name in watched.read or control.name in self.inert_controls, (
+                f"The control {control.name} is offered, and nothing of it is read when a sentence is spoken: "
+                "is it passed on? If this recipe cannot use it, name it in `inert_controls`."
+            )
 
     def test_lengths_and_durations_agree(
         self, voice: Voice, texts: Texts, experiment: Experiment
@@ -297,6 +308,21 @@ class SynthesizerContract(ExperimentContract):
         assert torch.equal(together[0, :ids], alone[0, :ids]), (
             "A recording is aligned otherwise in a batch than alone: mask padding, draw no noise."
         )
+
+
+class WatchedControls:
+    """Controls that note which of them are read.
+
+    With random weights an effect may be rounded away, so what is checked is that a control is asked for.
+    """
+
+    def __init__(self, controls: Any) -> None:
+        self._controls = controls
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return getattr(self._controls, name)
 
 
 def sentences_of(voice: Voice, *texts: str, seed: int = 0) -> list[Sentence]:
