@@ -11,13 +11,13 @@ from types import ModuleType
 
 import click
 import pytest
+from distributions import ROOT
 
 from allophone import hookspecs, testing
 from allophone.cli import allophone
 from allophone.entries import KINDS
 from allophone.registry import build_registry, default_registry
 
-ROOT = Path(__file__).parents[2]
 WRITING_PLUGINS = ROOT / "docs" / "writing-plugins.md"
 PAGES = [
     ROOT / "README.md",
