@@ -74,7 +74,7 @@ check-dist: dist
 
 docs: $(UV)
 	$(UV) pip install --quiet --python .venv/bin/python --group docs
-	.venv/bin/mkdocs build --strict --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet --site-dir build/site
 
 
 # Reads, prepares and extracts the real corpora that Debian packages; needs apt.

@@ -87,15 +87,18 @@ class Environment:
         return done.stdout
 
     def tests(self, one: Distribution, *options: str) -> str:
-        """Run the tests that its source distribution holds; the last line that pytest prints."""
+        """Run the tests that its source distribution holds; how many passed, and why others were skipped."""
         with tarfile.open(one.built(DIST)[1]) as archive:
             archive.extractall(self.work, filter="data")
         (unpacked,) = self.work.glob(f"{one.name.replace('-', '_')}-*")
         shutil.rmtree(unpacked / "src")  # What is tested is what was installed.
-        (unpacked / "pytest.ini").write_text("[pytest]\npythonpath = tests\n")
-        flags = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", unpacked)
-        said = self.run("pytest", *flags, *options, unpacked / "tests")
-        return said.strip().splitlines()[-1]
+        (unpacked / "pytest.ini").write_text(
+            "[pytest]\npythonpath = tests\n"
+            "addopts = -q -rs -p no:cacheprovider --import-mode=importlib\n"
+        )
+        lines = self.run("pytest", *options, unpacked / "tests").strip().splitlines()
+        skipped = {line.partition(": ")[2] for line in lines if line.startswith("SKIPPED")}
+        return "; skipped: ".join([lines[-1], *sorted(skipped)])
 
 
 def uv(*arguments: str | Path) -> None:

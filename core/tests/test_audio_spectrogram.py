@@ -5,7 +5,6 @@ B batch, N samples, F frames.
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import pytest
 import torch
@@ -24,6 +23,8 @@ from allophone.audio.spectrogram import (
     mel_spectrogram,
 )
 from allophone.errors import UserError
+
+librosa = pytest.importorskip("librosa")
 
 VITS = MelSpec()
 HIFIGAN = MelSpec(magnitude_epsilon=1e-9, f_max=8000.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -341,27 +340,3 @@ class TestBadFolders:
 def test_a_contract_without_a_tree_says_what_to_write(tmp_path):
     with pytest.raises(NotImplementedError, match="override write_tree"):
         CorpusContract.write_tree(tmp_path)
-
-
-def documented() -> ModuleType:
-    """The reader and its test as docs/corpora.md shows them."""
-    page = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text("utf-8")
-    code = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    module = ModuleType("documented")
-    sys.modules[module.__name__] = module
-    for block in code:
-        exec(compile(block, "docs/corpora.md", "exec"), vars(module))
-    return module
-
-
-DOCUMENTED = documented()
-
-
-class TestDocumented(DOCUMENTED.TestLibrary):
-    """The reader that docs/corpora.md shows keeps the contract, as the page says."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls):
-        module = DOCUMENTED.__name__
-        return registry_with(f"{module}:LibraryConfig", f"{module}:read_library")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributions import ROOT
 
 import allophone
 from allophone import hookspecs
 from allophone.entries import KINDS
 
 SOURCE = Path(allophone.__file__).parent
-ROOT = SOURCE.parents[2]
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
 
