@@ -173,6 +173,13 @@ def test_the_module_with_all_hooks_registers_a_plugin():
 
 
 @each_page
+def test_modules_that_are_named_exist(page):
+    named = re.findall(r"`(allophone(?:/\w+)+\.py)`", page.read_text("utf-8"))
+    missing = [path for path in named if not (ROOT / "core" / "src" / path).is_file()]
+    assert not missing
+
+
+@each_page
 def test_links_lead_somewhere(page):
     code = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
     prose = code.sub("", page.read_text("utf-8"))

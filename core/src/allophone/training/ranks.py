@@ -53,7 +53,3 @@ class Rank:
         everybody: list[T | None] = [None] * self.world_size
         dist.all_gather_object(everybody, mine)
         return everybody  # type: ignore[return-value]
-
-    def wait_for_all(self) -> None:
-        """Go on when every rank has come here."""
-        self.any(False)
