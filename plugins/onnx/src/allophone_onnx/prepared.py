@@ -94,6 +94,7 @@ def _load(
             providers=providers,
             needs=needs.get(name, ()),
             called=files[0],
+            weights=values,
         )
     parts = index["parts"]
     return Prepared(

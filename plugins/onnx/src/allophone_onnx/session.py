@@ -32,14 +32,18 @@ class Graph:
         providers: Sequence[str],
         needs: Sequence[str],
         called: Path,
+        weights: Sequence[onnxruntime.OrtValue] = (),
     ) -> None:
         """Load a graph.
 
-        needs: the inputs that it must have. called: the file that it comes from, for errors.
+        needs: the inputs that it must have. called: the file that it comes from, for errors. weights: what
+        the options add from elsewhere.
         Raises UserError for a file that is missing, damaged or not of a voice.
         """
         if isinstance(model, Path) and not model.is_file():
             raise UserError(f"{model} is missing.", hint="Copy the voice again, whole.")
+        # onnxruntime does not own these, and does not say that it copies all of them.
+        self._weights = weights
         try:
             self._session = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
