@@ -113,6 +113,7 @@ def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -
     for _ in range(rounds):
         for one in environments:
             starts[one.name].append(cold_start(one, folder))
+    for _ in range(rounds):
         for one in environments:
             server = servers[one.name]
             assert server.stdin is not None
