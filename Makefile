@@ -48,7 +48,7 @@ test: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy core/src plugins/*/src tools
+	.venv/bin/mypy core/src plugins/*/src tools benchmarks
 
 # make version V=0.2.0
 version:

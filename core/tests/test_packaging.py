@@ -59,11 +59,12 @@ def test_a_packaged_voice_speaks_by_its_name(voice, registry, installed, tmp_pat
 
 
 def test_it_says_what_it_needs_and_what_one_may_do(voice, registry, tmp_path):
-    label = Label(version="1.2", summary='Says "hello" \\o/', language="en-gb")
+    label = Label(version="1.2", summary='Says "hello" \\o/\n 👋', language="en-gb")
     folder = package_voice(str(voice), tmp_path / "made", label, registry)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["version"] == "1.2"
-    assert project["description"] == 'Says "hello" \\o/'
+    assert project["description"] == 'Says "hello" \\o/ 👋'
+    assert project["license"] == "CC0-1.0"
     needs = [one.partition(">")[0] for one in project["dependencies"]]
     assert needs == ["allophone[torch]", "toys"]
     hooks = (folder / "allophone_voice_tim" / "hooks.py").read_text()
@@ -76,9 +77,12 @@ def test_an_exported_voice_takes_what_lies_beside_it(voice, registry, installed,
     from allophone.inference.exporting import export_voice
 
     export_voice(voice, tmp_path / "a.tones", "tones", registry)
+    (tmp_path / "a.tones.parts").mkdir()
     folder = package_voice(
         str(tmp_path / "a.tones"), tmp_path, Label(name="ann", licence="CC0-1.0"), registry
     )
+    copied = sorted(path.name for path in (folder / "allophone_voice_ann" / "voice").iterdir())
+    assert copied == ["a.tones", "a.tones.gain"]
     assert load("ann", registry=installed(folder)).say("Hello.").seconds > 0
 
 
@@ -89,14 +93,49 @@ def test_a_voice_without_a_licence_is_refused(toys, registry, tmp_path):
     toys.write_voice(tmp_path / "tim", unstated, registry=registry)
     with pytest.raises(UserError, match=r"does not state its licence[^$]*--licence"):
         package_voice(str(tmp_path / "tim"), tmp_path, Label(), registry)
-    package_voice(str(tmp_path / "tim"), tmp_path, Label(licence="CC-BY-4.0"), registry)
+    folder = package_voice(tmp_path / "tim", tmp_path, Label(licence="CC-BY-4.0"), registry)
+    for name in ("README.md", "LICENSE"):
+        text = (folder / name).read_text()
+        assert "CC-BY-4.0" in text
+        assert "not stated" not in text
 
 
-@pytest.mark.parametrize("name", ["Tim", "a b", "../x", "ä", ""])
+def test_a_licence_that_spdx_does_not_know_is_in_its_file(voice, registry, tmp_path):
+    folder = package_voice(voice, tmp_path, Label(licence="For friends"), registry)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "LicenseRef-in-LICENSE"
+    assert (folder / "LICENSE").read_text() == "For friends\n"
+
+
+def test_another_projects_checkpoint_becomes_a_voice_folder(
+    registry, installed, make_default, tmp_path
+):
+    make_default(registry)
+    (tmp_path / "voice.toy").write_text("0.25")
+    folder = package_voice(tmp_path / "voice.toy", tmp_path, Label(name="tom"), registry)
+    files = folder / "allophone_voice_tom" / "voice" / "tom"
+    assert (files / "model.safetensors").is_file()
+    assert load("tom", registry=installed(folder)).say("Hello.").seconds > 0
+
+
+@pytest.mark.parametrize("version", ["", "one", "1.2 beta four"])
+def test_versions_that_pip_does_not_know_are_refused(voice, registry, tmp_path, version):
+    with pytest.raises(UserError, match="not the version of a package"):
+        package_voice(voice, tmp_path, Label(version=version), registry)
+    assert [path.name for path in tmp_path.iterdir()] == ["tim"]
+
+
+def test_a_voice_whose_name_a_package_cannot_have_needs_another(toys, registry, tmp_path):
+    toys.write_voice(tmp_path / "tim", toys.stored_voice(name="en_US-Tim"), registry=registry)
+    with pytest.raises(UserError, match=r"'en_US-Tim', which cannot[^$]*--name"):
+        package_voice(tmp_path / "tim", tmp_path, Label(), registry)
+    assert package_voice(tmp_path / "tim", tmp_path, Label(name="tim"), registry).is_dir()
+
+
+@pytest.mark.parametrize("name", ["Tim", "a b", "../x", "ä", "", "allophone-tim"])
 def test_names_that_cannot_be_one_are_refused(voice, registry, tmp_path, name):
-    stored = Label(name=name) if name else Label(name="allophone-tim")
     with pytest.raises(UserError, match="name|called"):
-        package_voice(str(voice), tmp_path, stored, registry)
+        package_voice(str(voice), tmp_path, Label(name=name), registry)
     assert [path.name for path in tmp_path.iterdir()] == ["tim"]
 
 
@@ -108,6 +147,8 @@ def test_nothing_is_replaced(voice, registry, tmp_path):
 
 @pytest.mark.skipif(find_spec("hatchling") is None, reason="needs hatchling, which builds it")
 def test_it_builds_and_holds_its_files(voice, registry, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("*.safetensors\n")
     folder = package_voice(str(voice), tmp_path, Label(), registry)
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],

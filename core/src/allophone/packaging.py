@@ -15,7 +15,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.version import InvalidVersion, Version
 
 from allophone.atomic import folder_whole
 from allophone.errors import UserError
@@ -23,12 +25,15 @@ from allophone.frontend import find_normalizer
 from allophone.hookspecs import CONTRACT
 from allophone.plugin import CORE
 from allophone.registry import Registry
-from allophone.run_folder import is_run
-from allophone.synthesis.loading import find, load
+from allophone.synthesis.description import VOICE, About
+from allophone.synthesis.loading import beside, find, load
 from allophone.synthesis.voice import Voice
 from allophone.templates import checked_name, fill
 
 _UNKNOWN = "not stated"
+
+_NO_SPDX_LICENCE = "LicenseRef-in-LICENSE"
+"""What the metadata says of a licence that SPDX has no name for: it is in the file."""
 
 
 @frozen(kw_only=True)
@@ -42,64 +47,111 @@ class Label:
     language: str | None = None
 
 
-def package_voice(place: str, into: Path, label: Label, registry: Registry) -> Path:
+def package_voice(place: str | Path, into: Path, label: Label, registry: Registry) -> Path:
     """Write the package of a voice into the new folder `into`/allophone-voice-NAME, and return that.
 
     place: as `allophone.load` takes it. The voice is loaded once as a check.
-    Raises UserError for a voice without a licence, a name that cannot be one, and where something lies in
-    that place already.
+    The folder appears whole or not at all. Raises UserError for a voice without a licence, a name or a
+    version that cannot be one, and where something lies in that place already.
     """
+    version = _checked_version(label.version)
     path, engine, installed = find(place, registry)
     voice = load(place, engine=engine.name, registry=registry)
-    about = voice.description.about
-    name = checked_name(label.name or about.name)
-    licence = label.licence or about.licence
-    if licence == _UNKNOWN:
+    own = voice.description.about
+    about = About(
+        name=_checked_name(label, own),
+        licence=label.licence or own.licence,
+        summary=" ".join((label.summary or own.summary).split()),
+    )
+    if about.licence == _UNKNOWN:
         raise UserError(
             f"The voice '{place}' does not state its licence, and a package has to.",
             hint='Say it, best as an SPDX name: --licence "CC-BY-4.0"',
         )
     language = installed.language if installed else voice.description.text.language
-    distribution = f"allophone-voice-{name}"
+    distribution = f"allophone-voice-{about.name}"
     folder = into / distribution
     package = distribution.replace("-", "_")
-    summary = label.summary or about.summary or f"The voice {name} for Allophone."
     with folder_whole(folder) as unfinished:
         files = unfinished / package / "voice"
         files.mkdir(parents=True)
-        located = _copy(path, files, name, registry)
+        located = _copy(path, files, voice, about, registry)
         fill(
             unfinished,
             "voice",
             package=package,
-            name=name,
+            name=about.name,
             distribution=distribution,
             contract=CONTRACT,
-            version=json.dumps(label.version),
-            summary=json.dumps(summary),
-            language=json.dumps(label.language or language),
-            licence=json.dumps(licence),
-            located=json.dumps(located),
+            version=_quoted(version),
+            summary=_quoted(about.summary or f"The voice {about.name}."),
+            language=_quoted(label.language or language),
+            licence=_quoted(about.licence),
+            licence_expression=_quoted(_licence_expression(about.licence)),
+            located=_quoted(located),
             dependencies=json.dumps(list(_requirements(voice, engine.name, registry))),
         )
-        _write_texts(unfinished, files / located, name, summary, licence)
+        _write_texts(unfinished, files / located, about, stated=about.licence == own.licence)
     return folder
 
 
-def _copy(path: Path, files: Path, name: str, registry: Registry) -> str:
-    """Copy a voice's files; returns the name of the file or folder that an engine recognises."""
-    if path.is_file():
-        for each in sorted(path.parent.glob(f"{path.name}*")):
-            shutil.copy(each, files / each.name)
-        return path.name
-    if is_run(path):
-        # Only a run has to be read, which takes PyTorch.
-        from allophone.inference.importing import import_checkpoint
+def _checked_name(label: Label, own: About) -> str:
+    """The name that was asked for, or else the voice's own; UserError for what cannot be one."""
+    if label.name is not None:
+        return checked_name(label.name)
+    try:
+        return checked_name(own.name)
+    except UserError as error:
+        raise UserError(
+            f"The voice is called '{own.name}', which cannot be the name of a package.",
+            hint=f"Give it another one with --name. {error.hint}",
+        ) from error
 
-        import_checkpoint(path, files / name, None, registry)
+
+def _checked_version(version: str) -> str:
+    try:
+        return str(Version(version))
+    except InvalidVersion as error:
+        raise UserError(
+            f"'{version}' is not the version of a package.",
+            hint="Use numbers with points between them (PEP 440): --version 1.0.2",
+        ) from error
+
+
+def _licence_expression(licence: str) -> str:
+    try:
+        return str(canonicalize_license_expression(licence))
+    except InvalidLicenseExpression:
+        return _NO_SPDX_LICENCE
+
+
+def _quoted(text: str) -> str:
+    """A string as both TOML and Python read it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registry) -> str:
+    """Copy a voice's files; returns the name of the file or folder that an engine recognises."""
+    folder = files / about.name
+    if voice.description.model is None or (path / VOICE).is_file():
+        if path.is_dir():
+            shutil.copytree(path, folder)
+            return folder.name
+        for each in beside(path):
+            shutil.copy(each, files)
+        return path.name
+    # A run, or another project's checkpoint: its engine has PyTorch.
+    from allophone.inference.folder import write_voice
+    from allophone.inference.importing import find_or_import
+
+    source = find_or_import(path, registry)
+    if source.checkpoint is None:
+        shutil.copytree(source.folder, folder)
     else:
-        shutil.copytree(path, files / name)
-    return name
+        stored = source.read(registry)
+        description = evolve(stored.description, about=about)
+        write_voice(folder, evolve(stored, description=description), registry=registry)
+    return folder.name
 
 
 def _requirements(voice: Voice, engine: str, registry: Registry) -> Iterator[str]:
@@ -109,9 +161,10 @@ def _requirements(voice: Voice, engine: str, registry: Registry) -> Iterator[str
     if voice.description.model is not None:
         wanted.append(("models", registry.entry_of("models", voice.description.model).name))
     wanted.append(("phonemizers", registry.entry_of("phonemizers", text.phonemizer).name))
-    normalizer = find_normalizer(text, text.language, registry)
-    if normalizer is not None:
-        wanted.append(("normalizers", normalizer.language))
+    for language in voice.languages:
+        normalizer = find_normalizer(text, language, registry)
+        if normalizer is not None:
+            wanted.append(("normalizers", normalizer.language))
     owners = {CORE: registry.owner("commands", "say")}
     for kind, name in wanted:
         owner = registry.owner(kind, name)
@@ -122,14 +175,15 @@ def _requirements(voice: Voice, engine: str, registry: Registry) -> Iterator[str
         yield f"{distribution}{extra}>={owner.version}" if owner.version else distribution
 
 
-def _write_texts(folder: Path, files: Path, name: str, summary: str, licence: str) -> None:
-    """The card and the licence: those of a voice folder, or else short ones."""
-    card, terms = files / "README.md", files / "LICENSE"
-    written = f"# {name}\n\n{summary}\n\n- Licence: {licence}\n"
-    written += f'\n    allophone say "Good morning." --voice {name} --out morning.wav\n'
-    (folder / "README.md").write_text(
-        card.read_text(encoding="utf-8") if card.is_file() else written, encoding="utf-8"
-    )
-    (folder / "LICENSE").write_text(
-        terms.read_text(encoding="utf-8") if terms.is_file() else f"{licence}\n", encoding="utf-8"
-    )
+def _write_texts(folder: Path, files: Path, about: About, *, stated: bool) -> None:
+    """The card and the licence of a package: those of the voice folder, or else short ones.
+
+    stated: whether the voice itself states the licence; otherwise its own texts say something else.
+    """
+    card = f"# {about.name}\n\n{about.summary}\n\n- Licence: {about.licence}\n"
+    card += f'\n    allophone say "Good morning." --voice {about.name} --out morning.wav\n'
+    for name, text in {"README.md": card, "LICENSE": f"{about.licence}\n"}.items():
+        if stated and (files / name).is_file():
+            shutil.copy(files / name, folder / name)
+        else:
+            (folder / name).write_text(text, encoding="utf-8")

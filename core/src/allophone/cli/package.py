@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import click
     default=".",
     help="Where its folder is made; the current folder unless given.",
 )
-@click.option("--name", help="What it is called: --voice NAME; by default as the voice is.")
+@click.option(
+    "--name", metavar="NAME", help="What it is called: --voice NAME; by default as the voice is."
+)
 @click.option("--version", default="0.1.0", show_default=True, help="Of the package.")
 @click.option("--licence", help="What one may do with the voice, best an SPDX name.")
 @click.option("--summary", help="One line about the voice.")
@@ -40,5 +43,7 @@ def command(
     label = Label(name=name, version=version, licence=licence, summary=summary, language=language)
     folder = package_voice(voice, into, label, default_registry())
     spoken = folder.name.removeprefix("allophone-voice-")
-    click.echo(f"{folder} holds the package. Next:\n\n    pip install {shlex.quote(str(folder))}")
+    # pip takes a name without a slash for that of a package to download.
+    local = shlex.quote(os.path.join(os.curdir, folder))
+    click.echo(f"{folder} holds the package. Next:\n\n    pip install {local}")
     click.echo(f'    allophone say "Good morning." --voice {spoken}')

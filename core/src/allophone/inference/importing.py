@@ -35,6 +35,7 @@ from allophone.registry import Registry
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
+from allophone.synthesis.loading import beside
 
 _log = logging.getLogger(__name__)
 
@@ -95,10 +96,10 @@ def import_cached(source: Path, registry: Registry) -> Path:
 
     Raises UserError as `import_checkpoint` does.
     """
-    files = sorted(source.parent.glob(f"{source.name}*")) if source.is_file() else [source]
+    files = beside(source) if source.is_file() else []
     importer = _choose(source, None, registry)
     owner = registry.owner(importer.offered, importer.family)
-    told = [importer.name, owner.version, *(digest(file) for file in files if file.is_file())]
+    told = [importer.name, owner.version, *map(digest, files)]
     folder = cache_folder() / "imported" / f"{source.stem}-{digest_of(told, size=8)}"
     if not folder.exists():
         _log.warning("Converting %s for the engine torch; this happens once.", source)

@@ -115,6 +115,13 @@ def _recognising(path: Path, engines: list[EngineEntry], registry: Registry) -> 
     return None
 
 
+def beside(path: Path) -> list[Path]:
+    """The files of a voice that is a file: itself, and those whose names begin with its own ("joe.onnx.json")."""
+    return sorted(
+        each for each in path.parent.iterdir() if each.name.startswith(path.name) and each.is_file()
+    )
+
+
 def light_engine(path: Path, registry: Registry) -> EngineEntry | None:
     """The engine without PyTorch that recognises what lies at a path, if there is one."""
     engines = [entry for entry in _candidates(registry, None) if entry.light]
