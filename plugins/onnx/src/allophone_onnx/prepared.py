@@ -22,7 +22,7 @@ from allophone.errors import UserError
 from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import INDEX, PartsSettings
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of the name of every entry: raised when what is kept changes."""
 
 

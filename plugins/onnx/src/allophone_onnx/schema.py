@@ -1,4 +1,4 @@
-"""The part of ONNX's file format that cutting a graph needs, as protobuf messages.
+"""The part of ONNX's file format that cutting and writing a graph needs, as protobuf messages.
 
 The package `onnx` is large and only exporting needs it. What is not declared here survives reading and
 writing all the same: protobuf keeps fields that it does not know. Numbers are those of onnx.proto3.
@@ -22,9 +22,12 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
     "Attribute": {
         "name": (1, "string"),
+        "f": (2, "float"),
         "i": (3, "int64"),
+        "s": (4, "bytes"),
         "t": (5, "Tensor"),
         "ints": (8, "int64*"),
+        "type": (20, "int32"),
     },
     "Node": {
         "input": (1, "string*"),
@@ -46,7 +49,8 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "output": (12, "Value*"),
         "value_info": (13, "Value*"),
     },
-    "Model": {"graph": (7, "Graph")},
+    "OperatorSet": {"domain": (1, "string"), "version": (2, "int64")},
+    "Model": {"graph": (7, "Graph"), "opset_import": (8, "OperatorSet*")},
 }
 """Fields of each message: number and type, which a star makes a list."""
 
@@ -54,6 +58,8 @@ FLOAT = 1
 """TensorProto.DataType.FLOAT."""
 INT64 = 7
 """TensorProto.DataType.INT64."""
+ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_STRING, ATTRIBUTE_INTS = 1, 2, 3, 7
+"""AttributeProto.AttributeType."""
 EXTERNAL = 1
 """TensorProto.DataLocation.EXTERNAL."""
 
@@ -85,6 +91,7 @@ def _build() -> dict[str, Any]:
 
 _CLASSES = _build()
 Model: Any = _CLASSES["Model"]
+Attribute: Any = _CLASSES["Attribute"]
 Value: Any = _CLASSES["Value"]
 
 
