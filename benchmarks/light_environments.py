@@ -56,7 +56,9 @@ def make_environments(folder: Path) -> tuple[Environment, Environment]:
     built = sorted(wheels.glob("*.whl"))
     for environment, packages in ((piper, PIPER), (ours, built)):
         _uv("venv", "--quiet", "--python", sys.executable, environment.folder)
-        _uv("pip", "install", "--quiet", "--python", environment.python, *packages)
+        # As pip does; otherwise each start of a process would compile every module.
+        compiled = ("--compile-bytecode", "--python", environment.python)
+        _uv("pip", "install", "--quiet", *compiled, *packages)
     return piper, ours
 
 

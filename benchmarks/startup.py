@@ -9,6 +9,7 @@ that has loaded the voice.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -57,6 +58,9 @@ LONG = (
     "The quick brown fox jumps over the lazy dog, and nobody minds that the wind is rising over the hills "
     "tonight, as the old men by the fire used to say when the nights were long and the stories longer still."
 )
+
+PAUSE = 0.2
+"""Seconds before each sentence."""
 
 FIRST_AUDIO = {
     "piper-tts": """
@@ -118,6 +122,8 @@ def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -
             server = servers[one.name]
             assert server.stdin is not None
             assert server.stdout is not None
+            # onnxruntime's threads go on spinning after a run, in the other one's way.
+            time.sleep(PAUSE)
             server.stdin.write("\n")
             server.stdin.flush()
             firsts[one.name].append(float(server.stdout.readline()))
@@ -134,6 +140,8 @@ def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -
 @click.command()
 @click.option("--rounds", default=15, show_default=True)
 def main(rounds: int) -> None:
+    # Where it is set, every process measured here would compile our modules again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: dict[str, list[float]] = {name: [] for name in CASES}
     for code in CASES.values():
         measure(code)

