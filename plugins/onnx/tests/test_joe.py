@@ -151,6 +151,25 @@ def test_what_is_kept_is_used_again_and_made_anew_for_another_file(tmp_path, mon
     assert called
 
 
+def test_what_was_kept_of_a_file_that_is_gone_or_changed_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = tmp_path / "cache" / "allophone" / "onnx"
+    folders = [tmp_path / name for name in ("gone", "changed", "same", "new")]
+    for folder in folders:
+        folder.mkdir()
+    gone, changed, *_ = models = [copied(folder) for folder in folders]
+    for model in models[:-1]:
+        allophone.load(model)
+    kept = set(cache.iterdir())
+    assert len(kept) == 3
+    gone.unlink()
+    os.utime(changed, (1, 1))
+    allophone.load(models[-1])
+    left = set(cache.iterdir())
+    assert len(left) == 2
+    assert len(left & kept) == 1
+
+
 def test_where_nothing_can_be_kept_it_speaks_all_the_same(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

@@ -64,9 +64,14 @@ def _key(files: Sequence[Path]) -> str:
     """What decides an entry. Files are known by size and time: reading them would take longer than all else."""
     told: list[Any] = [_FORMAT, onnxruntime.__version__]
     for file in files:
-        status = file.stat()
-        told += [str(file.resolve()), status.st_size, status.st_mtime_ns]
+        told += [str(file.resolve()), *state_of(file)]
     return f"{files[0].stem}-{digest_of(told, size=8)}"
+
+
+def state_of(file: Path) -> list[int]:
+    """What changes when a file does: its size, and when it was written."""
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _load(

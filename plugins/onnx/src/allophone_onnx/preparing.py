@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from allophone.atomic import folder_whole
 from allophone.errors import UserError
 from allophone_onnx.cutting import CannotCutError, cut
+from allophone_onnx.prepared import state_of
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
 from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
@@ -47,12 +48,21 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
         made = Path(temporary)
         _prepare(files, made)
         try:
+            _discard_stale(folder.parent)
             with folder_whole(folder) as kept:
                 shutil.copytree(made, kept, dirs_exist_ok=True)
         except (UserError, OSError) as error:
             # Another process was quicker, or nothing can be written there: the voice speaks all the same.
             _log.info("Nothing is kept in %s: %s", folder, error)
         yield made
+
+
+def _discard_stale(cache: Path) -> None:
+    """Remove what is kept of files that are gone or have changed since."""
+    for index in cache.glob(f"*/{INDEX}"):
+        of = json.loads(index.read_text(encoding="utf-8")).get("files", [["", 0, 0]])
+        if not all(Path(path).is_file() and state_of(Path(path)) == state for path, *state in of):
+            shutil.rmtree(index.parent)
 
 
 def _prepare(files: Sequence[Path], folder: Path) -> None:
@@ -81,6 +91,7 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
             }
     weights = _Weights(contents)
     index: dict[str, Any] = {
+        "files": [[str(file.resolve()), *state_of(file)] for file in files],
         "graphs": {
             name: _keep(folder / name, model, weights, called=files[0])
             for name, model in models.items()
