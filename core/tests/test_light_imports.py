@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from allophone.entries import KINDS
@@ -33,6 +36,13 @@ def config_modules() -> list[str]:
 )
 def test_nothing_heavy_is_imported(code):
     assert heavy_imports(code) == {}
+
+
+def test_it_runs_as_a_module():
+    command = [sys.executable, "-m", "allophone", "--help"]
+    assert (
+        "synthesize" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def test_config_modules_import_nothing_heavy():

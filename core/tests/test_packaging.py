@@ -94,10 +94,13 @@ def test_a_voice_without_a_licence_is_refused(toys, registry, tmp_path):
     with pytest.raises(UserError, match=r"does not state its licence[^$]*--licence"):
         package_voice(str(tmp_path / "tim"), tmp_path, Label(), registry)
     folder = package_voice(tmp_path / "tim", tmp_path, Label(licence="CC-BY-4.0"), registry)
-    for name in ("README.md", "LICENSE"):
-        text = (folder / name).read_text()
-        assert "CC-BY-4.0" in text
-        assert "not stated" not in text
+    inner = folder / "allophone_voice_tim" / "voice" / "tim"
+    for path in (folder, inner):
+        for name in ("README.md", "LICENSE"):
+            text = (path / name).read_text()
+            assert "CC-BY-4.0" in text
+            assert "not stated" not in text
+    assert tomllib.loads((inner / "voice.toml").read_text())["about"]["licence"] == "CC-BY-4.0"
 
 
 def test_a_licence_that_spdx_does_not_know_is_in_its_file(voice, registry, tmp_path):

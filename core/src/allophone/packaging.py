@@ -25,7 +25,7 @@ from allophone.frontend import find_normalizer
 from allophone.hookspecs import CONTRACT
 from allophone.plugin import CORE
 from allophone.registry import Registry
-from allophone.synthesis.description import VOICE, About
+from allophone.synthesis.description import About
 from allophone.synthesis.loading import beside, find, load
 from allophone.synthesis.voice import Voice
 from allophone.templates import checked_name, fill
@@ -133,21 +133,22 @@ def _quoted(text: str) -> str:
 def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registry) -> str:
     """Copy a voice's files; returns the name of the file or folder that an engine recognises."""
     folder = files / about.name
-    if voice.description.model is None or (path / VOICE).is_file():
+    if voice.description.model is None:
         if path.is_dir():
             shutil.copytree(path, folder)
             return folder.name
         for each in beside(path):
             shutil.copy(each, files)
         return path.name
-    # A run, or another project's checkpoint: its engine has PyTorch.
+    # The engine of a voice with a model of ours has PyTorch.
     from allophone.inference.folder import write_voice
     from allophone.inference.importing import find_or_import
 
     source = find_or_import(path, registry)
-    if source.checkpoint is None:
+    if source.checkpoint is None and about.licence == voice.description.about.licence:
         shutil.copytree(source.folder, folder)
     else:
+        # The folder, too, says what was asked for.
         stored = source.read(registry)
         description = evolve(stored.description, about=about)
         write_voice(folder, evolve(stored, description=description), registry=registry)

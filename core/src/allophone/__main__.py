@@ -1,0 +1,5 @@
+"""`python -m allophone`."""
+
+from allophone.cli import main
+
+main()
