@@ -55,7 +55,7 @@ def test_raw_phonemes_pass_untouched(text: str, symbols: str):
 
 @pytest.mark.parametrize("text", ["a [[b", "a ]] b", "[[a [[b]]", "[[a]] b]]"])
 def test_brackets_without_a_counterpart_are_an_error(text: str):
-    with pytest.raises(UserError, match="no counterpart"):
+    with pytest.raises(UserError, match="Unbalanced"):
         spelled(text)
 
 

@@ -94,7 +94,7 @@ def test_blanks_belong_to_the_symbol_before_them():
 
 
 def test_durations_of_another_length_are_refused():
-    with pytest.raises(UserError, match="2 symbols have 7 ids.*but 5"):
+    with pytest.raises(UserError, match="Expected 7 durations.*2 symbols.*got 5"):
         PIPER.fold_durations([1] * 5, 2)
 
 
@@ -131,7 +131,7 @@ def test_json_is_for_readers_too():
 def test_contradictory_tables_are_refused():
     with pytest.raises(UserError, match="blank symbol '_'"):
         SymbolTable(ids={"a": 0}, blank="_")
-    with pytest.raises(UserError, match=r"id 3 to: 'a' .*'b'"):
+    with pytest.raises(UserError, match=r"id 3 for: 'a' .*'b'"):
         SymbolTable(ids={"a": 3, "b": 3})
     with pytest.raises(UserError, match="negative"):
         SymbolTable(ids={"a": -1})

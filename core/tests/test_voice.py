@@ -102,7 +102,7 @@ def test_a_vocoder_that_can_stream_is_heard_before_it_has_gone_through_a_sentenc
 def test_mels_that_are_none_are_refused_when_a_voice_says_them(make, toys, streams):
     voice = make(model=toys.ToyMelConfig())
     voice.engine.vocoder = StreamingCoder(evolve(toys.AUDIO, n_mels=9))
-    with pytest.raises(UserError, match="8 bands, and 9 are wanted"):
+    with pytest.raises(UserError, match="8 bands, expected 9"):
         list(voice.stream("Hello.")) if streams else voice.say("Hello.")
 
 

@@ -1,6 +1,6 @@
-"""Reading and writing recordings. N samples, C channels.
+"""Reading and writing audio files. N samples, C channels.
 
-What is done to a recording on the way in (channels mixed, rate changed) is said in its notes.
+Conversions applied while reading (downmixing, resampling) are recorded in `Audio.notes`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _log = logging.getLogger(__name__)
 
 _WRITTEN = (".wav", ".flac")
 _FULL_SCALE = 32768
-# Telephony files hold nothing but samples: 16 kHz, one channel.
+# Telephony files have no header: always 16 kHz, one channel.
 _TELEPHONE_RATE = 16000
 
 
 @frozen(kw_only=True, eq=False)
 class Audio:
-    """A recording: samples [N] float32, one channel, full scale at -1 and 1.
+    """A mono recording: samples [N] float32 in [-1, 1].
 
-    notes: what was changed in reading, in words: "mixed 2 channels into one".
+    notes: the conversions applied while reading, such as "mixed 2 channels into one".
     """
 
     samples: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Audio:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
 
@@ -48,15 +48,15 @@ def read_audio(
     start: float | None = None,
     end: float | None = None,
 ) -> Audio:
-    """Read a recording, or the part of it between `start` and `end`, in seconds.
+    """Read a recording, or the part of it between `start` and `end` (seconds), as mono float32.
 
-    Whatever libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, ...; any sample format) and the
-    headerless telephony files `.sln16` and `.g722`, the latter with `allophone[g722]`. Several channels are averaged;
-    where `sample_rate` is given, the recording is resampled to it (soxr, high quality).
+    Reads every format that libsndfile supports (WAV, FLAC, Ogg, MP3, AIFF, ...) and the headerless
+    telephony formats `.sln16` and `.g722` (needs `allophone[g722]`). Multiple channels are averaged. If
+    `sample_rate` is given, the recording is resampled to it (soxr, high quality).
 
     Raises:
-        UserError: the file is missing, unreadable, empty, shorter than `start`, or holds samples that
-            are not numbers.
+        UserError: the file is missing, unreadable, empty or shorter than `start`, or contains NaN or
+            infinite samples.
     """
     path = Path(path)
     if not path.is_file():
@@ -68,7 +68,7 @@ def read_audio(
     if not len(channels):
         raise UserError(f"The recording {path} has no samples{_between(start, end)}")
     if not np.isfinite(channels).all():
-        raise UserError(f"The recording {path} holds samples that are not numbers")
+        raise UserError(f"The recording {path} contains NaN or infinite samples")
     notes = []
     samples = channels[:, 0]
     if channels.shape[1] > 1:
@@ -84,30 +84,30 @@ def read_audio(
 
 
 def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> int:
-    """Write samples [N] as 16-bit WAV or FLAC, by the ending of `path`: whole or not at all.
+    """Write samples [N] atomically as 16-bit WAV or FLAC, depending on the extension of `path`.
 
-    Samples beyond -1 and 1 are clipped, never wrapped around; a warning is logged that says how many.
+    Samples outside [-1, 1] are clipped, and a warning with their number is logged.
 
     Returns:
-        How many samples were clipped.
+        The number of clipped samples.
 
     Raises:
-        UserError: another ending, or samples that are no float vector of numbers.
+        UserError: another extension, or samples that are not a 1-D array of finite floats.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITTEN:
         raise UserError(
-            f"Cannot write {path}: its ending names no format that is written",
+            f"Cannot write {path}: unsupported file extension '{path.suffix}'",
             hint=f"Use one of {', '.join(_WRITTEN)}.",
         )
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise UserError(
             f"Cannot write {path}: expected float samples [N], "
-            f"not {samples.dtype} {list(samples.shape)}"
+            f"got {samples.dtype} {list(samples.shape)}"
         )
     if not np.isfinite(samples).all():
-        raise UserError(f"Cannot write {path}: the samples are not all numbers")
+        raise UserError(f"Cannot write {path}: the samples contain NaN or infinity")
     clipped = int((np.abs(samples) > 1).sum())
     if clipped:
         _log.warning("%s: clipped %d of %d samples", path, clipped, len(samples))
@@ -125,14 +125,14 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
 def _read_file(
     path: Path, start: float | None, end: float | None
 ) -> tuple[NDArray[np.float32], int]:
-    """Channels [N, C] and sample rate."""
-    # Imported here: who speaks into a WAV file needs neither it nor soxr.
+    """Read samples [N, C] and the sample rate."""
+    # Imported here: writing WAV files needs neither soundfile nor soxr.
     import soundfile
 
     try:
         with soundfile.SoundFile(path) as file:
             first, last = _sample_range(file.frames, file.samplerate, start, end)
-            # Asking for the position where it already is fails for files that cannot be sought in.
+            # Seeking fails for files that are not seekable, even to the current position.
             if first:
                 file.seek(first)
             samples = file.read(last - first, dtype="float32", always_2d=True)
@@ -140,13 +140,13 @@ def _read_file(
     except (soundfile.SoundFileError, OSError) as error:
         raise UserError(
             f"Cannot read the recording {path}: {error}",
-            hint="It may be damaged or of a format that libsndfile does not know; convert it to WAV "
+            hint="It may be damaged or in a format that libsndfile does not support; convert it to WAV "
             "or FLAC.",
         ) from error
 
 
 def _read_telephony(path: Path, start: float | None, end: float | None) -> NDArray[np.float32]:
-    """Channels [N, 1] at 16 kHz."""
+    """Read samples [N, 1] at 16 kHz."""
     content = path.read_bytes()
     if path.suffix.lower() == ".sln16":
         integers = np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2")

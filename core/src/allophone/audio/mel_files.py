@@ -1,11 +1,11 @@
-"""A folder of mel spectrograms: what a model says of recordings, for a vocoder to be tuned on or heard.
+"""A folder of mel spectrograms, to fine-tune a vocoder on or to vocode.
 
     mels/
-        mels.toml            [audio]: the MelSpec that the numbers follow; [provenance]: who made them
-        LJ001-0001.npy       float32 [M, F], one file an utterance
+        mels.toml            [audio]: the MelSpec of the mels; [provenance]: what predicted them
+        LJ001-0001.npy       float32 [M, F], one file per utterance
 
-That is how vocoders have long been fine-tuned on predicted mels, so other tools read these files, and
-theirs are read here: with or without `mels.toml`, frames first or bands first, or as [1, M, F].
+Other vocoder projects use the same layout for fine-tuning on predicted mels. Their files can be read here
+too: without `mels.toml`, as [F, M], or as [1, M, F].
 
 M mels, F frames, B batch.
 """
@@ -35,24 +35,24 @@ SUFFIX = ".npy"
 
 
 def write_description(folder: Path, audio: MelSpec, provenance: Mapping[str, str]) -> None:
-    """Write the `mels.toml` of a folder, whole or not at all.
+    """Write the `mels.toml` of a folder, atomically.
 
-    provenance: by what the mels were made, for whoever wonders.
+    provenance: what the mels were made with; for people, never read back.
     """
     import toml
 
     table = asdict(audio, filter=lambda _, value: value is not None)
     plain = {"audio": table, "provenance": dict(provenance)}
     text = toml.dumps(plain)
-    assert tomllib.loads(text) == plain, f"{plain} does not survive being written as TOML"
+    assert tomllib.loads(text) == plain, f"{plain} cannot be represented in TOML"
     with written_whole(folder / DESCRIPTION) as file:
         file.write(text.encode())
 
 
 def read_description(folder: Path) -> MelSpec | None:
-    """The parameters of the mels of a folder; None where it has no `mels.toml`.
+    """Read the MelSpec of a folder of mels; None if it has no `mels.toml`.
 
-    UserError for a file that does not say something valid.
+    Raises UserError if the file cannot be read or is invalid.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -62,50 +62,52 @@ def read_description(folder: Path) -> MelSpec | None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(table, dict):
-        raise UserError(f"{path} has no table [audio], which says what the mels' numbers mean.")
+        raise UserError(f"{path} has no table [audio] with the parameters of the mels.")
     return _mel_spec(table, path)
 
 
 def refuse_other_mels(folder: Path, audio: MelSpec, *, wanted_by: str) -> None:
-    """UserError, field by field, where `mels.toml` describes other mels than `audio`.
+    """Raise UserError, listing each field that differs, unless the MelSpec in `mels.toml` matches `audio`.
 
-    wanted_by: whose `audio` it is, in words. A folder that describes nothing is taken at its word.
+    wanted_by: what `audio` belongs to, for the message.
+
+    A folder without `mels.toml` is accepted.
     """
     described = read_description(folder)
     if described and (differences := described.differences(audio)):
         raise UserError(
-            f"The mel spectrograms in {folder} are others than those of {wanted_by}:\n"
+            f"The mel spectrograms in {folder} do not match {wanted_by}:\n"
             + "\n".join(f"  {line}" for line in differences),
-            hint=f"The first value is that of {folder / DESCRIPTION}. Mels that differ sound wrong "
-            "without any error, so make them again with the same parameters.",
+            hint=f"The first value is from {folder / DESCRIPTION}. Mismatched mels sound wrong without any "
+            "error; compute them again with the same parameters.",
         )
 
 
 def write_mel(path: Path, mel: NDArray[np.float32]) -> None:
-    """Write a mel [M, F], whole or not at all."""
+    """Write a mel [M, F] atomically."""
     with written_whole(path) as file:
         np.save(file, mel.astype(np.float32, copy=False))
 
 
 def read_mel(path: str | Path, spec: MelSpec) -> NDArray[np.float32]:
-    """Read a mel as float32 [M, F], whichever of its dimensions comes first in the file.
+    """Read a mel as float32 [M, F] from a file with [M, F], [F, M] or [1, M, F].
 
-    The dimension of `spec.n_mels` is that of the bands; where both are, the first. UserError for what is
-    no `.npy` file, holds no real numbers, or is no mel of `spec`.
+    The dimension of size `spec.n_mels` holds the bands; if both have that size, the first does. Raises
+    UserError for a file that is not `.npy`, does not contain real numbers, or is not a mel of `spec`.
     """
     try:
         mel = np.load(path, allow_pickle=False)
     except OSError as error:
         raise UserError(f"The mel {path} cannot be read: {error}") from error
     except (ValueError, EOFError) as error:
-        # What NumPy says of most such files is how to load them in an unsafe way.
+        # NumPy's own message often suggests `allow_pickle=True`, which is unsafe.
         raise UserError(
-            f"The mel {path} cannot be read: it is not a NumPy file of numbers, or it is truncated.",
-            hint="It should be a NumPy file (.npy) of float32 numbers [bands, frames].",
+            f"The mel {path} cannot be read: it is not a numeric NumPy file, or it is truncated.",
+            hint="Expected a NumPy file (.npy) with float32 [bands, frames].",
         ) from error
     if not isinstance(mel, np.ndarray) or mel.dtype.kind not in "fiu":
         kind = mel.dtype if isinstance(mel, np.ndarray) else "an archive"
-        raise UserError(f"The mel {path} holds {kind}, no real numbers.")
+        raise UserError(f"The mel {path} contains {kind}, not real numbers.")
     if mel.ndim == 3 and len(mel) == 1:
         mel = mel[0]
     if mel.ndim != 2:
@@ -118,10 +120,11 @@ def read_mel(path: str | Path, spec: MelSpec) -> NDArray[np.float32]:
 
 
 def check_mel(mel: NDArray[Any] | Tensor, spec: MelSpec, *, where: str = "The mel") -> None:
-    """UserError where this can be no mel of `spec`: [M, F], or [B, M, F] for several.
+    """Raise UserError unless this can be a mel of `spec`: [M, F], or [B, M, F] for a batch.
 
-    where: what it is called in the error. Refused are another shape, bands that are not `spec.n_mels`,
-    no frames at all, NaN and infinity.
+    where: the name of the mel in the message.
+
+    Rejects other shapes, other numbers of bands, empty mels, NaN and infinity.
     """
     shape = tuple(mel.shape)
     order = {2: "[bands, frames]", 3: "[batch, bands, frames]"}.get(len(shape))
@@ -129,38 +132,36 @@ def check_mel(mel: NDArray[Any] | Tensor, spec: MelSpec, *, where: str = "The me
         raise _misshapen(where, shape)
     bands, frames = shape[-2:]
     if bands != spec.n_mels:
-        turned = frames == spec.n_mels
+        transposed = frames == spec.n_mels
         raise UserError(
-            f"{where} has the shape {list(shape)}: {bands} bands, and {spec.n_mels} are wanted.",
-            hint=f"It is transposed: turn it to {order}."
-            if turned
-            else f"It was made with other parameters; n_mels is {spec.n_mels} here.",
+            f"{where} has the shape {list(shape)}: {bands} bands, expected {spec.n_mels}.",
+            hint=f"It is transposed: expected {order}."
+            if transposed
+            else f"It was computed with other parameters; n_mels is {spec.n_mels} here.",
         )
     if 0 in shape:
-        raise UserError(f"{where} has the shape {list(shape)}: there is nothing in it.")
-    # The least and the greatest are NaN where any number is.
+        raise UserError(f"{where} has the shape {list(shape)}: it is empty.")
+    # Both min and max are NaN if any value is.
     if not (math.isfinite(float(mel.min())) and math.isfinite(float(mel.max()))):
-        raise UserError(f"{where} holds NaN or infinity.")
+        raise UserError(f"{where} contains NaN or infinity.")
 
 
 def _misshapen(where: str, shape: tuple[int, ...]) -> UserError:
-    return UserError(
-        f"{where} has the shape {list(shape)}, and a mel spectrogram has [bands, frames]."
-    )
+    return UserError(f"{where} has the shape {list(shape)}, expected [bands, frames].")
 
 
 def _mel_spec(table: Mapping[str, Any], path: Path) -> MelSpec:
     kinds = get_type_hints(MelSpec)
     for name, value in table.items():
         if name not in kinds:
-            raise UserError(f"{path}: there is no audio.{name}.", hint=near_miss(name, kinds))
+            raise UserError(f"{path}: unknown key audio.{name}.", hint=near_miss(name, kinds))
         if not _is(value, kinds[name]):
-            raise UserError(f"{path}: audio.{name} cannot be {value!r}.")
+            raise UserError(f"{path}: invalid value {value!r} for audio.{name}.")
     return MelSpec(**table)
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """Whether a TOML value is of a kind that `MelSpec` has; a whole number will do for a float."""
+    """Whether a TOML value has the type of a `MelSpec` field; an integer is accepted for a float."""
     if get_origin(kind) is Literal:
         return any(value == one and type(value) is type(one) for one in get_args(kind))
     if isinstance(kind, UnionType):

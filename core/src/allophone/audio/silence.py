@@ -1,4 +1,4 @@
-"""Finding and cutting the silence around speech, and within it. N samples, W windows."""
+"""Silence detection: trimming recordings and splitting them at pauses. N samples, W windows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ def sounding_range(
     threshold_db: float,
     pad_seconds: float = 0.05,
 ) -> tuple[int, int]:
-    """The samples from the first sound to past the last: `samples[first:last]`.
+    """Find the range of samples without leading and trailing silence: `samples[first:last]`.
 
-    A window of 40 ms sounds when its power lies less than `threshold_db` below that of the loudest
-    one. `pad_seconds` of what surrounds the sound are kept on both sides. Where all is digital
-    silence, the range is empty.
+    A 40 ms window is silent if its power is at least `threshold_db` below that of the loudest window.
+    `pad_seconds` are kept on both sides. The range is empty if all samples are zero.
     """
     windows = _windows(samples, sample_rate)
-    sounding = windows.starts[windows.sound(threshold_db)]
-    if not len(sounding):
+    active = windows.starts[windows.active(threshold_db)]
+    if not len(active):
         return 0, 0
     pad = round(pad_seconds * sample_rate)
-    first, last = int(sounding[0]) - pad, int(sounding[-1]) + windows.length + pad
+    first, last = int(active[0]) - pad, int(active[-1]) + windows.length + pad
     return max(0, first), min(len(samples), last)
 
 
@@ -41,32 +40,31 @@ def cut_at_silences(
     pause_seconds: float = 0.3,
     pad_seconds: float = 0.1,
 ) -> list[tuple[int, int]]:
-    """The stretches of sound in a long recording, `samples[first:last]` each, in order.
+    """Split a long recording at pauses into segments `samples[first:last]`, in order.
 
-    They are divided by pauses of at least `pause_seconds`, told from sound as `sounding_range` does,
-    and keep `pad_seconds` of a pause on either side, though never more than half of it. A stretch that
-    is longer than `max_seconds` is divided again at its quietest place, not too near its ends, until
-    all are shorter.
+    A pause is at least `pause_seconds` of silence, as in `sounding_range`. Each segment keeps up to
+    `pad_seconds` of the pauses around it, and at most half of each. Segments longer than `max_seconds` are
+    split again at the quietest window of their middle half, until none is longer.
     """
     windows = _windows(samples, sample_rate)
-    sounding = windows.starts[windows.sound(threshold_db)]
-    if not len(sounding):
+    active = windows.starts[windows.active(threshold_db)]
+    if not len(active):
         return []
-    gaps = np.flatnonzero(np.diff(sounding) - windows.length >= pause_seconds * sample_rate)
-    firsts = [sounding[0], *sounding[gaps + 1]]
-    lasts = [*(sounding[gaps] + windows.length), sounding[-1] + windows.length]
+    gaps = np.flatnonzero(np.diff(active) - windows.length >= pause_seconds * sample_rate)
+    firsts = [active[0], *active[gaps + 1]]
+    lasts = [*(active[gaps] + windows.length), active[-1] + windows.length]
     edges = [0, *((last + first) // 2 for last, first in zip(lasts, firsts[1:], strict=False))]
     pad = round(pad_seconds * sample_rate)
-    stretches: list[tuple[int, int]] = []
+    segments: list[tuple[int, int]] = []
     for first, last, before, after in zip(
         firsts, lasts, edges, [*edges[1:], len(samples)], strict=True
     ):
         whole = max(int(first) - pad, int(before)), min(int(last) + pad, int(after))
-        stretches += _divided(*whole, windows, longest=int(max_seconds * sample_rate))
-    return stretches
+        segments += _split_long(*whole, windows, longest=int(max_seconds * sample_rate))
+    return segments
 
 
-def _divided(first: int, last: int, windows: _Windows, *, longest: int) -> list[tuple[int, int]]:
+def _split_long(first: int, last: int, windows: _Windows, *, longest: int) -> list[tuple[int, int]]:
     if last - first <= longest:
         return [(first, last)]
     quarter = (last - first) // 4
@@ -78,21 +76,21 @@ def _divided(first: int, last: int, windows: _Windows, *, longest: int) -> list[
     else:
         middle = (first + last) // 2
     return [
-        *_divided(first, middle, windows, longest=longest),
-        *_divided(middle, last, windows, longest=longest),
+        *_split_long(first, middle, windows, longest=longest),
+        *_split_long(middle, last, windows, longest=longest),
     ]
 
 
 @frozen(kw_only=True, eq=False)
 class _Windows:
-    """The power of short windows of a recording [W]; each has `length` samples, from `starts` [W] on."""
+    """The power [W] of short windows; window i covers `length` samples from `starts[i]`."""
 
     starts: NDArray[np.int64]
     power: NDArray[np.float64]
     length: int
 
-    def sound(self, threshold_db: float) -> NDArray[np.bool_]:
-        """Which of them sound [W]; none does in digital silence."""
+    def active(self, threshold_db: float) -> NDArray[np.bool_]:
+        """Which windows [W] are not silent; none if all samples are zero."""
         loudest = self.power.max(initial=0.0)
         return np.asarray((self.power > loudest * 10 ** (-threshold_db / 10)) & (self.power > 0))
 
@@ -112,7 +110,7 @@ def trim_silence(
     threshold_db: float,
     pad_seconds: float = 0.05,
 ) -> NDArray[np.float32]:
-    """samples [N] -> [N'] without leading and trailing silence; see `sounding_range`."""
+    """Remove leading and trailing silence: samples [N] -> [N']; see `sounding_range`."""
     first, last = sounding_range(
         samples, sample_rate, threshold_db=threshold_db, pad_seconds=pad_seconds
     )

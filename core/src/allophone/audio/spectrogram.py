@@ -1,13 +1,12 @@
-"""Linear and mel spectrograms, as a `MelSpec` describes them, on any device.
+"""Linear and mel spectrograms as defined by a `MelSpec`, on any device.
 
 B batch, N samples, F frames, K frequency bins, M mel bands.
 
-Everything is computed in float32, under autocast too: squares and logarithms overflow float16.
-Windows and filter banks are made once for each spec and device. Gradients are finite everywhere.
+Everything is computed in float32, even under autocast, because squares and logarithms overflow float16.
+Windows and filter banks are cached per spec and device. Gradients are finite everywhere.
 
-Without `lengths`, a batch is taken to be full: what pads the shorter waveforms counts as sound. With
-`lengths`, each row is padded at its own end, so its frames are just those that it has alone, and
-frames past them are zero.
+Without `lengths`, every row is taken to be N samples long. With `lengths`, each row is padded at its own
+end, so that its frames do not depend on the batch; frames past its end are zero.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from allophone.errors import UserError
 
 
 def linear_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
-    """The magnitude spectrogram, to the power that `spec` asks for.
+    """Compute the magnitude spectrogram, raised to `spec.power`.
 
     Args:
-        waveform: [B, N] in [-1, 1], of `spec.sample_rate`.
-        lengths: samples of each row [B], or None where all are full.
+        waveform: [B, N] in [-1, 1], at `spec.sample_rate`.
+        lengths: samples of each row [B]; None if all rows are N long.
 
     Returns:
         [B, K, F] float32, with F = `spec.frames(N)`.
 
     Raises:
-        UserError: a waveform is shorter than `spec.min_samples`, or no float tensor [B, N]. Lengths on
-            another device than the CPU are not looked at, since that would wait for the device.
+        UserError: a waveform is shorter than `spec.min_samples`, or `waveform` is not a float tensor
+            [B, N]. `lengths` are checked only on the CPU, to avoid a device synchronization.
     """
     _check(waveform, spec, lengths)
     with torch.autocast(device_type=waveform.device.type, enabled=False):
@@ -52,26 +51,25 @@ def linear_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | Non
             power = spectrum.real.square() + spectrum.imag.square()
             magnitude = (power + spec.magnitude_epsilon).sqrt()
         else:
-            # Unlike the square root's, the gradient of `abs` is finite at silence.
+            # The gradient of `abs` is finite at zero; that of the square root is not.
             magnitude = spectrum.abs()
         linear = magnitude if spec.power == 1 else magnitude.square()
         return linear if lengths is None else _zero_past(linear, frame_lengths(lengths, spec))
 
 
 def mel_from_linear(linear: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
-    """The mel spectrogram of what `linear_spectrogram` gave for the same spec.
+    """Convert the output of `linear_spectrogram` for the same spec to a mel spectrogram.
 
     Args:
         linear: [B, K, F].
-        lengths: frames of each row [B], or None where all are full.
+        lengths: frames of each row [B]; None if all rows are F long.
 
     Returns:
         [B, M, F] float32.
     """
     if linear.dim() != 3 or linear.shape[1] != spec.n_bins:
         raise UserError(
-            f"A linear spectrogram of this MelSpec has the shape [B, {spec.n_bins}, F], "
-            f"not {list(linear.shape)}"
+            f"Expected a linear spectrogram of shape [B, {spec.n_bins}, F], got {list(linear.shape)}"
         )
     with torch.autocast(device_type=linear.device.type, enabled=False):
         mel = torch.matmul(mel_filters(spec, linear.device), linear.float())
@@ -85,20 +83,20 @@ def mel_from_linear(linear: Tensor, spec: MelSpec, *, lengths: Tensor | None = N
 
 
 def mel_spectrogram(waveform: Tensor, spec: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
-    """The mel spectrogram [B, M, F] float32 of waveforms [B, N]; see `linear_spectrogram`."""
+    """Compute the mel spectrogram [B, M, F] float32 of waveforms [B, N]; see `linear_spectrogram`."""
     linear = linear_spectrogram(waveform, spec, lengths=lengths)
     frames = None if lengths is None else frame_lengths(lengths, spec)
     return mel_from_linear(linear, spec, lengths=frames)
 
 
 def frame_lengths(lengths: Tensor, spec: MelSpec) -> Tensor:
-    """`spec.frames` for a tensor: samples [B] -> frames [B], int64."""
+    """Apply `spec.frames` to a tensor: samples [B] -> frames [B], int64."""
     samples = lengths.long() + 2 * spec.pad_length - spec.n_fft
     return (torch.div(samples, spec.hop_length, rounding_mode="floor") + 1).clamp(min=0)
 
 
 def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
-    """Triangular filters [M, K] float32, evenly spaced on the mel scale (Slaney 1998, or HTK)."""
+    """Return triangular filters [M, K] float32, evenly spaced on the mel scale (Slaney 1998, or HTK)."""
     return _filter_bank(spec, torch.device(device))
 
 
@@ -106,7 +104,7 @@ def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _filter_bank(spec: MelSpec, device: torch.device) -> Tensor:
-    # Imported here: only who computes mels waits for it.
+    # Imported here because importing torchaudio is slow.
     from torchaudio.functional import melscale_fbanks
 
     filters = melscale_fbanks(
@@ -134,22 +132,21 @@ def _window(spec: MelSpec, device: torch.device) -> Tensor:
 def _check(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> None:
     if waveform.dim() != 2 or not waveform.is_floating_point():
         raise UserError(
-            "A spectrogram is made of float waveforms [B, N], not of "
-            f"{waveform.dtype} {list(waveform.shape)}"
+            f"Expected float waveforms [B, N], got {waveform.dtype} {list(waveform.shape)}"
         )
     shortest = waveform.shape[1]
     if lengths is not None and lengths.device.type == "cpu" and len(lengths):
         shortest = min(shortest, int(lengths.min()))
     if shortest < spec.min_samples:
         raise UserError(
-            f"A waveform of {shortest} samples is too short for a spectrogram, which needs "
-            f"{spec.min_samples}",
-            hint="Leave out utterances shorter than that, or pad them with silence.",
+            f"A waveform of {shortest} samples is too short for a spectrogram: at least "
+            f"{spec.min_samples} are needed",
+            hint="Leave out shorter utterances, or pad them with silence.",
         )
 
 
 def _padded(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> Tensor:
-    """waveform [B, N] with `spec.pad_length` samples more on both sides of each row's own content."""
+    """Pad each row of waveform [B, N] by `spec.pad_length` on both sides of its own content."""
     pad = spec.pad_length
     if lengths is None:
         mode = "reflect" if spec.padding == "reflect" else "constant"
@@ -160,7 +157,7 @@ def _padded(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> Tensor:
     if spec.padding == "zeros":
         source, real = position, (position >= 0) & (position < ends)
     else:
-        # Mirrored at the first sample, and at the row's last one.
+        # Reflect at the first sample and at the last sample of the row.
         source = position.abs()
         source = torch.where(source < ends, source, 2 * (ends - 1) - source)
         real = position < ends + pad
@@ -169,6 +166,6 @@ def _padded(waveform: Tensor, spec: MelSpec, lengths: Tensor | None) -> Tensor:
 
 
 def _zero_past(values: Tensor, lengths: Tensor) -> Tensor:
-    """values [B, C, F] with the frames past lengths [B] set to zero."""
+    """Set the frames of values [B, C, F] past lengths [B] to zero."""
     frame = torch.arange(values.shape[2], device=values.device)
     return torch.where(frame < lengths.to(values.device)[:, None, None], values, 0.0)

@@ -1,7 +1,4 @@
-"""16-bit WAV as bytes: for a pipe that is written as it is computed, and for files.
-
-N samples.
-"""
+"""16-bit mono WAV as bytes, for files and for streaming. N samples."""
 
 from __future__ import annotations
 
@@ -11,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UNKNOWN = 0xFFFFFFFF
-"""The length that players take for "until the end"."""
+"""The length that players read as "until the end of the stream"."""
 
 _FULL_SCALE = 32768
 
 
 def wav_header(sample_rate: int, *, samples: int | None) -> bytes:
-    """The header of a 16-bit WAV of one channel; None where its length is not known yet."""
+    """Build the header of a 16-bit mono WAV.
+
+    samples: the number of samples, or None for a stream of unknown length.
+    """
     data = _UNKNOWN if samples is None else 2 * samples
     whole = _UNKNOWN if samples is None else 36 + data
     return struct.pack(
@@ -29,6 +29,6 @@ def wav_header(sample_rate: int, *, samples: int | None) -> bytes:
 
 
 def pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples [N] as 16-bit little-endian integers; what lies beyond -1 and 1 is clipped."""
+    """Convert samples [N] to 16-bit little-endian integers; values outside [-1, 1] are clipped."""
     integers = np.rint(samples.astype(np.float64) * _FULL_SCALE)
     return integers.clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")

@@ -1,6 +1,6 @@
-"""The `[text]` table of an experiment, and the config class of the core's own phonemizer.
+"""The `[text]` table of an experiment, and the config class of the phonemizer `graphemes`.
 
-This module is light: it imports attrs and `allophone.entries` alone.
+This module is light: it imports only attrs and `allophone.entries`.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ _keys_not_empty: Any = validators.deep_mapping(
 
 @frozen(kw_only=True)
 class GraphemeConfig:
-    """The characters of the text themselves, for models that learn to read."""
+    """Uses the characters of the text as symbols, for models that learn pronunciation from spelling."""
 
     lowercase: bool = True
-    """Whether capital letters become small ones."""
+    """Whether to lowercase the text."""
 
 
 @frozen(kw_only=True)
 class TextConfig:
-    """How text becomes the symbols of a model."""
+    """How text is converted to the symbols of a model."""
 
     language: str = "en-us"
-    """The language of utterances that do not name theirs: a code that the phonemizer knows."""
+    """The default language of utterances that do not name one: a code that the phonemizer knows."""
     normalize: bool = True
-    """Whether numbers, dates and abbreviations are written out, where the language has a way to."""
+    """Whether to write out numbers, dates and abbreviations, if the language has a normalizer."""
     phonemizer: object = pluggable("phonemizers", default=GraphemeConfig)
-    """What turns normalised text into symbols."""
+    """Converts normalized text to symbols."""
     phones: Mapping[str, str] = field(factory=dict, hash=False, validator=_keys_not_empty)
-    """The phones of a corpus that stretches of those symbols stand for, the longest first: see
-    `allophone.text.phones`. Without a table the symbols are what the phonemizer writes."""
+    """Maps sequences of the phonemizer's symbols to the phones of a corpus; the longest match wins (see
+    `allophone.text.phones`). If empty, the phonemizer's symbols are used as they are."""
     edges: str | None = None
-    """A symbol that every utterance begins and ends with, put where it does not do so already: the
+    """A symbol that is added at the start and end of an utterance if it is not already there, such as the
     silence at the edges of labelled recordings."""
     blank: bool = True
-    """Whether a blank stands around every symbol, as VITS wants it."""
+    """Whether to insert a blank before, between and after the symbols, as in VITS."""
     boundaries: bool = False
-    """Whether an utterance begins and ends with symbols of its own, as Piper wants it."""
+    """Whether to add begin- and end-of-utterance symbols, as in Piper."""

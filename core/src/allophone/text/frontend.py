@@ -1,4 +1,4 @@
-"""`TextFrontend`: from a text to the symbols of a model, with raw phonemes in `[[ ]]` let through."""
+"""`TextFrontend`: converts text to the symbols of a model; raw phonemes in `[[ ]]` pass through."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from allophone.text.phonemizers import Phonemizer
 from allophone.text.phones import PhoneMap
 
 RAW = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
-"""A span of raw phonemes; its group is what stands between the brackets."""
+"""A span of raw phonemes; group 1 is the text between the brackets."""
 
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _LEADING_MARKS = re.compile(r"\s*([.,:;?!]+)(?=\s|$)")
@@ -21,7 +21,10 @@ _LEADING_MARKS = re.compile(r"\s*([.,:;?!]+)(?=\s|$)")
 
 @frozen(kw_only=True)
 class _Part:
-    """A stretch of a text; mark: the punctuation that follows raw phonemes."""
+    """A span of the text.
+
+    mark: the punctuation that directly follows raw phonemes.
+    """
 
     text: str
     raw: bool
@@ -29,8 +32,8 @@ class _Part:
 
 
 @frozen(kw_only=True)
-class _Stretch:
-    """Symbols of which all are raw, or none is."""
+class _Span:
+    """Consecutive symbols: all from raw phonemes, or all from the phonemizer."""
 
     symbols: tuple[str, ...]
     raw: bool = False
@@ -40,12 +43,12 @@ class _Stretch:
 class TextFrontend:
     """Normalizes and phonemizes texts of one language.
 
-    phones: renames what the phonemizer writes; None leaves it as it is.
-    edges: the symbol with which every utterance begins and ends.
+    phones: maps the phonemizer's symbols to other phones; None keeps them.
+    edges: the symbol at the start and end of every utterance; None adds none.
 
-    `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol a code point, untouched by
-    normalizer and phonemizer; a space beside the brackets is a space between words. With `phones`,
-    it is the names of phones that stand between the brackets, separated by spaces: `[[HH AH0]]`.
+    `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol per code point, and bypasses the
+    normalizer and the phonemizer; a space next to the brackets separates words. With `phones`, the
+    brackets contain phone names separated by spaces: `[[HH AH0]]`.
     """
 
     normalizer: Callable[[str], str]
@@ -55,32 +58,32 @@ class TextFrontend:
     edges: str | None = None
 
     def symbols(self, text: str) -> list[str]:
-        """The symbols of one text; empty where it says nothing.
+        """Convert one text to symbols; empty if nothing in it is pronounced.
 
-        Raises `UserError` where `[[` and `]]` do not match.
+        Raises `UserError` for unbalanced `[[` and `]]`.
         """
         return self.symbols_batch([text])[0]
 
     def symbols_batch(self, texts: Sequence[str]) -> list[list[str]]:
-        """The symbols of each text, in order; quicker than one by one."""
-        divided = [_divided(text) for text in texts]
-        plain = [self.normalizer(part.text) for parts in divided for part in parts if not part.raw]
+        """Convert texts to symbols, in order; faster than one at a time."""
+        split = [_split_raw(text) for text in texts]
+        plain = [self.normalizer(part.text) for parts in split for part in parts if not part.raw]
         phonemized = iter(self.phonemizer.phonemize(plain, self.language))
-        return [self._named(_joined(parts, phonemized)) for parts in divided]
+        return [self._to_phones(_join(parts, phonemized)) for parts in split]
 
-    def _named(self, stretches: Sequence[_Stretch]) -> list[str]:
+    def _to_phones(self, spans: Sequence[_Span]) -> list[str]:
         names: list[str] = []
-        for raw, run in groupby(stretches, key=lambda stretch: stretch.raw):
-            symbols = [list(stretch.symbols) for stretch in run]
+        for raw, run in groupby(spans, key=lambda span: span.raw):
+            symbols = [list(span.symbols) for span in run]
             if self.phones is None:
                 names += chain.from_iterable(symbols)
             elif raw:
                 names += " ".join(map("".join, symbols)).split()
             else:
                 names += self.phones.names("".join(chain.from_iterable(symbols)))
-        return self._edged(names)
+        return self._with_edges(names)
 
-    def _edged(self, names: list[str]) -> list[str]:
+    def _with_edges(self, names: list[str]) -> list[str]:
         if self.edges is None or not names:
             return names
         before = [] if names[0] == self.edges else [self.edges]
@@ -88,21 +91,22 @@ class TextFrontend:
         return [*before, *names, *after]
 
 
-def _divided(text: str) -> list[_Part]:
+def _split_raw(text: str) -> list[_Part]:
+    """Split a text into raw phonemes and the text around them."""
     parts: list[_Part] = []
     for index, piece in enumerate(RAW.split(text)):
         stray = _BRACKETS.search(piece)
         if stray:
             raise UserError(
-                f"'{stray[0]}' has no counterpart in the text {text!r}",
-                hint="Raw phonemes stand between [[ and ]], which cannot be nested.",
+                f"Unbalanced '{stray[0]}' in the text {text!r}",
+                hint="Enclose raw phonemes in [[ and ]]; the brackets cannot be nested.",
             )
         raw = index % 2 == 1
         if raw:
             parts.append(_Part(text=piece.strip(), raw=True))
             continue
-        # A phonemizer would drop the marks that nothing comes before, but they belong to the
-        # raw phonemes.
+        # These marks belong to the raw phonemes before them; a phonemizer would drop them at the start
+        # of its text.
         marks = _LEADING_MARKS.match(piece)
         if marks and parts:
             parts[-1] = evolve(parts[-1], mark=marks[1][0])
@@ -111,18 +115,18 @@ def _divided(text: str) -> list[_Part]:
     return parts
 
 
-def _joined(parts: Sequence[_Part], phonemized: Iterator[list[str]]) -> list[_Stretch]:
-    """The symbols of all parts, with a single space where white space divides two of them."""
-    stretches: list[_Stretch] = []
+def _join(parts: Sequence[_Part], phonemized: Iterator[list[str]]) -> list[_Span]:
+    """Join the symbols of all parts, with one space between parts that white space separates."""
+    spans: list[_Span] = []
     space = False
     for part in parts:
         spoken = tuple(part.text.strip()) if part.raw else tuple(next(phonemized))
         space = space or part.text[:1].isspace()
         if spoken or part.mark:
-            if stretches and space:
-                stretches.append(_Stretch(symbols=(" ",)))
-            stretches.append(_Stretch(symbols=spoken, raw=part.raw))
+            if spans and space:
+                spans.append(_Span(symbols=(" ",)))
+            spans.append(_Span(symbols=spoken, raw=part.raw))
             if part.mark:
-                stretches.append(_Stretch(symbols=(part.mark,)))
+                spans.append(_Span(symbols=(part.mark,)))
         space = part.text[-1:].isspace() or (space and not (spoken or part.mark))
-    return stretches
+    return spans

@@ -1,7 +1,7 @@
-"""From text as people write it to text as it is read aloud.
+"""Text normalization: converts written text to text as it is read aloud.
 
-A normalizer is any callable `str -> str`. `clean_text` serves every language; a language that can do
-more has a normalizer of its own, registered through the hook `allophone_normalizers`.
+A normalizer is any callable `str -> str`. `clean_text` is the default for every language; plugins register
+normalizers for single languages through the hook `allophone_normalizers`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _JOINERS = "\u200c\u200d"
 
 
 def clean_text(text: str) -> str:
-    """Text in NFC with straight quotes and single spaces, without control or format characters."""
+    """Convert text to NFC with straight quotes and single spaces; remove control and format characters."""
     straight = unicodedata.normalize("NFC", text).translate(_STRAIGHT)
     visible = (character if _is_visible(character) else "" for character in straight)
     return " ".join("".join(visible).split())
 
 
 def _is_visible(character: str) -> bool:
-    # White space counts among the control characters, and is dealt with as such.
+    # Some white space is in category Cc; `clean_text` collapses it later.
     kind = unicodedata.category(character)
     return kind not in ("Cc", "Cf", "Cs") or character.isspace() or character in _JOINERS

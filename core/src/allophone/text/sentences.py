@@ -1,7 +1,7 @@
-"""Dividing a text into sentences, so that speech can begin before the whole text is done.
+"""Sentence splitting, so that the first sentence can be spoken before the rest is synthesized.
 
-The rule errs towards too few divisions: two sentences in one are spoken with a pause between them,
-but a sentence that is cut after "Mr." is spoken wrongly. It needs no dictionary of the language.
+The rules prefer too few splits: two sentences synthesized as one still sound right, but a sentence split
+after "Mr." does not. They are language-independent, apart from a list of common abbreviations.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from allophone.text.frontend import RAW
 
 _CLOSING = r"""["'\u2019\u201d\u00bb)\]]*"""
 _END = re.compile(
-    # The full stop of a script without spaces needs none after it,
+    # In scripts without spaces, a full stop ends a sentence by itself.
     rf"[\u3002\uff01\uff1f\uff61]+{_CLOSING}"
-    # any other does, as does an empty line.
+    # Elsewhere it must be followed by white space. An empty line also ends a sentence.
     rf"|(?P<mark>[.?!\u2026\u061f\u06d4\u0964\u0589]+){_CLOSING}(?=\s)"
     r"|(?P<paragraph>\n\s*\n)"
 )
@@ -23,7 +23,7 @@ _LONGEST_WORD = 30
 _NEXT_CHARACTER = re.compile(r"\s*[\"'(\u201c\u2018\u00ab\u00a1\u00bf]*(.?)")
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 
-# Words whose point does not end a sentence, whatever follows: titles, and what links to a name.
+# Abbreviations whose period never ends a sentence: titles, and words that precede a name.
 _TITLES = frozenset(
     [
         "mr",
@@ -57,7 +57,7 @@ _TITLES = frozenset(
         "ca",
     ]
 )
-# Words whose point does not end a sentence where a number follows.
+# Abbreviations whose period does not end a sentence if a number follows.
 _BEFORE_NUMBERS = frozenset(
     [
         "no",
@@ -87,10 +87,9 @@ _BEFORE_NUMBERS = frozenset(
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, in order and stripped; empty where it holds none.
+    """Split a text into stripped sentences, in order; empty if the text is blank.
 
-    Nothing but white space between sentences is lost, and a span of raw phonemes, `[[ ]]`, is
-    never divided.
+    Only white space between sentences is dropped. Spans of raw phonemes, `[[ ]]`, are never split.
     """
     spans = [match.span() for match in RAW.finditer(text)]
     sentences = []
@@ -118,5 +117,5 @@ def _is_end(text: str, end: re.Match[str]) -> bool:
     before = last[0].lower() if last else ""
     if before in _TITLES or (before in _BEFORE_NUMBERS and after.isdigit()):
         return False
-    # "J. R. R. Tolkien", "z. B. Berlin", "the U.S. Army"; but "So do I. Then", "6 p.m. Then".
+    # No split: "J. R. R. Tolkien", "z. B. Berlin", "the U.S. Army". Split: "So do I. Then", "6 p.m. Then".
     return _INITIAL.fullmatch(before) is None or before in ("i", "a.m", "p.m")

@@ -1,7 +1,7 @@
-"""`SymbolTable`: which symbols a model knows, and how a sequence of them becomes its input ids.
+"""`SymbolTable`: the symbols of a model, and how symbol sequences are encoded as input ids.
 
-A table is saved with every model, so that training and synthesis cannot disagree about it.
-This module is light: it imports the standard library and attrs alone.
+The table is saved with every model, so that training and synthesis use the same one.
+This module is light: it imports only the standard library and attrs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from attrs import field, frozen
 from allophone.errors import UserError
 
 BLANK = "_"
-"""The usual blank, which stands between two symbols."""
+"""The default blank symbol, inserted between other symbols."""
 BOS = "^"
-"""The usual mark of an utterance's beginning."""
+"""The default begin-of-utterance symbol."""
 EOS = "$"
-"""The usual mark of an utterance's end."""
+"""The default end-of-utterance symbol."""
 
 
 def _read_only(ids: Mapping[str, int]) -> Mapping[str, int]:
@@ -30,24 +30,24 @@ def _read_only(ids: Mapping[str, int]) -> Mapping[str, int]:
 
 @frozen(kw_only=True)
 class SymbolTable:
-    """Symbols and their ids, which are distinct but need not be dense.
+    """Symbols and their ids. Ids are unique but need not be contiguous.
 
-    One rule encodes for every family of models::
+    All model families use the same encoding::
 
         [bos]  [blank]  (symbol [blank])*  [eos]
 
-    where each bracketed part is there if the table names such a symbol. With a blank alone, N
-    symbols give 2N + 1 ids (VITS); with all three, `^ _ p1 _ p2 _ $` (Piper); with none, N ids.
+    where each bracketed part is present if the table has that symbol. With only a blank, N symbols give
+    2N + 1 ids (VITS); with all three, `^ _ p1 _ p2 _ $` (Piper); with none, N ids.
     """
 
     ids: Mapping[str, int] = field(converter=_read_only)
-    """Symbol -> id, the special symbols included."""
+    """Maps each symbol to its id, including the special symbols."""
     blank: str | None = None
-    """The symbol put around every other one, or None."""
+    """The symbol inserted before, between and after the others, or None."""
     bos: str | None = None
-    """The symbol that begins an utterance, or None."""
+    """The begin-of-utterance symbol, or None."""
     eos: str | None = None
-    """The symbol that ends an utterance, or None."""
+    """The end-of-utterance symbol, or None."""
 
     def __attrs_post_init__(self) -> None:
         for role, symbol in (("blank", self.blank), ("bos", self.bos), ("eos", self.eos)):
@@ -55,11 +55,11 @@ class SymbolTable:
                 raise UserError(f"The symbol table has no id for its {role} symbol {symbol!r}")
         negative = [symbol for symbol, id in self.ids.items() if id < 0]
         if negative:
-            raise UserError(f"The symbol table gives negative ids to: {_listed(negative)}")
+            raise UserError(f"The symbol table has negative ids for: {_listed(negative)}")
         shared = [id for id, count in Counter(self.ids.values()).items() if count > 1]
         if shared:
             same = [symbol for symbol, id in self.ids.items() if id == shared[0]]
-            raise UserError(f"The symbol table gives id {shared[0]} to: {_listed(same)}")
+            raise UserError(f"The symbol table has the same id {shared[0]} for: {_listed(same)}")
 
     @classmethod
     def from_symbols(
@@ -70,9 +70,9 @@ class SymbolTable:
         bos: str | None = None,
         eos: str | None = None,
     ) -> SymbolTable:
-        """A dense table: blank, bos and eos first, then the distinct symbols in code point order.
+        """Build a table with contiguous ids: blank, bos, eos, then the symbols in code point order.
 
-        The same symbols in any order give the same table.
+        The result does not depend on the order of `symbols`.
         """
         special = [symbol for symbol in (blank, bos, eos) if symbol is not None]
         ordered = special + sorted(set(symbols) - set(special))
@@ -81,17 +81,17 @@ class SymbolTable:
 
     @property
     def size(self) -> int:
-        """Rows that an embedding of these ids needs: the highest id plus one."""
+        """The number of rows an embedding of these ids needs: the highest id plus one."""
         return max(self.ids.values(), default=-1) + 1
 
     def missing(self, symbols: Iterable[str]) -> dict[str, int]:
-        """The symbols that the table lacks, with how often each occurs, in order of appearance."""
+        """Count the symbols that are not in the table, in order of appearance."""
         return dict(Counter(symbol for symbol in symbols if symbol not in self.ids))
 
     def encode(self, symbols: Sequence[str]) -> list[int]:
-        """The ids of `symbols`, with blanks, beginning and end as the table asks for.
+        """Encode symbols as ids, with the table's blank, bos and eos.
 
-        Raises `UserError`, naming every missing symbol, where the table lacks one.
+        Raises `UserError` that names every symbol not in the table.
         """
         opening = [] if self.bos is None else [self.ids[self.bos]]
         opening += [] if self.blank is None else [self.ids[self.blank]]
@@ -99,35 +99,36 @@ class SymbolTable:
         return [*opening, *self.encode_within(symbols), *closing]
 
     def encode_within(self, symbols: Sequence[str]) -> list[int]:
-        """As `encode`, for symbols that come before others in one utterance: `(symbol [blank])*`.
+        """Encode symbols without bos, leading blank and eos: `(symbol [blank])*`.
 
-        They are put in after the first `opening_length` ids of what `encode` makes of the others.
+        The result can be inserted after the first `opening_length` ids of an encoded utterance, to prepend
+        these symbols to it. Raises `UserError` like `encode`.
         """
         missing = self.missing(symbols)
         if missing:
             raise UserError(
-                f"The symbol table lacks {_listed(missing)}",
-                hint="The text is phonemized otherwise than the model's training text was, or "
-                "holds characters that never occurred there.",
+                f"The symbol table does not contain {_listed(missing)}",
+                hint="The text was phonemized differently from the model's training data, or it contains "
+                "characters that do not occur there.",
             )
         blank = [] if self.blank is None else [self.ids[self.blank]]
         return [id for symbol in symbols for id in (self.ids[symbol], *blank)]
 
     @property
     def opening_length(self) -> int:
-        """How many ids come before that of the first symbol."""
+        """The number of ids before the first symbol: bos and the leading blank."""
         return (self.bos is not None) + (self.blank is not None)
 
     def encoded_length(self, n_symbols: int) -> int:
-        """How many ids `encode` makes of `n_symbols`."""
+        """The number of ids `encode` returns for `n_symbols` symbols."""
         boundaries = (self.bos is not None) + (self.eos is not None)
         return n_symbols + boundaries + (0 if self.blank is None else n_symbols + 1)
 
     def owners(self, n_symbols: int) -> list[int]:
-        """For each id that `encode` makes of `n_symbols`, the index of the symbol it belongs to.
+        """Map each id of an encoded sequence of `n_symbols` to the index of its symbol.
 
-        A blank belongs to the symbol before it; what comes before the first symbol (bos, blank)
-        belongs to the first, and eos to the last. Empty without symbols.
+        A blank belongs to the symbol before it, bos and the leading blank to the first symbol, and eos to
+        the last. Empty for no symbols.
         """
         if n_symbols == 0:
             return []
@@ -138,15 +139,17 @@ class SymbolTable:
         return owners if self.eos is None else [*owners, n_symbols - 1]
 
     def fold_durations(self, durations: Sequence[int], n_symbols: int) -> list[int]:
-        """Durations of ids -> durations of the `n_symbols` that were encoded.
+        """Convert durations per id to durations per symbol.
 
-        `durations` has one entry, in frames, for each id of `encode`; each is added to the symbol
-        that `owners` names, so the sum stays the same (but for no symbols, which have none).
+        durations: frames of each id, as encoded by `encode`.
+
+        Each duration is added to the symbol given by `owners`, so the sum is unchanged (except for no
+        symbols, where the result is empty). Raises `UserError` if the number of durations is wrong.
         """
         if len(durations) != self.encoded_length(n_symbols):
             raise UserError(
-                f"{n_symbols} symbols have {self.encoded_length(n_symbols)} ids in this symbol "
-                f"table, but {len(durations)} durations were given"
+                f"Expected {self.encoded_length(n_symbols)} durations, one for each id of {n_symbols} "
+                f"symbols, but got {len(durations)}"
             )
         folded = [0] * n_symbols
         for id_index, owner in enumerate(self.owners(n_symbols)):
@@ -154,7 +157,7 @@ class SymbolTable:
         return folded
 
     def to_json(self) -> str:
-        """The table as a JSON object, which `from_json` reads back equal."""
+        """Serialize the table to JSON."""
         content = {
             "blank": self.blank,
             "bos": self.bos,
@@ -165,15 +168,15 @@ class SymbolTable:
 
     @classmethod
     def from_json(cls, text: str) -> SymbolTable:
-        """The table that `to_json` wrote; `UserError` where the text is not one."""
+        """Load a table written by `to_json`; `UserError` if the text is not one."""
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"The symbol table is not valid JSON: {error}") from error
         if not _is_table(content):
             raise UserError(
-                "The symbol table must be a JSON object of 'ids' (symbol -> whole number) and, "
-                "where used, the symbols 'blank', 'bos' and 'eos'"
+                "The symbol table must be a JSON object with 'ids' (symbol -> integer) and, "
+                "if used, the symbols 'blank', 'bos' and 'eos'"
             )
         return cls(**content)
 
@@ -198,7 +201,7 @@ def _listed(symbols: Iterable[str] | Mapping[str, int]) -> str:
 
 
 def described(symbol: str) -> str:
-    """The symbol with its code point and Unicode name: many look alike, or cannot be seen alone."""
+    """Format a symbol with its code point and Unicode name, since many symbols look alike or are invisible."""
     if len(symbol) != 1:
         return repr(symbol)
     name = unicodedata.name(symbol, "unnamed")
