@@ -1,4 +1,4 @@
-"""The house stands on its floors: nothing imports upward, and the core names no plugin."""
+"""Modules of the core import only from their own layer or lower ones, and name no plugin."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__in
 PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
 
 
-def floors() -> list[str]:
-    """The floors as docs/architecture.md has them, a line each, from the ground."""
+def layers() -> list[str]:
+    """The list of layers in docs/architecture.md, one line per layer, lowest first."""
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    block = re.search(r"^Floors, from the ground:\n\n((?: {4}.*\n)+)", page, re.MULTILINE)
-    assert block, "docs/architecture.md has no list of floors"
+    block = re.search(r"^Layers, bottom up:\n\n((?: {4}.*\n)+)", page, re.MULTILINE)
+    assert block, "docs/architecture.md has no list 'Layers, bottom up:'"
     return block[1].splitlines()
 
 
-FLOORS = [set(re.findall(r"\w+", line)) for line in floors()]
-APART = [set(re.findall(r"\w+", line)) for line in floors() if "|" in line]
-"""Parts of one floor that must not know each other."""
+LAYERS = [set(re.findall(r"\w+", line)) for line in layers()]
+INDEPENDENT = [set(re.findall(r"\w+", line)) for line in layers() if "|" in line]
+"""Parts of one layer that must not import each other."""
 
 each_module = pytest.mark.parametrize(
     "path", MODULES, ids=lambda path: str(path.relative_to(SOURCE))
@@ -41,12 +41,12 @@ def part_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def floor_of(part: str) -> int:
-    return next(number for number, parts in enumerate(FLOORS) if part in parts)
+def layer_of(part: str) -> int:
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
 
 
 def imported_parts(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The parts of the core that a module imports, anywhere in it, with the line; "" is the top."""
+    """The parts of the core that a module imports, with line numbers; "" is the package itself."""
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
@@ -61,33 +61,33 @@ def imported_parts(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield name.partition(".")[2].split(".")[0], node.lineno
 
 
-def test_every_part_has_a_floor():
+def test_every_part_is_in_one_layer():
     parts = {part_of(path) for path in MODULES}
-    assert parts == set().union(*FLOORS), "name all parts, and no others, in docs/architecture.md"
-    assert sum(map(len, FLOORS)) == len(parts), "a part stands on two floors"
+    assert parts == set().union(*LAYERS), "list every part once in docs/architecture.md"
+    assert sum(map(len, LAYERS)) == len(parts), "a part is listed in two layers"
 
 
 @each_module
 def test_nothing_imports_upward(path):
     part = part_of(path)
     for imported, line in imported_parts(ast.parse(path.read_text("utf-8"))):
-        assert any(imported in parts for parts in FLOORS), (
-            f"{path}:{line} imports 'allophone.{imported}', which stands on no floor; inside the "
-            "core, import from the module that defines a name"
+        assert any(imported in parts for parts in LAYERS), (
+            f"{path}:{line} imports 'allophone.{imported}', which is in no layer; inside the "
+            "core, import a name from the module that defines it"
         )
-        assert floor_of(imported) <= floor_of(part), (
-            f"{path}:{line}: '{part}' stands below '{imported}' and must not import it"
+        assert layer_of(imported) <= layer_of(part), (
+            f"{path}:{line}: '{part}' is below '{imported}' and must not import it"
         )
-        side_by_side = any({imported, part} <= parts for parts in APART)
-        assert imported == part or not side_by_side, (
-            f"{path}:{line}: '{part}' and '{imported}' stand side by side; "
-            "what both need belongs below them"
+        independent = any({imported, part} <= parts for parts in INDEPENDENT)
+        assert imported == part or not independent, (
+            f"{path}:{line}: '{part}' and '{imported}' must not import each other; "
+            "move what both need to a lower layer"
         )
 
 
 def plugin_names() -> set[str]:
-    """How the plugins of this workspace are called, installed and imported."""
-    assert PLUGINS, "the plugins of the workspace are not where this test looks for them"
+    """Distribution and package names of this repository's plugins."""
+    assert PLUGINS, f"no plugins/*/pyproject.toml in {ROOT}"
     names = set()
     for path in PLUGINS:
         distribution = tomllib.loads(path.read_text("utf-8"))["project"]["name"]
@@ -95,9 +95,9 @@ def plugin_names() -> set[str]:
     return names
 
 
-def spoken_strings(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The strings of a module that are no docstrings."""
-    silent = {
+def string_literals(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The string literals of a module, without docstrings, with line numbers."""
+    docstrings = {
         id(node.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -106,7 +106,7 @@ def spoken_strings(tree: ast.AST) -> Iterator[tuple[str, int]]:
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and id(node) not in silent
+            and id(node) not in docstrings
         ):
             yield node.value, node.lineno
 
@@ -118,9 +118,9 @@ def test_the_core_names_no_plugin(path):
     for name in names - set(vars(hookspecs)):
         assert name not in text, f"{path} names the plugin '{name}'"
     families = {name.removeprefix("allophone-") for name in names if "-" in name}
-    # A plugin may have the name of what it offers, which the core does name: a hook, a kind.
+    # A plugin may share its name with a kind of entry, such as "corpora", which the core does name.
     families = "|".join(sorted(families - set(KINDS)))
-    for string, line in spoken_strings(ast.parse(text)):
+    for string, line in string_literals(ast.parse(text)):
         assert not re.fullmatch(rf"({families})([/.:].*)?", string), (
             f"{path}:{line} names the plugin family in {string!r}"
         )
