@@ -22,7 +22,7 @@ from torch import Tensor
 
 from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import ConfigError, UserError
+from allophone.errors import UserError
 from allophone.features.recordings import RecordingReader
 from allophone.inference.engine import TorchEngine, open_voice, synthesizer_of, text_batch
 from allophone.inference.exporting import export_voice
@@ -34,6 +34,7 @@ from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.engine import Sentence
 from allophone.synthesis.loading import light_engine, load
 from allophone.synthesis.voice import Voice
+from allophone.testing.controls import check_controls, check_controls_are_used
 from allophone.testing.experiment import ExperimentContract, build_objective, trainer_of
 
 ROUNDING = 1e-4
@@ -118,30 +119,10 @@ class SynthesizerContract(ExperimentContract):
         return made
 
     def test_controls_have_defaults_and_are_checked(self, voice: Voice) -> None:
-        cls = voice.engine.controls
-        assert attrs.has(cls), f"`controls` should be an attrs class, not {cls!r}."
-        cls()
-        with pytest.raises(ConfigError, match="no_such_control"):
-            voice.controls({"no_such_control": 1})
-        for field in attrs.fields(cls):
-            with pytest.raises(ConfigError, match=field.name):
-                voice.controls({field.name: {}})
-        impossible = {"length_scale": 0.0, "noise_scale": -1.0, "noise_scale_duration": -1.0}
-        for name in impossible.keys() & {field.name for field in attrs.fields(cls)}:
-            try:
-                voice.controls({name: impossible[name]})
-            except ConfigError:
-                continue
-            pytest.fail(f"{name} = {impossible[name]} is accepted: give the field a validator.")
+        check_controls(voice)
 
     def test_each_control_is_used(self, voice: Voice, texts: Texts) -> None:
-        watched = WatchedControls(voice.controls({}))
-        voice.engine.synthesize(sentences_of(voice, texts[2]), watched)
-        for control in attrs.fields(voice.engine.controls):
-            assert control.name in watched.read or control.name in self.inert_controls, (
-                f"The control {control.name} is offered, and nothing of it is read when a sentence is spoken: "
-                "is it passed on? If this recipe cannot use it, name it in `inert_controls`."
-            )
+        check_controls_are_used(voice, sentences_of(voice, texts[2]), self.inert_controls)
 
     def test_lengths_and_durations_agree(
         self, voice: Voice, texts: Texts, experiment: Experiment
@@ -308,21 +289,6 @@ class SynthesizerContract(ExperimentContract):
         assert torch.equal(together[0, :ids], alone[0, :ids]), (
             "A recording is aligned otherwise in a batch than alone: mask padding, draw no noise."
         )
-
-
-class WatchedControls:
-    """Controls that note which of them are read.
-
-    With random weights an effect may be rounded away, so what is checked is that a control is asked for.
-    """
-
-    def __init__(self, controls: Any) -> None:
-        self._controls = controls
-        self.read: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        self.read.add(name)
-        return getattr(self._controls, name)
 
 
 def sentences_of(voice: Voice, *texts: str, seed: int = 0) -> list[Sentence]:
