@@ -32,8 +32,8 @@ from allophone.testing.engine_loading import EngineLoadingContract
 ROUNDING = 1e-4
 """By how much a batch may differ from its rows, in samples between -1 and 1."""
 
-LOUDEST = 4.0
-"""A peak beyond this is no loud voice, but samples of another scale."""
+LOUDEST = 100.0
+"""A peak beyond this is no loud voice, but samples of another scale, such as that of int16."""
 
 
 class EngineContract(EngineLoadingContract):
