@@ -9,7 +9,7 @@ class TestSpeaking(SynthesizerContract):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -100,20 +101,23 @@ class SynthesizerContract(ExperimentContract):
         return open_voice(stored, registry=registry)
 
     def rows(self, voice: Voice, *texts: str, seed: int = 0, **controls: Any) -> list[Values]:
+        """What an engine makes of some texts in one batch: see `spoken`."""
+        return self.spoken(voice, sentences_of(voice, *texts, seed=seed), **controls)
+
+    def spoken(self, voice: Voice, sentences: Sequence[Sentence], **controls: Any) -> list[Values]:
         """What an engine makes of some sentences in one batch: samples [N] of each, or the mel [M, F] of a
         model that predicts mels."""
-        sentences = sentences_of(voice, *texts, seed=seed)
         if isinstance(voice.engine, TorchEngine):
-            made = self.synthesize(voice, *texts, seed=seed, **controls)
-            return [values_of(made, row).numpy() for row in range(len(texts))]
+            made = self.synthesize(voice, sentences, **controls)
+            return [values_of(made, row).numpy() for row in range(len(sentences))]
         spoken = voice.engine.synthesize(sentences, voice.controls(controls))
         return [one.samples for one in spoken]
 
     def synthesize(
-        self, voice: Voice, *texts: str, seed: int = 0, **controls: Any
+        self, voice: Voice, sentences: Sequence[Sentence], **controls: Any
     ) -> Speech | Mels:
         """What the model itself makes of some sentences, in one batch."""
-        text = text_batch(sentences_of(voice, *texts, seed=seed), CPU)
+        text = text_batch(sentences, CPU)
         with torch.inference_mode():
             made: Speech | Mels = synthesizer_of(voice).synthesize(text, voice.controls(controls))
         return made
@@ -127,7 +131,7 @@ class SynthesizerContract(ExperimentContract):
     def test_lengths_and_durations_agree(
         self, voice: Voice, texts: Texts, experiment: Experiment
     ) -> None:
-        said = self.synthesize(voice, *texts)
+        said = self.synthesize(voice, sentences_of(voice, *texts))
         values = said.mel.transpose(1, 2) if isinstance(said, Mels) else said.waveform
         assert len(values) == len(said.lengths) == len(texts), "There is not one row a sentence."
         assert values.dtype == torch.float32, f"{values.dtype} should be float32."
@@ -157,6 +161,23 @@ class SynthesizerContract(ExperimentContract):
             assert apart < ROUNDING, (
                 f"'{text}' differs by {apart:.2g} between alone and in a batch: mask padding at the "
                 "input of each layer, and draw noise row by row, each row from its own seed."
+            )
+
+    def test_each_speaker_has_a_voice(self, voice: Voice, texts: Texts) -> None:
+        last = len(voice.speakers) - 1
+        if last < 1 or voice.takes_prompts:
+            pytest.skip("It has no speakers to choose from; set `speakers` where the model can.")
+        (sentence, *_) = sentences_of(voice, texts[1])
+        sentences = [evolve(sentence, speaker=id) for id in (0, last)]
+        alone = [self.spoken(voice, [one])[0] for one in sentences]
+        assert not np.array_equal(alone[0], alone[1]), (
+            f"The speakers '{voice.speakers[0]}' and '{voice.speakers[last]}' sound alike to the last bit: is "
+            "`TextBatch.speakers` passed on?"
+        )
+        for one, other in zip(alone, self.spoken(voice, sentences), strict=True):
+            same = one.shape == other.shape and bool(np.abs(one - other).max() < ROUNDING)
+            assert same, (
+                "A speaker sounds otherwise in a batch with another one: look speakers up row by row."
             )
 
     def test_a_seed_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
