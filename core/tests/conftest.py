@@ -329,7 +329,7 @@ def stored_vocoder(audio=AUDIO):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toys():
     """Everything above, for tests: `toys.stored_voice(...)`, `toys.toy_registry()`, ..."""
     return sys.modules[__name__]

@@ -209,6 +209,7 @@ def test_what_fails_on_a_rank_is_told(tmp_path):
 
 
 class TestSynthesizerViolations(OnPlugin):
+    speakers = 2
     stored = SynthesizerContract.__dict__["stored"]
     texts = SynthesizerContract.__dict__["texts"]
     voice = SynthesizerContract.__dict__["voice"]
@@ -239,6 +240,21 @@ class TestSynthesizerViolations(OnPlugin):
     def test_padding_that_is_heard(self, check, plugin, monkeypatch):
         monkeypatch.setattr(plugin["model"].ConvolutionStack, "forward", without_mask)
         check("test_a_batch_says_what_its_rows_say", "mask padding")
+
+    @pytest.mark.parametrize(
+        ("chosen", "said"),
+        [
+            (lambda speakers: 0 * speakers, "'speaker-0' and 'speaker-1' sound alike"),
+            (lambda speakers: 0 * speakers + speakers[0], "look speakers up row by row"),
+        ],
+    )
+    def test_speakers_that_are_mistaken(self, check, plugin, monkeypatch, chosen, said):
+        cls = plugin["model"].AcousticModel
+        usual = cls.read
+        monkeypatch.setattr(
+            cls, "read", lambda self, text, speakers: usual(self, text, chosen(speakers))
+        )
+        check("test_each_speaker_has_a_voice", said)
 
     def test_noise_that_no_seed_decides(self, check, changed):
         changed(lambda said: evolve(said, mel=said.mel + torch.randn_like(said.mel)))

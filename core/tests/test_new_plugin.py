@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,10 @@ def test_a_plugin_is_written_under_its_name(tmp_path):
     assert folder == tmp_path / "allophone-whisper-net"
     project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == "allophone-whisper-net"
+    major, minor, *_ = map(int, version("allophone").split("."))
+    bounds = f">={major}.{minor},<" + (f"{major + 1}" if major else f"0.{minor + 1}")
+    assert f"allophone[torch]{bounds}" in project["dependencies"]
+    assert project["optional-dependencies"] == {"testing": [f"allophone[testing]{bounds}"]}
     points = project["entry-points"]["allophone.plugins"]
     assert points == {"whisper-net": "allophone_whisper_net.hooks"}
     assert (folder / "src/allophone_whisper_net/hooks.py").is_file()
@@ -93,7 +98,7 @@ def test_the_command_says_what_to_type_next(tmp_path):
     shown = CliRunner().invoke(command, ["mine", "--into", str(tmp_path / "new place")])
     assert shown.exit_code == 0, shown.output
     folder = tmp_path / "new place" / "allophone-mine"
-    assert f"pip install -e '{folder}[test]'" in shown.output
+    assert f"pip install -e '{folder}[testing]'" in shown.output
     assert f"pytest '{folder}'" in shown.output
     assert "allophone prepare mine/tiny --root" in shown.output
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from allophone.testing import PluginContract
+from typing import ClassVar
+
+from allophone.testing import NormalizerContract, PluginContract
 
 
 class TestPlugin(PluginContract):
     plugin = "english"
+
+
+class TestEnglish(NormalizerContract):
+    language = "en"
+    examples: ClassVar = {
+        "10 boats came home.": "ten boats came home.",
+        "It costs $5.50.": "It costs five dollars and fifty cents.",
+        "Dr. Smith, born on Jan. 5th, 1905": "Doctor Smith, born on January fifth, nineteen oh five",
+    }

@@ -32,7 +32,7 @@ def command(name: str, into: Path) -> None:
     click.echo(f"{folder} holds a plugin that trains and speaks. Next:\n")
     where = shlex.quote(str(folder))
     for line in (
-        f"pip install -e {shlex.quote(f'{folder}[test]')}",
+        f"pip install -e {shlex.quote(f'{folder}[testing]')}",
         f"pytest {where}",
         f"allophone prepare {name}/tiny --root FOLDER    # with metadata.csv and recordings",
     ):

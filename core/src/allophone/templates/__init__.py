@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import resources
+from importlib.metadata import version
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
 from attrs import frozen
+from packaging.version import Version
 
 from allophone.atomic import folder_whole
 from allophone.errors import UserError
+from allophone.plugin import CORE
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -53,8 +56,15 @@ def write_plugin(name: str, into: Path) -> Path:
             name=names.name,
             distribution=names.distribution,
             package=names.package,
+            bounds=_bounds(version(CORE)),
         )
     return folder
+
+
+def _bounds(core: str) -> str:
+    """Which versions of the core go with what was written for one of them: see docs/stability.md."""
+    major, minor = Version(core).release[:2]
+    return f">={major}.{minor},<{major + 1}" if major else f">=0.{minor},<0.{minor + 1}"
 
 
 def checked_name(name: str) -> str:

@@ -23,15 +23,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from allophone.testing.commands_and_observers import CommandContract, ObserverContract
     from allophone.testing.corpus_reader import CorpusContract
+    from allophone.testing.engine import EngineContract
     from allophone.testing.plugin import PluginContract
     from allophone.testing.synthesizer import SynthesizerContract
+    from allophone.testing.text import NormalizerContract, PhonemizerContract
     from allophone.testing.trainer import TrainerContract
     from allophone.testing.vocoder import VocoderContract
 
 __all__ = [
     "CommandContract",
     "CorpusContract",
+    "EngineContract",
+    "NormalizerContract",
     "ObserverContract",
+    "PhonemizerContract",
     "PluginContract",
     "SynthesizerContract",
     "TrainerContract",
@@ -42,6 +47,9 @@ _LAZY = {
     "CommandContract": "allophone.testing.commands_and_observers",
     "ObserverContract": "allophone.testing.commands_and_observers",
     "CorpusContract": "allophone.testing.corpus_reader",
+    "EngineContract": "allophone.testing.engine",
+    "NormalizerContract": "allophone.testing.text",
+    "PhonemizerContract": "allophone.testing.text",
     "PluginContract": "allophone.testing.plugin",
     "SynthesizerContract": "allophone.testing.synthesizer",
     "TrainerContract": "allophone.testing.trainer",

@@ -9,7 +9,7 @@ class TestSpeaking(SynthesizerContract):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from numpy.typing import NDArray
 from torch import Tensor
 
 from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import ConfigError, UserError
+from allophone.errors import UserError
 from allophone.features.recordings import RecordingReader
 from allophone.inference.engine import TorchEngine, open_voice, synthesizer_of, text_batch
 from allophone.inference.exporting import export_voice
@@ -34,6 +35,7 @@ from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.engine import Sentence
 from allophone.synthesis.loading import light_engine, load
 from allophone.synthesis.voice import Voice
+from allophone.testing.controls import check_controls, check_controls_are_used
 from allophone.testing.experiment import ExperimentContract, build_objective, trainer_of
 
 ROUNDING = 1e-4
@@ -99,54 +101,37 @@ class SynthesizerContract(ExperimentContract):
         return open_voice(stored, registry=registry)
 
     def rows(self, voice: Voice, *texts: str, seed: int = 0, **controls: Any) -> list[Values]:
+        """What an engine makes of some texts in one batch: see `spoken`."""
+        return self.spoken(voice, sentences_of(voice, *texts, seed=seed), **controls)
+
+    def spoken(self, voice: Voice, sentences: Sequence[Sentence], **controls: Any) -> list[Values]:
         """What an engine makes of some sentences in one batch: samples [N] of each, or the mel [M, F] of a
         model that predicts mels."""
-        sentences = sentences_of(voice, *texts, seed=seed)
         if isinstance(voice.engine, TorchEngine):
-            made = self.synthesize(voice, *texts, seed=seed, **controls)
-            return [values_of(made, row).numpy() for row in range(len(texts))]
+            made = self.synthesize(voice, sentences, **controls)
+            return [values_of(made, row).numpy() for row in range(len(sentences))]
         spoken = voice.engine.synthesize(sentences, voice.controls(controls))
         return [one.samples for one in spoken]
 
     def synthesize(
-        self, voice: Voice, *texts: str, seed: int = 0, **controls: Any
+        self, voice: Voice, sentences: Sequence[Sentence], **controls: Any
     ) -> Speech | Mels:
         """What the model itself makes of some sentences, in one batch."""
-        text = text_batch(sentences_of(voice, *texts, seed=seed), CPU)
+        text = text_batch(sentences, CPU)
         with torch.inference_mode():
             made: Speech | Mels = synthesizer_of(voice).synthesize(text, voice.controls(controls))
         return made
 
     def test_controls_have_defaults_and_are_checked(self, voice: Voice) -> None:
-        cls = voice.engine.controls
-        assert attrs.has(cls), f"`controls` should be an attrs class, not {cls!r}."
-        cls()
-        with pytest.raises(ConfigError, match="no_such_control"):
-            voice.controls({"no_such_control": 1})
-        for field in attrs.fields(cls):
-            with pytest.raises(ConfigError, match=field.name):
-                voice.controls({field.name: {}})
-        impossible = {"length_scale": 0.0, "noise_scale": -1.0, "noise_scale_duration": -1.0}
-        for name in impossible.keys() & {field.name for field in attrs.fields(cls)}:
-            try:
-                voice.controls({name: impossible[name]})
-            except ConfigError:
-                continue
-            pytest.fail(f"{name} = {impossible[name]} is accepted: give the field a validator.")
+        check_controls(voice)
 
     def test_each_control_is_used(self, voice: Voice, texts: Texts) -> None:
-        watched = WatchedControls(voice.controls({}))
-        voice.engine.synthesize(sentences_of(voice, texts[2]), watched)
-        for control in attrs.fields(voice.engine.controls):
-            assert control.name in watched.read or control.name in self.inert_controls, (
-                f"The control {control.name} is offered, and nothing of it is read when a sentence is spoken: "
-                "is it passed on? If this recipe cannot use it, name it in `inert_controls`."
-            )
+        check_controls_are_used(voice, sentences_of(voice, texts[2]), self.inert_controls)
 
     def test_lengths_and_durations_agree(
         self, voice: Voice, texts: Texts, experiment: Experiment
     ) -> None:
-        said = self.synthesize(voice, *texts)
+        said = self.synthesize(voice, sentences_of(voice, *texts))
         values = said.mel.transpose(1, 2) if isinstance(said, Mels) else said.waveform
         assert len(values) == len(said.lengths) == len(texts), "There is not one row a sentence."
         assert values.dtype == torch.float32, f"{values.dtype} should be float32."
@@ -176,6 +161,23 @@ class SynthesizerContract(ExperimentContract):
             assert apart < ROUNDING, (
                 f"'{text}' differs by {apart:.2g} between alone and in a batch: mask padding at the "
                 "input of each layer, and draw noise row by row, each row from its own seed."
+            )
+
+    def test_each_speaker_has_a_voice(self, voice: Voice, texts: Texts) -> None:
+        last = len(voice.speakers) - 1
+        if last < 1 or voice.takes_prompts:
+            pytest.skip("It has no speakers to choose from; set `speakers` where the model can.")
+        (sentence, *_) = sentences_of(voice, texts[1])
+        sentences = [evolve(sentence, speaker=id) for id in (0, last)]
+        alone = [self.spoken(voice, [one])[0] for one in sentences]
+        assert not np.array_equal(alone[0], alone[1]), (
+            f"The speakers '{voice.speakers[0]}' and '{voice.speakers[last]}' sound alike to the last bit: is "
+            "`TextBatch.speakers` passed on?"
+        )
+        for one, other in zip(alone, self.spoken(voice, sentences), strict=True):
+            same = one.shape == other.shape and bool(np.abs(one - other).max() < ROUNDING)
+            assert same, (
+                "A speaker sounds otherwise in a batch with another one: look speakers up row by row."
             )
 
     def test_a_seed_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
@@ -308,21 +310,6 @@ class SynthesizerContract(ExperimentContract):
         assert torch.equal(together[0, :ids], alone[0, :ids]), (
             "A recording is aligned otherwise in a batch than alone: mask padding, draw no noise."
         )
-
-
-class WatchedControls:
-    """Controls that note which of them are read.
-
-    With random weights an effect may be rounded away, so what is checked is that a control is asked for.
-    """
-
-    def __init__(self, controls: Any) -> None:
-        self._controls = controls
-        self.read: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        self.read.add(name)
-        return getattr(self._controls, name)
 
 
 def sentences_of(voice: Voice, *texts: str, seed: int = 0) -> list[Sentence]:
