@@ -102,8 +102,8 @@ def test_a_batch_equals_single_texts(espeak: EspeakPhonemizer):
 
 
 def test_an_unknown_language_is_an_error_with_a_near_miss(espeak: EspeakPhonemizer):
-    with pytest.raises(UserError, match="no language 'en-uz'") as raised:
-        espeak.phonemize(["hello"], "en-uz")
+    with pytest.raises(UserError, match="no language 'en-uzz'") as raised:
+        espeak.phonemize(["hello"], "en-uzz")
     assert raised.value.hint is not None
     assert "en-us" in raised.value.hint
 
@@ -162,11 +162,11 @@ import shutil
 from allophone_espeak.engine import EspeakEngine
 copies, copy = [], shutil.copy
 shutil.copy = lambda *paths: copies.append(paths) or copy(*paths)
-for language in ("en-us", "en-uz", "de", "ru"):
+for language in ("en-us", "en-uzz", "de", "ru"):
     try:
         engine = EspeakEngine(language)
     except Exception as error:
-        assert "en-uz" in str(error)
+        assert "en-uzz" in str(error)
     else:
         assert engine.clauses("Hello."), language
     print(len(copies))
@@ -177,8 +177,7 @@ with open("/proc/self/maps") as maps:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_first_engine_copies_no_library_and_a_failed_one_leaks_none():
-    # The language that there is not comes second: it takes a copy, which German takes over.
-    assert run(LOADED).split() == ["0", "1", "1", "2", "3"]
+    assert run(LOADED).split() == ["0", "0", "1", "2", "3"]
 
 
 MISSING_DATA = """

@@ -14,6 +14,7 @@ from allophone.config.corpora import named_corpora
 from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
+from allophone.frontend import resolve_language
 from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
@@ -49,7 +50,7 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     With several corpora, ids, speakers and groups carry the name of theirs, so that they stay apart.
     Some readers cut long recordings, for which they must decode them: that takes a while.
     UserError for a corpus that is not what its table says, and where all its recordings, or all files
-    in `data.labels`, are missing; PluginError for a reader that is broken.
+    in `data.labels`, are missing, and for a language that the phonemizer lacks; PluginError for a reader that is broken.
     """
     if not experiment.data.corpora:
         raise UserError(
@@ -64,16 +65,19 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     split = assign_splits(list(found.values()), experiment.data.splits)
     if experiment.data.labels is not None:
         split = _labelled(split, Path(experiment.data.labels).expanduser())
+    default = experiment.text.language
+    languages = {utterance.language or default for utterance in split}
+    for language in languages:
+        resolve_language(experiment.text, language, registry)
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
     write_manifest(manifest, split)
     by_split = Counter(utterance.split for utterance in split)
-    default = experiment.text.language
     return Prepared(
         manifest=manifest,
         corpora=counts,
         splits={name: by_split[name] for name in SPLITS},
         speakers=len({utterance.speaker for utterance in split}),
-        languages=tuple(sorted({utterance.language or default for utterance in split})),
+        languages=tuple(sorted(languages)),
         unlabelled=tuple(u.id for u in split if u.labels is None) if experiment.data.labels else (),
     )
 

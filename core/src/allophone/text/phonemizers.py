@@ -14,7 +14,12 @@ from allophone.text.config import GraphemeConfig
 
 
 class Phonemizer(Protocol):
-    """Converts normalized text to symbols; thread-safe."""
+    """Converts normalized text to symbols; thread-safe.
+
+    Optional: `resolve(language) -> str` returns the phonemizer's own code for a language as people write it
+    ("en_US"), or raises `UserError`. `allophone prepare` calls it, so an unknown language is found early, and
+    `phonemize` is then called with the code.
+    """
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
         """Return one list of symbols per text, in order; empty for a text with nothing to pronounce.

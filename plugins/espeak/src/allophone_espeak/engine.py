@@ -9,18 +9,21 @@ use an engine.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import espeakng_loader
 from attrs import frozen
 
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError
+from allophone_espeak.languages import Languages, VoiceRecords, read_voices
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: no sound device is opened.
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: without it, missing data ends the process.
@@ -70,16 +73,10 @@ class EspeakEngine:
     """
 
     def __init__(self, language: str) -> None:
+        voice = languages().by_code[languages().resolve(language)]
         self._library = _take_library()
-        # The name is that of a voice's file; "en-gb" is none, but the language of the file "gmw/en".
-        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
-            known = dict(_voices(self._library))
-            name = known.get(language, b"")
-            if not name or self._library.espeak_SetVoiceByName(name) != 0:
-                _unused.append(self._library)
-                raise UserError(
-                    f"eSpeak NG has no language '{language}'.", hint=near_miss(language, known)
-                )
+        # A voice is found by the name of its file.
+        self._library.espeak_SetVoiceByName(voice.identifier.encode())
 
     def clauses(self, text: str) -> list[Clause]:
         """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
@@ -107,6 +104,15 @@ class EspeakEngine:
         return clauses
 
 
+@functools.cache
+def languages() -> Languages:
+    """What eSpeak NG can read here."""
+    library = _take_library()
+    voices = tuple(read_voices(library.espeak_ListVoices(None)))
+    _unused.append(library)
+    return Languages(voices=voices, data=Path(espeakng_loader.get_data_path()))
+
+
 class EspeakPool:
     """Engines that wait for work, by language: as many as were ever busy at once.
 
@@ -130,19 +136,6 @@ class EspeakPool:
 
 def _cleaned(phonemes: str) -> str:
     return unicodedata.normalize("NFD", " ".join(_LANGUAGE_FLAG.sub("", phonemes).split()))
-
-
-class _Voice(ctypes.Structure):
-    """The beginning of `espeak_VOICE`.
-
-    languages: a priority byte, then the code of the first; identifier: the path of the voice's file.
-    """
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_char_p),
-        ("identifier", ctypes.c_char_p),
-    )
 
 
 _unused: list[ctypes.CDLL] = []
@@ -169,7 +162,7 @@ def _start_library(*, copied: bool) -> ctypes.CDLL:
             ctypes.c_int,
         ),
         "espeak_SetVoiceByName": ([ctypes.c_char_p], ctypes.c_int),
-        "espeak_ListVoices": ([pointer(_Voice)], pointer(pointer(_Voice))),
+        "espeak_ListVoices": ([ctypes.c_void_p], VoiceRecords),
         "espeak_TextToPhonemes": (
             [pointer(ctypes.c_void_p), ctypes.c_int, ctypes.c_int],
             ctypes.c_char_p,
@@ -197,13 +190,3 @@ def _load(path: str, *, copied: bool) -> ctypes.CDLL:
     # What is loaded stays loaded when the file goes; Windows alone keeps a file that is in use.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return ctypes.CDLL(shutil.copy(path, folder))
-
-
-def _voices(library: ctypes.CDLL) -> Iterator[tuple[str, bytes]]:
-    """The language of each voice, with the voice's identifier."""
-    voices = library.espeak_ListVoices(None)
-    for index in itertools.count():
-        if not voices[index]:
-            return
-        voice = voices[index].contents
-        yield voice.languages[1:].decode(), voice.identifier

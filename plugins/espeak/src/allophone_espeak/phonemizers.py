@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allophone_espeak.config import EspeakConfig
-from allophone_espeak.engine import Clause, EspeakPool
+from allophone_espeak.engine import Clause, EspeakPool, languages
 
 _STRESS = str.maketrans("", "", "ˈˌ")
 _ENGINES = EspeakPool()
@@ -23,6 +23,10 @@ class EspeakPhonemizer:
     def __init__(self, config: EspeakConfig, engines: EspeakPool = _ENGINES) -> None:
         self._config = config
         self._engines = engines
+
+    def resolve(self, language: str) -> str:
+        """The code of eSpeak NG for a language as people write it; see `Languages.resolve`."""
+        return languages().resolve(language)
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
         with self._engines.engine(language) as engine:
