@@ -28,3 +28,20 @@ def test_clean_text_unifies_quotes_spaces_and_composition(text: str, cleaned: st
 def test_clean_text_is_idempotent(text: str):
     once = clean_text(text)
     assert clean_text(once) == once
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("Ｈｅｌｌｏ，　ｗｏｒｌｄ！", "Hello, world!"),
+        ("𝓗𝓮𝓵𝓵𝓸 𝐰𝐨𝐫𝐥𝐝 𝟙𝟚", "Hello world 12"),
+        ("① ⓐ", "1 a"),
+        ("ｶﾒﾗ", "カメラ"),
+        ("I ❤️ you", "I ❤ you"),
+        ("hi 👋🏽!", "hi 👋!"),
+        ("x² ½ 1ª … ™ ﬁne", "x² ½ 1ª … ™ ﬁne"),
+        ("한국어 naïve", "한국어 naïve"),
+    ],
+)
+def test_letters_in_other_forms_become_plain_ones(written, plain):
+    assert clean_text(written) == plain

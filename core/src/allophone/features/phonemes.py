@@ -23,7 +23,7 @@ class PhonemesExtractor:
 
     def __init__(self, config: PhonemesConfig, context: ExtractionContext) -> None:
         self._context = context
-        self.key: Mapping[str, Any] = {"version": 1, "text": dict(context.text_key)}
+        self.key: Mapping[str, Any] = {"version": 2, "text": dict(context.text_key)}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.str_] | Dropped]:
         """One sequence an utterance; those without a letter or a number are dropped."""
@@ -37,7 +37,9 @@ class PhonemesExtractor:
             # error and no fault of any text.
             frontend.symbols("")
             symbols = _symbols([utterance.text for utterance in spoken], frontend)
-            results |= {u.id: _checked(s, u) for u, s in zip(spoken, symbols, strict=True)}
+            results |= {
+                u.id: _checked(s, u, frontend) for u, s in zip(spoken, symbols, strict=True)
+            }
         for utterance in utterances:
             yield results[utterance.id]
 
@@ -52,9 +54,14 @@ def _symbols(texts: Sequence[str], frontend: TextFrontend) -> list[list[str] | U
     return [result for text in texts for result in _symbols([text], frontend)]
 
 
-def _checked(symbols: list[str] | UserError, utterance: Utterance) -> NDArray[np.str_] | Dropped:
+def _checked(
+    symbols: list[str] | UserError, utterance: Utterance, frontend: TextFrontend
+) -> NDArray[np.str_] | Dropped:
     if isinstance(symbols, UserError):
         return Dropped(reason="unreadable text", detail=str(symbols))
+    unreadable = frontend.unreadable(utterance.text)
+    if unreadable:
+        return Dropped(reason="unreadable words", detail=", ".join(unreadable))
     if not any(symbol.isalnum() for symbol in symbols):
         return Dropped(reason="empty text", detail=f"nothing to say in {utterance.text!r}")
     return np.array(symbols)

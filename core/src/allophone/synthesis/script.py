@@ -5,6 +5,7 @@ N samples.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend
 from allophone.text.sentences import split_sentences
 from allophone.text.symbols import SymbolTable
+
+_log = logging.getLogger(__name__)
 
 Script = tuple[Sentence, ...]
 """The sentences of a text, to be spoken one after the other."""
@@ -47,6 +50,11 @@ def read_script(
     if not read:
         shown = f"'{text.strip()}' holds nothing" if text.strip() else "There is no text"
         raise UserError(f"{shown} that can be pronounced.", hint="Give a text with words in it.")
+    for sentence, _ in read:
+        unreadable = frontend.unreadable(sentence)
+        if unreadable:
+            words = ", ".join(f"'{word}'" for word in unreadable)
+            _log.warning("Cannot be read in '%s': %s", frontend.language, words)
     return tuple(
         Sentence(
             text=sentence,

@@ -71,6 +71,14 @@ class TextFrontend:
         phonemized = iter(self.phonemizer.phonemize(plain, self.language))
         return [self._to_phones(_join(parts, phonemized)) for parts in split]
 
+    def unreadable(self, text: str) -> list[str]:
+        """Words and symbols that the phonemizer cannot read, as far as it can tell."""
+        find = getattr(self.phonemizer, "unreadable", None)
+        if find is None:
+            return []
+        plain = (self.normalizer(part.text) for part in _split_raw(text) if not part.raw)
+        return [word for part in plain for word in find(part, self.language)]
+
     def _to_phones(self, spans: Sequence[_Span]) -> list[str]:
         names: list[str] = []
         for raw, run in groupby(spans, key=lambda span: span.raw):

@@ -6,6 +6,7 @@ normalizers for single languages through the hook `allophone_normalizers`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _STRAIGHT = str.maketrans(
@@ -32,11 +33,28 @@ _STRAIGHT = str.maketrans(
 _JOINERS = "\u200c\u200d"
 
 
+_PLAIN_FORMS = ("<font>", "<wide>", "<narrow>", "<circle>")
+"""Tags of Unicode's decompositions whose characters are read as what they decompose to: 𝐀, Ａ, ①."""
+_MODIFIERS = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+"""Variation selectors and skin tones: what they modify is read the same without them."""
+
+
 def clean_text(text: str) -> str:
-    """Convert text to NFC with straight quotes and single spaces; remove control and format characters."""
-    straight = unicodedata.normalize("NFC", text).translate(_STRAIGHT)
-    visible = (character if _is_visible(character) else "" for character in straight)
+    """Convert text to NFC with straight quotes and single spaces.
+
+    Full-width, mathematical and encircled letters become plain ones; control and format characters, variation
+    selectors and skin tones are removed.
+    """
+    straight = unicodedata.normalize("NFC", _MODIFIERS.sub("", text)).translate(_STRAIGHT)
+    plain = straight if straight.isascii() else "".join(map(_plain, straight))
+    visible = (character if _is_visible(character) else "" for character in plain)
     return " ".join("".join(visible).split())
+
+
+def _plain(character: str) -> str:
+    if unicodedata.decomposition(character).startswith(_PLAIN_FORMS):
+        return unicodedata.normalize("NFKC", character)
+    return character
 
 
 def _is_visible(character: str) -> bool:

@@ -16,9 +16,14 @@ from allophone.text.config import GraphemeConfig
 class Phonemizer(Protocol):
     """Converts normalized text to symbols; thread-safe.
 
-    Optional: `resolve(language) -> str` returns the phonemizer's own code for a language as people write it
-    ("en_US"), or raises `UserError`. `allophone prepare` calls it, so an unknown language is found early, and
-    `phonemize` is then called with the code.
+    Optional members:
+
+    - `resolve(language) -> str` returns the phonemizer's own code for a language as people write it
+      ("en_US"), or raises `UserError`. `allophone prepare` calls it, so an unknown language is found early,
+      and the other methods are called with the code.
+    - `unreadable(text, language) -> list[str]` returns the words and symbols that it would misread or leave
+      out, such as those of another script. They are named in a warning when a text is spoken; an utterance
+      that has any is left out of training.
     """
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:

@@ -50,6 +50,8 @@ _CLAUSE_END = re.compile(rf"([{_ANY_MARK}])\W*\w{{0,2}}$")
 _SILENT = re.compile(rf"[{_ANY_MARK}\s\"'()\[\]\u2018-\u201f\u00ab\u00bb-]*")
 _TEXT_END = re.compile(rf"([{_ANY_MARK}])\W*$")
 
+_POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
+
 # Around the words of another language than the voice's: "(en)weekend(de)".
 _LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
 
@@ -82,6 +84,8 @@ class EspeakEngine:
         """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
         if _SILENT.fullmatch(text):
             return []
+        # It would name each point of Hebrew.
+        text = _POINTS.sub("", text)
         # A C string would end at a NUL.
         encoded = text.encode("utf-8", errors="replace").replace(b"\0", b" ")
         buffer = ctypes.create_string_buffer(encoded)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import Clause, EspeakPool, languages
+from allophone_espeak.scripts import unreadable_words
 
 _STRESS = str.maketrans("", "", "ˈˌ")
 _ENGINES = EspeakPool()
@@ -27,6 +29,15 @@ class EspeakPhonemizer:
     def resolve(self, language: str) -> str:
         """The code of eSpeak NG for a language as people write it; see `Languages.resolve`."""
         return languages().resolve(language)
+
+    def unreadable(self, text: str, language: str) -> list[str]:
+        """The words that eSpeak NG would spell by the names of their letters, and symbols that it leaves out."""
+        words = list(unreadable_words(text, language))
+        symbols = {character for character in text if unicodedata.category(character) == "So"}
+        if symbols:
+            with self._engines.engine(language) as engine:
+                words += [symbol for symbol in sorted(symbols) if not engine.clauses(symbol)]
+        return words
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
         with self._engines.engine(language) as engine:
