@@ -1,0 +1,10 @@
+"""What Allophone promises its users of every plugin, kept by this one."""
+
+from __future__ import annotations
+
+from allophone.testing import PluginContract
+
+
+class TestPlugin(PluginContract):
+    plugin = "labels"
+    required = {"voice": "runs/vits"}
