@@ -197,6 +197,19 @@ class Plugin:
         found = [extra_with(package, dist) for dist in (self.dist, core) if package and dist]
         return next(filter(None, found), None)
 
+    @property
+    def features_extra(self) -> str | None:
+        """Its extra `features`, where that names a distribution that is not installed, as "name[features]".
+
+        It holds the plugins with extractors whose features a model can be trained on.
+        """
+        for one in requirements(self.dist):
+            marker = one.marker
+            extra = marker and not marker.evaluate({"extra": ""})
+            if extra and marker.evaluate({"extra": "features"}) and not _is_installed(one.name):
+                return f"{self.distribution}[features]"
+        return None
+
     def _requirement(self, package: str) -> str:
         """Which of the distributions that it requires has a package that is missing; else its own name."""
         needed = [

@@ -116,6 +116,10 @@ class Registry:
         hints = [near_miss(name, self.entries(kind) if known is None else known)]
         hints += self.unavailable()
         hints.append(self._installation(distribution, guess))
+        if kind == "feature_extractors" and distribution is None:
+            # What computes features is seldom called after one of them.
+            extras = filter(None, (plugin.features_extra for plugin in self.plugins))
+            hints += [f"A plugin may offer it: pip install '{extra}'" for extra in extras]
         return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)
 
     def unavailable(self) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from allophone.testing import PluginContract
 
 
 class TestPlugin(PluginContract):
     plugin = "labels"
-    required = {"voice": "runs/vits"}
+    required: ClassVar = {"voice": "runs/vits"}
