@@ -203,12 +203,14 @@ class Plugin:
 
         It holds the plugins with extractors whose features a model can be trained on.
         """
-        for one in requirements(self.dist):
-            marker = one.marker
-            extra = marker and not marker.evaluate({"extra": ""})
-            if extra and marker.evaluate({"extra": "features"}) and not _is_installed(one.name):
-                return f"{self.distribution}[features]"
-        return None
+        markers = ((one, one.marker) for one in requirements(self.dist) if one.marker)
+        wanted = (
+            one.name
+            for one, marker in markers
+            if marker.evaluate({"extra": "features"}) and not marker.evaluate({"extra": ""})
+        )
+        absent = not all(map(_is_installed, wanted))
+        return f"{self.distribution}[features]" if absent else None
 
     def _requirement(self, package: str) -> str:
         """Which of the distributions that it requires has a package that is missing; else its own name."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import pluggy
 from attrs import define, field, frozen
@@ -31,15 +31,6 @@ from allophone.plugin_loading import OBSERVER, load_plugins
 
 _FAMILIES = ("models", "trainers", "recipes", "vocoders", "phonemizers", "engines")
 """The kinds whose entries are named after the family, and so after the distribution, that they come from."""
-
-
-class Entry(Protocol):
-    """What all records have."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
 
 
 @frozen(kw_only=True)
