@@ -109,8 +109,8 @@ class Registry:
         hints.append(self._installation(distribution, guess))
         if kind == "feature_extractors" and distribution is None:
             # What computes features is seldom called after one of them.
-            extras = filter(None, (plugin.features_extra for plugin in self.plugins))
-            hints += [f"A plugin may offer it: pip install '{extra}'" for extra in extras]
+            extra = next(filter(None, (plugin.features_extra for plugin in self.plugins)), None)
+            hints.append(extra and f"A plugin may offer it: pip install '{extra}'")
         return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)
 
     def unavailable(self) -> Iterator[str]:
