@@ -199,9 +199,9 @@ class Plugin:
 
     @property
     def features_extra(self) -> str | None:
-        """Its extra `features`, where that names a distribution that is not installed, as "name[features]".
+        """Its extra `features`, as "name[features]", if a distribution listed there is not installed.
 
-        It holds the plugins with extractors whose features a model can be trained on.
+        A model family lists the plugins there whose features it can train on.
         """
         markers = ((one, one.marker) for one in requirements(self.dist) if one.marker)
         wanted = (

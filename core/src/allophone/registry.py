@@ -108,7 +108,7 @@ class Registry:
         hints += self.unavailable()
         hints.append(self._installation(distribution, guess))
         if kind == "feature_extractors" and distribution is None:
-            # What computes features is seldom called after one of them.
+            # The name of a feature does not tell which package computes it.
             extra = next(filter(None, (plugin.features_extra for plugin in self.plugins)), None)
             hints.append(extra and f"A plugin may offer it: pip install '{extra}'")
         return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)

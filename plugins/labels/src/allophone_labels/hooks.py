@@ -14,11 +14,11 @@ CONTRACT = 1
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
     for name, module, summary in (
         ("phones", "extractors", "The phones that the corpus's label files name."),
-        ("durations", "extractors", "How many frames each of those phones lasts."),
+        ("durations", "extractors", "The duration of each of those phones, in frames."),
         (
             "alignments",
             "alignments",
-            "How many frames each symbol of the text lasts, by a trained voice that can align.",
+            "The duration of each symbol of the text in frames, from a trained voice that can align.",
         ),
     ):
         yield FeatureExtractorEntry(
