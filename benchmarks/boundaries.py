@@ -31,7 +31,6 @@ from rich.table import Table
 
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config import load_experiment
-from allophone.data.labels import read_labels
 from allophone.data.manifest import Split
 from allophone.errors import UserError
 from allophone.feature_index import StoredUtterance
@@ -42,6 +41,7 @@ from allophone.loading import open_corpus
 from allophone.registry import default_registry
 from allophone.run_folder import CONFIG
 from allophone.synthesis.voice import Voice
+from allophone_labels.label_files import read_labels
 
 
 @frozen(kw_only=True, eq=False)

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import fields_dict
 from distributions import ROOT
 
 import allophone
 from allophone import hookspecs
+from allophone.data.manifest import Utterance
 from allophone.entries import KINDS
 
 SOURCE = Path(allophone.__file__).parent
@@ -118,8 +120,9 @@ def test_the_core_names_no_plugin(path):
     for name in names - set(vars(hookspecs)):
         assert name not in text, f"{path} names the plugin '{name}'"
     families = {name.removeprefix("allophone-") for name in names if "-" in name}
-    # A plugin may share its name with a kind of entry, such as "corpora", which the core does name.
-    families = "|".join(sorted(families - set(KINDS)))
+    # A plugin may share its name with a kind of entry, such as "corpora", or with a field of the
+    # manifest, such as "labels", which the core does name.
+    families = "|".join(sorted(families - set(KINDS) - set(fields_dict(Utterance))))
     for string, line in string_literals(ast.parse(text)):
         assert not re.fullmatch(rf"({families})([/.:].*)?", string), (
             f"{path}:{line} names the plugin family in {string!r}"

@@ -340,6 +340,16 @@ class TestMissing:
         with pytest.raises(PluginError, match="plugin 'readers', which does not work"):
             registry.find("corpora", "ljspeech-2")
 
+    def test_what_a_model_can_be_trained_on_is_known_by_its_extra(self, installed):
+        requires = ['no-such-plugin>=1; extra == "features"', 'absent; extra == "export"']
+        family = Distribution("allophone-family", requires, extras=("features", "export"))
+        complete = Distribution("allophone-other", ['attrs; extra == "features"'])
+        registry = installed(Point("a", plugin(), family), Point("b", plugin(), complete))
+        hint = registry.missing("feature_extractors", "codes").hint
+        assert "A plugin may offer it: pip install 'allophone-family[features]'" in hint
+        assert hint.count("pip install") == 1
+        assert registry.missing("normalizers", "de").hint is None
+
     def test_a_name_known_to_come_from_a_distribution_says_what_to_install(self, registry):
         def hint(distribution):
             return registry.missing("models", "absent", distribution=distribution).hint

@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+import types
+from pathlib import Path
+
+import numpy as np
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
 from allophone.config import Experiment, structure
+from allophone.entries import FeatureExtractorEntry
 from allophone.errors import PluginError
+from allophone.hookspecs import hookimpl
 from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
-from allophone.registry import default_registry
+from allophone.registry import build_registry
 from allophone.testing.corpus import LABELS, PAUSE, write_corpus
 from allophone.training import run
 from allophone.training.run import warn_of_unknown_symbols
+
+
+@frozen(kw_only=True)
+class PhonesConfig:
+    """The table of the extractor `phones`."""
+
+
+class PhonesExtractor:
+    """The names in the label files of the synthetic corpus."""
+
+    reads = frozenset({"labels"})
+    key = {"version": 1}  # noqa: RUF012
+
+    def __init__(self, config, context):
+        pass
+
+    def extract(self, utterances):
+        for utterance in utterances:
+            lines = Path(utterance.labels).read_text().splitlines()
+            yield np.array([line.split()[2] for line in lines[1:]])
+
+
+@hookimpl
+def allophone_feature_extractors():
+    yield FeatureExtractorEntry(
+        name="named-phones",
+        summary="A toy.",
+        config=f"{__name__}:PhonesConfig",
+        extractor=f"{__name__}:PhonesExtractor",
+    )
+
+
+REGISTRY = build_registry(
+    {
+        "toys": types.SimpleNamespace(
+            CONTRACT=1, allophone_feature_extractors=allophone_feature_extractors
+        )
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +75,17 @@ def labelled(tmp_path_factory):
             "limits": {"min_seconds": 0.1},
         },
         "text": {"normalize": False, "phonemizer": {"type": "graphemes"}},
-        "features": {"phonemes": {"type": "phones"}},
+        "features": {"phonemes": {"type": "named-phones"}},
     }
-    experiment = structure(Experiment, plain, registry=default_registry())
-    prepare(experiment, default_registry())
-    extract(experiment, default_registry())
+    experiment = structure(Experiment, plain, registry=REGISTRY)
+    prepare(experiment, REGISTRY)
+    extract(experiment, REGISTRY)
     return experiment
 
 
 def warned(experiment, caplog):
-    corpus = open_corpus(experiment)
-    warn_of_unknown_symbols(corpus, corpus.build_vocabulary(), default_registry())
+    corpus = open_corpus(experiment, REGISTRY)
+    warn_of_unknown_symbols(corpus, corpus.build_vocabulary(), REGISTRY)
     return caplog.text
 
 
@@ -65,9 +110,9 @@ def test_texts_that_are_written_as_the_labels_are_pass(labelled, caplog):
 
 def test_phonemes_of_the_texts_need_no_look(labelled, caplog, monkeypatch):
     monkeypatch.setattr(run, "build_frontend", None)
-    plain = structure(Experiment, {"features": {"phonemes": {}}}, registry=default_registry())
+    plain = structure(Experiment, {"features": {"phonemes": {}}}, registry=REGISTRY)
     of_texts = evolve(labelled, features=plain.features)
-    extract(of_texts, default_registry())
+    extract(of_texts, REGISTRY)
     assert not warned(of_texts, caplog)
 
 

@@ -43,8 +43,6 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
         ("waveform", "recordings", "The recording itself, cut, trimmed and resampled."),
         ("phonemes", "phonemes", "The symbols of the text, as [text] makes them."),
         ("mels", "mels", "Mel spectrograms from files, such as a model's predictions."),
-        ("phones", "labels", "The phones that the corpus's label files name."),
-        ("durations", "labels", "How many frames each of those phones lasts."),
     ):
         yield FeatureExtractorEntry(
             name=name,
@@ -52,12 +50,6 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
             config=f"allophone.features.config:{name.capitalize()}Config",
             extractor=f"allophone.features.{module}:{name.capitalize()}Extractor",
         )
-    yield FeatureExtractorEntry(
-        name="alignments",
-        summary="How many frames each symbol of the text lasts, by a trained voice that can align.",
-        config="allophone.features.config:AlignmentsConfig",
-        extractor="allophone.inference.alignments:AlignmentsExtractor",
-    )
 
 
 @hookimpl

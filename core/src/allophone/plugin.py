@@ -197,6 +197,21 @@ class Plugin:
         found = [extra_with(package, dist) for dist in (self.dist, core) if package and dist]
         return next(filter(None, found), None)
 
+    @property
+    def features_extra(self) -> str | None:
+        """Its extra `features`, as "name[features]", if a distribution listed there is not installed.
+
+        A model family lists the plugins there whose features it can train on.
+        """
+        markers = ((one, one.marker) for one in requirements(self.dist) if one.marker)
+        wanted = (
+            one.name
+            for one, marker in markers
+            if marker.evaluate({"extra": "features"}) and not marker.evaluate({"extra": ""})
+        )
+        absent = not all(map(_is_installed, wanted))
+        return f"{self.distribution}[features]" if absent else None
+
     def _requirement(self, package: str) -> str:
         """Which of the distributions that it requires has a package that is missing; else its own name."""
         needed = [

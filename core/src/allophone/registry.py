@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import pluggy
 from attrs import define, field, frozen
@@ -31,15 +31,6 @@ from allophone.plugin_loading import OBSERVER, load_plugins
 
 _FAMILIES = ("models", "trainers", "recipes", "vocoders", "phonemizers", "engines")
 """The kinds whose entries are named after the family, and so after the distribution, that they come from."""
-
-
-class Entry(Protocol):
-    """What all records have."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
 
 
 @frozen(kw_only=True)
@@ -116,6 +107,10 @@ class Registry:
         hints = [near_miss(name, self.entries(kind) if known is None else known)]
         hints += self.unavailable()
         hints.append(self._installation(distribution, guess))
+        if kind == "feature_extractors" and distribution is None:
+            # The name of a feature does not tell which package computes it.
+            extra = next(filter(None, (plugin.features_extra for plugin in self.plugins)), None)
+            hints.append(extra and f"A plugin may offer it: pip install '{extra}'")
         return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)
 
     def unavailable(self) -> Iterator[str]:

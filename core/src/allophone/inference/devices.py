@@ -1,6 +1,8 @@
-"""Where PyTorch computes, and how its samples leave it. N samples."""
+"""Where PyTorch computes, how its samples leave it, and CUDA graphs."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -31,3 +33,17 @@ def to_numpy(waveform: Tensor) -> Samples:
     array = waveform.float().cpu().numpy()
     assert array.dtype == np.float32
     return array
+
+
+def captured(function: Callable[[], None]) -> Callable[[], None]:
+    """A function as a CUDA graph: calling what is returned launches all of its kernels at once.
+
+    For what launches many small kernels over and over. It must do the same each time, to tensors that
+    stay where they are. Nothing is run by capturing it, so call it once or twice before: libraries
+    allocate what they need when they are first used.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        function()
+    replay: Callable[[], None] = graph.replay
+    return replay

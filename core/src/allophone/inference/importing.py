@@ -87,11 +87,11 @@ def find_or_import(place: str | Path, registry: Registry) -> VoiceSource:
     """As `find_voice`; another project's checkpoint is converted first, once, into the user's cache."""
     path = voice_path(place, registry)
     if not (path / VOICE).is_file() and not is_run(path) and path.exists():
-        path = import_cached(path, registry)
+        path = _import_cached(path, registry)
     return find_voice(path, registry)
 
 
-def import_cached(source: Path, registry: Registry) -> Path:
+def _import_cached(source: Path, registry: Registry) -> Path:
     """The voice folder of another project's checkpoint, converted once into the user's cache.
 
     Raises UserError as `import_checkpoint` does.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from attrs import field, frozen
@@ -35,31 +35,12 @@ class SourceMel:
     notes: tuple[str, ...] = ()
 
 
-class MelSource(Protocol):
-    """Something that a mel can be had of."""
-
-    @property
-    def id(self) -> str:
-        """Names the file that is made."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """The file that it comes from."""
-        ...
-
-    def inputs(self) -> dict[str, Any]:
-        """Plain data that decide the mel, beside its MelSpec."""
-        ...
-
-    def read(self, audio: MelSpec) -> SourceMel:
-        """The mel; UserError for what cannot be read, or is none of `audio`."""
-        ...
-
-
 @frozen(kw_only=True)
 class Recording:
-    """A recording, or a part of it, in seconds; it is resampled to the rate of the MelSpec."""
+    """A recording, or a part of it, in seconds; it is resampled to the rate of the MelSpec.
+
+    id: names the file that is made.
+    """
 
     id: str
     path: Path
@@ -67,9 +48,11 @@ class Recording:
     end: float | None = field(default=None)
 
     def inputs(self) -> dict[str, Any]:
+        """Plain data that decide the mel, beside its MelSpec."""
         return {**_content(self.path), "start": self.start, "end": self.end}
 
     def read(self, audio: MelSpec) -> SourceMel:
+        """Its mel; UserError for what cannot be read."""
         recording = read_audio(
             self.path, sample_rate=audio.sample_rate, start=self.start, end=self.end
         )
@@ -79,16 +62,22 @@ class Recording:
 
 @frozen(kw_only=True)
 class MelFile:
-    """A mel in a file."""
+    """A mel in a file; `id` names the file that is made."""
 
     id: str
     path: Path
 
     def inputs(self) -> dict[str, Any]:
+        """As those of a `Recording`."""
         return _content(self.path)
 
     def read(self, audio: MelSpec) -> SourceMel:
+        """The mel; UserError for what cannot be read, or is no mel of `audio`."""
         return SourceMel(mel=torch.from_numpy(read_mel(self.path, audio)))
+
+
+MelSource = Recording | MelFile
+"""What a mel can be had of."""
 
 
 def recordings_of(utterances: Iterable[Utterance]) -> tuple[Recording, ...]:

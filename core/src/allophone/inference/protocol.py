@@ -83,7 +83,7 @@ class Synthesizer(Protocol):
         align(text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor
             How long each id lasts in recordings of the texts: waveform [B, N] at the model's sample rate,
             lengths [B] in samples; returns durations [B, T] int64 in frames, zero past the text, whose sum
-            is `MelSpec.frames` of the recording. For the extractor `alignments`.
+            is `MelSpec.frames` of the recording. For durations by a trained voice.
         convert(waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor
             Voice conversion: waveform [N] at the model's sample rate, speakers by id; returns [N'].
         prompt_seconds: tuple[float, float]; needs_prompt: bool

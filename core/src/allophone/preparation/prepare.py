@@ -11,7 +11,6 @@ from attrs import evolve, frozen
 
 from allophone.config import Experiment
 from allophone.config.corpora import named_corpora
-from allophone.data.labels import SUFFIXES
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
 from allophone.frontend import resolve_language
@@ -19,6 +18,9 @@ from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
+
+_LABELS = (".TextGrid", ".lab")
+"""What the names of label files end in, in the order in which they are preferred."""
 
 
 @frozen(kw_only=True)
@@ -113,7 +115,7 @@ def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
         first = labelled[0].id
         raise UserError(
             f"There are no labels of any of {len(labelled)} utterances in {folder.absolute()}.",
-            hint=f"They are called {first}{SUFFIXES[0]} or {first}{SUFFIXES[1]}, and lie in it or in a "
+            hint=f"They are called {first}{_LABELS[0]} or {first}{_LABELS[1]}, and lie in it or in a "
             "folder with the name of the speaker.",
         )
     return labelled
@@ -121,7 +123,7 @@ def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
 
 def _label_file(utterance: Utterance, folder: Path) -> str | None:
     folders = [folder] if utterance.speaker is None else [folder, folder / utterance.speaker]
-    files = (place / f"{utterance.id}{suffix}" for place in folders for suffix in SUFFIXES)
+    files = (place / f"{utterance.id}{suffix}" for place in folders for suffix in _LABELS)
     return next((str(path) for path in files if path.is_file()), None)
 
 

@@ -39,8 +39,8 @@ class ExperimentContract:
     phonemizer: replaces the recipe's, so that no phonemizer has to be installed; None keeps it.
     utterances, speakers: of the synthetic corpus; four of the utterances are the validation split.
     batch_size: how many utterances a batch has.
-    labels: whether the corpus comes with the times of its letters, for recipes whose features are
-        `phones` and `durations`; silent letters are then the phone "pau".
+    labels: whether the corpus comes with the times of its letters, for recipes whose features
+        read label files; silent letters are then the phone "pau".
     """
 
     recipe: str

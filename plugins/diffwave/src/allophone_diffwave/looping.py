@@ -18,7 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from allophone.inference.cuda_graphs import captured
+from allophone.inference.devices import captured
 from allophone_diffwave.folded import FoldedDenoiser, StepBiases
 from allophone_diffwave.samplers import Plan
 from allophone_diffwave.sampling import Progress, SeededNoise, advance

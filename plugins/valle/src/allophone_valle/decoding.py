@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from allophone.inference.cuda_graphs import captured
+from allophone.inference.devices import captured
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
 from allophone_valle.masks import sequence_mask, text_then_past

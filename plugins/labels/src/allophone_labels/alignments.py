@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from allophone.audio.melspec import MelSpec
 from allophone.data.digests import look_at
 from allophone.data.manifest import Dropped, Utterance
+from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.features.config import AlignmentsConfig
 from allophone.features.protocol import ExtractionContext
 from allophone.frontend import build_frontend
-from allophone.inference.engine import open_voice, synthesizer_of
+from allophone.inference.folder import build_synthesizer
 from allophone.inference.importing import find_or_import
 from allophone.inference.protocol import TextBatch
 from allophone.registry import default_registry
-from allophone.synthesis.voice import Voice
-from allophone.text.frontend import TextFrontend
+from allophone.text.config import TextConfig
+from allophone_labels.config import AlignmentsConfig
 
 _BATCH_SECONDS = 60.0
 """The audio of one batch, padding counted: what a laptop has the memory for."""
@@ -46,6 +46,15 @@ class _Question:
     ids: tuple[int, ...]
     speaker: int
     language: int
+
+
+@frozen(kw_only=True, eq=False)
+class _Voice:
+    """What is asked of a voice: how it reads, what it knows, and a synthesizer that has `align`."""
+
+    text: TextConfig
+    vocabulary: Vocabulary
+    synthesizer: Any
 
 
 class AlignmentsExtractor:
@@ -91,13 +100,12 @@ class AlignmentsExtractor:
             yield results[index]
 
     @cached_property
-    def _voice(self) -> Voice:
+    def _voice(self) -> _Voice:
         """The voice, loaded when it is first asked, and found to fit."""
         registry = default_registry()
         stored = find_or_import(self._place, registry).read(registry)
         _refuse_other_timing(self._place, stored.description.audio, self._context.audio)
-        voice = open_voice(stored, registry=registry)
-        synthesizer = synthesizer_of(voice)
+        synthesizer = build_synthesizer(stored, torch.device("cpu"), registry)
         if not hasattr(synthesizer, "align"):
             raise UserError(
                 f"The voice '{self._place}' cannot align recordings with texts: its synthesizer, "
@@ -105,7 +113,9 @@ class AlignmentsExtractor:
                 hint="A run can, of VITS or of a model with an aligner of its own. Voices that were "
                 "made to speak alone may have lost what it takes.",
             )
-        return voice
+        return _Voice(
+            text=stored.description.text, vocabulary=stored.vocabulary, synthesizer=synthesizer
+        )
 
     def _asked(self, index: int, utterance: Utterance) -> _Question | Dropped:
         voice = self._voice
@@ -113,7 +123,7 @@ class AlignmentsExtractor:
         try:
             symbols = ours.symbols(utterance.text)
             spoken = _speaker(voice, utterance), _language(voice, ours.language)
-            theirs = self._frontend(ours.language).symbols(utterance.text)
+            theirs = build_frontend(voice.text, ours.language).symbols(utterance.text)
             ids = voice.vocabulary.symbols.encode(symbols)
         except UserError as error:
             return Dropped(reason="not to be aligned", detail=error.message)
@@ -138,12 +148,8 @@ class AlignmentsExtractor:
             language=spoken[1],
         )
 
-    def _frontend(self, language: str) -> TextFrontend:
-        return build_frontend(self._voice.description.text, language, self._voice.registry)
-
     def _align(self, questions: Sequence[_Question]) -> list[list[int]]:
         """The frames of each id of each utterance."""
-        aligner = synthesizer_of(self._voice)
         pad = torch.nn.utils.rnn.pad_sequence
         text = TextBatch(
             ids=pad([torch.tensor(question.ids) for question in questions], batch_first=True),
@@ -155,7 +161,9 @@ class AlignmentsExtractor:
         waveform = pad([torch.from_numpy(q.samples) for q in questions], batch_first=True)
         lengths = torch.tensor([len(question.samples) for question in questions])
         with torch.inference_mode():
-            durations: list[list[int]] = aligner.align(text, waveform, lengths).tolist()
+            durations: list[list[int]] = self._voice.synthesizer.align(
+                text, waveform, lengths
+            ).tolist()
         return durations
 
     def _folded(self, question: _Question, durations: Sequence[int]) -> NDArray[np.int64]:
@@ -182,15 +190,16 @@ def _refuse_other_timing(place: str, theirs: MelSpec, ours: MelSpec) -> None:
         )
 
 
-def _speaker(voice: Voice, utterance: Utterance) -> int:
+def _speaker(voice: _Voice, utterance: Utterance) -> int:
     """The id of the speaker; a voice of one takes anybody for that one."""
-    return voice.vocabulary.speaker_id(utterance.speaker) if len(voice.speakers) > 1 else 0
+    vocabulary = voice.vocabulary
+    return vocabulary.speaker_id(utterance.speaker) if len(vocabulary.speakers) > 1 else 0
 
 
-def _language(voice: Voice, language: str) -> int:
-    if language in voice.languages:
-        return voice.languages.index(language)
-    return voice.vocabulary.language_id(language) if len(voice.languages) > 1 else 0
+def _language(voice: _Voice, language: str) -> int:
+    """The id of the language; a voice of one takes any for that one."""
+    vocabulary = voice.vocabulary
+    return vocabulary.language_id(language) if len(vocabulary.languages) > 1 else 0
 
 
 def _batches(questions: Sequence[_Question], audio: MelSpec) -> Iterator[list[_Question]]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone.data.labels import SILENCE, Phone, read_labels
 from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
-from allophone.features.config import DurationsConfig, PhonesConfig
 from allophone.features.protocol import ExtractionContext
+from allophone_labels.config import DurationsConfig, PhonesConfig
+from allophone_labels.label_files import SILENCE, Phone, read_labels
 
 
 class PhonesExtractor:

@@ -1,7 +1,7 @@
 """Phones and their times, from files beside the recordings: `.lab` files (ESPS xlabel), TextGrids of Praat.
 
 A `.lab` file has a header that ends in a line `#`, then one line a phone: the second at which it
-ends, a colour, which means nothing here, and its name. TextGrids: see `allophone.data.textgrid`.
+ends, a colour, which means nothing here, and its name. TextGrids: see `allophone_labels.textgrid`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.data.textgrid import read_tier
 from allophone.errors import UserError
-
-SUFFIXES = (".TextGrid", ".lab")
-"""What the names of label files end in, in the order in which they are preferred."""
+from allophone_labels.textgrid import read_tier
 
 SILENCE = ""
 """The name of every silence that is read, however the file calls it."""

@@ -1,28 +1,15 @@
-"""Times of phones from label files: Festvox's `.lab`, Praat's TextGrids, and folders of them."""
+"""Times of phones from label files: Festvox's `.lab` and Praat's TextGrids."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import soundfile
-from attrs import evolve
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allophone.audio.melspec import MelSpec
-from allophone.cli.prepare import command
-from allophone.config import Experiment, structure
-from allophone.data.labels import read_labels
-from allophone.data.manifest import Utterance, read_manifest
 from allophone.errors import UserError
-from allophone.features.config import DurationsConfig, PhonesConfig
-from allophone.features.labels import DurationsExtractor, PhonesExtractor
-from allophone.features.protocol import ExtractionContext
-from allophone.features.recordings import RecordingReader
-from allophone.preparation.prepare import prepare
-from allophone.registry import default_registry
 from allophone.testing.corpus import letter_ends, synthetic_speech, write_corpus
+from allophone_labels.label_files import read_labels
 
 LONG = '''File type = "ooTextFile"
 Object class = "TextGrid"
@@ -181,33 +168,6 @@ def test_labels_that_cannot_be_read_are_an_error(tmp_path):
         read_labels(tmp_path / "none.TextGrid")
 
 
-@pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize("seconds", [1.2, 1.5, 2.0])
-def test_durations_add_up_to_the_frames_of_the_recording(tmp_path, center, seconds):
-    spec = MelSpec(sample_rate=16000, n_fft=512, hop_length=128, win_length=512, center=center)
-    (tmp_path / "a.TextGrid").write_text(LONG, encoding="utf-8")
-    soundfile.write(tmp_path / "a.wav", np.zeros(int(16000 * seconds)), 16000)
-    utterance = Utterance(
-        id="a", audio=str(tmp_path / "a.wav"), text="", labels=str(tmp_path / "a.TextGrid")
-    )
-    recordings = RecordingReader(sample_rate=16000, trim_db=None)
-    context = ExtractionContext(
-        audio=spec,
-        load_audio=recordings,
-        audio_key=recordings.key,
-        frontend=lambda language: None,
-        text_key={},
-    )
-    (phones,) = PhonesExtractor(PhonesConfig(silence="SIL"), context).extract([utterance])
-    (durations,) = DurationsExtractor(DurationsConfig(), context).extract([utterance])
-    assert phones.tolist() == ["SIL", "AA1", "SIL", "ʃ"]
-    assert durations.sum() == spec.frames(int(16000 * seconds))
-    # Ends are at 31.25, 62.5 and 125 hops, and centres half a hop after the beginning of each or at it.
-    centres = np.arange(200) + (0 if center else 0.5)
-    for end, found in zip((31.25, 62.5, 125), durations.cumsum()[:3], strict=True):
-        assert found in ((centres < end).sum(), (centres <= end).sum())
-
-
 def test_the_synthetic_corpus_knows_when_its_letters_end(tmp_path):
     write_corpus(tmp_path, utterances=2, sample_rate=16000, labels=True)
     text = (tmp_path / "metadata.csv").read_text().split("\n")[1].split("|")[1]
@@ -224,71 +184,17 @@ def test_the_synthetic_corpus_knows_when_its_letters_end(tmp_path):
     assert max(silent) < min(heard) / 5
 
 
-@pytest.fixture
-def folders(tmp_path):
-    """A corpus of two speakers, and an empty folder for labels."""
-    write_corpus(tmp_path / "recordings", utterances=6, speakers=2)
-    (tmp_path / "aligned").mkdir()
-    return tmp_path
-
-
-def experiment(folders, labels="aligned"):
-    columns = ["audio", "text", "speaker"]
-    corpus = {"type": "table", "root": str(folders / "recordings"), "columns": columns}
-    data = {
-        "directory": str(folders / "data"),
-        "corpora": [corpus],
-        "labels": str(folders / labels),
-    }
-    return structure(Experiment, {"data": data}, registry=default_registry())
-
-
-def test_labels_are_found_by_id_and_by_speaker(folders):
-    aligned = folders / "aligned"
-    (aligned / "speaker-1").mkdir()
-    (aligned / "utterance-000.lab").write_text("#\n1 0 a\n")
-    (aligned / "utterance-000.TextGrid").write_text(LONG)
-    (aligned / "speaker-1" / "utterance-001.TextGrid").write_text(LONG)
-    (aligned / "speaker-1" / "utterance-002.TextGrid").write_text("of the other speaker")
-    prepared = prepare(experiment(folders), default_registry())
-    assert set(prepared.unlabelled) == {f"utterance-00{n}" for n in (2, 3, 4, 5)}
-    found = {u.id: u.labels for u in read_manifest(prepared.manifest)}
-    assert found["utterance-000"] == str(aligned / "utterance-000.TextGrid")
-    assert found["utterance-001"] == str(aligned / "speaker-1" / "utterance-001.TextGrid")
-    assert found["utterance-002"] is None
-
-
-def test_prepare_names_those_without_labels(folders):
-    (folders / "aligned" / "utterance-000.lab").write_text("#\n1 0 a\n")
-    path = folders / "experiment.toml"
-    path.write_text(
-        f'[data]\ndirectory = "{folders}/data"\nlabels = "{folders}/aligned"\n'
-        f'[[data.corpora]]\ntype = "table"\nroot = "{folders}/recordings"\n'
-        'columns = ["audio", "text", "speaker"]\n'
-    )
-    result = CliRunner().invoke(command, [str(path)], catch_exceptions=False)
-    assert "5 utterances have no file in data.labels (utterance-001," in result.output.replace(
-        "\n", " "
-    )
-
-
-def test_a_folder_without_any_labels_is_an_error(folders):
-    with pytest.raises(UserError, match="no labels of any of 6 utterances") as refused:
-        prepare(experiment(folders), default_registry())
-    assert "utterance-000.TextGrid" in str(refused.value)
-    with pytest.raises(UserError, match=r"no folder .*elsewhere"):
-        prepare(experiment(folders, labels="elsewhere"), default_registry())
-
-
-def test_labels_take_the_place_of_a_corpus_own(folders):
-    (folders / "aligned" / "utterance-000.lab").write_text("#\n1 0 a\n")
-    given_labels = experiment(folders)
-    columns = ("audio", "text", "speaker", "labels")
-    table = folders / "recordings" / "metadata.csv"
-    lines = [f"{line}|own.lab" for line in table.read_text().split("\n") if line]
-    table.write_text("\n".join(lines))
-    corpus = evolve(given_labels.data.corpora[0], columns=columns)
-    given_labels = evolve(given_labels, data=evolve(given_labels.data, corpora=(corpus,)))
-    prepared = prepare(given_labels, default_registry())
-    labels = [u.labels for u in read_manifest(prepared.manifest) if u.labels]
-    assert labels == [str(folders / "aligned" / "utterance-000.lab")]
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("0.5 125 pau\n", "no line '#'"),
+        ("#\n", "name no phones"),
+        ("#\n0.5 125\n", "tone.lab:2 is not of the form"),
+        ("#\n0.5 125 a\n0.4 125 b\n", "tone.lab:3 ends before"),
+    ],
+)
+def test_broken_labels_are_named(tmp_path, content, complaint):
+    path = tmp_path / "tone.lab"
+    path.write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        read_labels(path)

@@ -1,0 +1,29 @@
+"""What this plugin offers. Light: nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allophone.entries import FeatureExtractorEntry
+from allophone.hookspecs import hookimpl
+
+CONTRACT = 1
+
+
+@hookimpl
+def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
+    for name, module, summary in (
+        ("phones", "extractors", "The phones that the corpus's label files name."),
+        ("durations", "extractors", "The duration of each of those phones, in frames."),
+        (
+            "alignments",
+            "alignments",
+            "The duration of each symbol of the text in frames, from a trained voice that can align.",
+        ),
+    ):
+        yield FeatureExtractorEntry(
+            name=name,
+            summary=summary,
+            config=f"allophone_labels.config:{name.capitalize()}Config",
+            extractor=f"allophone_labels.{module}:{name.capitalize()}Extractor",
+        )
