@@ -382,6 +382,13 @@ def test_an_engine_without_a_tone_for_each_symbol_is_noticed(voice):
         )
 
 
+def test_a_contract_without_required_files_is_noticed(place):
+    contract = TonesContract()
+    contract.required = ()
+    with fails("Name the files without which"):
+        contract.test_what_cannot_be_loaded_is_refused(place, registry_with())
+
+
 def test_a_vocabulary_that_takes_any_name_is_noticed(voice):
     class Tolerant(type(voice.vocabulary)):
         def speaker_id(self, name):
