@@ -198,6 +198,36 @@ class PhonemizerContract:
             f"The error does not name the language '{self.unknown_language}': {message}"
         )
 
+    def test_languages_are_resolved(self, built: Phonemizer) -> None:
+        resolve = getattr(built, "resolve", None)
+        if resolve is None:
+            pytest.skip("This phonemizer takes languages as they are given.")
+        code = resolve(self.language)
+        again = resolve(code)
+        assert again == code, f"'{code}', which is its own code, is resolved to {again!r}."
+        for written in (self.language.replace("-", "_"), self.language.upper()):
+            found = resolve(written)
+            assert found == code, (
+                f"'{written}' is resolved to {found!r}, and '{self.language}' to '{code}': people write "
+                "languages in both ways."
+            )
+        expected = built.phonemize(self.texts, self.language)
+        assert built.phonemize(self.texts, code) == expected, (
+            f"'{code}' gives other symbols than '{self.language}', of which it is the code."
+        )
+        if self.unknown_language is not None:
+            with pytest.raises(UserError, match=self.unknown_language):
+                resolve(self.unknown_language)
+
+    def test_its_config_can_be_a_key(self, settings: Any) -> None:
+        try:
+            hash(settings)
+        except TypeError as error:
+            pytest.fail(
+                f"{settings} cannot be hashed: {error}. Front ends are kept by their configs, so use tuples, "
+                "and hash=False for mappings."
+            )
+
     def test_strange_characters_are_read_or_refused(self, built: Phonemizer) -> None:
         for text in STRANGE:
             try:
