@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from types import ModuleType
 
@@ -138,15 +137,21 @@ class TestLoadingViolations:
     @pytest.mark.parametrize(
         ("engine", "test", "said"),
         [
-            ("load_engine_alone", "returns_a_loaded_voice", "Loading gives a Tones; expected"),
-            ("load_on_any_device", "a_device_that_it_cannot_use_is_refused", "The engine loads <"),
+            (
+                "load_engine_alone",
+                "test_it_returns_a_loaded_voice",
+                "Loading gives a Tones; expected",
+            ),
+            (
+                "load_on_any_device",
+                "test_a_device_that_it_cannot_use_is_refused",
+                "The engine loads <",
+            ),
         ],
     )
     def test_loading(self, place, engine, test, said):
-        contract = TonesContract()
-        found = [name for name in dir(contract) if name.endswith(test)]
         with fails(said):
-            getattr(contract, found[0])(place, registry_with(engine))
+            getattr(TonesContract(), test)(place, registry_with(engine))
 
     @pytest.mark.parametrize(
         ("engine", "said"),
@@ -236,15 +241,6 @@ class Unseeded(tones.Tones):
         return np.random.standard_normal(count)
 
 
-class Continuing(tones.Tones):
-    """Its noise goes on where that of the sentence before ended."""
-
-    rng = np.random.default_rng(0)
-
-    def noise(self, seed, count):
-        return self.rng.standard_normal(count)
-
-
 class OneVoice(tones.Tones):
     def speak(self, sentence, controls):
         return super().speak(evolve(sentence, speaker=0), controls)
@@ -275,28 +271,6 @@ def streaming(change):
     return type("Changed", (Streaming,), {"change": staticmethod(change)})
 
 
-class Interrupted(tones.Tones):
-    """It remembers a stream that nobody has read to its end."""
-
-    playing = False
-
-    def stream(self, sentence, controls):
-        chunks = list(super().stream(sentence, controls))
-        self.playing = True
-        yield from chunks
-        self.playing = False
-
-    def noise(self, seed, count):
-        return super().noise(seed + self.playing, count)
-
-
-class Converting(tones.Tones):
-    draws = itertools.count()
-
-    def convert(self, samples, source, target, *, seed):
-        return samples + np.float32(1e-3 * next(self.draws))
-
-
 @frozen(kw_only=True)
 class Unchecked:
     length_scale: float = 1.0
@@ -308,8 +282,6 @@ class WithoutValidators(tones.Tones):
 
 
 class Deaf(tones.Tones):
-    """It does not ask for its controls."""
-
     def synthesize(self, sentences, controls):
         return super().synthesize(sentences, tones.Controls(noise_scale=controls.noise_scale))
 
@@ -349,15 +321,19 @@ STREAM = "test_a_stream_joins_to_what_is_said"
         (tones.Padded, BATCH, "samples alone and 8832"),
         (FirstSpeaker, BATCH, "between alone and in a batch"),
         (Unseeded, SEED, "The same seed gives other samples"),
-        (Continuing, SEED, "The same seed gives other samples"),
+        (tones.Continuing, SEED, "The same seed gives other samples"),
         (streaming(lambda x: x[1:]), STREAM, "samples, not"),
         (streaming(lambda x: x * 0.99), STREAM, "stream.*differs by"),
         (streaming(list), STREAM, "A chunk of 'Home.' is a list"),
-        (Interrupted, STREAM, "was not read to its end it speaks"),
+        (tones.Interrupted, STREAM, "was not read to its end it speaks"),
         (OneVoice, "test_each_speaker_has_a_voice", "The speakers ann and ben sound alike"),
         (SilentBen, "test_each_speaker_has_a_voice", "The speaker 'ben' is silent"),
         (NoGerman, "test_each_language_speaks", "The language 'de' has no samples"),
-        (Converting, "test_conversion_says_the_same_again", "The same seed converts otherwise"),
+        (
+            tones.Converting,
+            "test_conversion_says_the_same_again",
+            "The same seed converts otherwise",
+        ),
     ],
 )
 def test_an_engine_that_breaks_it_is_noticed(voice, engine, test, said):
@@ -380,6 +356,13 @@ def test_an_engine_without_a_tone_for_each_symbol_is_noticed(voice):
         TonesContract().test_it_speaks_every_symbol(
             evolve(voice, engine=SmallAlphabet(voice.engine.path))
         )
+
+
+def test_a_contract_without_required_files_is_noticed(place):
+    contract = TonesContract()
+    contract.required = ()
+    with fails("Name the files without which"):
+        contract.test_what_cannot_be_loaded_is_refused(place, registry_with())
 
 
 def test_a_vocabulary_that_takes_any_name_is_noticed(voice):

@@ -134,6 +134,34 @@ class Vague(Spelling):
         return super().phonemize(texts, language)
 
 
+class Resolving(Spelling):
+    """It resolves a language by `codes`."""
+
+    codes: ClassVar = {"en-us": "en-us", "en_us": "en-us", "EN-US": "en-us"}
+
+    def resolve(self, language):
+        if language not in self.codes:
+            raise UserError(f"There is no language '{language}' here.")
+        return self.codes[language]
+
+
+def resolving(**codes):
+    codes = {name.replace("_", "-"): code for name, code in codes.items()}
+    return type("Changed", (Resolving,), {"codes": {**Resolving.codes, **codes}})
+
+
+Renamed = resolving(en_us="en")
+Other = resolving(EN_US="en-gb")
+Accepting = resolving(no_such_language="en-us")
+
+
+class American(Resolving):
+    codes: ClassVar = {"en-us": "us", "us": "us", "en_us": "us", "EN-US": "us"}
+
+    def phonemize(self, texts, language):
+        return [[*self.spell(text), language] for text in texts]
+
+
 class Western(Spelling):
     def spell(self, text):
         return list(super().spell(text.encode("latin-1").decode("latin-1")))
@@ -183,6 +211,8 @@ class TestSpelling(SpellingContract):
         ("Patient", "test_an_unknown_language_is_an_error", "is read as if it were known"),
         ("Blunt", "test_an_unknown_language_is_an_error", "raises KeyError: 'no-such-language'"),
         ("Vague", "test_an_unknown_language_is_an_error", "does not name the language"),
+        ("Other", "test_languages_are_resolved", "'EN-US' is resolved to 'en-gb'"),
+        ("American", "test_languages_are_resolved", "'us' gives other symbols than 'en-us'"),
         ("Western", "test_strange_characters_are_read_or_refused", "raises UnicodeEncodeError"),
         ("Numbered", "test_strange_characters_are_read_or_refused", "expected strings"),
     ],
@@ -190,6 +220,29 @@ class TestSpelling(SpellingContract):
 def test_a_phonemizer_that_breaks_it_is_noticed(phonemizer, test, said):
     with pytest.raises((AssertionError, pytest.fail.Exception), match=said):
         getattr(SpellingContract(), test)(globals()[phonemizer](SpellingConfig()))
+
+
+def test_a_phonemizer_that_resolves_languages_as_it_should_passes():
+    SpellingContract().test_languages_are_resolved(Resolving(SpellingConfig()))
+
+
+def test_a_phonemizer_whose_code_is_not_its_own_is_noticed():
+    with pytest.raises(UserError, match="no language 'en' here"):
+        SpellingContract().test_languages_are_resolved(Renamed(SpellingConfig()))
+
+
+def test_a_phonemizer_that_resolves_an_unknown_language_is_noticed():
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        SpellingContract().test_languages_are_resolved(Accepting(SpellingConfig()))
+
+
+def test_a_config_that_cannot_be_a_key_is_noticed():
+    @frozen(kw_only=True)
+    class Table:
+        letters: dict
+
+    with pytest.raises(pytest.fail.Exception, match="cannot be hashed: unhashable type: 'dict'"):
+        SpellingContract().test_its_config_can_be_a_key(Table(letters={}))
 
 
 def test_a_phonemizer_of_any_language_that_tells_them_apart_is_noticed():

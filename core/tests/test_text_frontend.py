@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allophone.errors import UserError
+from allophone.errors import PluginError, UserError
 from allophone.text.config import GraphemeConfig
 from allophone.text.frontend import TextFrontend
 from allophone.text.normalization import clean_text
@@ -51,6 +51,16 @@ def spelled(text: str) -> str:
 )
 def test_raw_phonemes_pass_untouched(text: str, symbols: str):
     assert spelled(text) == symbols
+
+
+def test_a_phonemizer_that_gives_too_few_results_is_named():
+    class Forgetful(Recorder):
+        def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
+            return super().phonemize(texts, language)[1:]
+
+    frontend = TextFrontend(normalizer=clean_text, phonemizer=Forgetful(), language="en")
+    with pytest.raises(PluginError, match="Forgetful gives 1 lists of symbols for 2 texts"):
+        frontend.symbols_batch(["one", "two"])
 
 
 @pytest.mark.parametrize("text", ["a [[b", "a ]] b", "[[a [[b]]", "[[a]] b]]"])

@@ -21,6 +21,7 @@ from allophone.errors import ConfigError, UserError
 from allophone.hookspecs import hookimpl
 from allophone.inference.vocoders import adjust, controls_of, load_vocoder
 from allophone.registry import build_registry
+from allophone.testing import VocoderContract
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
@@ -94,6 +95,27 @@ def test_controls_are_set_and_the_vocoder_stays_as_it_was(registry):
     assert controls_of(louder, registry) == {"level": 0.75}
     assert controls_of(vocoder, registry) == {"level": 0.5}
     assert adjust(vocoder, {}, registry, called="loud") is vocoder
+
+
+class DeafVocoder(LoudVocoder):
+    """It has a control, and does not ask for it."""
+
+    def adjusted(self, controls):
+        return DeafVocoder(*self.rest, controls)
+
+    def vocode(self, mel, lengths):
+        return 0.5 * torch.ones(len(mel), mel.size(2) * self.audio.hop_length)
+
+
+def test_the_contract_notices_a_control_that_is_not_used():
+    contract = VocoderContract()
+    spec = types.SimpleNamespace(audio=contract.audio)
+    contract.test_each_control_is_used(LoudVocoder(spec, {}, CPU))
+    deaf = DeafVocoder(spec, {}, CPU)
+    with pytest.raises(AssertionError, match="The control level is offered, and nothing of it"):
+        contract.test_each_control_is_used(deaf)
+    contract.inert_controls = ("level",)
+    contract.test_each_control_is_used(deaf)
 
 
 @pytest.mark.parametrize(

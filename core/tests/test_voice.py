@@ -14,6 +14,7 @@ from attrs import evolve
 
 from allophone.errors import PluginError, UserError
 from allophone.inference.engine import open_voice
+from allophone.inference.folder import write_voice
 from allophone.synthesis.loading import load
 
 
@@ -199,7 +200,7 @@ def test_a_speaker_is_chosen_by_name(make):
 def test_a_language_must_be_one_of_the_voice(make):
     assert make().languages == ("en",)
     assert np.array_equal(make().say("Hello.", language="en").samples, make().say("Hello.").samples)
-    with pytest.raises(UserError, match="'fr'"):
+    with pytest.raises(UserError, match=r"There is no language 'fr' here\.\nThere is: en\."):
         make().say("Hello.", language="fr")
     both = make(languages=("de", "en"))
     assert both.script("Hello.", language="en")[0].language == 1
@@ -364,3 +365,18 @@ def test_a_run_of_a_plugin_that_is_not_installed_says_what_to_install(toys, regi
     write_run(toys, registry, tmp_path / "lj", step=100)
     with pytest.raises(PluginError, match="pip install toys-from-afar"):
         load(tmp_path / "lj", registry=build_registry())
+
+
+def test_an_engine_that_fails_to_say_what_it_recognises_silences_no_other(
+    toys, registry, tmp_path, monkeypatch, caplog
+):
+    def broken(place):
+        raise KeyError("suffix")
+
+    write_voice(tmp_path / "tim", toys.stored_voice(), registry=registry)
+    monkeypatch.setattr(toys, "ends_in_tones", broken)
+    assert load(tmp_path / "tim", registry=registry).say("Hello.").seconds > 0
+    expected = (
+        "The engine 'tones' of toys is passed over: its `recognises` raises KeyError: 'suffix'"
+    )
+    assert expected in caplog.text

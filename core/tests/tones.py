@@ -192,3 +192,34 @@ class Padded(Tones):
         longest = max(len(one.samples) for one in spoken)
         pad = [np.pad(one.samples, (0, longest - len(one.samples))) for one in spoken]
         return [evolve(one, samples=samples) for one, samples in zip(spoken, pad, strict=True)]
+
+
+class Interrupted(Tones):
+    """It remembers a stream that nobody has read to its end."""
+
+    playing = False
+
+    def stream(self, sentence, controls):
+        chunks = list(super().stream(sentence, controls))
+        self.playing = True
+        yield from chunks
+        self.playing = False
+
+    def noise(self, seed, count):
+        return super().noise(seed + self.playing, count)
+
+
+class Continuing(Tones):
+    """Its noise goes on where that of the sentence before ended."""
+
+    rng = np.random.default_rng(0)
+
+    def noise(self, seed, count):
+        return self.rng.standard_normal(count)
+
+
+class Converting(Tones):
+    draws = count()
+
+    def convert(self, samples, source, target, *, seed):
+        return samples + np.float32(1e-3 * next(self.draws))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from attrs import evolve
 
 from allophone.entries import EngineEntry, VoiceEntry
 from allophone.errors import UserError
+from allophone.plugin import failure_location
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.engine import EngineOptions, LoadedVoice
 from allophone.synthesis.voice import Voice
+
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -110,8 +114,21 @@ def _candidates(registry: Registry, engine: str | None) -> list[EngineEntry]:
 
 def _recognising(path: Path, engines: list[EngineEntry], registry: Registry) -> EngineEntry | None:
     for entry in engines:
-        if registry.load("engines", entry.name, "recognises")(path):
-            return entry
+        recognises = registry.load("engines", entry.name, "recognises")
+        try:
+            if recognises(path):
+                return entry
+        except Exception as error:
+            # What is wrong with one engine must not silence the others.
+            owner = registry.owner("engines", entry.name)
+            _log.warning(
+                "The engine '%s' of %s is passed over: its `recognises` raises %s: %s (%s)",
+                entry.name,
+                owner.distribution,
+                type(error).__name__,
+                error,
+                failure_location(error, owner.package) or entry.recognises,
+            )
     return None
 
 

@@ -17,7 +17,7 @@ from attrs import define, field
 
 from allophone.config.converting import structure
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import UserError
+from allophone.errors import UserError, near_miss
 from allophone.frontend import build_frontend
 from allophone.registry import Registry
 from allophone.synthesis.description import VoiceDescription
@@ -259,7 +259,9 @@ class Voice:
         """The language that was asked for, or the first; UserError for one that it does not speak."""
         spoken = language or self.languages[0]
         if spoken not in self.languages:
-            self.vocabulary.language_id(language)
+            raise UserError(
+                f"There is no language '{spoken}' here.", hint=near_miss(spoken, self.languages)
+            )
         return spoken
 
     def _stream(self, script: Script, pause: float, controls: Any) -> Iterator[Samples]:

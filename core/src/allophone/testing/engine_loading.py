@@ -50,7 +50,7 @@ class EngineLoadingContract:
         "Boats came home.",
         "The sun rose over a quiet sea and boats came home.",
     )
-    required: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
     @classmethod
     def write_voice(cls, folder: Path) -> Path:
@@ -161,6 +161,9 @@ class EngineLoadingContract:
         )
 
     def test_what_cannot_be_loaded_is_refused(self, copied: Path, registry: Registry) -> None:
+        assert self.required, (
+            "Name the files without which the voice that write_voice writes cannot be loaded in `required`."
+        )
         folder = folder_of(copied)
         for name in self.required:
             whole = (folder / name).read_bytes()

@@ -198,6 +198,36 @@ class PhonemizerContract:
             f"The error does not name the language '{self.unknown_language}': {message}"
         )
 
+    def test_languages_are_resolved(self, built: Phonemizer) -> None:
+        resolve = getattr(built, "resolve", None)
+        if resolve is None:
+            pytest.skip("This phonemizer takes languages as they are given.")
+        code = resolve(self.language)
+        again = resolve(code)
+        assert again == code, f"'{code}', which is its own code, is resolved to {again!r}."
+        for written in (self.language.replace("-", "_"), self.language.upper()):
+            found = resolve(written)
+            assert found == code, (
+                f"'{written}' is resolved to {found!r}, and '{self.language}' to '{code}': people write "
+                "languages in both ways."
+            )
+        expected = built.phonemize(self.texts, self.language)
+        assert built.phonemize(self.texts, code) == expected, (
+            f"'{code}' gives other symbols than '{self.language}', of which it is the code."
+        )
+        if self.unknown_language is not None:
+            with pytest.raises(UserError, match=self.unknown_language):
+                resolve(self.unknown_language)
+
+    def test_its_config_can_be_a_key(self, settings: Any) -> None:
+        try:
+            hash(settings)
+        except TypeError as error:
+            pytest.fail(
+                f"{settings} cannot be hashed: {error}. Front ends are kept by their configs, so use tuples, "
+                "and hash=False for mappings."
+            )
+
     def test_strange_characters_are_read_or_refused(self, built: Phonemizer) -> None:
         for text in STRANGE:
             try:
@@ -223,7 +253,7 @@ class NormalizerContract:
     """
 
     language: str
-    examples: Mapping[str, str]
+    examples: Mapping[str, str] = {}
     marks: str = ".,:;?!"
 
     @pytest.fixture(scope="class")
@@ -252,13 +282,14 @@ class NormalizerContract:
             assert found == words, f"{words!r}, which is written out already, becomes {found!r}."
 
     def test_punctuation_is_kept(self, normalize: Callable[[str], str]) -> None:
-        words = next(iter(self.examples.values())).rstrip(f"{self.marks} ")
-        for mark in self.marks:
-            found = normalize(f"{words}{mark} {words}{mark}")
-            assert found == f"{words}{mark} {words}{mark}", (
-                f"'{words}{mark} {words}{mark}' becomes {found!r}: leave punctuation to the phonemizer, or leave "
-                "the mark out of `marks`."
-            )
+        for words in (said.rstrip(f"{self.marks} ") for said in self.examples.values()):
+            for mark in self.marks:
+                text = f"{words}{mark} {words}{mark}"
+                found = normalize(text)
+                assert found == text, (
+                    f"{text!r} becomes {found!r}: leave punctuation to the phonemizer, or leave the mark out of "
+                    "`marks`."
+                )
 
     def test_what_says_nothing_stays_empty(self, normalize: Callable[[str], str]) -> None:
         for text in ("", " ", "\n\t "):

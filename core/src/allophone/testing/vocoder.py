@@ -26,6 +26,7 @@ from allophone.inference.protocol import Vocoder, VocoderSpec
 from allophone.inference.vocoders import adjust, load_vocoder
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About
+from allophone.testing.controls import watched
 from allophone.testing.corpus import synthetic_speech
 
 ROUNDING = 1e-4
@@ -38,11 +39,13 @@ class VocoderContract:
     vocoder: its name.
     audio: the mels that it takes.
     config: its config; the defaults unless set.
+    inert_controls: controls that it has no use for with this config; say why beside them.
     """
 
     vocoder: str
     audio: MelSpec = MelSpec()
     config: Any = None
+    inert_controls: tuple[str, ...] = ()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -158,6 +161,19 @@ class VocoderContract:
         for field in attrs.fields(type(controls)):
             with pytest.raises(UserError):
                 adjust(built, {field.name: {}}, registry, called=self.vocoder)
+
+    @torch.inference_mode()
+    def test_each_control_is_used(self, built: Vocoder) -> None:
+        controls = getattr(built, "controls", None)
+        if controls is None:
+            pytest.skip("This vocoder has no controls.")
+        given, read = watched(controls)
+        getattr(built, "adjusted")(given).vocode(*self.mels(20))  # noqa: B009 - optional part of Vocoder
+        for field in attrs.fields(type(controls)):
+            assert field.name in read or field.name in self.inert_controls, (
+                f"The control {field.name} is offered, and nothing of it is read when a mel is heard: is it "
+                "passed on? If it cannot be used here, name it in `inert_controls`."
+            )
 
     def test_other_mels_are_refused(
         self, registry: Registry, spec: VocoderSpec, tmp_path: Path

@@ -8,7 +8,7 @@ from itertools import chain, groupby
 
 from attrs import evolve, frozen
 
-from allophone.errors import UserError
+from allophone.errors import PluginError, UserError
 from allophone.text.phonemizers import Phonemizer
 from allophone.text.phones import PhoneMap
 
@@ -68,7 +68,14 @@ class TextFrontend:
         """Convert texts to symbols, in order; faster than one at a time."""
         split = [_split_raw(text) for text in texts]
         plain = [self.normalizer(part.text) for parts in split for part in parts if not part.raw]
-        phonemized = iter(self.phonemizer.phonemize(plain, self.language))
+        found = self.phonemizer.phonemize(plain, self.language)
+        if len(found) != len(plain):
+            raise PluginError(
+                f"The phonemizer {type(self.phonemizer).__qualname__} gives {len(found)} lists of symbols for "
+                f"{len(plain)} texts; expected one each, in order.",
+                hint="Its author can find such faults with allophone.testing.PhonemizerContract.",
+            )
+        phonemized = iter(found)
         return [self._to_phones(_join(parts, phonemized)) for parts in split]
 
     def unreadable(self, text: str) -> list[str]:
