@@ -16,6 +16,7 @@ import allophone
 from allophone import hookspecs
 from allophone.data.manifest import Utterance
 from allophone.entries import KINDS
+from allophone.text import ssml
 
 SOURCE = Path(allophone.__file__).parent
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -120,9 +121,10 @@ def test_the_core_names_no_plugin(path):
     for name in names - set(vars(hookspecs)):
         assert name not in text, f"{path} names the plugin '{name}'"
     families = {name.removeprefix("allophone-") for name in names if "-" in name}
-    # A plugin may share its name with a kind of entry, such as "corpora", or with a field of the
-    # manifest, such as "labels", which the core does name.
-    families = "|".join(sorted(families - set(KINDS) - set(fields_dict(Utterance))))
+    # A plugin may share its name with a kind of entry, such as "corpora", with a field of the manifest, such
+    # as "labels", or with an element of SSML, "prosody".
+    shared = {*KINDS, *fields_dict(Utterance), *ssml.ELEMENTS}
+    families = "|".join(sorted(families - shared))
     for string, line in string_literals(ast.parse(text)):
         assert not re.fullmatch(rf"({families})([/.:].*)?", string), (
             f"{path}:{line} names the plugin family in {string!r}"

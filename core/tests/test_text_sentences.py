@@ -40,6 +40,50 @@ def test_an_empty_line_ends_a_sentence_and_a_single_break_does_not():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Chapter One\nIt was dark. So dark", ["Chapter One", "It was dark.", "So dark"]),
+        ('The Title\n"Go!" he said.', ["The Title", '"Go!" he said.']),
+        ("News\n3 people came.", ["News", "3 people came."]),
+        (
+            "A line that is\nbroken here\nBut Anna came.",
+            ["A line that is\nbroken here\nBut Anna came."],
+        ),
+        (
+            "The meeting of the committee that took place in the old town hall of\nBerlin was long.",
+            [
+                "The meeting of the committee that took place in the old town hall of\nBerlin was long."
+            ],
+        ),
+        ("Buy:\n- milk\n- two eggs\nThen go.", ["Buy:", "- milk", "- two eggs", "Then go."]),
+        ("1. Milk\n2. Eggs\n10) Bread", ["1. Milk", "2. Eggs", "10) Bread"]),
+        ("\u2022 one\n\u2022 two", ["\u2022 one", "\u2022 two"]),
+        ("a) one\nb) two", ["a) one", "b) two"]),
+        ("We have 3.\nThen we go.", ["We have 3.", "Then we go."]),
+        ("One,\nTwo", ["One,\nTwo"]),
+    ],
+)
+def test_titles_and_items_of_lists_are_sentences(text, sentences):
+    assert split_sentences(text) == sentences
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "count"),
+    [
+        ("de", "Am 3. Mai kam er. Dann ging er.", 2),
+        ("de-AT", "Im 19. Jahrhundert. Und heute?", 2),
+        ("cs", "Dne 28. října. Potom.", 2),
+        ("da", "Den 2. Maj.", 1),
+        ("en", "We have 3. Then we go.", 2),
+        ("de", "Es war 1999. Dann kam er.", 2),
+        ("fr", "Il y en a 3. Puis rien.", 2),
+    ],
+)
+def test_a_period_of_an_ordinal_number_is_no_end(language, text, count):
+    assert len(split_sentences(text, language)) == count
+
+
 def test_raw_phonemes_stay_whole():
     text = "Say [[wˈʌt? nˈoʊ. Jˈɛs!]] now. Then [[a. B]]"
     assert split_sentences(text) == ["Say [[wˈʌt? nˈoʊ. Jˈɛs!]] now.", "Then [[a. B]]"]
@@ -62,6 +106,8 @@ PIECES = st.sampled_from(
         "...",
         " ",
         "\n\n",
+        "\n",
+        "- ",
         "[[",
         "]]",
         '"',
@@ -84,3 +130,5 @@ def test_nothing_but_white_space_is_lost(pieces: list[str]):
 def test_long_texts_take_linear_time():
     sentence = "The quick brown fox jumps over the lazy dog."
     assert split_sentences(f"{sentence} " * 20_000) == [sentence] * 20_000
+    assert len(split_sentences("- item\n" * 20_000)) == 20_000
+    assert len(split_sentences("x" * 400_000 + "\nY" * 100)) == 1

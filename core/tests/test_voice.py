@@ -62,7 +62,7 @@ def test_a_stream_joins_to_what_say_gives(make, seed):
 def test_a_model_that_cannot_stream_streams_sentences(make, toys):
     voice = make(model=toys.ToyMelConfig(), vocoder="griffin-lim")
     chunks = list(voice.stream("One. Two. Three.", pause=0))
-    assert [len(chunk) > 0 for chunk in chunks] == [True, False, True, False, True]
+    assert [len(chunk) > 0 for chunk in chunks] == [True] * 3
     assert np.array_equal(np.concatenate(chunks), voice.say("One. Two. Three.", pause=0).samples)
 
 

@@ -80,4 +80,5 @@ def _built(text: TextConfig, language: str, registry: Registry) -> TextFrontend:
         language=resolve_language(text, language, registry),
         phones=PhoneMap(text.phones) if text.phones else None,
         edges=text.edges,
+        foreign=functools.partial(build_frontend, text, registry=registry),
     )

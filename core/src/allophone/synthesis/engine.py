@@ -50,6 +50,8 @@ class Sentence:
     speaker, language: ids.
     seed: everything random in the sentence depends on it alone.
     prompt: for voices that take one.
+    pause: seconds of silence before it; None for the usual pause, which the first sentence has none of.
+    rate: how fast it is spoken, a factor on top of the controls, which the voice applies.
     """
 
     text: str
@@ -59,6 +61,8 @@ class Sentence:
     language: int = 0
     seed: int = 0
     prompt: Prompt | None = None
+    pause: float | None = None
+    rate: float = 1.0
 
 
 @frozen(kw_only=True, eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from allophone.synthesis.engine import Prompt, Samples, Sentence, SentenceAudio
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend
 from allophone.text.sentences import split_sentences
+from allophone.text.ssml import passages
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
@@ -41,39 +43,54 @@ def read_script(
     Parts without a letter or a digit among their symbols, such as a lone punctuation mark, are left out.
     Raises UserError when none is left, and for symbols that the table lacks, quoting the sentence.
     """
-    texts = [text.strip()] if whole and text.strip() else split_sentences(text)
-    read = [
-        (sentence, symbols)
-        for sentence, symbols in zip(texts, frontend.symbols_batch(texts), strict=True)
-        if _pronounceable(symbols)
+    divided = [
+        (part, sentence, passage)
+        for passage in passages(text)
+        for part, sentence in enumerate(
+            [passage.text.strip()] if whole else split_sentences(passage.text, frontend.language)
+        )
     ]
-    if not read:
+    symbols = frontend.symbols_batch([sentence for _, sentence, _ in divided])
+    script: list[Sentence] = []
+    for (part, sentence, passage), read in zip(divided, symbols, strict=True):
+        if not _pronounceable(read):
+            continue
+        _warn_of_unreadable(sentence, frontend)
+        script.append(
+            Sentence(
+                text=sentence,
+                symbols=tuple(read),
+                ids=_encode(sentence, read, table),
+                speaker=speaker,
+                language=language,
+                seed=seed + len(script),
+                prompt=prompt,
+                pause=None if part else passage.pause,
+                rate=passage.rate,
+            )
+        )
+    if not script:
         shown = f"'{text.strip()}' holds nothing" if text.strip() else "There is no text"
         raise UserError(f"{shown} that can be pronounced.", hint="Give a text with words in it.")
-    for sentence, _ in read:
-        unreadable = frontend.unreadable(sentence)
-        if unreadable:
-            words = ", ".join(f"'{word}'" for word in unreadable)
-            _log.warning("Cannot be read in '%s': %s", frontend.language, words)
-    return tuple(
-        Sentence(
-            text=sentence,
-            symbols=tuple(symbols),
-            ids=_encode(sentence, symbols, table),
-            speaker=speaker,
-            language=language,
-            seed=seed + index,
-            prompt=prompt,
-        )
-        for index, (sentence, symbols) in enumerate(read)
-    )
+    return tuple(script)
+
+
+def _warn_of_unreadable(sentence: str, frontend: TextFrontend) -> None:
+    unreadable = frontend.unreadable(sentence)
+    if unreadable:
+        words = ", ".join(f"'{word}'" for word in unreadable)
+        _log.warning("Cannot be read in '%s': %s", frontend.language, words)
 
 
 def batches(sentences: Sequence[Sentence], batch_size: int) -> Iterator[list[int]]:
-    """Which sentences are spoken together: of similar length, and all of them with a prompt or none."""
-    by_length = sorted(range(len(sentences)), key=lambda index: len(sentences[index].ids))
-    for prompted in (False, True):
-        alike = [index for index in by_length if (sentences[index].prompt is not None) == prompted]
+    """Which sentences are spoken together: of similar length, at one rate, all with a prompt or none."""
+
+    def kind(index: int) -> tuple[bool, float]:
+        return sentences[index].prompt is not None, sentences[index].rate
+
+    ordered = sorted(range(len(sentences)), key=lambda i: (kind(i), len(sentences[i].ids)))
+    for _, group in groupby(ordered, key=kind):
+        alike = list(group)
         for start in range(0, len(alike), batch_size):
             yield alike[start : start + batch_size]
 
@@ -86,13 +103,11 @@ def join(
     audio: MelSpec,
     table: SymbolTable,
 ) -> Waveform:
-    """The audio of a script's sentences, with `pause` seconds of silence between them."""
-    gap = silence(pause, audio)
+    """The audio of a script's sentences, with silence between them: `pause` seconds, unless they say."""
     samples: list[Samples] = []
     phonemes: list[PhonemeTiming] = []
     for index, (sentence, one) in enumerate(zip(script, spoken, strict=True)):
-        if index:
-            samples.append(gap)
+        samples.append(silence(seconds_before(sentence, index, pause), audio))
         start = sum(map(len, samples)) / audio.sample_rate
         phonemes += _timings(sentence, one, start, audio, table)
         samples.append(one.samples)
@@ -106,6 +121,13 @@ def join(
             if one.cut_off
         },
     )
+
+
+def seconds_before(sentence: Sentence, index: int, pause: float) -> float:
+    """The silence before a sentence of a script: what it says, or else `pause`, and none before the first."""
+    if sentence.pause is not None:
+        return sentence.pause
+    return pause if index else 0.0
 
 
 def silence(seconds: float, audio: MelSpec) -> Samples:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field, fields_dict
 
 from allophone.config.converting import structure
 from allophone.data.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ from allophone.registry import Registry
 from allophone.synthesis.description import VoiceDescription
 from allophone.synthesis.engine import Engine, Prompt, Samples, SentenceAudio
 from allophone.synthesis.prompts import check_prompt, make_prompt, takes_prompts
-from allophone.synthesis.script import Script, batches, join, read_script, silence
+from allophone.synthesis.script import Script, batches, join, read_script, seconds_before, silence
 from allophone.synthesis.waveform import Waveform
 from allophone.text.frontend import TextFrontend
 
@@ -150,7 +150,7 @@ class Voice:
         """The sentences of a text as the engine is given them. Raises UserError as `say` does."""
         check_prompt(prompt, self.engine)
         spoken = self._spoken(language)
-        return read_script(
+        script = read_script(
             text,
             self._frontend(spoken),
             self.vocabulary.symbols,
@@ -160,6 +160,14 @@ class Voice:
             prompt=prompt,
             whole=prompt is not None and prompt.continued,
         )
+        if any(one.rate != 1.0 for one in script) and "length_scale" not in fields_dict(
+            self.engine.controls
+        ):
+            raise UserError(
+                f"The voice '{self.name}' cannot change its rate.",
+                hint='Leave out <prosody rate="...">.',
+            )
+        return script
 
     def synthesize(
         self, scripts: Sequence[Script], *, pause: float, batch_size: int, controls: Any
@@ -169,7 +177,8 @@ class Voice:
         spoken: dict[int, SentenceAudio] = {}
         for chosen in batches(sentences, batch_size):
             batch = [sentences[index] for index in chosen]
-            spoken.update(zip(chosen, self.engine.synthesize(batch, controls), strict=True))
+            paced = self._paced(controls, batch[0].rate)
+            spoken.update(zip(chosen, self.engine.synthesize(batch, paced), strict=True))
         in_order = iter([spoken[index] for index in range(len(sentences))])
         waveforms = [
             join(
@@ -267,12 +276,21 @@ class Voice:
     def _stream(self, script: Script, pause: float, controls: Any) -> Iterator[Samples]:
         stream = getattr(self.engine, "stream", None)
         for index, sentence in enumerate(script):
-            if index:
-                yield silence(pause, self.description.audio)
+            if before := seconds_before(sentence, index, pause):
+                yield silence(before, self.description.audio)
+            paced = self._paced(controls, sentence.rate)
             if stream is None:
-                yield self.engine.synthesize([sentence], controls)[0].samples
+                yield self.engine.synthesize([sentence], paced)[0].samples
             else:
-                yield from stream(sentence, controls)
+                yield from stream(sentence, paced)
+
+    def _paced(self, controls: Any, rate: float) -> Any:
+        """The controls for speech that is `rate` times as fast."""
+        if rate == 1.0:
+            return controls
+        scale = controls.length_scale
+        slower = tuple(one / rate for one in scale) if isinstance(scale, tuple) else scale / rate
+        return evolve(controls, length_scale=slower)
 
     def _samples_of(self, recording: str | Path | Waveform) -> Samples:
         if not isinstance(recording, Waveform):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, groupby
 
 from attrs import evolve, frozen
@@ -13,7 +13,10 @@ from allophone.text.phonemizers import Phonemizer
 from allophone.text.phones import PhoneMap
 
 RAW = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
-"""A span of raw phonemes; group 1 is the text between the brackets."""
+"""A span of raw phonemes or of another language; group 1 is the text between the brackets."""
+
+_FOREIGN = re.compile(r"\s*lang:\s*([^|\s]+)\s*\|(.*)", re.DOTALL)
+"""What stands between the brackets of a span of another language: its code, and the words."""
 
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _LEADING_MARKS = re.compile(r"\s*([.,:;?!]+)(?=\s|$)")
@@ -23,11 +26,13 @@ _LEADING_MARKS = re.compile(r"\s*([.,:;?!]+)(?=\s|$)")
 class _Part:
     """A span of the text.
 
-    mark: the punctuation that directly follows raw phonemes.
+    language: of a span of another language, else None.
+    mark: the punctuation that directly follows a bracketed span.
     """
 
     text: str
-    raw: bool
+    raw: bool = False
+    language: str | None = None
     mark: str = ""
 
 
@@ -45,8 +50,9 @@ class TextFrontend:
 
     phones: maps the phonemizer's symbols to other phones; None keeps them.
     edges: the symbol at the start and end of every utterance; None adds none.
+    foreign: returns the front end of another language; None where there is none.
 
-    `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol per code point, and bypasses the
+    `[[lang:fr|bonjour]]` in a text is normalized and phonemized in French. `[[həlˈoʊ]]` anywhere in a text is taken as phonemes, one symbol per code point, and bypasses the
     normalizer and the phonemizer; a space next to the brackets separates words. With `phones`, the
     brackets contain phone names separated by spaces: `[[HH AH0]]`.
     """
@@ -56,35 +62,53 @@ class TextFrontend:
     language: str
     phones: PhoneMap | None = None
     edges: str | None = None
+    foreign: Callable[[str], TextFrontend] | None = None
 
     def symbols(self, text: str) -> list[str]:
         """Convert one text to symbols; empty if nothing in it is pronounced.
 
-        Raises `UserError` for unbalanced `[[` and `]]`.
+        Raises `UserError` for unbalanced `[[` and `]]`, and for an unknown language.
         """
         return self.symbols_batch([text])[0]
 
     def symbols_batch(self, texts: Sequence[str]) -> list[list[str]]:
         """Convert texts to symbols, in order; faster than one at a time."""
-        split = [_split_raw(text) for text in texts]
-        plain = [self.normalizer(part.text) for parts in split for part in parts if not part.raw]
-        found = self.phonemizer.phonemize(plain, self.language)
-        if len(found) != len(plain):
+        split = [_split_brackets(text) for text in texts]
+        plain = [part for parts in split for part in parts if not part.raw]
+        phonemized: dict[int, list[str]] = {}
+        for language in dict.fromkeys(part.language for part in plain):
+            spoken = [part for part in plain if part.language == language]
+            frontend = self._of(language)
+            symbols = frontend._phonemize([frontend.normalizer(part.text) for part in spoken])
+            phonemized |= zip(map(id, spoken), symbols, strict=True)
+        return [self._to_phones(_join(parts, phonemized)) for parts in split]
+
+    def _of(self, language: str | None) -> TextFrontend:
+        if language is None:
+            return self
+        if self.foreign is None:
+            raise UserError(f"This front end reads '{self.language}' alone, not '{language}'.")
+        return self.foreign(language)
+
+    def _phonemize(self, texts: Sequence[str]) -> list[list[str]]:
+        found = self.phonemizer.phonemize(texts, self.language)
+        if len(found) != len(texts):
             raise PluginError(
                 f"The phonemizer {type(self.phonemizer).__qualname__} gives {len(found)} lists of symbols for "
-                f"{len(plain)} texts; expected one each, in order.",
+                f"{len(texts)} texts; expected one each, in order.",
                 hint="Its author can find such faults with allophone.testing.PhonemizerContract.",
             )
-        phonemized = iter(found)
-        return [self._to_phones(_join(parts, phonemized)) for parts in split]
+        return found
 
     def unreadable(self, text: str) -> list[str]:
         """Words and symbols that the phonemizer cannot read, as far as it can tell."""
-        find = getattr(self.phonemizer, "unreadable", None)
-        if find is None:
-            return []
-        plain = (self.normalizer(part.text) for part in _split_raw(text) if not part.raw)
-        return [word for part in plain for word in find(part, self.language)]
+        words: list[str] = []
+        for part in _split_brackets(text):
+            frontend = self._of(part.language)
+            find = getattr(frontend.phonemizer, "unreadable", None)
+            if find is not None and not part.raw:
+                words += find(frontend.normalizer(part.text), frontend.language)
+        return words
 
     def _to_phones(self, spans: Sequence[_Span]) -> list[str]:
         names: list[str] = []
@@ -106,8 +130,8 @@ class TextFrontend:
         return [*before, *names, *after]
 
 
-def _split_raw(text: str) -> list[_Part]:
-    """Split a text into raw phonemes and the text around them."""
+def _split_brackets(text: str) -> list[_Part]:
+    """Split a text into raw phonemes, spans of other languages, and the text around them."""
     parts: list[_Part] = []
     for index, piece in enumerate(RAW.split(text)):
         stray = _BRACKETS.search(piece)
@@ -116,26 +140,33 @@ def _split_raw(text: str) -> list[_Part]:
                 f"Unbalanced '{stray[0]}' in the text {text!r}",
                 hint="Enclose raw phonemes in [[ and ]]; the brackets cannot be nested.",
             )
-        raw = index % 2 == 1
-        if raw:
-            parts.append(_Part(text=piece.strip(), raw=True))
+        if index % 2 == 1:
+            foreign = _FOREIGN.fullmatch(piece)
+            parts.append(
+                _Part(text=foreign[2].strip(), language=foreign[1])
+                if foreign
+                else _Part(text=piece.strip(), raw=True)
+            )
             continue
-        # These marks belong to the raw phonemes before them; a phonemizer would drop them at the start
+        # These marks belong to the brackets before them; a phonemizer would drop them at the start
         # of its text.
         marks = _LEADING_MARKS.match(piece)
         if marks and parts:
             parts[-1] = evolve(parts[-1], mark=marks[1][0])
             piece = piece[marks.end() :]
-        parts.append(_Part(text=piece, raw=False))
+        parts.append(_Part(text=piece))
     return parts
 
 
-def _join(parts: Sequence[_Part], phonemized: Iterator[list[str]]) -> list[_Span]:
-    """Join the symbols of all parts, with one space between parts that white space separates."""
+def _join(parts: Sequence[_Part], phonemized: Mapping[int, Sequence[str]]) -> list[_Span]:
+    """Join the symbols of all parts, with one space between parts that white space separates.
+
+    phonemized: the symbols of the parts that are not raw, by their `id`.
+    """
     spans: list[_Span] = []
     space = False
     for part in parts:
-        spoken = tuple(part.text.strip()) if part.raw else tuple(next(phonemized))
+        spoken = tuple(part.text.strip() if part.raw else phonemized[id(part)])
         space = space or part.text[:1].isspace()
         if spoken or part.mark:
             if spans and space:
