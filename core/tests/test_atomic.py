@@ -61,5 +61,5 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path):
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path):
     (tmp_path / "old").mkdir()
-    with pytest.raises(UserError, match="exists already"), folder_whole(tmp_path / "old"):
+    with pytest.raises(UserError, match="already exists"), folder_whole(tmp_path / "old"):
         pass

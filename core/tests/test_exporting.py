@@ -53,9 +53,9 @@ def test_a_voice_that_is_only_played_names_its_unknown_controls(voice, registry,
 @pytest.mark.parametrize(
     ("format_name", "streaming", "complaint", "hint"),
     [
-        (None, False, "Say to which format", "half, tones"),
+        (None, False, "choose one with --format", "half, tones"),
         ("tone", False, "cannot be exported to 'tone'", "Did you mean 'tones'"),
-        ("half", True, "toy.half has no form that is heard before", "--streaming"),
+        ("half", True, "toy.half does not support streaming", "--streaming"),
         ("half", False, "The disk is full", ""),
     ],
 )
@@ -74,14 +74,14 @@ def test_models_without_exporters_say_so(toys, registry, tmp_path):
     toys.write_voice(
         folder, toys.stored_voice(model=toys.ToyMelConfig(), weights={}), registry=registry
     )
-    with pytest.raises(UserError, match="family 'toymel' cannot be exported to any format"):
+    with pytest.raises(UserError, match="family 'toymel' cannot be exported: it has no exporters"):
         export_voice(folder, tmp_path / "out", None, registry)
 
 
 @pytest.mark.parametrize("name", ["tim.tones", "tim.tones.gain"])
 def test_nothing_is_replaced(voice, registry, tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(UserError, match=rf"{name} exists already"):
+    with pytest.raises(UserError, match=rf"{name} already exists"):
         export_voice(voice, tmp_path / "tim.tones", "tones", registry)
     assert (tmp_path / name).read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["tim", name])

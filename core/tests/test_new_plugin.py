@@ -79,7 +79,7 @@ def test_an_existing_folder_is_left_alone(tmp_path):
     there = tmp_path / "allophone-mine"
     there.mkdir()
     (there / "precious.txt").write_text("mine")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         write_plugin("mine", tmp_path)
     assert [path.name for path in there.iterdir()] == ["precious.txt"]
 

@@ -144,7 +144,7 @@ def test_names_that_cannot_be_one_are_refused(voice, registry, tmp_path, name):
 
 def test_nothing_is_replaced(voice, registry, tmp_path):
     package_voice(str(voice), tmp_path, Label(), registry)
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         package_voice(str(voice), tmp_path, Label(), registry)
 
 

@@ -96,8 +96,8 @@ def test_what_is_streamed_and_said_in_a_batch_has_its_prompt_too(voice, recordin
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"seconds": 0.2}, "0.20 s; a prompt lasts 0.5 to 4 s"),
-        ({"seconds": 9.0}, "9.00 s; a prompt lasts 0.5 to 4 s"),
+        ({"seconds": 0.2}, "0.20 s long; a prompt must be 0.5 to 4 s long"),
+        ({"seconds": 9.0}, "9.00 s long; a prompt must be 0.5 to 4 s long"),
         ({"level": 0.0}, "silent"),
     ],
 )
@@ -115,14 +115,14 @@ def test_a_prompt_of_another_rate_is_resampled_and_that_is_said(voice, recording
 
 
 def test_a_voice_that_needs_a_prompt_says_so(voice):
-    with pytest.raises(UserError, match="none was given") as raised:
+    with pytest.raises(UserError, match="no prompt was given") as raised:
         voice.say("One.")
     assert "--prompt-audio" in raised.value.hint
 
 
 def test_a_voice_that_takes_none_says_so(toys, registry, recording):
     tim = open_voice(toys.stored_voice(), registry=registry)
-    with pytest.raises(UserError, match="takes no prompt"):
+    with pytest.raises(UserError, match="does not take prompts"):
         tim.prompt(recording(), text="Hi.")
 
 
@@ -143,7 +143,7 @@ def test_what_does_not_come_to_its_end_is_named(voice, recording, caplog):
     prompt = voice.prompt(recording(), text="Hi.")
     spoken = voice.say("One. And so on and on.", prompt=prompt)
     assert dict(spoken.cut_off) == {"And so on and on.": "it is too long"}
-    assert "'And so on and on.' did not come to its end: it is too long" in caplog.text
+    assert "'And so on and on.' was cut off before its end: it is too long" in caplog.text
 
 
 # Many texts.
@@ -162,7 +162,10 @@ def test_a_list_in_another_order_is_refused_with_the_right_one(recording, tmp_pa
     (tmp_path / "list.txt").write_text("Hi.|anna.wav|One.\n")
     with pytest.raises(UserError, match=r"list.txt:1: there is no recording .*One") as raised:
         read_requests(tmp_path / "list.txt", prompted=True)
-    assert "'anna.wav' is one: the columns are text|prompt_text|prompt_audio" in raised.value.hint
+    assert (
+        "'anna.wav' is one; the order of the columns is text|prompt_text|prompt_audio"
+        in raised.value.hint
+    )
 
 
 def test_jsonl_names_its_prompts(recording, tmp_path):
@@ -283,9 +286,9 @@ def test_runs_that_do_not_go_together_are_refused(stage, toys, registry, tmp_pat
     strange = stage("fine", vocabulary=vocabulary, name="strange")
     with pytest.raises(UserError, match="symbols, speakers or languages"):
         import_stages([coarse, strange], tmp_path / "mine", registry)
-    with pytest.raises(UserError, match="both learned 'coarse'"):
+    with pytest.raises(UserError, match="both trained 'coarse'"):
         import_stages([coarse, stage("coarse", name="again")], tmp_path / "mine", registry)
-    with pytest.raises(UserError, match="no run"):
+    with pytest.raises(UserError, match="not an Allophone run"):
         import_stages([coarse, tmp_path], tmp_path / "mine", registry)
 
 

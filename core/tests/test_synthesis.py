@@ -73,7 +73,7 @@ def test_the_card_and_the_licence_are_written(toys, registry, folder, tmp_path):
 
 def test_a_folder_that_exists_is_not_touched(toys, registry, folder):
     before = (folder / "voice.toml").read_bytes()
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         toys.write_voice(folder, toys.stored_voice(), registry=registry)
     assert (folder / "voice.toml").read_bytes() == before
 
@@ -205,14 +205,14 @@ def test_lists_of_each_form_are_read(tmp_path):
     ("name", "content", "complaint"),
     [
         ("list.txt", "", "is empty"),
-        ("list.txt", "a|b\nc\n", "list.txt:2 has 1 columns, the first line 2"),
+        ("list.txt", "a|b\nc\n", "list.txt:2 has 1 columns; the first line has 2"),
         ("list.txt", "a|b|c|d\n", "list.txt:1 has 4 columns"),
         ("list.txt", "a|b\na|c\n", "id 'a' twice"),
-        ("list.txt", "a/b|c\n", "list.txt:1 is no request"),
-        ("list.jsonl", '{"text": "a"}\n{"text"\n', "list.jsonl:2 is no JSON"),
+        ("list.txt", "a/b|c\n", "list.txt:1 is invalid"),
+        ("list.jsonl", '{"text": "a"}\n{"text"\n', "list.jsonl:2 is not valid JSON"),
         ("list.jsonl", '{"txt": "a"}\n', "list.jsonl:1"),
         ("list.jsonl", '{"text": "a", "speeker": "b"}\n', "'speeker'.\nDid you mean 'speaker'"),
-        ("list.jsonl", '{"text": 3}\n', "list.jsonl:1 is no request"),
+        ("list.jsonl", '{"text": 3}\n', "list.jsonl:1 is invalid"),
     ],
 )
 def test_a_mistake_in_a_list_is_named_with_its_line(tmp_path, name, content, complaint):
@@ -379,7 +379,7 @@ def test_a_vocoder_is_imported_as_one(registry, tmp_path):
 
 def test_the_format_can_be_said(registry, tmp_path):
     (tmp_path / "both.toy").touch()
-    with pytest.raises(UserError, match=r"any of 2 formats:\n  toy.file.*\n  toy.broken"):
+    with pytest.raises(UserError, match=r"matches 2 formats:\n  toy.file.*\n  toy.broken"):
         import_checkpoint(tmp_path / "both.toy", tmp_path / "joe", None, registry)
     import_checkpoint(tmp_path / "both.toy", tmp_path / "joe", "toy.file", registry)
     assert (tmp_path / "joe" / "voice.toml").is_file()
@@ -402,7 +402,7 @@ def test_an_importer_that_cannot_tell_does_not_stop_the_others(
     monkeypatch.setattr(toys, "ends_in_broken", stumble)
     (tmp_path / "joe.toy").touch()
     assert import_checkpoint(tmp_path / "joe.toy", tmp_path / "joe", None, registry) == "toy.file"
-    assert "toy.broken cannot tell" in caplog.text
+    assert "toy.broken failed to check" in caplog.text
     assert "no JSON" in caplog.text
 
 
@@ -415,5 +415,5 @@ def test_an_import_that_does_not_load_leaves_nothing(registry, tmp_path):
 
 def test_an_import_overwrites_nothing(registry, folder, tmp_path):
     (tmp_path / "x.toy").touch()
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         import_checkpoint(tmp_path / "x.toy", folder, None, registry)

@@ -135,7 +135,7 @@ def test_what_cannot_be_set_is_said(registry, given, complaint):
 def test_a_vocoder_without_controls_takes_none(registry):
     vocoder = load_vocoder("griffin-lim", SPEC, device=CPU, registry=registry)
     assert controls_of(vocoder, registry) == {}
-    with pytest.raises(UserError, match="griffin-lim has no controls, and steps was to be set"):
+    with pytest.raises(UserError, match="griffin-lim has no controls, but steps was given"):
         adjust(vocoder, {"steps": 3}, registry, called="griffin-lim")
 
 
@@ -148,7 +148,7 @@ def test_a_voice_is_heard_through_a_vocoder_that_was_set(toys, registry, tmp_pat
     )
     assert np.abs(voice.say("a").samples).max() == 0.25
     with pytest.raises(
-        UserError, match=r"Controls of a vocoder were given \(level\), but no vocoder"
+        UserError, match=r"Vocoder controls were given \(level\), but no vocoder"
     ):
         allophone.load(place, vocoder_controls={"level": 0.25}, registry=registry)
 

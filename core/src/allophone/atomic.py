@@ -51,7 +51,7 @@ def folder_whole(path: Path) -> Iterator[Path]:
     UserError when something lies at `path` already, or nothing can be made there.
     """
     if path.exists():
-        raise UserError(f"{path} exists already.", hint="Remove it, or give another place.")
+        raise UserError(f"{path} already exists.", hint="Remove it, or choose another path.")
     unfinished = _beside(path)
     try:
         unfinished.mkdir(parents=True)

@@ -255,7 +255,7 @@ def test_the_page_takes_prompts(opened, tmp_path):
     assert said.script[0].prompt.ids
     continued = voices.say("mimic", "One.", prompt_audio=str(recording), prompt_text=" ", **how)
     assert continued.script[0].prompt.continued
-    with pytest.raises(UserError, match="none was given"):
+    with pytest.raises(UserError, match="no prompt was given"):
         voices.say("mimic", "One.", **how)
 
 
@@ -263,7 +263,7 @@ def test_the_page_takes_prompts(opened, tmp_path):
     ("place", "text", "how", "said"),
     [
         ("tim", "", {}, "There is no text that can be pronounced"),
-        ("tim", " ... ", {}, "holds nothing that can be pronounced"),
+        ("tim", " ... ", {}, "contains nothing that can be pronounced"),
         ("tim", "a" * 5000, {}, "5,000 characters; at most 100"),
         ("tim", "All is well. Жук.", {}, "U+0436 CYRILLIC SMALL LETTER ZHE"),
         ("tim", "Hello.", {"controls": {"length_scale": -1.0}}, "length_scale"),

@@ -1,4 +1,4 @@
-"""One voice of several runs, for families that are learned in stages."""
+"""Assembles one voice from several runs, for model families that are trained in stages."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SHARED = ("model", "audio", "text")
 
 
 def assembles(place: Path, registry: Registry) -> bool:
-    """Whether the run at `place`, which trains a model, is one of those that a voice is made of."""
+    """Whether the run at `place` trains one stage of a model that is trained in several."""
     return _family(find_voice(place, registry).read(registry), registry).assembler is not None
 
 
 def assemble(places: Sequence[Path], destination: Path, registry: Registry) -> None:
-    """Write the voice folder that runs (or checkpoints of them) make together.
+    """Assemble runs, or checkpoints of them, into one voice folder.
 
-    Raises UserError for runs of one stage, of different families, and of different models, naming each
-    field that differs; and for stages that the family finds missing.
+    Raises UserError for two runs of the same stage, for runs of different families or configurations, listing
+    each field that differs, and for missing stages.
     """
     stages: dict[str, StoredVoice] = {}
     found: dict[str, Path] = {}
@@ -36,21 +36,21 @@ def assemble(places: Sequence[Path], destination: Path, registry: Registry) -> N
         voice = find_voice(place, registry)
         if voice.inference_module is None:
             raise UserError(
-                f"{place} is a voice already.", hint="Give the runs that have learned its stages."
+                f"{place} is already a voice.", hint="Give the runs that trained its stages."
             )
         if voice.inference_module in found:
             raise UserError(
-                f"{found[voice.inference_module]} and {place} have both learned '{voice.inference_module}'.",
-                hint="Give one run of each stage.",
+                f"{found[voice.inference_module]} and {place} both trained '{voice.inference_module}'.",
+                hint="Give one run per stage.",
             )
         found[voice.inference_module], stages[voice.inference_module] = place, voice.read(registry)
     first = next(iter(stages))
     family = _family(stages[first], registry)
     for name, stage in stages.items():
-        _refuse_others(stages[first], stage, (found[first], found[name]), registry)
+        _check_compatible(stages[first], stage, (found[first], found[name]), registry)
     if family.assembler is None:
         raise UserError(
-            f"A voice of the family '{family.name}' is made of one run, not of {len(places)}."
+            f"A voice of the family '{family.name}' is made from one run, but {len(places)} were given."
         )
     about = evolve(stages[first].description.about, name=destination.name)
     named = {
@@ -65,26 +65,26 @@ def _family(voice: StoredVoice, registry: Registry) -> ModelEntry:
     return entry
 
 
-def _refuse_others(
-    one: StoredVoice, other: StoredVoice, places: tuple[Path, Path], registry: Registry
+def _check_compatible(
+    first: StoredVoice, second: StoredVoice, places: tuple[Path, Path], registry: Registry
 ) -> None:
-    """UserError unless two runs were given the same model, audio, text and symbols."""
-    ours, theirs = (_described(voice, registry) for voice in (one, other))
+    """Raise UserError unless two runs have the same model, audio and text tables, and vocabulary."""
+    left, right = (_settings(voice, registry) for voice in (first, second))
     differing = [
-        f"  {path}: {json.dumps(ours.get(path))} against {json.dumps(theirs.get(path))}"
-        for path in dict.fromkeys([*ours, *theirs])
-        if ours.get(path) != theirs.get(path)
+        f"  {path}: {json.dumps(left.get(path))} against {json.dumps(right.get(path))}"
+        for path in dict.fromkeys([*left, *right])
+        if left.get(path) != right.get(path)
     ]
-    if one.vocabulary != other.vocabulary:
-        differing.append("  the symbols, speakers or languages that they know")
+    if first.vocabulary != second.vocabulary:
+        differing.append("  the symbols, speakers or languages in vocabulary.json")
     if differing:
         raise UserError(
-            f"{places[0]} and {places[1]} make no voice together; they differ in:\n"
+            f"{places[0]} and {places[1]} cannot be combined into one voice; they differ in:\n"
             + "\n".join(differing),
-            hint="Train all stages of one experiment, on the same data.",
+            hint="Train all stages with the same experiment, on the same data.",
         )
 
 
-def _described(voice: StoredVoice, registry: Registry) -> Mapping[str, object]:
+def _settings(voice: StoredVoice, registry: Registry) -> Mapping[str, object]:
     plain = unstructure(voice.description, registry=registry)
     return dict(leaves({table: plain[table] for table in _SHARED}))

@@ -1,4 +1,4 @@
-"""The config of core's own vocoder. Light: attrs alone."""
+"""The config class of the vocoder `griffin-lim`. Light: it imports only attrs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from attrs import field, frozen, validators
 
 @frozen(kw_only=True)
 class GriffinLimConfig:
-    """iterations: how often the phase is made consistent; more is clearer and slower.
+    """Griffin-Lim settings.
 
-    momentum: how far each step overshoots (Perraudin et al. 2013); 0 is the original algorithm.
+    iterations: the number of iterations; more are clearer and slower.
+    momentum: the acceleration of Perraudin et al. (2013); 0 is the original algorithm.
     """
 
     iterations: int = field(default=60, validator=validators.gt(0))

@@ -1,4 +1,4 @@
-"""The engine `torch`: model families with PyTorch, and vocoders behind those that predict mels.
+"""The engine `torch`: runs model families with PyTorch, and a vocoder for models that predict mels.
 
 B batch, T text, N samples.
 """
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 def recognises(place: Path) -> bool:
-    """Whether a voice folder, a run or a checkpoint of one lies there, or what an importer can read."""
+    """Whether `place` is a voice folder, a run, a checkpoint of one, or something an importer can read."""
     return (
         (place / VOICE).is_file()
         or is_run(place)
@@ -56,9 +56,9 @@ def recognises(place: Path) -> bool:
 
 
 def load(place: Path, options: EngineOptions) -> LoadedVoice:
-    """Load a voice. What has to be imported is converted once, into the user's cache.
+    """Load a voice. Another project's checkpoint is converted once, into the user's cache.
 
-    Raises UserError and PluginError for what does not fit or is missing.
+    Raises UserError for invalid or mismatched files, and PluginError for missing plugins.
     """
     registry = options.registry
     found = find_or_import(place, registry)
@@ -81,11 +81,14 @@ def load_stored(
     vocoder_controls: Mapping[str, Any] | None = None,
     weights: Path | None = None,
 ) -> LoadedVoice:
-    """Load a voice that was read already; weights: the file that it was read from, if any."""
+    """Load a voice that has already been read.
+
+    weights: the file that it was read from, for `provenance`.
+    """
     if vocoder_controls and vocoder is None:
         raise UserError(
-            f"Controls of a vocoder were given ({', '.join(vocoder_controls)}), but no vocoder.",
-            hint="Name the vocoder.",
+            f"Vocoder controls were given ({', '.join(vocoder_controls)}), but no vocoder.",
+            hint="Give the vocoder too.",
         )
     parsed = parse_device(device)
     engine = TorchEngine(
@@ -108,7 +111,7 @@ def open_voice(
     device: str = "cpu",
     vocoder: str | Path | None = None,
 ) -> Voice:
-    """A voice that was read already, ready to speak."""
+    """Make a `Voice` from a voice that has already been read."""
     loaded = load_stored(stored, registry=registry, device=device, vocoder=vocoder)
     return Voice(
         description=loaded.description,
@@ -119,15 +122,15 @@ def open_voice(
 
 
 def synthesizer_of(voice: Voice) -> Any:
-    """The model family's synthesizer behind a voice that this engine speaks, with its optional members."""
+    """Return the model family's synthesizer of a voice loaded by this engine."""
     assert isinstance(voice.engine, TorchEngine)
     return voice.engine.synthesizer
 
 
 class TorchEngine:
-    """A synthesizer, and the vocoder that its mels go through: an `allophone.synthesis.engine.Engine`.
+    """A synthesizer and, if it predicts mels, a vocoder; implements `allophone.synthesis.engine.Engine`.
 
-    synthesizer: the model family's own; what it can do beside speaking (`align`, `reconstruct`) is asked of it.
+    synthesizer: the model family's synthesizer, with its optional members (`align`, `reconstruct`).
     vocoder: None until one is needed or chosen.
     """
 
@@ -164,8 +167,8 @@ class TorchEngine:
 
     @cached_property
     def needs_vocoder(self) -> bool:
-        """Models do not declare what they make, so this one speaks a single id; those that take prompts
-        make waveforms."""
+        """Whether the model predicts mels. Models do not declare it, so a single id is synthesized to find
+        out; models that take prompts always generate waveforms."""
         if self.prompt_seconds is not None:
             return False
         sentence = Sentence(text="", symbols=(), ids=(0,))
@@ -177,16 +180,16 @@ class TorchEngine:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        told: dict[str, Any] = {
+        provenance: dict[str, Any] = {
             "weights": self._weights and digest(self._weights),
             "vocoder": self._vocoder_place and fingerprint(self._vocoder_place, self._registry),
         }
         if chosen := controls_of(self.vocoder, self._registry):
-            told["vocoder_controls"] = chosen
-        return told
+            provenance["vocoder_controls"] = chosen
+        return provenance
 
     def use_vocoder(self, place: str | Path, controls: Mapping[str, Any]) -> None:
-        """Speak through another vocoder; UserError for one of other mels, or controls it does not have."""
+        """Use another vocoder; UserError if it takes other mels, or for unknown controls."""
         vocoder = load_vocoder(place, self._audio, device=self._device, registry=self._registry)
         self.vocoder = adjust(vocoder, controls, self._registry, called=str(place))
         self._vocoder_place = place
@@ -210,7 +213,7 @@ class TorchEngine:
 
     def stream(self, sentence: Sentence, controls: Any) -> Iterator[Samples]:
         chunks = self._chunks(sentence, controls)
-        # One by one, so that inference mode ends before the caller goes on.
+        # Inference mode must not be active while the caller processes a chunk.
         while True:
             with torch.inference_mode():
                 chunk = next(chunks, None)
@@ -220,7 +223,7 @@ class TorchEngine:
 
     @property
     def convert(self) -> Callable[..., Samples] | None:
-        """None where the model has no voice conversion."""
+        """The voice conversion function; None if the model has none."""
         convert = getattr(self.synthesizer, "convert", None)
         if convert is None:
             return None
@@ -233,7 +236,7 @@ class TorchEngine:
         return converted
 
     def _chunks(self, sentence: Sentence, controls: Any) -> Iterator[Tensor]:
-        """Chunks [N], as soon as the model, or else the vocoder, has the first of them."""
+        """Yield chunks [N], streamed by the model if it can, else by the vocoder."""
         text = text_batch([sentence], self._device)
         stream = getattr(self.synthesizer, "stream", None)
         if stream is not None:
@@ -253,15 +256,16 @@ class TorchEngine:
         return made
 
     def _drop_vocoder(self) -> None:
-        """Say so, once, where a vocoder was given to a model that makes waveforms."""
+        """Drop a vocoder that was given for a model that generates waveforms, with a warning."""
         if self.vocoder is not None:
-            _log.warning("'%s' makes waveforms: the vocoder is not used.", self._name)
+            _log.warning("'%s' generates waveforms: the vocoder is ignored.", self._name)
             self.vocoder = None
 
     def _ready_vocoder(self) -> Vocoder:
         if self.vocoder is None:
             _log.warning(
-                "'%s' makes mel spectrograms and no vocoder was given: %s is used, which sounds hollow.",
+                "'%s' predicts mel spectrograms, but no vocoder was given; falling back to %s, which has low "
+                "quality.",
                 self._name,
                 FALLBACK,
             )
@@ -272,7 +276,7 @@ class TorchEngine:
 
 
 def text_batch(sentences: Sequence[Sentence], device: torch.device) -> TextBatch:
-    """Sentences as tensors on a device; all of them have a prompt, or none."""
+    """Collate sentences into a batch on a device. Either all sentences have a prompt, or none has."""
     prompts = tuple(one.prompt for one in sentences if one.prompt is not None)
     assert len(prompts) in (0, len(sentences))
     ids = [torch.tensor(one.ids, dtype=torch.long) for one in sentences]

@@ -1,4 +1,4 @@
-"""Writing voices in formats that other programs speak with."""
+"""Exporting voices to the formats of other programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from allophone.synthesis.loading import light_engine
 
 @frozen(kw_only=True)
 class Exported:
-    """format: "<family>.<format>"; written: what lies there now, the voice itself first."""
+    """The result of an export.
+
+    format: "<family>.<format>".
+    written: the files or folders that were written, the voice itself first.
+    """
 
     format: str
     written: tuple[Path, ...]
@@ -34,13 +38,14 @@ def export_voice(
     *,
     streaming: bool = False,
 ) -> Exported:
-    """Write a voice in another format, and load it once as a check where a plugin can play it.
+    """Export a voice, and load the result as a check if an installed engine can.
 
     place: a voice folder, a run, a checkpoint, or the name of an installed voice.
-    format_name: "<format>"; may be None where the voice's family has only one.
-    streaming: in the form that is heard before a sentence is finished.
-    All of it is there in the end, or nothing. Raises UserError when something lies there already, for
-    a format that the family does not have, and for what an exporter finds wrong with the voice.
+    format_name: "<format>"; may be None if the voice's family has only one.
+    streaming: whether to export a form that can be streamed.
+
+    The files appear only if the export succeeds. Raises UserError if `destination` exists, if the family does
+    not have the format, and if the exporter rejects the voice.
     """
     voice = find_or_import(place, registry).read(registry)
     format = _choose(voice, format_name, registry)
@@ -48,14 +53,14 @@ def export_voice(
     assert isinstance(entry, ExporterEntry)
     if streaming and entry.streaming is None:
         raise UserError(
-            f"{format.name} has no form that is heard before a sentence is finished.",
-            hint="Leave out --streaming.",
+            f"The format {format.name} does not support streaming.",
+            hint="Omit --streaming.",
         )
-    _refuse_existing(destination)
+    _check_absent(destination)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{destination} cannot be made: {error}") from error
+        raise UserError(f"{destination} cannot be created: {error}") from error
 
     hidden = f".{destination.name}."
     with tempfile.TemporaryDirectory(".tmp", hidden, destination.parent) as temporary:
@@ -64,9 +69,9 @@ def export_voice(
         _check(made, registry)
         beside = sorted(path.name for path in made.parent.iterdir() if path != made)
         for name in beside:
-            assert name.startswith(destination.name), f"{name} does not say what it belongs to."
-            _refuse_existing(destination.with_name(name))
-        # The voice itself comes last: when it is there, so is what belongs to it.
+            assert name.startswith(destination.name), f"{name} must start with {destination.name}."
+            _check_absent(destination.with_name(name))
+        # The voice itself is renamed last, so that it never exists without its other files.
         for name in (*beside, destination.name):
             (made.parent / name).rename(destination.with_name(name))
     sync_folder(destination.parent)
@@ -81,13 +86,14 @@ def _choose(voice: StoredVoice, format_name: str | None, registry: Registry) -> 
     family = model.name
     exporters = {entry.name: entry for entry in model.exporters}
     if not exporters:
-        raise UserError(f"Voices of the family '{family}' cannot be exported to any format.")
+        raise UserError(f"Voices of the family '{family}' cannot be exported: it has no exporters.")
     if format_name is None and len(exporters) == 1:
         (format_name,) = exporters
     if format_name not in exporters:
-        what = "Say to which format with --format." if format_name is None else ""
         raise UserError(
-            what or f"Voices of the family '{family}' cannot be exported to '{format_name}'.",
+            f"The family '{family}' has several export formats; choose one with --format."
+            if format_name is None
+            else f"Voices of the family '{family}' cannot be exported to '{format_name}'.",
             hint=near_miss(format_name or "", exporters),
         )
     return Format(
@@ -99,13 +105,13 @@ def _choose(voice: StoredVoice, format_name: str | None, registry: Registry) -> 
     )
 
 
-def _refuse_existing(path: Path) -> None:
+def _check_absent(path: Path) -> None:
     if path.exists():
-        raise UserError(f"{path} exists already.", hint="Remove it, or give another place.")
+        raise UserError(f"{path} already exists.", hint="Remove it, or choose another path.")
 
 
 def _check(made: Path, registry: Registry) -> None:
-    """Load what was written, so that whatever is broken shows now."""
+    """Load the exported voice, so that errors show now and not at first use."""
     assert made.exists(), f"The exporter has not written {made.name}."
     engine = light_engine(made, registry)
     if engine is not None:

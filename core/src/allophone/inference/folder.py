@@ -1,15 +1,15 @@
-"""Voices and vocoders as folders: everything that is needed to speak, in files that are safe to open.
+"""Voice and vocoder folders: everything needed for inference, in files that are safe to load.
 
     joe/
-        voice.toml           what it is: `VoiceDescription`, table by table
-        model.safetensors    the weights of the speaking module, under that module's own names
+        voice.toml           a `VoiceDescription`
+        model.safetensors    the weights of the inference module, with names as in its `state_dict`
         vocabulary.json      symbols, speakers and languages in the order of their ids
-        README.md            the card: what the voice is, where it comes from, how to speak with it
-        LICENSE              what one may do with it
+        README.md            the model card
+        LICENSE              the licence of the voice
 
-The folder of a trained vocoder has `vocoder.toml` (`VocoderDescription`) and no vocabulary.
+A vocoder folder has `vocoder.toml` (`VocoderDescription`) and no vocabulary.
 
-Whoever makes voices (an importer, an export) calls `write_voice`; `read_voice` is its inverse.
+Importers write voice folders with `write_voice`; `read_voice` reads them.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ Description = TypeVar("Description")
 
 @frozen(kw_only=True)
 class StoredVoice:
-    """A voice as it lies on disk: weights by the names of the speaking module, on the CPU.
+    """A voice as stored on disk.
 
-    folder: where it lies, None for what was read from a run.
+    weights: the `state_dict` of the inference module, on the CPU.
+    folder: the voice folder; None if it was read from a run.
     """
 
     description: VoiceDescription
@@ -56,7 +57,7 @@ class StoredVoice:
 
     @property
     def spec(self) -> VoiceSpec:
-        """What its synthesizer is built from, beside the weights."""
+        """The arguments for building its synthesizer, apart from the weights."""
         return VoiceSpec(
             model=self.description.model,
             audio=self.description.audio,
@@ -67,7 +68,7 @@ class StoredVoice:
 
 @frozen(kw_only=True)
 class VocoderDescription:
-    """What `vocoder.toml` says: the config of the table `[vocoder]`, and the mel that it takes."""
+    """The content of `vocoder.toml`: the config of the table `[vocoder]`, and the MelSpec of its input."""
 
     about: About
     vocoder: Any = pluggable("vocoders")
@@ -76,19 +77,19 @@ class VocoderDescription:
 
 @frozen(kw_only=True)
 class StoredVocoder:
-    """A vocoder as it lies on disk."""
+    """A vocoder as stored on disk."""
 
     description: VocoderDescription
     weights: Mapping[str, Tensor]
 
     @property
     def spec(self) -> VocoderSpec:
-        """What the vocoder is built from, beside the weights."""
+        """The arguments for building the vocoder, apart from the weights."""
         return VocoderSpec(vocoder=self.description.vocoder, audio=self.description.audio)
 
 
 def build_synthesizer(stored: StoredVoice, device: torch.device, registry: Registry) -> Synthesizer:
-    """A stored voice's model, ready to speak. UserError for weights and controls that do not fit."""
+    """Build the synthesizer of a stored voice. UserError for weights or controls that do not fit."""
     family = registry.entry_of("models", stored.description.model).name
     build = registry.load("models", family, "synthesizer")
     synthesizer: Synthesizer = build(stored.spec, stored.weights, device)
@@ -109,12 +110,13 @@ def write_voice(
     licence_text: str | None = None,
     registry: Registry | None = None,
 ) -> None:
-    """Write a voice folder at `path`, whole or not at all.
+    """Write a voice folder at `path`, atomically.
 
-    card: the text of README.md, Markdown; without one it is made from the description.
-    licence_text: the text of LICENSE; without one it holds the few words of the description.
-    registry: where the model's family is looked up; the process's own by default.
-    Raises UserError when something lies at `path` already.
+    card: the content of README.md (Markdown); by default generated from the description.
+    licence_text: the content of LICENSE; by default the licence in the description.
+    registry: used to look up the model family; by default `default_registry()`.
+
+    Raises UserError if `path` exists.
     """
     plain = _plain("models", "model", voice.description, registry or default_registry())
     languages = voice.vocabulary.languages or (voice.description.text.language,)
@@ -138,7 +140,7 @@ def write_vocoder(
     licence_text: str | None = None,
     registry: Registry | None = None,
 ) -> None:
-    """Write the folder of a vocoder at `path`, as `write_voice` does that of a voice."""
+    """Write a vocoder folder at `path`; see `write_voice`."""
     plain = _plain("vocoders", "vocoder", vocoder.description, registry or default_registry())
 
     with folder_whole(path) as folder:
@@ -150,8 +152,8 @@ def write_vocoder(
 def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
     """Read a voice folder.
 
-    Raises UserError for a missing file, another format, and anything in voice.toml that is not
-    valid; PluginError, with what to install, for a model family that is not there.
+    Raises UserError for a missing file, an unsupported format, or an invalid voice.toml, and PluginError, with
+    what to install, if the model family is not installed.
     """
     _require(path, "voice", (VOICE, WEIGHTS, VOCABULARY))
     return StoredVoice(
@@ -163,7 +165,7 @@ def read_voice(path: Path, registry: Registry | None = None) -> StoredVoice:
 
 
 def read_vocoder(path: Path, registry: Registry | None = None) -> StoredVocoder:
-    """Read the folder of a vocoder; errors as those of `read_voice`."""
+    """Read a vocoder folder; raises the same errors as `read_voice`."""
     _require(path, "vocoder", (VOCODER, WEIGHTS))
     return StoredVocoder(
         description=_describe(VocoderDescription, path / VOCODER, "vocoders", "vocoder", registry),
@@ -172,7 +174,7 @@ def read_vocoder(path: Path, registry: Registry | None = None) -> StoredVocoder:
 
 
 def _plain(kind: str, table: str, description: Any, registry: Registry) -> dict[str, Any]:
-    """A description as plain data, with the package that its model comes from."""
+    """Convert a description to plain data, adding the package that provides its model."""
     plain = unstructure(description, registry=registry)
     owner = registry.owner(kind, plain[table]["type"])
     about = evolve(
@@ -189,25 +191,25 @@ def _require(path: Path, kind: str, names: tuple[str, ...]) -> None:
         if not (path / name).is_file():
             raise UserError(
                 f"{path} has no {name}.",
-                hint=f"The folder of a {kind} holds {', '.join(names)}; copy it again, whole.",
+                hint=f"A {kind} folder contains {', '.join(names)}; copy the complete folder again.",
             )
 
 
 def _describe(
     cls: type[Description], path: Path, kind: str, table: str, registry: Registry | None
 ) -> Description:
-    """Read a description; what a stranger's file may lack here is checked first, to say what to do."""
+    """Read a description. Its format and plugin are checked first, for better error messages."""
     registry = registry or default_registry()
     plain = read_toml(path)
     about, model = plain.get("about"), plain.get(table)
     if not isinstance(about, dict) or not isinstance(model, dict) or "type" not in model:
         raise UserError(
-            f"{path} does not say what it is: it needs the tables [about] and [{table}], with a type."
+            f"{path} is not a valid description: it must have the tables [about] and [{table}] with a type."
         )
     if about.get("format") != FORMAT:
         raise UserError(
             f"{path} has the format {about.get('format')!r}; this version reads {FORMAT}.",
-            hint="If a newer version wrote it: pip install --upgrade allophone",
+            hint="If it was written by a newer version: pip install --upgrade allophone",
         )
     registry.find(kind, str(model["type"]), distribution=about.get("distribution"))
     return structure(cls, plain, where=str(path), registry=registry)

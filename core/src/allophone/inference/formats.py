@@ -1,7 +1,6 @@
-"""The formats of other programs that plugins import from and export to.
+"""The formats that plugins can import and export.
 
-They hang on the records of the models and vocoders that they belong to, and are named after both:
-"<family>.<format>".
+Importers and exporters belong to the entry of a model or vocoder; their names are "<family>.<format>".
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Format:
-    """A format as one plugin has it: the entry of an importer or exporter on that of a model or vocoder."""
+    """An importer or exporter, and the family of models or vocoders that it belongs to."""
 
     offered: Literal["models", "vocoders"]
     family: str
@@ -34,7 +33,7 @@ class Format:
         return f"{self.family}.{self.entry.name}"
 
     def load(self, attribute: str) -> Callable[..., Any]:
-        """Import what the record refers to; PluginError where that fails."""
+        """Import a function that the entry refers to; PluginError if the import fails."""
         function: Callable[..., Any] = self.registry.load(
             self.offered, self.family, f"{self.kind}.{self.entry.name}.{attribute}"
         )
@@ -42,7 +41,7 @@ class Format:
 
 
 def formats(kind: Literal["importers", "exporters"], registry: Registry) -> Iterator[Format]:
-    """All formats that the plugins import or export."""
+    """Iterate over all formats that the plugins can import or export."""
     each: tuple[Literal["models", "vocoders"], ...] = ("models", "vocoders")
     for offered in each:
         for family, record in registry.entries(offered).items():
@@ -53,12 +52,12 @@ def formats(kind: Literal["importers", "exporters"], registry: Registry) -> Iter
 
 
 def recognising(place: Path, candidates: Iterable[Format]) -> Iterator[Format]:
-    """Those of the candidates that `place` looks like; one that fails to say does not stop the others."""
+    """Filter the formats that recognise `place`; one that raises is skipped with a warning."""
     for format in candidates:
         try:
             recognised = bool(format.load("recognises")(place))
         except Exception as error:
-            _log.warning("%s cannot tell whether it reads %s: %s", format.name, place, error)
+            _log.warning("%s failed to check whether it can read %s: %s", format.name, place, error)
             continue
         if recognised:
             yield format

@@ -1,4 +1,4 @@
-"""Turning checkpoints of other projects, and runs of one's own, into voice and vocoder folders."""
+"""Converts checkpoints of other projects, and training runs, to voice and vocoder folders."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ _log = logging.getLogger(__name__)
 def import_checkpoint(
     source: Path, destination: Path, format_name: str | None, registry: Registry
 ) -> str:
-    """Write the folder of the voice or vocoder that `source` holds, and load it once as a check.
+    """Convert `source` to a voice or vocoder folder, and load the result as a check.
 
-    format_name: "<family>.<format>"; None asks each importer whether it recognises `source`. A run or
-        one of its checkpoints needs no importer.
-    Returns what it was read as. Raises UserError when `destination` exists, when no importer or more
-    than one recognises `source`, and for what an importer finds wrong with it.
+    format_name: "<family>.<format>"; by default, the importer that recognises `source`. Runs and their
+        checkpoints need no importer.
+
+    Returns the name of the format. Raises UserError if `destination` exists, if no importer or more than one
+    recognises `source`, and if the importer rejects it.
     """
     if format_name is None and is_run(source):
         if trains_vocoder(source):
@@ -67,12 +68,12 @@ def import_checkpoint(
 
 
 def import_stages(sources: Sequence[Path], destination: Path, registry: Registry) -> None:
-    """Write the voice that the runs of its stages make together; as `import_checkpoint` otherwise."""
+    """Assemble the runs of several stages into one voice folder; otherwise like `import_checkpoint`."""
     for source in sources:
         if not is_run(source):
             raise UserError(
-                f"{source} is no run of Allophone, and only runs make a voice together.",
-                hint="Import one at a time.",
+                f"{source} is not an Allophone run; only runs can be combined into one voice.",
+                hint="Import checkpoints of other projects one at a time.",
             )
     with _checked(destination, registry) as folder:
         assemble(sources, folder, registry)
@@ -84,7 +85,7 @@ def recognises_checkpoint(source: Path, registry: Registry) -> bool:
 
 
 def find_or_import(place: str | Path, registry: Registry) -> VoiceSource:
-    """As `find_voice`; another project's checkpoint is converted first, once, into the user's cache."""
+    """Find a voice like `find_voice`; another project's checkpoint is first converted by `import_cached`."""
     path = voice_path(place, registry)
     if not (path / VOICE).is_file() and not is_run(path) and path.exists():
         path = _import_cached(path, registry)
@@ -92,21 +93,21 @@ def find_or_import(place: str | Path, registry: Registry) -> VoiceSource:
 
 
 def _import_cached(source: Path, registry: Registry) -> Path:
-    """The voice folder of another project's checkpoint, converted once into the user's cache.
+    """Convert another project's checkpoint to a voice folder in the user's cache, once, and return its path.
 
-    Raises UserError as `import_checkpoint` does.
+    Raises UserError like `import_checkpoint`.
     """
     files = beside(source) if source.is_file() else []
     importer = _choose(source, None, registry)
     owner = registry.owner(importer.offered, importer.family)
-    told = [importer.name, owner.version, *map(digest, files)]
-    folder = cache_folder() / "imported" / f"{source.stem}-{digest_of(told, size=8)}"
+    key = [importer.name, owner.version, *map(digest, files)]
+    folder = cache_folder() / "imported" / f"{source.stem}-{digest_of(key, size=8)}"
     if not folder.exists():
-        _log.warning("Converting %s for the engine torch; this happens once.", source)
+        _log.warning("Converting %s for the engine torch; this is done only once.", source)
         try:
             import_checkpoint(source, folder, importer.name, registry)
         except UserError:
-            # Another process may have been quicker; a folder is there whole or not at all.
+            # Another process may have finished the same conversion in the meantime.
             if not folder.exists():
                 raise
     return folder
@@ -114,7 +115,7 @@ def _import_cached(source: Path, registry: Registry) -> Path:
 
 @contextmanager
 def _checked(destination: Path, registry: Registry) -> Iterator[Path]:
-    """Where to write a folder that takes its place once it was found to load."""
+    """Yield a temporary path; its content is moved to `destination` once it has been loaded as a check."""
     with folder_whole(destination) as folder:
         inner = folder / destination.name
         yield inner
@@ -135,25 +136,26 @@ def _choose(source: Path, format_name: str | None, registry: Registry) -> Format
                 known=importers,
             )
         return importers[format_name]
-    fitting = [format.name for format in recognising(source, importers.values())]
-    if len(fitting) == 1:
-        return importers[fitting[0]]
+    matches = [format.name for format in recognising(source, importers.values())]
+    if len(matches) == 1:
+        return importers[matches[0]]
     listed = "\n".join(
-        f"  {name}: {importers[name].entry.summary}" for name in fitting or sorted(importers)
+        f"  {name}: {importers[name].entry.summary}" for name in matches or sorted(importers)
     )
-    if fitting:
+    if matches:
         raise UserError(
-            f"{source} may be any of {len(fitting)} formats:\n{listed}",
-            hint="Say which with --as.",
+            f"{source} matches {len(matches)} formats:\n{listed}",
+            hint="Choose one with --as.",
         )
     raise UserError(
-        f"No importer recognises {source}." + (f" There is:\n{listed}" if listed else ""),
-        hint="If it is one of these, say so with --as; a plugin may have others.",
+        f"No importer recognises {source}."
+        + (f" Installed importers:\n{listed}" if listed else ""),
+        hint="If it has one of these formats, choose it with --as. Other plugins may have more importers.",
     )
 
 
 def _check(folder: Path, registry: Registry) -> None:
-    """Load what was written: what is broken shall be seen now, not when it is first used."""
+    """Load the imported folder, so that errors show now and not at first use."""
     device = torch.device("cpu")
     if (folder / VOICE).is_file():
         build_synthesizer(read_voice(folder, registry), device, registry)

@@ -1,7 +1,4 @@
-"""Where a voice or a vocoder lies: a folder of its own, a training run, or one of its checkpoints.
-
-A voice may also be installed, with a name.
-"""
+"""Locates voices and vocoders: their folders, training runs and checkpoints, and installed voices."""
 
 from __future__ import annotations
 
@@ -39,28 +36,29 @@ from allophone.weights import read_weights, strip_prefix
 
 @frozen(kw_only=True)
 class Source:
-    """What was found: a folder, or the checkpoint of a run."""
+    """A folder, or a checkpoint of a run."""
 
     folder: Path
     checkpoint: Checkpoint | None = None
 
     @property
     def weights(self) -> Path:
-        """The file that decides how it sounds."""
+        """The file of the weights used for inference."""
         return self.checkpoint.speaking_weights if self.checkpoint else self.folder / WEIGHTS
 
 
 @frozen(kw_only=True)
 class VoiceSource(Source):
-    """A voice that was found.
+    """A voice that was located.
 
-    inference_module: of a run, the module of its objective that was trained to speak; None for a voice folder.
+    inference_module: for a run, the module of its objective that is used for inference; None for a voice
+        folder.
     """
 
     inference_module: str | None = None
 
     def read(self, registry: Registry) -> StoredVoice:
-        """The voice as it lies on disk; UserError and PluginError for what does not fit or is missing."""
+        """Read the voice; UserError for invalid files, PluginError for missing plugins."""
         if self.checkpoint is None:
             return read_voice(self.folder, registry)
         trained = _read_trained(self.folder, self.checkpoint, "model", registry)
@@ -77,10 +75,10 @@ class VoiceSource(Source):
 
 
 class VocoderSource(Source):
-    """A trained vocoder that was found."""
+    """A trained vocoder that was located."""
 
     def read(self, registry: Registry) -> StoredVocoder:
-        """The vocoder as it lies on disk; errors as those of `VoiceSource.read`."""
+        """Read the vocoder; raises the same errors as `VoiceSource.read`."""
         if self.checkpoint is None:
             return read_vocoder(self.folder, registry)
         trained = _read_trained(self.folder, self.checkpoint, "vocoder", registry)
@@ -96,9 +94,9 @@ class VocoderSource(Source):
 
 
 def find_voice(place: str | Path, registry: Registry) -> VoiceSource:
-    """The voice folder, run or checkpoint at a path, or of an installed voice.
+    """Locate a voice: a voice folder, a run or a checkpoint by path, or an installed voice by name.
 
-    Raises UserError, with near misses, where there is none.
+    Raises UserError, with suggestions, if there is none.
     """
     path = voice_path(place, registry)
     if (path / VOICE).is_file():
@@ -110,13 +108,13 @@ def find_voice(place: str | Path, registry: Registry) -> VoiceSource:
             folder=path, checkpoint=checkpoint, inference_module=trainer.inference_module
         )
     raise UserError(
-        f"{place} is not a voice folder or a run: it holds neither {VOICE} nor checkpoints.",
+        f"{place} is not a voice folder or a run: it contains neither {VOICE} nor checkpoints.",
         hint="Convert another project's checkpoint with: allophone import",
     )
 
 
 def voice_path(place: str | Path, registry: Registry) -> Path:
-    """Where a voice's files lie: a path, or what an installed voice locates; UserError where neither is."""
+    """Return `place` if it exists, or the path of the installed voice of that name; UserError for neither."""
     path = Path(place).expanduser()
     if (path / VOICE).is_file() or is_run(path):
         return path
@@ -128,14 +126,14 @@ def voice_path(place: str | Path, registry: Registry) -> Path:
     raise registry.missing(
         "voices",
         str(place),
-        message=f"There is no voice '{place}': neither a path nor an installed voice.",
+        message=f"There is no voice '{place}': it is neither a path nor an installed voice.",
     )
 
 
 def find_vocoder(place: str | Path, registry: Registry) -> VocoderSource:
-    """Find a trained vocoder by the path of its folder, run or checkpoint.
+    """Locate a trained vocoder by the path of its folder, run or checkpoint.
 
-    Raises UserError where there is none, with the names of the vocoders that need no training.
+    Raises UserError if there is none, with suggestions among the vocoders that need no training.
     """
     path = Path(place).expanduser()
     if (path / VOCODER).is_file():
@@ -144,18 +142,18 @@ def find_vocoder(place: str | Path, registry: Registry) -> VocoderSource:
         return VocoderSource(folder=path, checkpoint=find_checkpoint(path))
     if path.exists():
         raise UserError(
-            f"{place} is no vocoder: it holds neither {VOCODER} nor the checkpoints of a run.",
-            hint="Checkpoints of other projects become vocoders with: allophone import",
+            f"{place} is not a vocoder folder or a run: it contains neither {VOCODER} nor checkpoints.",
+            hint="Convert another project's checkpoint with: allophone import",
         )
     if str(place) in registry.entries("vocoders"):
         raise UserError(
-            f"'{place}' is a family of vocoders, each of which has weights of its own.",
-            hint="Give the folder of a trained one, or a run or checkpoint that trained it.",
+            f"'{place}' is a family of vocoders, not a trained vocoder.",
+            hint="Give a vocoder folder, a run or a checkpoint.",
         )
     raise registry.missing(
         "vocoders",
         str(place),
-        message=f"There is no vocoder '{place}': neither a folder nor one that needs no training.",
+        message=f"There is no vocoder '{place}': it is neither a path nor a vocoder that needs no training.",
         known=untrained_vocoders(registry),
     )
 
@@ -166,13 +164,13 @@ def untrained_vocoders(registry: Registry) -> list[str]:
 
 
 def trains_vocoder(path: Path) -> bool:
-    """Whether what the run at `path` trains is a vocoder."""
+    """Whether the run at `path` trains a vocoder."""
     return any(origin.table == "vocoder" for origin in origins(find_checkpoint(path)))
 
 
 @frozen(kw_only=True)
 class _Trained:
-    """What a checkpoint holds of a voice or a vocoder, its tables still plain data."""
+    """A voice or vocoder read from a checkpoint, its tables as plain data."""
 
     description: dict[str, Any]
     config: dict[str, Any]
@@ -182,14 +180,14 @@ class _Trained:
 def _read_trained(
     place: Path, checkpoint: Checkpoint, table: Literal["model", "vocoder"], registry: Registry
 ) -> _Trained:
-    """Read a checkpoint; UserError where it trains the other of the two."""
+    """Read a checkpoint; UserError if it trained a vocoder and not a voice, or the reverse."""
     entries = _origins(checkpoint, registry)
     if table not in entries:
         is_voice = "model" in entries
         raise UserError(
-            f"{place} has trained a {'voice' if is_voice else 'vocoder'}, not a "
+            f"{place} trained a {'voice' if is_voice else 'vocoder'}, not a "
             f"{'vocoder' if is_voice else 'voice'}.",
-            hint="Voices are given with --voice, vocoders with --vocoder.",
+            hint="Use --voice for voices and --vocoder for vocoders.",
         )
     trainer: TrainerEntry = entries["trainer"]
     config = read_toml(checkpoint.path / CONFIG)
@@ -206,7 +204,7 @@ def _read_trained(
 
 
 def _origins(checkpoint: Checkpoint, registry: Registry) -> dict[str, Any]:
-    """The entries that a checkpoint needs to be read, by table; PluginError for one that is missing."""
+    """Look up the plugin entries that a checkpoint needs, by table; PluginError if one is missing."""
     return {
         origin.table: registry.find(origin.kind, origin.name, distribution=origin.distribution)
         for origin in origins(checkpoint)

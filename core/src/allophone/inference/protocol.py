@@ -1,6 +1,7 @@
-"""What a model family gives the engine `torch`: a synthesizer; and what a vocoder is.
+"""The protocols of the engine `torch`: `Synthesizer` for model families, and `Vocoder`.
 
-Tensors stay on the device from the ids to the samples. B batch, T text, F frames, M mels, N samples.
+Tensors stay on the device from the ids to the samples.
+B batch, T text, F frames, M mel bands, N samples.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from allophone.synthesis.engine import Prompt
 
 @frozen(kw_only=True)
 class VoiceSpec:
-    """What a synthesizer is built from, beside its weights.
+    """The arguments for building a synthesizer, apart from its weights.
 
     model: the config of the `[model]` table.
-    folder: where the voice lies, for what its family keeps beside the weights; None for a run.
+    folder: the voice folder, for families that store further files in it; None for a run.
     """
 
     model: Any
@@ -32,11 +33,14 @@ class VoiceSpec:
 
 @frozen(kw_only=True)
 class TextBatch:
-    """Sentences as ids: ids [B, T] int64 (zero past lengths), lengths [B], speakers and languages [B].
+    """A batch of sentences.
 
-    seeds: one a row: everything random in a row depends on its seed alone, so that a row is the same in any
+    ids: [B, T] int64, zero past lengths.
+    lengths: [B].
+    speakers, languages: ids [B].
+    seeds: one per row; the only source of randomness of the row, so that its output does not depend on the
         batch.
-    prompts: one a row, for synthesizers that take them; rows may share one. None where none were given.
+    prompts: one per row, for synthesizers that take prompts; rows may share one. None without prompts.
     """
 
     ids: Tensor
@@ -49,12 +53,13 @@ class TextBatch:
 
 @frozen(kw_only=True)
 class Speech:
-    """What a text-to-waveform model returns.
+    """The output of a text-to-waveform model.
 
-    waveform: [B, N] float32, zero past lengths [B] (samples).
-    durations: frames of each id [B, T], or None where the model has none.
-    cut_off: what stopped a row before its end, in a few words, or None for one that came to its end; for
-        models that may not.
+    waveform: [B, N] float32, zero past lengths.
+    lengths: [B] in samples.
+    durations: frames of each id [B, T]; None if the model predicts no durations.
+    cut_off: for each row, why synthesis stopped before its end, or None if it was completed; for models
+        that may stop early.
     """
 
     waveform: Tensor
@@ -65,7 +70,12 @@ class Speech:
 
 @frozen(kw_only=True)
 class Mels:
-    """What a text-to-mel model returns, for a vocoder: mel [B, M, F], zero past lengths [B] (frames)."""
+    """The output of a text-to-mel model.
+
+    mel: [B, M, F], zero past lengths.
+    lengths: [B] in frames.
+    durations: frames of each id [B, T]; None if the model predicts no durations.
+    """
 
     mel: Tensor
     lengths: Tensor
@@ -73,63 +83,70 @@ class Mels:
 
 
 class Synthesizer(Protocol):
-    """A model that is ready to speak: its weights are loaded, and nothing is left to prepare.
+    """A model that is ready for inference, with its weights loaded.
 
-    Two members are required. These are optional; leave out what does not apply:
+    Two members are required. The following are optional; omit those that do not apply:
 
         stream(text: TextBatch, controls) -> Iterator[Tensor]
-            Chunks [N] of one sentence (B = 1) that join to exactly what `synthesize` gives, the first of
-            them before the whole sentence is synthesized. For models that make waveforms.
+            Yields chunks [N] of one sentence (B = 1), the first of them before the whole sentence is
+            synthesized. Concatenated, they equal the output of `synthesize` exactly. For models that generate
+            waveforms.
         align(text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor
-            How long each id lasts in recordings of the texts: waveform [B, N] at the model's sample rate,
-            lengths [B] in samples; returns durations [B, T] int64 in frames, zero past the text, whose sum
-            is `MelSpec.frames` of the recording. For durations by a trained voice.
+            Aligns recordings with their texts: waveform [B, N] at the model's sample rate, lengths [B] in
+            samples. Returns durations [B, T] int64 in frames, zero past the text; each row sums to
+            `MelSpec.frames` of the recording. For extracting durations with a trained voice.
         convert(waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor
             Voice conversion: waveform [N] at the model's sample rate, speakers by id; returns [N'].
         prompt_seconds: tuple[float, float]; needs_prompt: bool
-            The model clones the voice of a recording (`TextBatch.prompts`): how short and how long it may
-            be, and whether the model cannot speak without one.
+            For models that clone the voice of a recording (`TextBatch.prompts`): its shortest and longest
+            duration, and whether it is required.
         features: tuple[str, ...]; reconstruct(batch: Batch) -> Mels
-            Teacher forcing, for text-to-mel models: predicts the mels of recordings with their own durations
-            and prosody, `MelSpec.frames` frames of each. `features` names the stored features that the
-            batch must carry. For `allophone synthesize --mels`.
+            Teacher forcing, for text-to-mel models: predicts the mels of recordings from their ground-truth
+            durations and prosody, `MelSpec.frames` frames each. `features` names the stored features that
+            the batch must contain. For `allophone synthesize --mels`.
     """
 
     @property
     def controls(self) -> type:
-        """The attrs class of what a caller can set (`length_scale`, `noise_scale`, ...); every field has a
-        default and validates itself."""
+        """The attrs class of the controls (`length_scale`, `noise_scale`, ...); every field has a default and
+        a validator."""
         ...
 
     def synthesize(self, text: TextBatch, controls: Any) -> Speech | Mels:
-        """Speak some sentences. `controls` is an instance of `self.controls`."""
+        """Synthesize a batch of sentences; `controls` is an instance of `self.controls`."""
         ...
 
 
 @frozen(kw_only=True)
 class VocoderSpec:
-    """What a vocoder is built from, beside its weights; `audio` is the mel that it takes."""
+    """The arguments for building a vocoder, apart from its weights.
+
+    vocoder: the config of the `[vocoder]` table.
+    audio: the MelSpec of its input.
+    """
 
     vocoder: Any
     audio: MelSpec
 
 
 class Vocoder(Protocol):
-    """Turns mels of its own MelSpec into waveforms.
+    """Converts mel spectrograms of one MelSpec to waveforms.
 
-    Two members are required. These are optional; leave out what does not apply:
+    Two members are required. The following are optional; omit those that do not apply:
 
         stream(mel: Tensor) -> Iterator[Tensor]
-            Chunks [N] of one mel [1, M, F] that join to exactly what `vocode` gives.
+            Yields chunks [N] of one mel [1, M, F]. Concatenated, they equal the output of `vocode` exactly.
         controls: Any; adjusted(controls) -> Vocoder
-            What can be set, such as a number of steps: an instance of an attrs class of which every field
-            has a default and validates itself. `adjusted` returns the same vocoder with other controls of
-            that class; this one stays as it is.
+            Settings such as the number of sampling steps: an instance of an attrs class whose fields have
+            defaults and validators. `adjusted` returns a copy of the vocoder with other controls of that
+            class.
     """
 
     @property
-    def audio(self) -> MelSpec: ...
+    def audio(self) -> MelSpec:
+        """The MelSpec of the input."""
+        ...
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
-        """mel [B, M, F] and lengths [B] in frames to a waveform [B, F * hop_length]."""
+        """Convert mel [B, M, F], with lengths [B] in frames, to waveforms [B, F * hop_length]."""
         ...

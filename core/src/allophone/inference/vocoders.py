@@ -1,7 +1,4 @@
-"""Loading the vocoder for a model of mels, refusing one that was made for other mels, and applying it.
-
-B batch, N samples.
-"""
+"""Loads vocoders, checks that they match the mels of a model, and applies them. B batch, N samples."""
 
 from __future__ import annotations
 
@@ -27,13 +24,12 @@ FALLBACK = "griffin-lim"
 def load_vocoder(
     place: str | Path, audio: MelSpec | None, *, device: torch.device, registry: Registry
 ) -> Vocoder:
-    """The vocoder at `place` for mels of `audio`.
+    """Load a vocoder for mels of `audio`.
 
-    place: the folder of a vocoder, a run that trained one, a checkpoint of it, or the name of one that
-        needs no training.
-    audio: None takes a trained vocoder for the mels that it was made for, and any other for those of
-        `MelSpec()`.
-    Raises UserError for what is not there, and, field by field, for a vocoder of other mels.
+    place: a vocoder folder, a run, a checkpoint, or the name of a vocoder that needs no training.
+    audio: None accepts the MelSpec of a trained vocoder; vocoders that need no training use `MelSpec()`.
+
+    Raises UserError if there is no such vocoder, or if its MelSpec differs from `audio`, listing each field.
     """
     name = str(place)
     if name in untrained_vocoders(registry):
@@ -44,9 +40,9 @@ def load_vocoder(
         spec, weights = stored.spec, dict(stored.weights)
         if audio is not None and (disagreement := spec.audio.differences(audio)):
             raise UserError(
-                f"The vocoder {place} was made for other mel spectrograms than the voice makes:\n"
+                f"The MelSpec of the vocoder {place} does not match that of the voice:\n"
                 + "\n".join(f"  {line}" for line in disagreement),
-                hint="Use a vocoder that was trained on mels of the voice's [audio], or "
+                hint="Use a vocoder trained on mels of the voice's [audio], or "
                 f"--vocoder {FALLBACK}.",
             )
         name = registry.entry_of("vocoders", spec.vocoder).name
@@ -57,18 +53,20 @@ def load_vocoder(
 def adjust(
     vocoder: Vocoder, given: Mapping[str, Any], registry: Registry, *, called: str
 ) -> Vocoder:
-    """The vocoder with some of its controls set; the same where nothing is given.
+    """Return the vocoder with some of its controls changed, or the vocoder itself if none are given.
 
-    Raises UserError for a vocoder that has none, ConfigError for unknown ones, with near misses, and for
-    values that are not valid.
+    called: the name of the vocoder, for messages.
+
+    Raises UserError if the vocoder has no controls, and ConfigError for unknown controls, with suggestions,
+    and for invalid values.
     """
     if not given:
         return vocoder
     now = getattr(vocoder, "controls", None)
     if now is None:
         raise UserError(
-            f"The vocoder {called} has no controls, and {', '.join(given)} was to be set.",
-            hint="Leave it out.",
+            f"The vocoder {called} has no controls, but {', '.join(given)} was given.",
+            hint="Omit --control or --vocoder-control.",
         )
     controls = structure(
         type(now),
@@ -81,15 +79,15 @@ def adjust(
 
 
 def controls_of(vocoder: Vocoder | None, registry: Registry) -> dict[str, Any]:
-    """The controls of a vocoder as plain data; empty where it has none."""
+    """Return the controls of a vocoder as plain data; empty if it has none."""
     controls = getattr(vocoder, "controls", None)
     return {} if controls is None else unstructure(controls, registry=registry)
 
 
 def apply_vocoder(vocoder: Vocoder, mels: Mels) -> Speech:
-    """The waveforms of mels: `hop_length` samples a frame.
+    """Convert mels to waveforms, `hop_length` samples per frame.
 
-    UserError for what can't be mels of the vocoder: transposed, of other bands, empty, with NaN.
+    Raises UserError for invalid mels: transposed, with another number of bands, empty, or with NaN.
     """
     check_mel(mels.mel, vocoder.audio)
     hop_length = vocoder.audio.hop_length
@@ -101,9 +99,9 @@ def apply_vocoder(vocoder: Vocoder, mels: Mels) -> Speech:
 
 
 def stream_vocoder(vocoder: Vocoder, mels: Mels) -> Iterator[Tensor]:
-    """The waveform of one mel (B = 1) in chunks [N], which join to exactly what `apply_vocoder` gives.
+    """Yield the waveform of one mel (B = 1) in chunks [N]; a vocoder that cannot stream yields one chunk.
 
-    A vocoder that cannot stream gives all at once. Errors as those of `apply_vocoder`.
+    Concatenated, the chunks equal the output of `apply_vocoder`. Raises the same errors.
     """
     stream = getattr(vocoder, "stream", None)
     if stream is None:
@@ -115,7 +113,7 @@ def stream_vocoder(vocoder: Vocoder, mels: Mels) -> Iterator[Tensor]:
 
 
 def fingerprint(place: str | Path, registry: Registry) -> str:
-    """What tells a vocoder from others: the digest of its weights, or its name where it has none."""
+    """Return the digest of a vocoder's weights, or its name if it needs no training."""
     name = str(place)
     if name in untrained_vocoders(registry):
         return name

@@ -1,4 +1,4 @@
-"""Many texts to WAV files, resumable: what `allophone synthesize` does."""
+"""Resumable synthesis of many texts to WAV files, for `allophone synthesize`."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ def synthesize(
     controls: Mapping[str, Any] | None = None,
     track: Track = untracked,
 ) -> Report:
-    """Say many texts, each as `voice.say` would, into WAV files below `out`.
+    """Synthesize many texts, each as `voice.say` would, to WAV files in `out`.
 
-    provenance: what else decides the result, such as a digest of the weights; kept with every file.
-    A file is skipped when `made.jsonl` has it with the same inputs. What cannot be said is reported
-    and does not stop the others.
+    provenance: what else determines the result, such as a digest of the weights; stored with every file.
+
+    Files that `made.jsonl` lists with the same inputs are skipped. Texts that fail are reported and do not
+    stop the others.
     """
     ready = voice.controls(controls or {})
     common = {
@@ -53,7 +54,7 @@ def synthesize(
         "pause": pause,
         "controls": unstructure(ready, registry=voice.registry),
     }
-    ledger = Ledger(out, {request.id: {**_asked(request), **common} for request in requests})
+    ledger = Ledger(out, {request.id: {**_inputs(request), **common} for request in requests})
     by_id = {request.id: request for request in requests}
     todo = [by_id[id] for id in ledger.todo]
 
@@ -76,7 +77,7 @@ def synthesize(
 
 
 def suit(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
-    """Requests as a voice can take them: one with a single speaker or language asks for no other."""
+    """Remove the speaker or language of requests if the voice has only one."""
     for request in requests:
         yield evolve(
             request,
@@ -85,19 +86,19 @@ def suit(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
         )
 
 
-def _asked(request: Request) -> dict[str, Any]:
-    asked = {"text": request.text, "speaker": request.speaker, "language": request.language}
+def _inputs(request: Request) -> dict[str, Any]:
+    inputs = {"text": request.text, "speaker": request.speaker, "language": request.language}
     if request.prompt_audio is None:
-        return asked
+        return inputs
     audio = Path(request.prompt_audio)
     prompt = digest(audio) if audio.is_file() else None
-    return {**asked, "prompt_text": request.prompt_text, "prompt_audio": prompt}
+    return {**inputs, "prompt_text": request.prompt_text, "prompt_audio": prompt}
 
 
 def _read(
     voice: Voice, requests: Sequence[Request], seed: int
 ) -> tuple[list[tuple[Request, Script]], list[Failure]]:
-    """Read the texts, the shortest first, so that those of a batch are of like length."""
+    """Read the texts and sort them by length, so that batches need little padding."""
     scripts: list[tuple[Request, Script]] = []
     failures: list[Failure] = []
     prompt = functools.cache(voice.prompt)

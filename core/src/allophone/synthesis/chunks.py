@@ -1,15 +1,16 @@
-"""How an utterance is divided into chunks to be streamed."""
+"""Splitting an utterance into chunks for streaming."""
 
 from __future__ import annotations
 
 FIRST_FRAMES = 32
-"""Of the first chunk: few, for a low latency."""
+"""The length of the first chunk in frames; short, for low latency."""
 
 
 def chunk_sizes(frames: int, *, usual: int, first: int = FIRST_FRAMES) -> list[int]:
-    """How many frames each chunk has: `first`, then about `usual`, of even sizes.
+    """Return the length of each chunk in frames: `first`, then chunks of nearly equal size, at most `usual`.
 
-    What one chunk can hold is not divided: the frames around a chunk cost as much as those in it.
+    An utterance of up to `usual` frames is one chunk: the context frames that each chunk needs cost as much
+    as its own.
     """
     if frames <= usual:
         return [frames] if frames else []

@@ -1,4 +1,4 @@
-"""What a voice says of itself: `voice.toml`, and what an exported voice holds in its place."""
+"""The description of a voice: the content of `voice.toml`, and its counterpart in exported voices."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from allophone.entries import pluggable
 from allophone.text.config import TextConfig
 
 FORMAT = 1
-"""The version of voice folders; raised when what is written can no longer be read by older code."""
+"""The format version of voice folders, incremented when older code cannot read newer folders."""
 
 VOICE = "voice.toml"
-"""The file that makes a folder a voice folder."""
+"""The file that identifies a voice folder."""
 
 
 @frozen(kw_only=True)
 class About:
     """The table `[about]`.
 
-    licence: what one may do with the voice, best an SPDX name ("CC0-1.0").
-    distribution, version: the package of the model's code, which must be installed to speak; the
-        writer fills them in, and the format.
+    licence: the licence of the voice, preferably an SPDX identifier ("CC0-1.0").
+    distribution, version: the package with the model's code, which must be installed to use the voice.
+        `write_voice` fills in both, and the format.
     """
 
     name: str = field(validator=validators.min_len(1))
@@ -37,11 +37,11 @@ class About:
 
 @frozen(kw_only=True)
 class VoiceDescription:
-    """What `voice.toml` says.
+    """The content of `voice.toml`.
 
     model: the config of the table `[model]`, whose `type` names the model family; None for an exported
-        voice, which has no weights to build a model with.
-    controls: what this voice sets differently from its family (`noise_scale`, ...).
+        voice, which is run as a graph.
+    controls: the voice's defaults for controls (`noise_scale`, ...), overriding those of its family.
     """
 
     about: About

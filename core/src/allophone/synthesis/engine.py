@@ -1,7 +1,7 @@
-"""Between text and samples: what an inference engine is given, and what it returns.
+"""The interface of inference engines: sentences in, audio samples out.
 
-Everything that crosses here is plain Python and NumPy, so an engine needs no PyTorch and a caller need
-not know which engine speaks.
+All arguments and results are plain Python and NumPy, so that an engine does not need PyTorch and callers do
+not depend on the engine.
 
 N samples.
 """
@@ -21,15 +21,15 @@ from allophone.registry import Registry
 from allophone.synthesis.description import VoiceDescription
 
 Samples = NDArray[np.float32]
-"""One channel of audio [N], full scale at -1 and 1."""
+"""Mono audio [N] in [-1, 1]."""
 
 
 @frozen(kw_only=True, eq=False)
 class Prompt:
-    """A recording whose voice a sentence is spoken in.
+    """A recording of the speaker to clone.
 
-    ids: what is said in it, as ids that follow the first `SymbolTable.opening_length` ids of a sentence
-        (no beginning, no end); empty where the sentence itself begins with those words.
+    ids: its transcript as ids without bos and eos, to be inserted after the first
+        `SymbolTable.opening_length` ids of a sentence; empty if the sentence begins with the transcript.
     samples: [N] at the voice's sample rate.
     """
 
@@ -38,20 +38,21 @@ class Prompt:
 
     @property
     def continued(self) -> bool:
-        """Whether the speech begins with the prompt itself and continues from it."""
+        """Whether the speech begins with the prompt and continues from it."""
         return not self.ids
 
 
 @frozen(kw_only=True)
 class Sentence:
-    """One sentence to be spoken, and how.
+    """One sentence to synthesize.
 
-    symbols: without what the symbol table puts around them; ids: with it.
+    symbols: without blanks, bos and eos.
+    ids: the encoded symbols, including blanks, bos and eos.
     speaker, language: ids.
-    seed: everything random in the sentence depends on it alone.
-    prompt: for voices that take one.
-    pause: seconds of silence before it; None for the usual pause, which the first sentence has none of.
-    rate: how fast it is spoken, a factor on top of the controls, which the voice applies.
+    seed: the only source of randomness in the sentence.
+    prompt: the speaker to clone, for voices that take prompts.
+    pause: seconds of silence before the sentence; None for the default pause (none before the first sentence).
+    rate: the speaking rate, a factor that the voice applies in addition to the controls.
     """
 
     text: str
@@ -67,10 +68,10 @@ class Sentence:
 
 @frozen(kw_only=True, eq=False)
 class SentenceAudio:
-    """A sentence that was spoken.
+    """The audio of a sentence.
 
-    durations: frames of each id, or None where the engine does not tell.
-    cut_off: what stopped it before its end, in a few words; None where it came to its end.
+    durations: frames of each id, or None if the engine does not provide them.
+    cut_off: why synthesis stopped before the end of the sentence; None if it was completed.
     """
 
     samples: Samples
@@ -79,48 +80,50 @@ class SentenceAudio:
 
 
 class Engine(Protocol):
-    """A voice that is loaded and ready to speak.
+    """A loaded voice.
 
-    Two members are required. These are optional; leave them out, or None, where they don't apply:
+    Two members are required. The following are optional; omit them, or set them to None, if they do not
+    apply:
 
         stream(sentence, controls) -> Iterator[Samples]
-            The chunks of one sentence as soon as each is computed. They join to exactly what
-            `synthesize` gives.
+            Yields the chunks of one sentence as they are computed. Concatenated, they equal the output of
+            `synthesize` exactly.
         convert(samples, source, target, *, seed) -> Samples
             Converts a recording of the speaker `source` (an id) to the voice of `target`.
         prompt_seconds: tuple[float, float]
-            The engine takes prompts; how short and how long they may be.
+            The shortest and longest prompt, if the engine takes prompts.
         needs_prompt: bool
-            It cannot speak without one.
+            Whether a prompt is required.
         needs_vocoder: bool
-            Its model predicts mel spectrograms, and the vocoder can be chosen:
+            Whether the model predicts mel spectrograms, so that a vocoder can be chosen:
         use_vocoder(place, controls) -> None
-            Speak through the vocoder at `place` from now on, with these controls set.
+            Uses the vocoder at `place`, with these controls, from now on.
         provenance: Mapping[str, Any]
-            Plain data that tell its audio from that of any other voice, such as a digest of the weights.
+            Plain data that identifies the voice, such as a digest of the weights. Equal provenance means
+            equal audio.
     """
 
     @property
     def controls(self) -> type:
-        """The attrs class of what a caller can set (`length_scale`, ...); every field has a default and
-        validates itself."""
+        """The attrs class of the controls (`length_scale`, ...); every field has a default and a
+        validator."""
         ...
 
     def synthesize(self, sentences: Sequence[Sentence], controls: Any) -> list[SentenceAudio]:
-        """Speak some sentences in one batch; `controls` is an instance of `self.controls`.
+        """Synthesize sentences in one batch; `controls` is an instance of `self.controls`.
 
-        Each sentence gives the same samples as alone, within rounding.
+        The samples of a sentence do not depend on the batch, up to rounding.
         """
         ...
 
 
 @frozen(kw_only=True)
 class EngineOptions:
-    """How a voice is to be loaded.
+    """Options for loading a voice.
 
-    device: as PyTorch names it: "cpu", "cuda", "cuda:1". UserError for one that the engine cannot use.
-    vocoder, vocoder_controls: for models of mel spectrograms: the place of a vocoder, and what to set of it.
-        An engine whose model makes waveforms ignores them with a warning.
+    device: a PyTorch device name: "cpu", "cuda", "cuda:1". Engines raise UserError if they cannot use it.
+    vocoder, vocoder_controls: the place of a vocoder and its controls, for models that predict mel
+        spectrograms. Engines whose models generate waveforms ignore them with a warning.
     """
 
     device: str = "cpu"
@@ -131,7 +134,7 @@ class EngineOptions:
 
 @frozen(kw_only=True, eq=False)
 class LoadedVoice:
-    """What an engine makes of a voice's files: how its texts are read, and what speaks them."""
+    """A voice as loaded by an engine."""
 
     description: VoiceDescription
     vocabulary: Vocabulary

@@ -1,12 +1,12 @@
-"""A folder that is filled file by file and can be taken up again where it was left.
+"""Resumable batch jobs that write one file per item into a folder.
 
 out/
     LJ001-0001.wav ...
-    made.jsonl          one object a file: all that decides it, and what came of it
-    failed.jsonl        what could not be made, and why; absent when all went well
+    made.jsonl          one object per file: its inputs, and facts about the result
+    failed.jsonl        the items that failed, and why; absent if there are none
 
-What is to be made is known by an id, and by its *inputs*: plain data that decide the result. A file is
-up to date while it is there and its inputs are those it was made of.
+An item has an id and *inputs*: plain data that determines the result. A file is up to date if it exists and
+was made from the same inputs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MADE = "made.jsonl"
 FAILED = "failed.jsonl"
 
 Row = dict[str, Any]
-"""Plain data, as JSON holds them."""
+"""JSON-serializable data."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,7 +35,10 @@ R = TypeVar("R")
 
 @frozen(kw_only=True)
 class Made:
-    """A file that was written; facts are what its row says beside the inputs."""
+    """A file that was written.
+
+    facts: what its row in `made.jsonl` contains besides the inputs.
+    """
 
     id: str
     file: str
@@ -44,7 +47,7 @@ class Made:
 
 @frozen(kw_only=True)
 class Failure:
-    """Something that could not be made."""
+    """An item that failed."""
 
     id: str
     reason: str
@@ -52,7 +55,10 @@ class Failure:
 
 @frozen(kw_only=True)
 class Report:
-    """How it went: made and skipped (up to date before) are counts."""
+    """The result of a job.
+
+    made, skipped: the numbers of files written, and of files that were already up to date.
+    """
 
     made: int
     skipped: int
@@ -60,15 +66,15 @@ class Report:
 
 
 class Ledger:
-    """What a folder holds of what is wanted.
+    """Keeps track of which files in a folder are up to date.
 
     todo: the ids that are not up to date, in the order of the inputs.
     """
 
     def __init__(self, out: Path, inputs: Mapping[str, Row]) -> None:
-        """Read the log of a folder, which need not exist yet, and forget what is out of date.
+        """Read `made.jsonl` in `out`, if it exists, and remove rows that are out of date.
 
-        inputs: by id; what the log has of other ids is left alone.
+        inputs: the inputs of each item by id. Rows of other ids are kept.
         """
         self._out = out
         self._inputs = inputs
@@ -85,7 +91,7 @@ class Ledger:
         _write_rows(out / MADE, kept)
 
     def record(self, results: Iterable[Made | Failure]) -> Report:
-        """Log results as they come; whoever yields one has written its file."""
+        """Log results as they arrive. The files must already be written."""
         made = 0
         failures: list[Failure] = []
         with (self._out / MADE).open("a", encoding="utf-8") as log:
@@ -111,9 +117,9 @@ class Ledger:
 def in_batches(
     items: Sequence[T], batch_size: int, make: Callable[[Sequence[T]], Sequence[R]]
 ) -> Iterator[tuple[T, R | Exception]]:
-    """What `make` gives for each item, made `batch_size` at a time, or what it has raised.
+    """Call `make` on batches of items; yield each item with its result or the exception raised.
 
-    One item may spoil a batch for its neighbours, so those of a batch that fails are made one by one.
+    If a batch fails, its items are retried one by one, so that one bad item does not fail the others.
     """
     for start in range(0, len(items), batch_size):
         group = items[start : start + batch_size]
@@ -129,29 +135,29 @@ def in_batches(
 
 
 def save_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Made | Failure:
-    """Write the WAV file of an id; a failure where its samples are not all finite."""
+    """Write the WAV file of an item; return a Failure if its samples are not finite."""
     name = f"{id}.wav"
     try:
         waveform.save(out / name)
     except UserError as error:
         return Failure(id=id, reason=reason(error))
-    heard = {"seconds": round(waveform.seconds, 4), "sample_rate": waveform.sample_rate}
-    return Made(id=id, file=name, facts={**facts, **heard})
+    measured = {"seconds": round(waveform.seconds, 4), "sample_rate": waveform.sample_rate}
+    return Made(id=id, file=name, facts={**facts, **measured})
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, for a `Failure`."""
+    """Format an exception as the reason of a `Failure`."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def digest(path: Path) -> str:
-    """What tells the content of a file from any other."""
+    """Return the first 16 hex digits of the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a log; one that a killed process left unfinished ends it."""
+    """Read the rows of a log, ignoring an incomplete last line left by a killed process."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):

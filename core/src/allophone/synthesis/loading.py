@@ -1,4 +1,4 @@
-"""`load`: from the place of a voice to a `Voice`, through the engine that fits its files."""
+"""`load`: finds a voice and the engine for its files, and returns a `Voice`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def load(
     vocoder_controls: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
 ) -> Voice:
-    """Make a voice ready to speak.
+    """Load a voice.
 
-    place: the name of an installed voice, a voice folder, the folder of a run (its latest checkpoint
-        speaks, with averaged weights where it keeps them), a checkpoint, an exported voice, or another
-        project's checkpoint that a plugin can import.
-    engine: the name of the engine to speak with; by default the first that recognises the voice's
-        files, light ones (without PyTorch) before others.
-    device: as PyTorch names it: "cpu", "cuda", "cuda:1".
-    vocoder: for a model of mel spectrograms: the folder of a vocoder, a run, or "griffin-lim". Without one
-        Griffin-Lim is used, which needs no training, and a warning is logged.
-    vocoder_controls: what to set of that vocoder, where it has controls.
-    Raises UserError for what is not there or does not fit, PluginError, with what to install, for an
-    engine or a model family that is missing.
+    place: the name of an installed voice, a voice folder, a run (its latest checkpoint is used, with averaged
+        weights if it has them), a checkpoint, an exported voice, or another project's checkpoint that a
+        plugin can import.
+    engine: the name of the engine; by default the first that recognises the voice's files, light engines
+        (without PyTorch) first.
+    device: a PyTorch device name: "cpu", "cuda", "cuda:1".
+    vocoder: for models that predict mel spectrograms: a vocoder folder, a run, or "griffin-lim". Without one,
+        Griffin-Lim is used and a warning is logged.
+    vocoder_controls: controls of the vocoder by name.
+
+    Raises UserError if the voice does not exist or something does not fit, and PluginError, with what to
+    install, if the engine or the model family is missing.
     """
     registry = registry or default_registry()
     path, chosen, installed = find(place, registry, engine=engine)
@@ -73,46 +74,47 @@ def load(
 def find(
     place: str | Path, registry: Registry, *, engine: str | None = None
 ) -> tuple[Path, EngineEntry, VoiceEntry | None]:
-    """Where a voice's files lie, the engine that speaks it, and its entry if it is installed: see `load`.
+    """Find the files of a voice, its engine, and its entry if it is an installed voice; see `load`.
 
-    A path that an engine recognises comes before an installed voice of that name.
+    A path that an engine recognises takes precedence over an installed voice of the same name.
     """
     engines = _candidates(registry, engine)
     path = Path(place).expanduser()
-    if path.exists() and (found := _recognising(path, engines, registry)):
+    if path.exists() and (found := _first_recognising(path, engines, registry)):
         return path, found, None
     voices = registry.entries("voices")
     if str(place) in voices:
         entry: VoiceEntry = voices[str(place)]
         located = Path(registry.load("voices", entry.name, "locate")())
-        if found := _recognising(located, engines, registry):
+        if found := _first_recognising(located, engines, registry):
             return located, found, entry
         raise UserError(
-            f"No engine can speak the voice '{place}', whose files are at {located}"
-            f"{_asked(engine)}.",
+            f"No installed engine can load the voice '{place}' at {located}{_tried(engine)}.",
             hint=_other_engines(located, registry, engine),
         )
     if path.exists():
         raise UserError(
-            f"{place} is not a voice that an engine recognises{_asked(engine)}: neither a voice folder, a "
-            "run with checkpoints, an exported voice, nor a checkpoint that a plugin can import.",
+            f"No installed engine recognises {place} as a voice{_tried(engine)}. Expected a voice folder, a "
+            "run with checkpoints, an exported voice, or a checkpoint that a plugin can import.",
             hint=_other_engines(path, registry, engine),
         )
     raise registry.missing(
         "voices",
         str(place),
-        message=f"There is no voice '{place}': neither a path nor an installed voice.",
+        message=f"There is no voice '{place}': it is neither a path nor an installed voice.",
     )
 
 
 def _candidates(registry: Registry, engine: str | None) -> list[EngineEntry]:
-    """The engines to ask, light ones first."""
+    """The engines to try, light ones first."""
     if engine is not None:
         return [registry.find("engines", engine)]
     return sorted(registry.entries("engines").values(), key=lambda entry: not entry.light)
 
 
-def _recognising(path: Path, engines: list[EngineEntry], registry: Registry) -> EngineEntry | None:
+def _first_recognising(
+    path: Path, engines: list[EngineEntry], registry: Registry
+) -> EngineEntry | None:
     for entry in engines:
         recognises = registry.load("engines", entry.name, "recognises")
         try:
@@ -133,27 +135,27 @@ def _recognising(path: Path, engines: list[EngineEntry], registry: Registry) -> 
 
 
 def beside(path: Path) -> list[Path]:
-    """The files of a voice that is a file: itself, and those whose names begin with its own ("joe.onnx.json")."""
+    """List a voice file and the files next to it whose names begin with its name ("joe.onnx.json")."""
     return sorted(
         each for each in path.parent.iterdir() if each.name.startswith(path.name) and each.is_file()
     )
 
 
 def light_engine(path: Path, registry: Registry) -> EngineEntry | None:
-    """The engine without PyTorch that recognises what lies at a path, if there is one."""
+    """Find an engine without PyTorch that recognises the voice at a path."""
     engines = [entry for entry in _candidates(registry, None) if entry.light]
-    return _recognising(path, engines, registry)
+    return _first_recognising(path, engines, registry)
 
 
-def _asked(engine: str | None) -> str:
-    return f" (asked was the engine '{engine}' alone)" if engine else ""
+def _tried(engine: str | None) -> str:
+    return f" (only the engine '{engine}' was tried)" if engine else ""
 
 
 def _other_engines(path: Path, registry: Registry, engine: str | None) -> str:
-    if engine and (other := _recognising(path, _candidates(registry, None), registry)):
-        return f"The engine '{other.name}' can: leave out --engine, or give --engine {other.name}."
+    if engine and (other := _first_recognising(path, _candidates(registry, None), registry)):
+        return f"The engine '{other.name}' can: omit --engine, or use --engine {other.name}."
     names = ", ".join(sorted(registry.entries("engines"))) or "none"
     return (
         f"Installed engines: {names}. Voice folders and runs need allophone[torch] and the plugin of their "
-        "model, exported voices an engine for their format."
+        "model; exported voices need an engine for their format."
     )

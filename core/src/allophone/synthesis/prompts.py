@@ -1,4 +1,4 @@
-"""Recordings whose voice is to be spoken in, checked before an engine sees them."""
+"""Voice prompts: recordings of the speaker to clone, checked before they reach an engine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from allophone.synthesis.engine import Engine, Prompt, Samples
 from allophone.text.symbols import SymbolTable
 
 _SILENCE = 1e-3
-"""A recording whose peak lies below this (-60 dB) has no voice in it."""
+"""Prompts with a lower peak (-60 dB) are rejected as silent."""
 
 
 def takes_prompts(engine: Engine) -> bool:
-    """Whether an engine speaks in the voice of a recording."""
+    """Whether an engine can clone the voice of a recording."""
     return getattr(engine, "prompt_seconds", None) is not None
 
 
@@ -29,26 +29,28 @@ def make_prompt(
     engine: Engine,
     table: SymbolTable,
 ) -> Prompt:
-    """A prompt of samples [N] and of what is said in them; no symbols for a sentence that begins with it.
+    """Make a prompt from samples [N] and the symbols of their transcript.
 
+    symbols: empty if the sentences to synthesize begin with the transcript themselves.
     space: the symbols between two words.
-    name: of the recording, for errors.
-    Raises UserError for an engine that takes none, for what is too short, too long or silent, and for
-    symbols that the table lacks.
+    name: the name of the recording, for messages.
+
+    Raises UserError if the engine takes no prompts, if the recording is too short, too long or silent, and for
+    symbols that are not in the table.
     """
     if not takes_prompts(engine):
         raise UserError(
-            "This voice takes no prompt: it has speakers of its own.",
-            hint="Leave the prompt out, or use a voice of a model that clones from a recording.",
+            "This voice does not take prompts: it only speaks with its own speakers.",
+            hint="Omit the prompt, or use a voice whose model clones speakers from recordings.",
         )
     seconds = len(samples) / sample_rate
     shortest, longest = getattr(engine, "prompt_seconds")  # noqa: B009 - optional part of Engine
     if not shortest <= seconds <= longest:
         raise UserError(
-            f"{name} lasts {seconds:.2f} s; a prompt lasts {shortest:g} to {longest:g} s.",
-            hint="Cut it to a few seconds, and its text to the words in them."
+            f"{name} is {seconds:.2f} s long; a prompt must be {shortest:g} to {longest:g} s long.",
+            hint="Cut it to a few seconds, and its text to the same words."
             if seconds > longest
-            else "Use a longer recording: a sentence of some three seconds is best.",
+            else "Use a longer recording; a sentence of about three seconds works best.",
         )
     if np.abs(samples).max() < _SILENCE:
         raise UserError(f"{name} is silent: its peak is below -60 dB.")
@@ -59,12 +61,12 @@ def make_prompt(
 
 
 def check_prompt(prompt: Prompt | None, engine: Engine) -> None:
-    """UserError for a prompt that the engine does not take, and for one that it needs and is not given."""
+    """Raise UserError if a prompt is given that the engine does not take, or is missing where it needs one."""
     if prompt is not None and not takes_prompts(engine):
-        raise UserError("This voice takes no prompt.", hint="Leave it out.")
+        raise UserError("This voice does not take prompts.", hint="Omit the prompt.")
     if prompt is None and getattr(engine, "needs_prompt", False):
         raise UserError(
-            "This voice clones the voice of a recording, and none was given.",
-            hint="Give a recording of a few seconds and what is said in it: --prompt-audio FILE "
+            "This voice clones the speaker of a recording, but no prompt was given.",
+            hint="Give a recording of a few seconds and its transcript: --prompt-audio FILE "
             '--prompt-text "..." (in Python: voice.prompt), or the columns of a list.',
         )

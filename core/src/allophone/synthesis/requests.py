@@ -1,11 +1,11 @@
-"""What `allophone synthesize` is asked to say: a split of a manifest, or a list.
+"""The texts for `allophone synthesize`, from a split of a manifest or from a list.
 
-A list is a text file with one text a line, as `text`, as `id|text`, or as `id|text|speaker`, all its
-lines alike; or a JSONL file of objects with `text` and, where wanted, `id`, `speaker`, `language`,
-`prompt_text` and `prompt_audio`. What has no id is numbered.
+A list is a text file with one text per line, as `text`, `id|text` or `id|text|speaker`, the same on all
+lines; or a JSONL file of objects with `text` and optionally `id`, `speaker`, `language`, `prompt_text` and
+`prompt_audio`. Without ids, the line number is used.
 
-For a voice that speaks in the voice of recordings the columns are `text|prompt_text|prompt_audio`, with
-an `id|` before them where wanted; recordings are looked for in the folder of the list.
+For voices that take prompts, the columns are `text|prompt_text|prompt_audio`, optionally preceded by `id|`.
+Paths of recordings are relative to the folder of the list.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _optional_text = validators.optional(validators.instance_of(str))
 
 @frozen(kw_only=True)
 class Request:
-    """One text to be said.
+    """One text to synthesize.
 
-    id: names the file that is made; unique in its list.
+    id: the name of the output file without extension; unique in its list.
     speaker, language: names, or None for the voice's first.
-    prompt_audio, prompt_text: a recording to say it in the voice of, and what is said in that; without
-        the latter `text` begins with those words.
+    prompt_audio, prompt_text: a recording of the speaker to clone, and its transcript; without
+        `prompt_text`, `text` must begin with the transcript.
     """
 
     id: str = field(validator=validators.matches_re(r"[^/\\\s]+"))
@@ -43,7 +43,7 @@ class Request:
 
 
 def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
-    """A split of a manifest; UserError where it has nothing in it."""
+    """Read the utterances of a split; UserError if the split is unknown or empty."""
     if split not in SPLITS:
         raise UserError(f"There is no split '{split}'.", hint=near_miss(split, SPLITS))
     utterances = tuple(one for one in read_manifest(manifest) if one.split == split)
@@ -53,7 +53,7 @@ def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
 
 
 def requests_of_split(manifest: Path, split: str) -> tuple[Request, ...]:
-    """The texts of a split of a manifest; UserError where there is none."""
+    """Read the texts of a split; UserError if the split is unknown or empty."""
     return tuple(
         Request(id=one.id, text=one.text, speaker=one.speaker, language=one.language)
         for one in utterances_of_split(manifest, split)
@@ -61,9 +61,9 @@ def requests_of_split(manifest: Path, split: str) -> tuple[Request, ...]:
 
 
 def read_requests(path: Path, *, prompted: bool = False) -> tuple[Request, ...]:
-    """The texts of a list; UserError with the line of a mistake.
+    """Read a list of texts; UserError, with the line number, if it is invalid.
 
-    prompted: whether they are for a voice that takes prompts, which decides what columns mean.
+    prompted: whether the voice takes prompts, which determines the columns.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -75,9 +75,9 @@ def read_requests(path: Path, *, prompted: bool = False) -> tuple[Request, ...]:
     if path.suffix == ".jsonl":
         fields = _from_json(path, lines)
     else:
-        fields = _from_bars(path, lines, _PROMPTED_COLUMNS if prompted else _COLUMNS)
+        fields = _from_columns(path, lines, _PROMPTED_COLUMNS if prompted else _COLUMNS)
     requests = [_request(path, number, plain) for number, plain in fields]
-    _refuse_same_ids(path, requests)
+    _check_unique_ids(path, requests)
     return tuple(requests)
 
 
@@ -97,9 +97,9 @@ def _from_json(path: Path, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]
         try:
             plain = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number} is no JSON: {error}") from error
+            raise UserError(f"{path}:{number} is not valid JSON: {error}") from error
         if not isinstance(plain, dict) or "text" not in plain:
-            raise UserError(f'{path}:{number} is no JSON object with a "text".')
+            raise UserError(f'{path}:{number} is not a JSON object with a "text".')
         for name in plain:
             if name not in known:
                 raise UserError(
@@ -108,7 +108,7 @@ def _from_json(path: Path, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]
         yield number, {"id": f"{number:05d}", **plain}
 
 
-def _from_bars(
+def _from_columns(
     path: Path, lines: Lines, known: Sequence[tuple[str, ...]]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     columns = lines[0][1].count("|") + 1
@@ -117,8 +117,8 @@ def _from_bars(
         cells = [cell.strip() for cell in line.split("|")]
         if names is None or len(cells) != columns:
             raise UserError(
-                f"{path}:{number} has {len(cells)} columns, the first line {columns}.",
-                hint=f"All lines are alike: {', or '.join('|'.join(names) for names in known)}.",
+                f"{path}:{number} has {len(cells)} columns; the first line has {columns}.",
+                hint=f"All lines must be {', or '.join('|'.join(names) for names in known)}.",
             )
         yield number, {"id": f"{number:05d}", **dict(zip(names, cells, strict=True))}
 
@@ -129,30 +129,32 @@ def _request(path: Path, number: int, plain: dict[str, Any]) -> Request:
         request = Request(**plain)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{where} is no request: {error.args[0]}",
-            hint="An id names a file: it holds neither spaces nor slashes.",
+            f"{where} is invalid: {error.args[0]}",
+            hint="An id is used as a file name and cannot contain spaces or slashes.",
         ) from error
     return request if request.prompt_audio is None else _with_prompt(request, path.parent, where)
 
 
 def _with_prompt(request: Request, folder: Path, where: str) -> Request:
-    """The request with the path of its prompt made whole, and an empty text of it left out."""
+    """Resolve the path of the prompt, and replace an empty transcript by None."""
     audio = folder / Path(request.prompt_audio or "").expanduser()
     if not os.path.isfile(audio):
         others = (request.text, request.prompt_text or "")
         swapped = next((other for other in others if os.path.isfile(folder / other)), None)
         raise UserError(
             f"{where}: there is no recording {audio}.",
-            hint=f"'{swapped}' is one: the columns are text|prompt_text|prompt_audio, in this order."
+            hint=f"'{swapped}' is one; the order of the columns is text|prompt_text|prompt_audio."
             if swapped
-            else "Recordings are looked for in the folder of the list.",
+            else "Paths of recordings are relative to the folder of the list.",
         )
     return evolve(request, prompt_audio=str(audio), prompt_text=request.prompt_text or None)
 
 
-def _refuse_same_ids(path: Path, requests: Iterable[Request]) -> None:
+def _check_unique_ids(path: Path, requests: Iterable[Request]) -> None:
     seen: set[str] = set()
     for request in requests:
         if request.id in seen:
-            raise UserError(f"{path} has the id '{request.id}' twice; it names the file.")
+            raise UserError(
+                f"{path} contains the id '{request.id}' twice; ids are file names and must be unique."
+            )
         seen.add(request.id)

@@ -1,7 +1,4 @@
-"""From a text to the sentences that an engine is given, and from their audio to one waveform.
-
-N samples.
-"""
+"""Splits a text into sentences for an engine, and joins their audio into one waveform. N samples."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from allophone.text.symbols import SymbolTable
 _log = logging.getLogger(__name__)
 
 Script = tuple[Sentence, ...]
-"""The sentences of a text, to be spoken one after the other."""
+"""The sentences of a text, in order."""
 
 
 def read_script(
@@ -37,11 +34,12 @@ def read_script(
     prompt: Prompt | None = None,
     whole: bool = False,
 ) -> Script:
-    """Split a text into sentences, unless `whole`, and look their symbols up.
+    """Split a text into sentences, unless `whole`, and encode their symbols.
 
-    Sentence i gets `seed + i`, so that none repeats another's randomness; the rest is as in `Sentence`.
-    Parts without a letter or a digit among their symbols, such as a lone punctuation mark, are left out.
-    Raises UserError when none is left, and for symbols that the table lacks, quoting the sentence.
+    Sentence i gets the seed `seed + i`; the other arguments are those of `Sentence`. Sentences whose symbols
+    contain no letter or digit, such as a lone punctuation mark, are dropped.
+
+    Raises UserError if no sentence is left, and for symbols that are not in the table, quoting the sentence.
     """
     divided = [
         (part, sentence, passage)
@@ -70,7 +68,7 @@ def read_script(
             )
         )
     if not script:
-        shown = f"'{text.strip()}' holds nothing" if text.strip() else "There is no text"
+        shown = f"'{text.strip()}' contains nothing" if text.strip() else "There is no text"
         raise UserError(f"{shown} that can be pronounced.", hint="Give a text with words in it.")
     return tuple(script)
 
@@ -83,16 +81,19 @@ def _warn_of_unreadable(sentence: str, frontend: TextFrontend) -> None:
 
 
 def batches(sentences: Sequence[Sentence], batch_size: int) -> Iterator[list[int]]:
-    """Which sentences are spoken together: of similar length, at one rate, all with a prompt or none."""
+    """Group the indices of sentences into batches of similar length and equal rate.
+
+    Either all sentences of a batch have a prompt, or none has.
+    """
 
     def kind(index: int) -> tuple[bool, float]:
         return sentences[index].prompt is not None, sentences[index].rate
 
     ordered = sorted(range(len(sentences)), key=lambda i: (kind(i), len(sentences[i].ids)))
     for _, group in groupby(ordered, key=kind):
-        alike = list(group)
-        for start in range(0, len(alike), batch_size):
-            yield alike[start : start + batch_size]
+        same = list(group)
+        for start in range(0, len(same), batch_size):
+            yield same[start : start + batch_size]
 
 
 def join(
@@ -103,7 +104,7 @@ def join(
     audio: MelSpec,
     table: SymbolTable,
 ) -> Waveform:
-    """The audio of a script's sentences, with silence between them: `pause` seconds, unless they say."""
+    """Join the audio of a script's sentences, with `pause` seconds between them unless they set their own."""
     samples: list[Samples] = []
     phonemes: list[PhonemeTiming] = []
     for index, (sentence, one) in enumerate(zip(script, spoken, strict=True)):
@@ -124,14 +125,14 @@ def join(
 
 
 def seconds_before(sentence: Sentence, index: int, pause: float) -> float:
-    """The silence before a sentence of a script: what it says, or else `pause`, and none before the first."""
+    """Seconds of silence before a sentence: its own pause, or else `pause`, and none before the first."""
     if sentence.pause is not None:
         return sentence.pause
     return pause if index else 0.0
 
 
 def silence(seconds: float, audio: MelSpec) -> Samples:
-    """Silent samples of that duration."""
+    """Return `seconds` of silence."""
     return np.zeros(round(seconds * audio.sample_rate), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""`Voice`: speaks texts, whole, in batches and streamed.
+"""`Voice`: synthesizes texts one at a time, in batches or as a stream.
 
     voice = allophone.load("joe")
     voice.say("Hello there.", length_scale=1.2).save("hello.wav")
@@ -28,21 +28,21 @@ from allophone.synthesis.waveform import Waveform
 from allophone.text.frontend import TextFrontend
 
 SENTENCE_PAUSE = 0.2
-"""Seconds of silence between two sentences, beside what the model itself makes at their ends."""
+"""Seconds of silence between sentences, in addition to what the model generates at their ends."""
 
 _log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
 class Voice:
-    """A voice that is ready to speak; `allophone.load` makes one.
+    """A loaded voice; see `allophone.load`.
 
-    Everything random in a text depends on its seed alone: the same text with the same seed and controls
-    gives the same audio, alone, in a batch (within rounding) and streamed.
+    The same text with the same seed and controls gives the same audio, whether synthesized alone, in a batch
+    (up to rounding) or streamed.
 
-    Controls (`length_scale`, `noise_scale`, ...) are the model family's; those that are not given have the
-    values of the voice's description, or else the family's defaults. `speaker` and `language` are names;
-    without one, the voice's first speaks.
+    Controls (`length_scale`, `noise_scale`, ...) are defined by the model family. Those that are not given
+    default to the values in the voice's description, or else to those of the family. `speaker` and `language`
+    are names; the default is the voice's first.
     """
 
     description: VoiceDescription
@@ -56,27 +56,27 @@ class Voice:
 
     @property
     def sample_rate(self) -> int:
-        """Of all its audio, Hz."""
+        """The sample rate of the output, Hz."""
         return self.description.audio.sample_rate
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The names of its speakers; may be empty where there is only one."""
+        """The names of the speakers; may be empty if there is only one."""
         return self.vocabulary.speakers
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages it speaks."""
+        """The language codes that the voice supports."""
         return self.vocabulary.languages or (self.description.text.language,)
 
     @property
     def takes_prompts(self) -> bool:
-        """Whether it speaks in the voice of recordings that it is given: see `prompt`."""
+        """Whether it can clone the voice of a recording; see `prompt`."""
         return takes_prompts(self.engine)
 
     @property
     def needs_vocoder(self) -> bool:
-        """Whether its model predicts mel spectrograms, so that a vocoder can be chosen."""
+        """Whether the model predicts mel spectrograms, so that a vocoder can be chosen."""
         return bool(getattr(self.engine, "needs_vocoder", False))
 
     def say(
@@ -90,11 +90,13 @@ class Voice:
         pause: float = SENTENCE_PAUSE,
         **controls: Any,
     ) -> Waveform:
-        """Speak a text, sentence by sentence, with `pause` seconds between them.
+        """Synthesize a text sentence by sentence, with `pause` seconds of silence between sentences.
 
-        prompt: a recording whose voice to speak in, for voices that take one: see `prompt`.
-        Sentence i is spoken with `seed + i`. Raises UserError for a text without words, symbols that the
-        voice does not know, an unknown speaker, language or control.
+        prompt: a recording of the speaker to clone, for voices that take prompts; see `prompt`.
+        seed: sentence i is synthesized with `seed + i`.
+
+        Raises UserError for a text without words, unknown symbols, and an unknown speaker, language or
+        control.
         """
         script = self.script(text, speaker=speaker, language=language, prompt=prompt, seed=seed)
         chosen = self.controls(controls)
@@ -112,7 +114,7 @@ class Voice:
         seed: int = 0,
         **controls: Any,
     ) -> list[Waveform]:
-        """What `say` gives for each text, `batch_size` sentences of similar length at a time."""
+        """Synthesize many texts like `say`, in batches of `batch_size` sentences of similar length."""
         scripts = [
             self.script(text, speaker=speaker, language=language, prompt=prompt, seed=seed)
             for text in texts
@@ -131,9 +133,10 @@ class Voice:
         seed: int = 0,
         **controls: Any,
     ) -> Iterator[Samples]:
-        """As `say`, in chunks [N] that come as soon as they are computed and join to what `say` gives.
+        """Yield the audio of `say` in chunks [N] as they are computed.
 
-        The text and the controls are checked at once, before the first chunk is asked for.
+        Concatenated, the chunks equal the output of `say`. The arguments are checked when `stream` is
+        called, before the first chunk is requested.
         """
         script = self.script(text, speaker=speaker, language=language, prompt=prompt, seed=seed)
         return self._stream(script, pause, self.controls(controls))
@@ -147,15 +150,15 @@ class Voice:
         prompt: Prompt | None = None,
         seed: int = 0,
     ) -> Script:
-        """The sentences of a text as the engine is given them. Raises UserError as `say` does."""
+        """Convert a text to sentences for the engine. Raises UserError like `say`."""
         check_prompt(prompt, self.engine)
-        spoken = self._spoken(language)
+        chosen = self._check_language(language)
         script = read_script(
             text,
-            self._frontend(spoken),
+            self._frontend(chosen),
             self.vocabulary.symbols,
             speaker=self.vocabulary.speaker_id(speaker),
-            language=self.languages.index(spoken),
+            language=self.languages.index(chosen),
             seed=seed,
             prompt=prompt,
             whole=prompt is not None and prompt.continued,
@@ -172,7 +175,7 @@ class Voice:
     def synthesize(
         self, scripts: Sequence[Script], *, pause: float, batch_size: int, controls: Any
     ) -> list[Waveform]:
-        """Speak scripts, `batch_size` sentences of similar length at a time."""
+        """Synthesize scripts in batches of `batch_size` sentences of similar length."""
         sentences = [sentence for script in scripts for sentence in script]
         spoken: dict[int, SentenceAudio] = {}
         for chosen in batches(sentences, batch_size):
@@ -191,13 +194,13 @@ class Voice:
             for script in scripts
         ]
         for sentence, why in (item for one in waveforms for item in one.cut_off.items()):
-            _log.warning("'%s' did not come to its end: %s.", sentence, why)
+            _log.warning("'%s' was cut off before its end: %s.", sentence, why)
         return waveforms
 
     def controls(self, given: Mapping[str, Any]) -> Any:
-        """The controls with what is given, the rest as the voice or its family has it.
+        """Return the controls: those given, and the voice's or family's defaults for the rest.
 
-        Raises ConfigError for unknown ones, with near misses, and for values that are not valid.
+        Raises ConfigError for unknown controls, with suggestions, and for invalid values.
         """
         return structure(
             self.engine.controls,
@@ -213,15 +216,16 @@ class Voice:
         text: str | None = None,
         language: str | None = None,
     ) -> Prompt:
-        """A recording whose voice to speak in, for voices that take one; it may be used many times.
+        """Make a prompt from a recording of the speaker to clone. Prompts can be reused.
 
-        text: what is said in it, every word. Without it, what is spoken with the prompt has to begin with
-            those words: the speech then begins with the recording, and continues from it.
-        Raises UserError for a voice that takes none, and for what is too short, too long or silent.
+        text: the exact transcript of the recording. If omitted, the texts synthesized with the prompt must
+            begin with the transcript; the speech then begins with the recording and continues from it.
+
+        Raises UserError if the voice takes no prompts, or if the recording is too short, too long or silent.
         """
         table, symbols = self.vocabulary.symbols, list[str]()
         if text is not None:
-            frontend = self._frontend(self._spoken(language))
+            frontend = self._frontend(self._check_language(language))
             script = read_script(text, frontend, table, whole=True)
             symbols = [symbol for sentence in script for symbol in sentence.symbols]
         phones = self.description.text.phones
@@ -240,38 +244,41 @@ class Voice:
     ) -> Waveform:
         """Convert a recording of the speaker `source` to the voice of `target`.
 
-        Raises UserError where the voice's model cannot, and for speakers that it does not know.
+        Raises UserError if the model does not support voice conversion, and for unknown speakers.
         """
         convert = getattr(self.engine, "convert", None)
         if convert is None:
             raise UserError(
-                f"The voice '{self.name}' cannot convert recordings: its model only reads texts.",
-                hint="Voice conversion needs a model that has it, such as VITS with several speakers.",
+                f"The voice '{self.name}' does not support voice conversion.",
+                hint="Use a model that does, such as VITS with several speakers.",
             )
         speakers = self.vocabulary.speaker_id(source), self.vocabulary.speaker_id(target)
         converted = convert(self._samples_of(recording), *speakers, seed=seed)
         return Waveform(samples=converted, sample_rate=self.sample_rate)
 
     def use_vocoder(self, place: str | Path, **controls: Any) -> None:
-        """Speak through the vocoder at `place` from now on.
+        """Use the vocoder at `place` from now on.
 
-        Raises UserError for a voice whose model makes waveforms, and for a vocoder that does not fit.
+        Raises UserError if the model generates waveforms itself, or if the vocoder takes other mels.
         """
         if not self.needs_vocoder:
-            raise UserError(f"The voice '{self.name}' needs no vocoder: its model makes waveforms.")
+            raise UserError(
+                f"The voice '{self.name}' does not use a vocoder: its model generates waveforms."
+            )
         self.engine.use_vocoder(place, controls)  # type: ignore[attr-defined]
 
     def _frontend(self, language: str) -> TextFrontend:
         return build_frontend(self.description.text, language, self.registry)
 
-    def _spoken(self, language: str | None) -> str:
-        """The language that was asked for, or the first; UserError for one that it does not speak."""
-        spoken = language or self.languages[0]
-        if spoken not in self.languages:
+    def _check_language(self, language: str | None) -> str:
+        """Return the language, by default the first; UserError if the voice does not support it."""
+        chosen = language or self.languages[0]
+        if chosen not in self.languages:
             raise UserError(
-                f"There is no language '{spoken}' here.", hint=near_miss(spoken, self.languages)
+                f"The voice '{self.name}' does not speak the language '{chosen}'.",
+                hint=near_miss(chosen, self.languages),
             )
-        return spoken
+        return chosen
 
     def _stream(self, script: Script, pause: float, controls: Any) -> Iterator[Samples]:
         stream = getattr(self.engine, "stream", None)
@@ -302,8 +309,8 @@ class Voice:
             return audio.samples
         if recording.sample_rate != self.sample_rate:
             raise UserError(
-                f"The recording has {recording.sample_rate} samples a second, the voice "
-                f"{self.sample_rate}.",
-                hint="Give the path of a file, which is resampled, or resample it.",
+                f"The sample rate of the recording is {recording.sample_rate} Hz, that of the voice "
+                f"{self.sample_rate} Hz.",
+                hint="Resample it, or give the path of a file, which is resampled automatically.",
             )
         return recording.samples

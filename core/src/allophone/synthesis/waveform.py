@@ -1,7 +1,4 @@
-"""`Waveform`: what a voice returns.
-
-N samples.
-"""
+"""`Waveform`: the output of a voice. N samples."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from allophone.audio.files import write_audio
 
 @frozen(kw_only=True)
 class PhonemeTiming:
-    """When a symbol of the text is spoken, in seconds from the beginning; blanks count to the symbol
-    before them."""
+    """The start and end of a symbol in seconds from the beginning; a blank belongs to the symbol before
+    it."""
 
     symbol: str
     start: float
@@ -27,10 +24,10 @@ class PhonemeTiming:
 
 @frozen(kw_only=True, eq=False)
 class Waveform:
-    """One channel of audio: samples float32 [N], mostly between -1 and 1; sample_rate in Hz.
+    """Mono audio: samples float32 [N], nominally in [-1, 1]; sample_rate in Hz.
 
-    phonemes: None where the model predicts no durations.
-    cut_off: the sentences that did not come to their end, with what stopped each.
+    phonemes: the timing of each symbol; None if the model predicts no durations.
+    cut_off: the sentences that were cut off before their end, each with the reason.
     """
 
     samples: NDArray[np.float32] = field(repr=lambda samples: f"<{len(samples)} samples>")
@@ -40,12 +37,12 @@ class Waveform:
 
     @property
     def seconds(self) -> float:
-        """Its duration."""
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path) -> None:
-        """Write a 16-bit WAV or FLAC file, by the name's ending, whole or not at all.
+        """Write a 16-bit WAV or FLAC file, depending on the extension, atomically.
 
-        Samples beyond -1 and 1 are clipped, and a warning is logged that says how many.
+        Samples outside [-1, 1] are clipped, and a warning with their number is logged.
         """
         write_audio(path, self.samples, self.sample_rate)

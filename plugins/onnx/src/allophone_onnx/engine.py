@@ -95,7 +95,7 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
         parts = PartsSettings(**read_json(settings_file)[PARTS])
     hop_length = prepared.hop_length or settings.hop_length or _USUAL_HOP
     if options.vocoder is not None:
-        _log.warning("'%s' makes waveforms: the vocoder is not used.", place.name)
+        _log.warning("'%s' generates waveforms: the vocoder is ignored.", place.name)
     engine: OnnxEngine
     if parts is None:
         (graph,) = prepared.graphs.values()
