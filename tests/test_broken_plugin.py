@@ -55,7 +55,7 @@ def test_of_a_plugin_in_conflict_with_the_core_the_rest_works(broken):
     assert "pip uninstall allophone-hushed, or ALLOPHONE_DISABLE_PLUGINS=hushed" in shown.stdout
     listed = broken.allophone("--help")
     assert "Whispers." in listed.stdout
-    assert "Speak a text with a voice." in listed.stdout
+    assert "Synthesize a text." in listed.stdout
 
 
 def test_asking_for_something_of_it_raises_from_its_own_error(broken):

@@ -119,7 +119,7 @@ def test_the_commands_take_exported_voices(voice, registry, tmp_path, make_defau
         return runner.invoke(allophone, arguments, catch_exceptions=False)
 
     done = ran("export", "tim", "--format", "tones", "--out", "a.tones")
-    assert "Wrote a.tones, a.tones.gain, as toy.tones." in done.output
+    assert "Wrote a.tones, a.tones.gain in the format toy.tones." in done.output
     ran("export", "tim", "--format", "tones", "--streaming", "--out", "b")
     for place in ("a.tones", "b"):
         assert "Wrote" in ran("say", "Hello.", "--voice", place, "--out", f"{place}.wav").output

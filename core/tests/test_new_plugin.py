@@ -107,5 +107,5 @@ def test_the_command_says_what_to_type_next(tmp_path):
 def test_a_name_that_is_taken_is_refused(tmp_path, name):
     result = CliRunner().invoke(command, [name, "--into", str(tmp_path)])
     assert isinstance(result.exception, UserError)
-    assert "is taken: allophone" in result.exception.message
+    assert "already used by the installed package allophone" in result.exception.message
     assert not list(tmp_path.iterdir())

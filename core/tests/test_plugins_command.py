@@ -159,7 +159,7 @@ def test_a_command_that_nobody_offers_may_be_in_a_broken_plugin(run, broken):
 def test_no_voice_may_be_due_to_a_disabled_plugin(run):
     shown = run("say", "Hello.", disabled="off", off=plugin())
     assert isinstance(shown.exception, UserError)
-    assert "none is installed" in shown.exception.message
+    assert "no voice is installed" in shown.exception.message
     assert "disabled plugin: off" in shown.exception.hint
 
 

@@ -304,7 +304,7 @@ def test_the_command_says_which_split_is_empty(tmp_path):
     corpus = f'[[data.corpora]]\ntype = "table"\nroot = "{tmp_path / "recordings"}"\n'
     (tmp_path / "e.toml").write_text(f"[data]\n{plain}{corpus}")
     result = CliRunner().invoke(command, [str(tmp_path / "e.toml")], catch_exceptions=False)
-    assert "The split 'valid' is empty: see [data.splits]" in result.output
+    assert "The split 'valid' is empty; check [data.splits]" in result.output
 
 
 def test_the_command_takes_the_root(tmp_path):

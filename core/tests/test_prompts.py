@@ -220,7 +220,7 @@ def test_the_commands_take_prompts(run, recording, tmp_path):
     (tmp_path / "list.txt").write_text("One.\n")
     run("synthesize", "--list", "list.txt", "--voice", "mimic", "--out", "out", *prompt)
     assert np.array_equal(soundfile.read("out/00001.wav")[0], said)
-    with pytest.raises(UserError, match="--prompt-text without"):
+    with pytest.raises(UserError, match="--prompt-text requires"):
         run("say", "One.", "--voice", "mimic", "--prompt-text", "Hi.")
 
 
@@ -294,7 +294,7 @@ def test_runs_that_do_not_go_together_are_refused(stage, toys, registry, tmp_pat
 
 def test_import_takes_several_runs(run, stage):
     done = run("import", stage("coarse"), stage("fine"), "mine")
-    assert "Wrote mine, from 2 runs" in done.output
+    assert "Wrote mine from 2 runs" in done.output
     with pytest.raises(UserError, match="--as"):
         run("import", "coarse", "fine", "again", "--as", "x.y")
 

@@ -340,12 +340,12 @@ def command(registry, make_default, tmp_path, monkeypatch):
 
 
 def test_the_command_writes_training_and_validation(run, command, registry, tmp_path):
-    assert "Made 10, skipped 0" in command("--voice", run).stdout
+    assert "Wrote 10 files, skipped 0" in command("--voice", run).stdout
     wanted = of_splits(tmp_path, registry, "train", "valid")
     assert mels(tmp_path / "mels").keys() == wanted
     # One of the two of the test split has a letter that training has never seen.
     more = command("--voice", run, "--split", "test, valid")
-    assert "Made 1, skipped 4" in more.stdout
+    assert "Wrote 1 files, skipped 4" in more.stdout
     assert "unknown symbol" in more.stdout
     assert more.exit_code == 0
 
@@ -361,12 +361,12 @@ def test_the_command_ends_with_status_1_when_something_fails(run, command, tmp_p
     "more", [("--seed", "1"), ("--length-scale", "2"), ("--list", __file__), ("--pause", "0.2")]
 )
 def test_options_that_mean_nothing_are_refused(run, command, more):
-    with pytest.raises(UserError, match=f"{more[0]} means nothing beside --mels"):
+    with pytest.raises(UserError, match=f"{more[0]} cannot be used with --mels"):
         command("--voice", run, *more)
 
 
 def test_the_run_and_the_splits_must_be_named_rightly(run, command):
-    with pytest.raises(UserError, match="--voice which run"):
+    with pytest.raises(UserError, match="--mels requires --voice"):
         command()
     with pytest.raises(UserError, match="'tran'.*\n.*'train'"):
         command("--voice", run, "--split", "tran")

@@ -79,7 +79,7 @@ def test_say_writes_what_the_voice_says(run, tmp_path):
     result = run("say", "Hello there.", "--out", "hello.wav", "--seed", 3, "--length-scale", 2)
     said = library.load("tim").say("Hello there.", seed=3, length_scale=2.0)
     np.testing.assert_allclose(samples("hello.wav"), said.samples, atol=2e-5)
-    assert "Speaking as 'tim'" in result.stderr
+    assert "Using the voice 'tim'" in result.stderr
     assert f"hello.wav: {said.seconds:.2f} s, 8000 Hz" in result.stderr
     assert result.stdout == ""
 
@@ -135,17 +135,17 @@ def test_timings_are_written(run):
 def test_without_a_name_the_only_fitting_voice_speaks(run, install):
     install(tim="en", hans="de")
     result = run("say", "Hallo.", "--language", "en", "--out", "a.wav")
-    assert "Speaking as 'tim'" in result.stderr
-    with pytest.raises(UserError, match=r"2 installed ones fit.[^$]*hans: A toy. \(de, CC0-1.0\)"):
+    assert "Using the voice 'tim'" in result.stderr
+    with pytest.raises(UserError, match=r"2 installed voices match.[^$]*hans: A toy. \(de, CC0-1.0\)"):
         run("say", "Hallo.")
     install()
-    with pytest.raises(UserError, match="none is installed"):
+    with pytest.raises(UserError, match="no voice is installed"):
         run("say", "Hallo.")
 
 
 def test_who_speaks_is_said_where_nobody_was_chosen(run, duo):
     result = run("say", "Hello.", "--voice", duo, "--out", "a.wav")
-    assert "'anna', the first of 2 speakers" in result.stderr
+    assert "'anna', the first of 2" in result.stderr
     result = run("say", "Hello.", "--voice", duo, "--speaker", "boris", "--out", "b.wav")
     assert "first of" not in result.stderr
     assert not np.array_equal(samples("a.wav"), samples("b.wav"))
@@ -154,8 +154,8 @@ def test_who_speaks_is_said_where_nobody_was_chosen(run, duo):
 def test_synthesize_goes_on_where_it_was_stopped(run, tmp_path):
     (tmp_path / "list.txt").write_text("a|Hello.\nb|Good bye.\n")
     arguments = ("synthesize", "--list", "list.txt", "--out", "out", "--length-scale", 2)
-    assert "Made 2, skipped 0" in run(*arguments).stdout
-    assert "Made 0, skipped 2" in run(*arguments).stdout
+    assert "Wrote 2 files, skipped 0" in run(*arguments).stdout
+    assert "Wrote 0 files, skipped 2" in run(*arguments).stdout
     run("say", "Hello.", "--length-scale", 2, "--out", "alone.wav")
     np.testing.assert_allclose(samples("out/a.wav"), samples("alone.wav"), atol=2e-5)
 
@@ -167,20 +167,20 @@ def test_synthesize_makes_anew_what_another_vocoder_made(run, toys, tmp_path):
     toys.write_vocoder(tmp_path / "coder", toys.stored_vocoder(), registry=registry)
     (tmp_path / "list.txt").write_text("a|Hello.\n")
     arguments = ("synthesize", "--list", "list.txt", "--out", "out", "--voice", "voice")
-    assert "Made 1, skipped 0" in run(*arguments, "--vocoder", "coder").stdout
+    assert "Wrote 1 files, skipped 0" in run(*arguments, "--vocoder", "coder").stdout
     assert set(samples("out/a.wav")) == {0.5}
-    assert "Made 1, skipped 0" in run(*arguments).stdout
+    assert "Wrote 1 files, skipped 0" in run(*arguments).stdout
     assert len(set(samples("out/a.wav"))) > 1
-    assert "Made 0, skipped 1" in run(*arguments).stdout
+    assert "Wrote 0 files, skipped 1" in run(*arguments).stdout
 
 
 def test_synthesize_ends_with_status_1_when_a_text_fails(run, tmp_path):
     (tmp_path / "list.txt").write_text("a|Hello.\nodd|Жук.\n")
     result = run("synthesize", "--list", "list.txt", "--out", "out")
     assert result.exit_code == 1
-    assert "Made 1" in result.stdout
+    assert "Wrote 1 files" in result.stdout
     assert "odd: In 'Жук.'" in result.stderr
-    assert "1 could not be said" in result.stderr
+    assert "1 could not be synthesized" in result.stderr
 
 
 def test_synthesize_reads_a_split_and_its_speakers(run, duo, tmp_path):
@@ -196,7 +196,7 @@ def test_synthesize_reads_a_split_and_its_speakers(run, duo, tmp_path):
             samples(f"duo-out/{name}.wav"), samples(f"{name}.wav"), atol=2e-5
         )
     result = run("synthesize", "--manifest", "m.jsonl", "--out", "tim-out")
-    assert "'tim' has one speaker" in result.stderr
+    assert "'tim' has only one speaker" in result.stderr
     assert result.exit_code == 0
     with pytest.raises(UserError, match="either --manifest or --list"):
         run("synthesize", "--out", "x")

@@ -39,14 +39,14 @@ def train(tmp_path, registry, make_default, monkeypatch):
 def test_a_run_is_trained_and_resumed(train, tmp_path):
     said = train("toy.toml", "--run", "run")
     assert "Step 3: loss" in said
-    assert "Ended at step 3 (max_steps): run" in said
+    assert "Finished at step 3 (max_steps): run" in said
     assert "gradient_norm" not in said
     said = train("--run", "run", "--resume", "--max-steps", "5", "--set", "trainer.dropout=0.1")
     assert "Resuming from run/checkpoints/step-00000003." in said
     assert "Changed: runtime.max_steps = 5 (was 3)" in said
     assert "Changed: trainer.dropout = 0.1 (was 0.0)" in said
     assert [found.step for found in checkpoints(tmp_path / "run")] == [3, 5]
-    assert "run is at step 5 already." in train("--run", "run", "--resume")
+    assert "run is already at step 5." in train("--run", "run", "--resume")
 
 
 def test_what_others_hear_of_the_log_is_left_as_it_was(train):
@@ -74,9 +74,9 @@ def test_fine_tuning_shows_what_it_took(train):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nothing to train"),
-        (("toy.toml", "--resume"), "configuration of its own"),
-        (("--resume", "--finetune", "x"), "Leave out one"),
+        ((), "No recipe was given"),
+        (("toy.toml", "--resume"), "cannot be used with --resume"),
+        (("--resume", "--finetune", "x"), "cannot be used together"),
         (("--resume",), "no checkpoint in run"),
         (("--resume", "elsewhere"), "no checkpoint in elsewhere"),
         (("toy.toml", "--set", "trainer.lerning_rate=1"), "learning_rate"),

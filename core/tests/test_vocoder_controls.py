@@ -147,9 +147,7 @@ def test_a_voice_is_heard_through_a_vocoder_that_was_set(toys, registry, tmp_pat
         place, vocoder="loud", vocoder_controls={"level": 0.25}, registry=registry
     )
     assert np.abs(voice.say("a").samples).max() == 0.25
-    with pytest.raises(
-        UserError, match=r"Vocoder controls were given \(level\), but no vocoder"
-    ):
+    with pytest.raises(UserError, match=r"Vocoder controls were given \(level\), but no vocoder"):
         allophone.load(place, vocoder_controls={"level": 0.25}, registry=registry)
 
 

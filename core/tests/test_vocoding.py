@@ -379,9 +379,9 @@ def test_the_three_ways_give_the_same(command, folder, mels, tmp_path):
     command("--audio", folder, "--like", "like.toml", "--out", "audio")
     command("--features", mels, "--out", "features")
     result = command("--manifest", tmp_path / "manifest.jsonl", "--like", "like.toml")
-    assert "Made 2, skipped 0" in result.stdout
+    assert "Wrote 2 files, skipped 0" in result.stdout
     assert (
-        "Made 0, skipped 2"
+        "Wrote 0 files, skipped 2"
         in command("--manifest", tmp_path / "manifest.jsonl", "--like", "like.toml").stdout
     )
     for name in ("a", "b"):
@@ -391,7 +391,7 @@ def test_the_three_ways_give_the_same(command, folder, mels, tmp_path):
     more = command(
         "--manifest", tmp_path / "manifest.jsonl", "--split", "train", "--like", "like.toml"
     )
-    assert "Made 1" in more.stdout
+    assert "Wrote 1 files" in more.stdout
 
 
 def test_what_was_done_to_recordings_is_said(command, folder):
@@ -403,7 +403,7 @@ def test_the_command_ends_with_status_1_when_something_fails(command, mels):
     (mels / "broken.npy").write_text("no mel")
     result = command("--features", mels)
     assert result.exit_code == 1
-    assert "Made 3, skipped 0" in result.stdout
+    assert "Wrote 3 files, skipped 0" in result.stdout
     assert "broken: The mel" in result.stderr
     assert "1 could not be vocoded; see out/failed.jsonl" in result.stderr
 

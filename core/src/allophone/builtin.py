@@ -1,4 +1,4 @@
-"""What the core itself offers, registered through the same hooks as everybody's."""
+"""The core's own entries, registered through the same hooks as those of plugins."""
 
 from __future__ import annotations
 
@@ -76,22 +76,22 @@ def allophone_engines() -> Iterator[EngineEntry]:
 @hookimpl
 def allophone_commands() -> Iterator[CommandEntry]:
     for name, summary in (
-        ("say", "Speak a text with a voice."),
-        ("voices", "List the installed voices, or what one can do."),
-        ("synthesize", "Speak many texts: a split of a manifest, or a list."),
-        ("vocode", "Make audio of mel spectrograms with a vocoder."),
+        ("say", "Synthesize a text."),
+        ("voices", "List the installed voices, or describe one."),
+        ("synthesize", "Synthesize many texts: a split of a manifest, or a list."),
+        ("vocode", "Convert mel spectrograms to audio with a vocoder."),
         ("convert", "Convert a recording to another speaker's voice."),
-        ("prepare", "List a corpus's utterances in a manifest, with splits."),
-        ("extract", "Compute and store what training needs of each utterance."),
+        ("prepare", "Write the manifest of a corpus, with splits."),
+        ("extract", "Extract the features that training needs."),
         ("train", "Train, resume or fine-tune a model."),
-        ("import", "Convert another project's checkpoint into a voice."),
-        ("export", "Write a voice in a format of other programs."),
-        ("package", "Write an installable package of a voice."),
+        ("import", "Convert another project's checkpoint to a voice."),
+        ("export", "Export a voice to a format of other programs."),
+        ("package", "Create a Python package of a voice."),
         ("config", "Show or check an experiment's configuration."),
-        ("recipes", "List the preset experiments, or show one."),
-        ("plugins", "List what is installed, and what is broken."),
-        ("doctor", "Check this machine and what is installed on it."),
-        ("new-plugin", "Write a small plugin to start from."),
+        ("recipes", "List the recipes, or print one."),
+        ("plugins", "List the installed plugins and what they offer."),
+        ("doctor", "Check this machine, the installed packages and the plugins."),
+        ("new-plugin", "Create a small working plugin as a starting point."),
     ):
         module = "import_" if name == "import" else name.replace("-", "_")
         yield CommandEntry(name=name, summary=summary, command=f"allophone.cli.{module}:command")

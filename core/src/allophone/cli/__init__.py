@@ -1,4 +1,4 @@
-"""The command line. Commands are entries like everything else; their code is imported when they are called."""
+"""The command line interface. Commands are plugin entries, imported when they are called."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from allophone.registry import Registry, default_registry, strict_plugins
 
 
 class EntryGroup(click.Group):
-    """Lists the commands that the core and the plugins offer, without importing them."""
+    """Lists the commands of the core and the plugins without importing them."""
 
     @property
     def registry(self) -> Registry:
-        """Where the commands are looked up."""
+        """The registry of the commands."""
         return default_registry()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -60,7 +60,7 @@ class EntryGroup(click.Group):
 @click.group(cls=EntryGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="allophone")
 def allophone() -> None:
-    """Text-to-speech whose model families are plugins."""
+    """Text-to-speech with pluggable model families."""
 
 
 def traceback_wanted() -> bool:
@@ -68,11 +68,11 @@ def traceback_wanted() -> bool:
     return os.environ.get("ALLOPHONE_TRACEBACK", "") not in ("", "0")
 
 
-def _end_quickly() -> None:
-    """End the process here, if nothing but this thread runs and nothing is left to wait for.
+def _exit_quickly() -> None:
+    """Exit without the interpreter's teardown, which takes a tenth of the time of a short command.
 
-    The interpreter would free one by one what the system frees at once, which takes a tenth of a short
-    command. PyTorch and pools of processes are left to end in their own way.
+    Does nothing if other threads run, or if PyTorch or multiprocessing is loaded, since these need the regular
+    teardown.
     """
     if threading.active_count() > 1 or {"torch", "multiprocessing"} & set(sys.modules):
         return
@@ -81,47 +81,47 @@ def _end_quickly() -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
-            # A pipe that nobody reads any more; the interpreter says so in its own way.
+            # The pipe is closed; the interpreter reports it on regular exit.
             return
     os._exit(0)
 
 
 def main() -> None:
-    """Run the command line; what a user can put right is printed without a traceback, status 2.
+    """Run the command line. A UserError is printed without a traceback; the exit status is then 2.
 
-    ALLOPHONE_TRACEBACK=1 shows the traceback all the same; with ALLOPHONE_STRICT_PLUGINS, that of what
-    broke a plugin is shown.
+    ALLOPHONE_TRACEBACK=1 shows the traceback. With ALLOPHONE_STRICT_PLUGINS, the traceback of a broken plugin
+    is shown.
     """
-    # Most of a short command is importing, whose objects all stay: looking for garbage among them every
-    # 700 objects takes a tenth of a start.
+    # Imports allocate many objects that are never freed. With the default threshold of 700, garbage
+    # collection takes a tenth of the startup time.
     gc.set_threshold(50_000)
     try:
         allophone(prog_name="allophone")
     except SystemExit as end:
         if end.code in (0, None):
-            _end_quickly()
+            _exit_quickly()
         raise
     except UserError as error:
         if traceback_wanted():
             raise
         if isinstance(error, PluginError) and error.__cause__ and strict_plugins():
             traceback.print_exception(error.__cause__)
-        _refuse(error)
+        _fail(error)
     except ModuleNotFoundError as error:
-        # Some of what the core does needs packages that only an extra of it brings.
+        # Some features of the core need packages that only its extras install.
         extra = extra_with(error.name or "", importlib.metadata.distribution(CORE))
         if extra is None or traceback_wanted():
             raise
-        _refuse(
+        _fail(
             UserError(
-                f"This needs the package '{error.name}', which is not installed.",
+                f"This command needs the package '{error.name}', which is not installed.",
                 hint=f"pip install '{extra}'",
             )
         )
 
 
-def _refuse(error: UserError) -> NoReturn:
-    """Say what a user can put right, and end with status 2."""
+def _fail(error: UserError) -> NoReturn:
+    """Print an error with its hint, and exit with status 2."""
     click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
     click.echo(error.message, err=True)
     if error.hint:

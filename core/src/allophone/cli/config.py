@@ -1,4 +1,4 @@
-"""`allophone config`: an experiment as it will be run, and where each value comes from."""
+"""`allophone config`: shows the resolved configuration and where each value comes from, or validates it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def command() -> None:
     pass
 
 
-@command.command("show", help="Print the complete configuration as TOML.")
+@command.command("show", help="Print the resolved configuration as TOML.")
 @experiment_options
 @stage_option
-@click.option("--origins", is_flag=True, help="Print each value with where it was set.")
+@click.option("--origins", is_flag=True, help="Print where each value was set.")
 def show(recipe: str, overrides: tuple[str, ...], stage: str | None, origins: bool) -> None:
     import toml
 
@@ -37,7 +37,7 @@ def show(recipe: str, overrides: tuple[str, ...], stage: str | None, origins: bo
         click.echo(f"{row:<{width}}  # {origin}")
 
 
-@command.command("check", help="Say whether the configuration is valid.")
+@command.command("check", help="Validate the configuration.")
 @experiment_options
 @stage_option
 def check(recipe: str, overrides: tuple[str, ...], stage: str | None) -> None:

@@ -1,4 +1,4 @@
-"""How commands show tables and progress. Imported by the commands that do, never at start-up."""
+"""The rich consoles and progress bar of the commands. Imported only when needed, to keep startup fast."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from rich.text import Text
 T = TypeVar("T")
 
 console = Console(highlight=False)
-"""Results: standard output."""
+"""Writes results to standard output."""
 
 status = Console(stderr=True, highlight=False)
-"""Progress, remarks and warnings: standard error, so that piped output holds results only."""
+"""Writes progress, notes and warnings to standard error, so that piped output contains only results."""
 
 
 class _Rate(ProgressColumn):
@@ -34,7 +34,7 @@ class _Rate(ProgressColumn):
 
 
 def track(items: Iterable[T], *, total: int | None, description: str) -> Iterator[T]:
-    """A progress bar with rate and time left on a terminal; nothing where output is piped."""
+    """Show a progress bar with rate and remaining time on a terminal, and nothing otherwise."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

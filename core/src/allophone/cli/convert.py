@@ -1,4 +1,4 @@
-"""`allophone convert`: say a recording again in another speaker's voice."""
+"""`allophone convert`: voice conversion."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from allophone.cli.voice_options import open_voice, voice_options
 @click.command("convert")
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--from", "source", required=True, metavar="SPEAKER", help="Who speaks in it.")
-@click.option("--to", "target", required=True, metavar="SPEAKER", help="Who shall speak.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--from", "source", required=True, metavar="SPEAKER", help="The speaker of RECORDING."
+)
+@click.option("--to", "target", required=True, metavar="SPEAKER", help="The target speaker.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="The random seed."
+)
 @voice_options
 def command(
     recording: Path,
@@ -26,7 +30,7 @@ def command(
     place: str | None,
     **how: Any,
 ) -> None:
-    """Say RECORDING again as another of the voice's speakers, into OUT (.wav or .flac)."""
+    """Convert RECORDING from one of the voice's speakers to another, and write OUT (.wav or .flac)."""
     voice = open_voice(place, how)
     converted = voice.convert(recording, source=source, target=target, seed=seed)
     converted.save(out)

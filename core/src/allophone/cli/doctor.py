@@ -1,4 +1,4 @@
-"""`allophone doctor`: what works here, what does not, and what to do about it."""
+"""`allophone doctor`: checks the installation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 
 
-@click.command("doctor", help="Check this machine and what is installed on it.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.command("doctor", help="Check this machine, the installed packages and the plugins.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     from attrs import asdict
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""`allophone extract`: compute and store what training needs of each utterance."""
+"""`allophone extract`: computes and stores the features of each utterance."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes to share the work; by default one for each core.",
+    help="The number of worker processes.  [default: one per CPU core]",
 )
 @click.option(
-    "--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts, on one of N machines."
+    "--shard", default="1/1", metavar="I/N", help="Process only the I-th of N shards of the corpus."
 )
 def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: str) -> None:
     """Extract the features of an experiment's utterances into <data.directory>.
 
-    RECIPE is a recipe's name or a TOML file. Only what is not there yet is computed; a run that was
-    killed goes on when it is started again.
+    RECIPE is the name of a recipe or a TOML file. Only missing features are computed, so an interrupted
+    extraction can be resumed by running the command again.
     """
     from allophone.cli.console import track
     from allophone.config import resolve
@@ -46,7 +46,7 @@ def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: s
 
 
 def _cores() -> int:
-    """The cores that this process may use, which in a container or a job are not all there are."""
+    """The number of CPU cores available to this process, which containers and job schedulers may limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""`allophone import`: turn somebody else's checkpoint, or a run of one's own, into a voice."""
+"""`allophone import`: converts another project's checkpoint, or a training run, to a voice folder."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from allophone.errors import UserError
     "--as",
     "format_name",
     metavar="FORMAT",
-    help="What SOURCE is, where it cannot be told from its looks.",
+    help="The format of SOURCE, if it cannot be detected.",
 )
 def command(sources: tuple[Path, ...], destination: Path, format_name: str | None) -> None:
-    """Turn SOURCE, another project's checkpoint or a run, into a voice folder at DESTINATION.
+    """Convert SOURCE, another project's checkpoint or a training run, to a voice folder at DESTINATION.
 
-    A trained vocoder becomes a vocoder's folder. What is learned in several runs becomes one voice of all
-    of them.
+    A vocoder is converted to a vocoder folder. For models that are trained in several stages, give the run of
+    each stage; they are combined into one voice.
     """
     from allophone.inference.importing import import_checkpoint, import_stages
     from allophone.registry import default_registry
@@ -36,9 +36,9 @@ def command(sources: tuple[Path, ...], destination: Path, format_name: str | Non
     registry = default_registry()
     if len(sources) > 1:
         if format_name is not None:
-            raise UserError("--as names the format of a single source.", hint="Leave out --as.")
+            raise UserError("--as takes a single SOURCE.", hint="Omit --as.")
         import_stages(sources, destination, registry)
         done = f"{len(sources)} runs"
     else:
         done = import_checkpoint(sources[0], destination, format_name, registry)
-    click.echo(f"Wrote {destination}, from {done}.", err=True)
+    click.echo(f"Wrote {destination} from {done}.", err=True)

@@ -1,4 +1,4 @@
-"""`allophone new-plugin`: a small plugin that trains and speaks, to start from."""
+"""`allophone new-plugin`: writes a small working plugin as a starting point."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 
-@click.command("new-plugin", help="Write a small plugin to start from.")
+@click.command("new-plugin", help="Create a small working plugin as a starting point.")
 @click.argument("name")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
-    help="Where its folder is made; the current folder unless given.",
+    help="The folder to create it in.  [default: the current folder]",
 )
 def command(name: str, into: Path) -> None:
     from allophone.errors import UserError
@@ -25,11 +25,11 @@ def command(name: str, into: Path) -> None:
         taken = {entry.name for entries in plugin.entries.values() for entry in entries}
         if name == plugin.name or name in taken:
             raise UserError(
-                f"'{name}' is taken: {plugin.distribution}, which is installed, offers it.",
+                f"The name '{name}' is already used by the installed package {plugin.distribution}.",
                 hint="Choose another name.",
             )
     folder = write_plugin(name, into)
-    click.echo(f"{folder} holds a plugin that trains and speaks. Next:\n")
+    click.echo(f"Created a plugin with a small working model in {folder}. Next:\n")
     where = shlex.quote(str(folder))
     for line in (
         f"pip install -e {shlex.quote(f'{folder}[testing]')}",
@@ -37,4 +37,4 @@ def command(name: str, into: Path) -> None:
         f"allophone prepare {name}/tiny --root FOLDER    # with metadata.csv and recordings",
     ):
         click.echo(f"    {line}")
-    click.echo(f"\n{folder / 'README.md'} goes on from there.")
+    click.echo(f"\nSee {folder / 'README.md'} for more.")

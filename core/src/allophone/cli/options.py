@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ import click
 
 
 def stage_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--stage`, for what an experiment says of only one of its runs."""
+    """Add `--stage`, which selects one run of an experiment that is trained in several."""
     return click.option(
-        "--stage", metavar="NAME", help="Which run of a recipe that is trained in several: ar, nar."
+        "--stage",
+        metavar="NAME",
+        help="The stage to train, for recipes that are trained in several: ar, nar.",
     )(command)
 
 
 def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument RECIPE (a recipe's name or a TOML file) and `--set`, as `recipe` and `overrides`."""
+    """Add the argument RECIPE (a recipe's name or a TOML file) and the option `--set`.
+
+    They are passed as `recipe` and `overrides`.
+    """
     command = click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="A.B=VALUE",
-        help="Set one value of the configuration; may be repeated.",
+        help="Override a value of the configuration; may be repeated.",
     )(command)
     return click.argument("recipe", metavar="RECIPE")(command)

@@ -1,4 +1,4 @@
-"""`allophone package`: write an installable package of a voice."""
+"""`allophone package`: writes a Python package of a voice."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ import click
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
-    help="Where its folder is made; the current folder unless given.",
+    help="The folder to create it in.  [default: the current folder]",
 )
 @click.option(
-    "--name", metavar="NAME", help="What it is called: --voice NAME; by default as the voice is."
+    "--name", metavar="NAME", help="The name of the installed voice.  [default: the voice's own]"
 )
-@click.option("--version", default="0.1.0", show_default=True, help="Of the package.")
-@click.option("--licence", help="What one may do with the voice, best an SPDX name.")
-@click.option("--summary", help="One line about the voice.")
-@click.option("--language", metavar="CODE", help="By default the language of its texts.")
+@click.option("--version", default="0.1.0", show_default=True, help="The version of the package.")
+@click.option("--licence", help="The licence of the voice, preferably an SPDX identifier.")
+@click.option("--summary", help="A one-line description of the voice.")
+@click.option(
+    "--language", metavar="CODE", help="The language of the voice.  [default: the voice's own]"
+)
 def command(
     voice: str,
     into: Path,
@@ -33,17 +35,17 @@ def command(
     summary: str | None,
     language: str | None,
 ) -> None:
-    """Write a package of VOICE that installs with pip and speaks by its name.
+    """Create a Python package of VOICE, so that it can be installed with pip and used by name.
 
-    VOICE is a voice folder, a run, a checkpoint, an exported voice or an installed one.
+    VOICE is a voice folder, a run, a checkpoint, an exported voice or an installed voice.
     """
     from allophone.packaging import Label, package_voice
     from allophone.registry import default_registry
 
     label = Label(name=name, version=version, licence=licence, summary=summary, language=language)
     folder = package_voice(voice, into, label, default_registry())
-    spoken = folder.name.removeprefix("allophone-voice-")
-    # pip takes a name without a slash for that of a package to download.
+    installed = folder.name.removeprefix("allophone-voice-")
+    # pip would download a package of that name if the path had no slash.
     local = shlex.quote(os.path.join(os.curdir, folder))
-    click.echo(f"{folder} holds the package. Next:\n\n    pip install {local}")
-    click.echo(f'    allophone say "Good morning." --voice {spoken}')
+    click.echo(f"Created the package in {folder}. Next:\n\n    pip install {local}")
+    click.echo(f'    allophone say "Good morning." --voice {installed}')

@@ -1,4 +1,4 @@
-"""`allophone plugins`: what is installed, what each plugin offers, and what is broken."""
+"""`allophone plugins`: lists the installed plugins, what they offer, and why any is broken."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from allophone.plugin import Plugin
 from allophone.registry import default_registry
 
 
-@click.command("plugins", help="List what is installed, and what is broken.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-@click.option("--verbose", is_flag=True, help="With the tracebacks of what is broken.")
+@click.command("plugins", help="List the installed plugins and what they offer.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--verbose", is_flag=True, help="Show the tracebacks of broken plugins.")
 def command(as_json: bool, verbose: bool) -> None:
     plugins = default_registry().plugins
     verbose = verbose or traceback_wanted()
@@ -30,7 +30,7 @@ def command(as_json: bool, verbose: bool) -> None:
 
 
 def _shown(plugin: Plugin, verbose: bool) -> Iterator[str]:
-    """The lines that describe a plugin."""
+    """Yield the lines that describe a plugin."""
     title = click.style(plugin.name, bold=True)
     yield f"{title}  {plugin.distribution} {plugin.version}".rstrip()
     if plugin.failure:

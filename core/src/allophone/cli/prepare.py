@@ -1,4 +1,4 @@
-"""`allophone prepare`: list a corpus's utterances in a manifest, with splits."""
+"""`allophone prepare`: writes the manifest of a corpus, with splits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command
 @experiment_options
-@click.option("--root", help="The folder of the (first) corpus: sets data.corpora.0.root.")
+@click.option("--root", help="The folder of the (first) corpus; sets data.corpora.0.root.")
 def command(recipe: str, overrides: Sequence[str], root: str | None) -> None:
-    """List the utterances of an experiment's corpora in <data.directory>/manifest.jsonl.
+    """Write the manifest of an experiment's corpora to <data.directory>/manifest.jsonl.
 
-    RECIPE is a recipe's name or a TOML file.
+    RECIPE is the name of a recipe or a TOML file.
     """
     from allophone.cli.console import track
     from allophone.config import resolve
@@ -42,14 +42,14 @@ def _show(prepared: Prepared) -> None:
             status.print(
                 f"{corpus}: {len(count.missing)} of {count.utterances} recordings are missing "
                 f"({', '.join(count.missing[:3])}{', ...' if len(count.missing) > 3 else ''}); "
-                "they are listed, and extraction will leave them out.",
+                "extraction will skip them.",
                 style="yellow",
             )
     if prepared.unlabelled:
         status.print(
             f"{len(prepared.unlabelled)} utterances have no file in data.labels "
             f"({', '.join(prepared.unlabelled[:3])}{', ...' if len(prepared.unlabelled) > 3 else ''}); "
-            "features that need phone times will leave them out.",
+            "features that need phone times will skip them.",
             style="yellow",
         )
     console.print(f"Wrote {prepared.manifest}", soft_wrap=True)
@@ -65,7 +65,7 @@ def _show(prepared: Prepared) -> None:
     for split in ("train", "valid"):
         if not prepared.splits[split]:
             status.print(
-                f"The split '{split}' is empty: see [data.splits] and the corpus's own splits.",
+                f"The split '{split}' is empty; check [data.splits] and the corpus's own splits.",
                 style="yellow",
                 markup=False,
             )

@@ -1,4 +1,4 @@
-"""`allophone recipes`: the preset experiments of the installed plugins."""
+"""`allophone recipes`: lists the recipes of the installed plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from allophone.registry import default_registry
 
 
-@click.command("recipes", help="List the preset experiments, or show the TOML of one.")
+@click.command("recipes", help="List the recipes (preset experiments), or print the TOML of one.")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     if name is not None:
@@ -18,7 +18,7 @@ def command(name: str | None) -> None:
     registry = default_registry()
     recipes = registry.entries("recipes")
     if not recipes:
-        click.echo("No recipes: no plugin that has any is installed.", err=True)
+        click.echo("No installed plugin has recipes.", err=True)
         for hint in registry.unavailable():
             click.echo(hint, err=True)
     width = max((len(recipe) for recipe in recipes), default=0)

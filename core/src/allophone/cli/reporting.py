@@ -1,4 +1,4 @@
-"""How commands that go through many utterances name those that came to nothing."""
+"""Reporting of dropped and failed utterances."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from allophone.synthesis.ledger import FAILED, Failure
 
 
 def show_dropped(dropped: Mapping[str, Dropped], report: Path) -> None:
-    """Count what was left out by its reasons, each with an example; `report` names them all."""
+    """Print the number of dropped utterances per reason, with an example of each.
+
+    report: the file that lists all of them.
+    """
     if not dropped:
         return
-    console.print(f"left out (each is named in {report}):", soft_wrap=True)
+    console.print(f"left out (all are listed in {report}):", soft_wrap=True)
     table = Table()
     table.add_column("reason")
     table.add_column("utterances", justify="right")
@@ -31,7 +34,10 @@ def show_dropped(dropped: Mapping[str, Dropped], report: Path) -> None:
 
 
 def end_with_failures(failures: Sequence[Failure], what: str, out: Path) -> None:
-    """Name what could not be done, and end the command with status 1; nothing where all went well."""
+    """Print the failures, if any, and exit with status 1.
+
+    what: what failed, after a count: "could not be synthesized".
+    """
     if not failures:
         return
     for failure in failures:

@@ -1,4 +1,4 @@
-"""`allophone say`: speak a text with a voice."""
+"""`allophone say`: synthesizes a text."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     "--out",
     default="speech.wav",
     show_default=True,
-    help="A .wav or .flac file, or - for WAV on standard output.",
+    help="The output file, .wav or .flac, or - for WAV on standard output.",
 )
 @click.option(
-    "--stream", is_flag=True, help="With --out -: write each piece as soon as it is made."
+    "--stream", is_flag=True, help="With --out -: write each chunk as soon as it is synthesized."
 )
 @click.option(
     "--timings",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write when each phoneme is heard, as JSON.",
+    help="Write the start and end of each phoneme, as JSON.",
 )
 @voice_options
 @speaking_options
@@ -58,14 +58,15 @@ def command(
     place: str | None,
     **how: Any,
 ) -> None:
-    """Speak TEXT, a file, or what comes in on standard input, with a voice.
+    """Synthesize TEXT, a file or standard input, and write the audio to a file.
 
-    A recording of it is written; phonemes can be given in [[double brackets]].
+    Phonemes can be given in [[double brackets]].
     """
-    # NumPy only moves samples here, and starting the threads of its BLAS would take a tenth of a short command.
+    # Starting the threads of NumPy's BLAS takes a tenth of the time of a short command, and nothing here
+    # needs them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if stream and (out != "-" or timings):
-        raise UserError("--stream writes to standard output alone: give --out -, no --timings.")
+        raise UserError("--stream requires --out - and cannot be used with --timings.")
     words = _text(text, file)
     how |= chosen_controls(how)
     voice = open_voice(place, how, language=how["language"])
@@ -86,7 +87,7 @@ def command(
 
 def _text(text: str | None, file: Path | None) -> str:
     if text is not None and file is not None:
-        raise UserError("Both a text and --file were given; only one of them can be said.")
+        raise UserError("Both TEXT and --file were given; give only one of them.")
     if file is not None:
         try:
             return file.read_text(encoding="utf-8")
@@ -95,7 +96,7 @@ def _text(text: str | None, file: Path | None) -> str:
     if text is not None:
         return text
     if sys.stdin.isatty():
-        raise UserError("There is nothing to say.", hint='Try: allophone say "Hello there."')
+        raise UserError("No text was given.", hint='Try: allophone say "Hello there."')
     return sys.stdin.read()
 
 
@@ -119,7 +120,9 @@ def _write_wav(waveform: Waveform) -> None:
 
 def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:
     if waveform.phonemes is None:
-        raise UserError(f"The voice '{voice.name}' does not tell when its phonemes are heard.")
+        raise UserError(
+            f"The voice '{voice.name}' does not provide phoneme timings.", hint="Omit --timings."
+        )
     rows = [
         {"symbol": one.symbol, "start": round(one.start, 4), "end": round(one.end, 4)}
         for one in waveform.phonemes

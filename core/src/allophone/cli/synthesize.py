@@ -1,4 +1,4 @@
-"""`allophone synthesize`: speak many texts, resumably."""
+"""`allophone synthesize`: synthesizes many texts; resumable."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("synthesize")
-@click.option("--manifest", type=_file, help="Say the texts of a manifest's split.")
+@click.option("--manifest", type=_file, help="Synthesize the texts of a manifest's split.")
 @click.option(
     "--list",
     "list_file",
     type=_file,
-    help="Say a list: lines of text, id|text or id|text|speaker (of text|prompt_text|prompt_audio for voices "
-    "that take prompts), or JSONL.",
+    help="Synthesize a list: lines of text, id|text or id|text|speaker (for voices that take prompts, "
+    "text|prompt_text|prompt_audio), or JSONL.",
 )
 @click.option(
     "--mels",
     is_flag=True,
-    help="Write the mels that a run's voice predicts of its own recordings, to tune a vocoder on.",
+    help="Write mels predicted with teacher forcing for a run's own recordings, to fine-tune a vocoder on.",
 )
 @click.option(
     "--split",
-    help="Which split of --manifest (test unless given); of --mels, one or several (train,valid).",
+    help="The split of --manifest (default: test), or one or more splits for --mels (default: train,valid).",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for WAV files (or mels) and made.jsonl.",
+    help="The output folder for WAV files (or mels) and made.jsonl.",
 )
 @click.option(
     "--batch-size",
     default=8,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Sentences of like length that are said together.",
+    help="The number of sentences per batch.",
 )
 @voice_options
 @speaking_options
@@ -69,17 +69,17 @@ def command(
     place: str | None,
     **how: Any,
 ) -> None:
-    """Speak many texts: a split of a manifest, or a list.
+    """Synthesize many texts: a split of a manifest, or a list.
 
-    Run it again to go on where it was stopped, or to say only what has changed. Texts that cannot be
-    said are named, and the exit status is 1.
+    Files that are up to date are skipped, so an interrupted command can be resumed by running it again. Texts
+    that fail are reported, and the exit status is then 1.
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
     from allophone.synthesis.batch import synthesize
 
     if mels:
-        _refuse_beside_mels(click.get_current_context())
+        _check_mels_options(click.get_current_context())
         _write_mels(place, split or "train,valid", out, how["device"])
         return
     controls = chosen_controls(how)
@@ -89,8 +89,8 @@ def command(
     place = place or only_voice(language)
     voice = open_voice(place, how)
     requests = _requests(manifest, split, list_file, prompted=voice.takes_prompts)
-    requests = _addressed(requests, voice, speaker, language)
-    requests = _prompted(requests, *prompt)
+    requests = _with_speaker(requests, voice, speaker, language)
+    requests = _with_prompt(requests, *prompt)
     report = synthesize(
         voice,
         requests,
@@ -101,20 +101,22 @@ def command(
         track=track,
         **how,
     )
-    console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
-    end_with_failures(report.failures, "could not be said", out)
+    console.print(
+        f"Wrote {report.made} files, skipped {report.skipped} that were up to date: {out}"
+    )
+    end_with_failures(report.failures, "could not be synthesized", out)
 
 
-def _refuse_beside_mels(context: click.Context) -> None:
-    """UserError for options that mean nothing where recordings are said again as they are."""
+def _check_mels_options(context: click.Context) -> None:
+    """Raise UserError for options that do not apply to --mels."""
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in ("mels", "split", "out", "place", "device"):
             raise UserError(
-                f"{parameter.opts[0]} means nothing beside --mels, which says the recordings of a run "
-                "again just as they are.",
-                hint="Leave it out.",
+                f"{parameter.opts[0]} cannot be used with --mels, which predicts the mels of a run's own "
+                "recordings.",
+                hint=f"Omit {parameter.opts[0]}.",
             )
 
 
@@ -126,7 +128,7 @@ def _write_mels(place: str | None, split: str, out: Path, device: str) -> None:
     from allophone.registry import default_registry
 
     if place is None:
-        raise UserError("Say with --voice which run's mels are wanted.")
+        raise UserError("--mels requires --voice with a run or a checkpoint.")
     report = reconstruct(
         place,
         _splits(split),
@@ -135,13 +137,15 @@ def _write_mels(place: str | None, split: str, out: Path, device: str) -> None:
         registry=default_registry(),
         track=track,
     )
-    console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
+    console.print(
+        f"Wrote {report.made} files, skipped {report.skipped} that were up to date: {out}"
+    )
     show_dropped(report.left_out, out / DROPPED)
     end_with_failures(report.failures, "could not be predicted", out)
 
 
 def _splits(text: str) -> tuple[Split, ...]:
-    """The splits of a list with commas."""
+    """Parse a comma-separated list of splits."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in SPLITS:
@@ -151,9 +155,9 @@ def _splits(text: str) -> tuple[Split, ...]:
 
 def _check_source(manifest: Path | None, split: str | None, list_file: Path | None) -> None:
     if (manifest is None) == (list_file is None):
-        raise UserError("Say what to speak with either --manifest or --list.")
+        raise UserError("Give either --manifest or --list.")
     if list_file is not None and split is not None:
-        raise UserError("A list has no splits.", hint="Leave out --split.")
+        raise UserError("--split cannot be used with --list.", hint="Omit --split.")
 
 
 def _requests(
@@ -167,15 +171,15 @@ def _requests(
     return requests_of_split(manifest, split or "test")
 
 
-def _prompted(
+def _with_prompt(
     requests: tuple[Request, ...], audio: Path | None, text: str | None
 ) -> tuple[Request, ...]:
-    """The requests, those without a prompt of their own with the one that was given for all."""
+    """Add the prompt from the command line to requests without one."""
     from attrs import evolve
 
     if audio is None:
         if text is not None:
-            raise UserError("There is a --prompt-text without --prompt-audio, which says it.")
+            raise UserError("--prompt-text requires --prompt-audio.")
         return requests
     return tuple(
         evolve(request, prompt_audio=str(audio), prompt_text=text)
@@ -185,10 +189,10 @@ def _prompted(
     )
 
 
-def _addressed(
+def _with_speaker(
     requests: tuple[Request, ...], voice: Voice, speaker: str | None, language: str | None
 ) -> tuple[Request, ...]:
-    """The requests with the speaker and language that were asked for, as far as the voice has any."""
+    """Set the speaker and language from the command line, if the voice has several."""
     from attrs import evolve
 
     from allophone.synthesis.batch import suit
@@ -199,7 +203,9 @@ def _addressed(
         mention_speaker(voice, None)
     if language:
         requests = tuple(evolve(request, language=language) for request in requests)
-    suited = tuple(suit(requests, voice))
+    adapted = tuple(suit(requests, voice))
     if not speaker and any(request.speaker for request in requests) and len(voice.speakers) < 2:
-        click.echo(f"'{voice.name}' has one speaker, who says all texts.", err=True)
-    return suited
+        click.echo(
+            f"'{voice.name}' has only one speaker; the speakers of the texts are ignored.", err=True
+        )
+    return adapted

@@ -1,4 +1,4 @@
-"""`allophone train`: train, resume or fine-tune a model."""
+"""`allophone train`: trains, resumes or fine-tunes a model."""
 
 from __future__ import annotations
 
@@ -29,25 +29,29 @@ _log = logging.getLogger(__name__)
     "folder",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the run: checkpoints, logs, its configuration.",
+    help="The folder of the run, for checkpoints, logs and its configuration.",
 )
 @stage_option
 @click.option(
-    "--devices", help="GPUs by number, as in 0,1, or cpu. [default: the first GPU, or cpu]"
+    "--devices", help="GPU numbers, such as 0,1, or cpu.  [default: the first GPU, else cpu]"
 )
-@click.option("--processes", type=click.IntRange(min=1), help="With --devices cpu: how many ranks.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many optimizer steps.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="The number of ranks, with --devices cpu."
+)
+@click.option(
+    "--max-steps", type=click.IntRange(min=1), help="Stop after this many optimizer steps."
+)
 @click.option(
     "--resume",
     is_flag=False,
     flag_value="latest",
     metavar="[CHECKPOINT]",
-    help="Go on from the run's latest checkpoint, or from the one that is given.",
+    help="Resume from the run's latest checkpoint, or from the given one.",
 )
 @click.option(
     "--finetune",
     metavar="PLACE",
-    help="Begin with the weights of a run, a checkpoint or a voice, where they fit.",
+    help="Initialize the weights from a run, a checkpoint or a voice, where they fit.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compile the modules with torch.compile.")
 @click.option(
@@ -55,7 +59,7 @@ _log = logging.getLogger(__name__)
     "overrides",
     multiple=True,
     metavar="A.B=VALUE",
-    help="Set one value of the configuration; may be repeated.",
+    help="Override a value of the configuration; may be repeated.",
 )
 def command(
     recipe: str | None,
@@ -69,12 +73,12 @@ def command(
     compiled: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Train RECIPE (a recipe's name or a TOML file) in the folder of a run.
+    """Train RECIPE (the name of a recipe or a TOML file) in a run folder.
 
-    With --resume the run knows its own configuration, and RECIPE is left out. Ctrl-C, or SIGTERM,
-    saves a checkpoint after the current step and ends; a second one ends at once.
+    With --resume, the configuration is read from the run; omit RECIPE. Ctrl-C or SIGTERM saves a checkpoint
+    after the current step and exits; a second one exits immediately.
 
-    To train on several GPUs name them (--devices 0,1), or start this under torchrun or srun.
+    To train on several GPUs, list them (--devices 0,1), or use torchrun or srun.
     """
     from allophone.registry import default_registry
     from allophone.training.launch import (
@@ -94,9 +98,9 @@ def command(
         checkpoint = _checkpoint(folder, resume, recipe, stage, finetune)
         check_folder(folder, checkpoint)
         source = _source(finetune, registry) if finetune else None
-        said = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
-        said += ["runtime.compile=true"] if compiled else []
-        resolved = _resolve(recipe, stage, checkpoint, said, registry)
+        settings = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
+        settings += ["runtime.compile=true"] if compiled else []
+        resolved = _resolve(recipe, stage, checkpoint, settings, registry)
         if place is None:
             import torch
 
@@ -109,12 +113,12 @@ def command(
         else:
             device = device_of(place, devices)
 
-        with join(place, device) as rank, _shown(rank.first, registry):
-            _tell_changes(checkpoint, resolved, said)
+        with join(place, device) as rank, _display(rank.first, registry):
+            _log_changes(checkpoint, resolved, settings)
             experiment = resolved.experiment
             limit = experiment.runtime.max_steps
             if checkpoint and limit is not None and checkpoint.step >= limit:
-                _log.info("%s is at step %d already.", folder, checkpoint.step)
+                _log.info("%s is already at step %d.", folder, checkpoint.step)
                 return
             run = open_run(
                 folder,
@@ -129,14 +133,14 @@ def command(
             except FloatingPointError as error:
                 raise UserError(
                     str(error),
-                    hint="Resume from the latest checkpoint with a lower learning rate, clipping "
-                    "(runtime.clip_norm) or another precision; or look at these recordings.",
+                    hint="Resume from the latest checkpoint with a lower learning rate, gradient clipping "
+                    "(runtime.clip_norm) or another precision, or check these recordings.",
                 ) from error
-            _log.info("Ended at step %d (%s): %s", run.runtime.step, reason, folder)
+            _log.info("Finished at step %d (%s): %s", run.runtime.step, reason, folder)
 
 
 def _source(place: str, registry: Registry) -> Path:
-    """The folder to fine-tune from: a run, a checkpoint, a voice or vocoder, or an installed voice."""
+    """Find the folder to fine-tune from: a run, a checkpoint, a voice or vocoder, or an installed voice."""
     from allophone.inference.importing import find_or_import
 
     path = Path(place).expanduser()
@@ -150,25 +154,26 @@ def _checkpoint(
     stage: str | None,
     finetune: str | None,
 ) -> Checkpoint | None:
-    """The checkpoint to go on from, None for a new run; UserError for arguments that contradict it."""
+    """Find the checkpoint to resume from, None for a new run; UserError for conflicting arguments."""
     from allophone.run_folder import find_checkpoint
 
     if resume is None:
         if recipe is None:
             raise UserError(
-                "There is nothing to train.",
-                hint="Give a recipe or a TOML file (`allophone recipes` lists those that are "
-                "installed), or go on with a run: --resume",
+                "No recipe was given.",
+                hint="Give the name of a recipe (`allophone recipes` lists them) or a TOML file, or resume "
+                "the run with --resume.",
             )
         return None
-    if told := recipe or (stage and f"--stage {stage}"):
+    if given := recipe or (stage and f"--stage {stage}"):
         raise UserError(
-            f"A resumed run has a configuration of its own, so '{told}' is not read.",
-            hint="Leave it out; change single values with --set.",
+            f"'{given}' cannot be used with --resume, which reads the configuration of the run.",
+            hint="Omit it; use --set to change single values.",
         )
     if finetune is not None:
         raise UserError(
-            "--resume goes on with a run, --finetune begins one.", hint="Leave out one of them."
+            "--resume and --finetune cannot be used together.",
+            hint="Use --resume to continue a run, or --finetune to start a new one.",
         )
     return find_checkpoint(folder if resume == "latest" else Path(resume))
 
@@ -180,7 +185,7 @@ def _resolve(
     overrides: Sequence[str],
     registry: Registry,
 ) -> Resolved:
-    """The experiment: the recipe's, or that of the checkpoint, which may need a plugin to be read."""
+    """Resolve the configuration of the recipe, or of the checkpoint after checking for its plugins."""
     from allophone.config import resolve
     from allophone.run_folder import CONFIG, origins
 
@@ -192,16 +197,16 @@ def _resolve(
     resolved = resolve(recipe, overrides, stage=stage, registry=registry)
     if resolved.stages and stage is None:
         raise UserError(
-            f"{recipe} is trained in several runs: {', '.join(resolved.stages)}.",
-            hint=f"Say which with --stage, as in --stage {resolved.stages[0]}, each with a --run of its own.",
+            f"{recipe} is trained in several stages: {', '.join(resolved.stages)}.",
+            hint=f"Choose one with --stage, such as --stage {resolved.stages[0]}; each needs its own --run.",
         )
     return resolved
 
 
-def _tell_changes(
+def _log_changes(
     checkpoint: Checkpoint | None, resolved: Resolved, overrides: Sequence[str]
 ) -> None:
-    """Say which values of a resumed run are not what they were."""
+    """Log which values of a resumed run have changed."""
     from allophone.config import read_toml
     from allophone.config.tables import leaves
     from allophone.run_folder import CONFIG
@@ -216,8 +221,8 @@ def _tell_changes(
 
 
 @contextmanager
-def _shown(first: bool, registry: Registry) -> Iterator[None]:
-    """Show on the terminal how the run goes: of rank 0 everything, of the others what goes wrong."""
+def _display(first: bool, registry: Registry) -> Iterator[None]:
+    """Show the progress of the run on the terminal: everything on rank 0, only errors on the others."""
     from allophone.cli.console import status
     from allophone.cli.training_display import StatusHandler, TrainingDisplay
     from allophone.training.observers import plugged_in

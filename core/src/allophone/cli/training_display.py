@@ -1,4 +1,4 @@
-"""How a training run looks: a line that moves on a terminal, lines of a log anywhere else."""
+"""Displays a training run: a progress bar on a terminal, log lines otherwise."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from allophone.events import (
 )
 from allophone.hookspecs import hookimpl
 
-_ASIDE = ("gradient_norm/", "learning_rate/", "loss_scale")
-"""Metrics that the logs have and a line has no room for."""
+_HIDDEN = ("gradient_norm/", "learning_rate/", "loss_scale")
+"""Prefixes of metrics that are logged but not displayed, for lack of space."""
 
 
 class StatusHandler(logging.Handler):
-    """Prints log records where remarks belong; a record may be anything that rich knows how to draw."""
+    """Prints log records to a rich console; a message may be any rich renderable."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class StatusHandler(logging.Handler):
 
 
 class TrainingDisplay:
-    """An observer that shows steps, validations and checkpoints."""
+    """A training observer that shows steps, validation and checkpoints."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -77,18 +77,18 @@ class TrainingDisplay:
             if self._console.is_terminal and self._task is not None:
                 self._progress.update(self._task, completed=event.step, metrics=line)
             else:
-                self._say(f"Step {event.step}: {line}")
+                self._print(f"Step {event.step}: {line}")
         elif isinstance(event, Validated):
-            self._say(f"Validated at step {event.step}: {_line(event.metrics)}")
+            self._print(f"Validation at step {event.step}: {_line(event.metrics)}")
         elif isinstance(event, CheckpointSaved):
-            self._say(f"Saved {event.path}")
+            self._print(f"Saved {event.path}")
         elif isinstance(event, RunFinished):
             self._progress.stop()
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _line(metrics: Mapping[str, float]) -> str:
-    shown = {name: value for name, value in metrics.items() if not name.startswith(_ASIDE)}
+    shown = {name: value for name, value in metrics.items() if not name.startswith(_HIDDEN)}
     return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())

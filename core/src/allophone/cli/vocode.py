@@ -1,4 +1,4 @@
-"""`allophone vocode`: hear mels, or recordings after analysis and synthesis, through a vocoder."""
+"""`allophone vocode`: converts mels to audio with a vocoder, or resynthesizes recordings."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
     "place",
     required=True,
     metavar="VOCODER",
-    help="A vocoder's folder, a run, a checkpoint, or griffin-lim.",
+    help="A vocoder folder, a run, a checkpoint, or griffin-lim.",
 )
 @click.option(
     "--manifest",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The recordings of a manifest's split.",
+    help="Resynthesize the recordings of a manifest's split.",
 )
-@click.option("--split", default="test", show_default=True, help="Which split of --manifest.")
-@click.option("--features", type=_folder, help="A folder of mels, <id>.npy; needs no recordings.")
-@click.option("--audio", type=_folder, help="A folder of recordings.")
+@click.option("--split", default="test", show_default=True, help="The split of --manifest.")
+@click.option("--features", type=_folder, help="Vocode a folder of mels, <id>.npy.")
+@click.option("--audio", type=_folder, help="Resynthesize a folder of recordings.")
 @click.option(
     "--like",
     metavar="PLACE",
-    help="Whose mels they are, for vocoders that need no training: a recipe, run, voice or vocoder.",
+    help="Use the MelSpec of this recipe, run, voice or vocoder; for vocoders that need no training.",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for WAV files and made.jsonl.",
+    help="The output folder for WAV files and made.jsonl.",
 )
 @click.option(
     "--batch-size",
     default=8,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Mels of like length that are made heard together.",
+    help="The number of mels per batch.",
 )
 @click.option(
     "--control",
@@ -56,7 +56,7 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="NAME=VALUE",
     help="A control of the vocoder, such as steps=12; may be repeated.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--device", default="cpu", show_default=True, help="Such as cpu, cuda or cuda:1.")
 def command(
     place: str,
     manifest: Path | None,
@@ -69,10 +69,11 @@ def command(
     controls: tuple[str, ...],
     device: str,
 ) -> None:
-    """Make mel spectrograms heard: those of a folder, or of recordings that are analysed.
+    """Convert mel spectrograms to audio with a vocoder.
 
-    Run it again to go on where it was stopped, or to make only what has changed. What cannot be read
-    or heard is named, and the exit status is 1.
+    The mels are read from a folder, or computed from recordings. Files that are up to date are skipped, so an
+    interrupted command can be resumed by running it again. Items that fail are reported, and the exit status
+    is then 1.
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
@@ -107,7 +108,9 @@ def command(
     )
     for note, count in sorted(report.notes.items()):
         console.print(f"{count:,} recordings: {note}")
-    console.print(f"Made {report.made}, skipped {report.skipped} that were made before: {out}")
+    console.print(
+        f"Wrote {report.made} files, skipped {report.skipped} that were up to date: {out}"
+    )
     end_with_failures(report.failures, "could not be vocoded", out)
 
 
@@ -119,7 +122,7 @@ def _sources(
 
     given = [one for one in (manifest, features, audio) if one is not None]
     if len(given) != 1:
-        raise UserError("Say what to make heard with one of --manifest, --features and --audio.")
+        raise UserError("Give exactly one of --manifest, --features and --audio.")
     if manifest:
         return recordings_of(utterances_of_split(manifest, split))
     return mels_in(features) if features else recordings_in(given[0])

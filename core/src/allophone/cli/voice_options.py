@@ -1,4 +1,4 @@
-"""The options of the commands that speak, and the voice that they choose."""
+"""The options of commands that synthesize speech, and loading the chosen voice."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ if TYPE_CHECKING:
     from allophone.synthesis.voice import Voice
 
 _CONTROLS = ("length_scale", "noise_scale", "noise_scale_duration")
-"""Controls that many families have, with an option of their own; others go through --control."""
+"""Common controls, which have their own options; others are set with --control."""
 
 
 def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which voice, by which engine, on which device, through which vocoder; see `open_voice`."""
+    """Add the options for the voice, engine, device and vocoder; see `open_voice`."""
     for option in reversed(
         (
             click.option(
                 "--voice",
                 "place",
                 metavar="VOICE",
-                help="A voice folder, a run, a checkpoint, an installed voice, or what was exported of one; "
-                "may be left out when one is installed.",
+                help="An installed voice, a voice folder, a run, a checkpoint or an exported voice; "
+                "optional if only one voice is installed.",
             ),
             click.option(
                 "--engine",
                 metavar="NAME",
-                help="What computes the speech: onnx, torch, ...; by default the lightest that can.",
+                help="The inference engine, such as onnx or torch; by default the lightest that supports the "
+                "voice.",
             ),
-            click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1."),
+            click.option(
+                "--device", default="cpu", show_default=True, help="Such as cpu, cuda or cuda:1."
+            ),
             click.option(
                 "--vocoder",
                 metavar="VOCODER",
-                help="For voices that make mel spectrograms: a vocoder's folder, a run, a checkpoint, "
-                "or griffin-lim.",
+                help="A vocoder folder, a run, a checkpoint, or griffin-lim; for voices that predict mel "
+                "spectrograms.",
             ),
             click.option(
                 "--vocoder-control",
@@ -57,51 +60,55 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Who speaks and how; the controls arrive as `controls`, see `chosen_controls`."""
+    """Add the options for the speaker, prompt, controls and seed; see `chosen_controls`."""
     for option in reversed(
         (
-            click.option("--speaker", metavar="NAME", help="Which of the voice's speakers."),
-            click.option("--language", metavar="CODE", help="Which of the voice's languages."),
+            click.option(
+                "--speaker", metavar="NAME", help="A speaker of the voice; by default the first."
+            ),
+            click.option(
+                "--language", metavar="CODE", help="A language of the voice; by default the first."
+            ),
             click.option(
                 "--prompt-audio",
                 type=click.Path(path_type=Path),
                 metavar="FILE",
-                help="For voices that take one: a recording of a few seconds, in whose voice to speak.",
+                help="A recording of a few seconds of the speaker to clone; for voices that take prompts.",
             ),
             click.option(
                 "--prompt-text",
                 metavar="TEXT",
-                help="What is said in that recording, every word. Without it, what is to be said begins with "
-                "those words, and goes on from the recording.",
+                help="The exact transcript of --prompt-audio. If omitted, the text must begin with it, and "
+                "the speech continues the recording.",
             ),
             click.option(
                 "--length-scale",
                 type=float,
-                help="Slower above 1, faster below; for voices with this control.",
+                help="Slower above 1, faster below 1; for voices with this control.",
             ),
             click.option(
                 "--noise-scale",
                 type=float,
-                help="How much the sound varies; for voices with this control.",
+                help="The amount of variation in sound; for voices with this control.",
             ),
             click.option(
                 "--noise-scale-duration",
                 type=float,
-                help="How much the rhythm varies; for voices with this control.",
+                help="The amount of variation in rhythm; for voices with this control.",
             ),
             click.option(
                 "--control",
                 "other_controls",
                 multiple=True,
                 metavar="NAME=VALUE",
-                help="Any control of the voice; may be repeated. `allophone voices VOICE` lists them.",
+                help="Set any control of the voice; may be repeated. `allophone voices VOICE` lists them.",
             ),
             click.option(
                 "--seed",
                 default=0,
                 show_default=True,
                 type=click.IntRange(min=0),
-                help="What is random in the speech follows from this.",
+                help="The random seed.",
             ),
             click.option(
                 "--pause",
@@ -117,7 +124,7 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
-    """Take the controls out of a command's arguments: those that were given, by name."""
+    """Remove the controls from a command's arguments, and return those that were given."""
     from allophone.config.tables import parse_assignment
 
     controls = {name: given.pop(name) for name in _CONTROLS}
@@ -126,29 +133,29 @@ def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def chosen_vocoder_controls(given: dict[str, Any]) -> dict[str, Any]:
-    """Take the vocoder's controls out of a command's arguments, by name."""
+    """Remove the vocoder controls from a command's arguments, and return them."""
     from allophone.config.tables import parse_assignment
 
     return dict(parse_assignment(each) for each in given.pop("vocoder_controls"))
 
 
 def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:
-    """Take the prompt out of a command's arguments, and read it."""
+    """Remove the prompt from a command's arguments, and load it."""
     audio, text = given.pop("prompt_audio"), given.pop("prompt_text")
     if audio is None:
         if text is not None:
             raise UserError(
-                "There is a --prompt-text without the recording that says it.",
-                hint="Name the recording: --prompt-audio FILE",
+                "--prompt-text requires --prompt-audio.",
+                hint="Give the recording with --prompt-audio FILE.",
             )
         return None
     return voice.prompt(audio, text=text, language=given.get("language"))
 
 
 def open_voice(place: str | None, given: dict[str, Any], *, language: str | None = None) -> Voice:
-    """Load the voice that was asked for, or the only one that is installed and fits, saying which.
+    """Load the voice at `place`, or by default the only installed voice (of `language`).
 
-    given: a command's arguments; those of `voice_options` are taken out of it.
+    given: a command's arguments; those of `voice_options` are removed from it.
     """
     from allophone.synthesis.loading import load
 
@@ -162,41 +169,41 @@ def open_voice(place: str | None, given: dict[str, Any], *, language: str | None
 
 
 def only_voice(language: str | None) -> str:
-    """The name of the installed voice, of `language` where one is asked for.
+    """Return the name of the only installed voice, or of the only one in `language` if given.
 
-    UserError, listing them, when there is not exactly one.
+    Raises UserError, listing the installed voices, unless there is exactly one.
     """
     registry = default_registry()
     installed: Sequence[VoiceEntry] = tuple(registry.entries("voices").values())
-    fitting = [voice for voice in installed if language in (None, voice.language)]
-    if len(fitting) == 1:
-        click.echo(f"Speaking as '{fitting[0].name}', the only voice that fits.", err=True)
-        return fitting[0].name
+    matching = [voice for voice in installed if language in (None, voice.language)]
+    if len(matching) == 1:
+        click.echo(f"Using the voice '{matching[0].name}'.", err=True)
+        return matching[0].name
     if not installed:
         raise UserError(
-            "No voice was named, and none is installed.",
+            "No --voice was given, and no voice is installed.",
             hint="\n".join(
                 [
-                    "Say which with --voice: a voice folder, a run or a checkpoint.",
+                    "Use --voice with a voice folder, a run or a checkpoint.",
                     *registry.unavailable(),
                 ]
             ),
         )
     raise UserError(
-        f"No voice was named, and {len(fitting)} installed ones fit.",
-        hint="Say which with --voice:\n" + "\n".join(_described(voice) for voice in installed),
+        f"No --voice was given, and {len(matching)} installed voices match.",
+        hint="Choose one with --voice:\n" + "\n".join(_summary(voice) for voice in installed),
     )
 
 
 def mention_speaker(voice: Voice, speaker: str | None) -> None:
-    """Say who speaks where there is a choice that was not made."""
+    """Print which speaker is used if the voice has several and none was chosen."""
     if speaker is None and len(voice.speakers) > 1:
         click.echo(
-            f"Speaking as '{voice.speakers[0]}', the first of {len(voice.speakers)} speakers; "
-            "another with --speaker.",
+            f"Using the speaker '{voice.speakers[0]}', the first of {len(voice.speakers)}; "
+            "choose another with --speaker.",
             err=True,
         )
 
 
-def _described(voice: VoiceEntry) -> str:
+def _summary(voice: VoiceEntry) -> str:
     return f"  {voice.name}: {voice.summary} ({voice.language}, {voice.licence})"

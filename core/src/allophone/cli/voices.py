@@ -1,4 +1,4 @@
-"""`allophone voices`: list the installed voices, or what one voice can do."""
+"""`allophone voices`: lists the installed voices, or describes one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @click.command("voices")
 @click.argument("name", metavar="[VOICE]", required=False)
-@click.option("--engine", metavar="NAME", help="The engine to speak with, as in `allophone say`.")
+@click.option("--engine", metavar="NAME", help="The inference engine, as in `allophone say`.")
 def command(name: str | None, engine: str | None) -> None:
-    """List the installed voices, or the speakers, languages and controls of VOICE.
+    """List the installed voices, or show the speakers, languages and controls of VOICE.
 
     VOICE is an installed voice, a voice folder, a run, a checkpoint or an exported voice.
     """
@@ -29,7 +29,7 @@ def command(name: str | None, engine: str | None) -> None:
     voices = default_registry().entries("voices").values()
     if not voices:
         click.echo(
-            "No voices are installed. Any voice folder, run or exported voice speaks by its path."
+            "No voices are installed. Voice folders, runs and exported voices can be used by path."
         )
     for voice in voices:
         click.echo(
@@ -49,9 +49,9 @@ def _describe(voice: Voice) -> None:
     if voice.speakers:
         click.echo(f"  speakers: {', '.join(voice.speakers)}")
     if voice.takes_prompts:
-        click.echo("  speaks in the voice of a recording: --prompt-audio, --prompt-text")
+        click.echo("  clones the voice of a recording: --prompt-audio, --prompt-text")
     chosen = voice.controls({})
-    click.echo("  controls, with --control NAME=VALUE:")
+    click.echo("  controls (--control NAME=VALUE):")
     for control in fields(type(chosen)):
         click.echo(f"    {control.name}={getattr(chosen, control.name)}")
     for line in (inspect.getdoc(type(chosen)) or "").splitlines():

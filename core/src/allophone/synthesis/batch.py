@@ -73,7 +73,7 @@ def synthesize(
             cut_off = {"cut_off": dict(spoken.cut_off)} if spoken.cut_off else {}
             yield save_waveform(out, request.id, spoken, **cut_off)
 
-    return ledger.record(track(results(), total=len(todo), description="Speaking"))
+    return ledger.record(track(results(), total=len(todo), description="Synthesizing"))
 
 
 def suit(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
