@@ -236,7 +236,7 @@ def test_what_extraction_left_out_is_named_too(run, registry, tmp_path):
     long = {id for id in wanted if seconds[id] > 2}
     assert 0 < len(long) < len(wanted)
     assert report.left_out.keys() == long
-    assert {why.reason for why in report.left_out.values()} == {"left out by extraction"}
+    assert {why.reason for why in report.left_out.values()} == {"dropped by extraction"}
     assert report.made == len(wanted) - len(long)
 
 
@@ -285,7 +285,7 @@ def test_only_a_run_has_recordings_to_say_again(run, registry, tmp_path):
 
 def test_a_model_must_be_able_to(run, registry, tmp_path, monkeypatch):
     monkeypatch.delattr(Echo, "reconstruct")
-    with pytest.raises(UserError, match="cannot say recordings again"):
+    with pytest.raises(UserError, match="does not support teacher forcing"):
         reconstruct(run, ("train",), tmp_path / "mels", device=CPU, registry=registry)
     assert not (tmp_path / "mels").exists()
 
@@ -298,7 +298,7 @@ def test_mels_of_other_parameters_are_not_mixed_with_them(run, registry, tmp_pat
 
 
 def test_a_split_without_utterances_is_an_error(run, registry, tmp_path):
-    with pytest.raises(UserError, match="'golden_test' has no utterance"):
+    with pytest.raises(UserError, match="'golden_test' has no usable utterances"):
         reconstruct(run, ("golden_test",), tmp_path / "mels", device=CPU, registry=registry)
 
 

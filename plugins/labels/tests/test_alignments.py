@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_dropped_with_the_reason(aligning):
     *dropped, good = extractor.extract(asked)
     assert all(isinstance(result, Dropped) for result in dropped)
     for result, detail in zip(dropped, ("'ç'", "145 symbols", "'cid'", "'de'"), strict=True):
-        assert result.reason == "not to be aligned"
+        assert result.reason == "cannot be aligned"
         assert detail in result.detail
     assert good.sum() > 0
     assert Aligner.batches == [[(800, 1)]]
@@ -177,7 +177,7 @@ def test_other_symbols_than_the_voice_reads_are_dropped(aligning):
         [utterance("same", "ab", 800), utterance("other", "Ab", 800)]
     )
     assert isinstance(same, np.ndarray)
-    assert other.reason == "not to be aligned"
+    assert other.reason == "cannot be aligned"
 
 
 def test_frames_must_be_the_same(aligning):
@@ -185,7 +185,7 @@ def test_frames_must_be_the_same(aligning):
     extractor = aligning(audio=other)
     with pytest.raises(UserError) as refused:
         next(extractor.extract([utterance("a", "abc", 800)]))
-    assert "hop_length is 16 there and 32 in [audio]; n_fft is 64 there and 128" in str(
+    assert "hop_length is 16 in the voice and 32 in [audio]; n_fft is 64 in the voice and 128" in str(
         refused.value
     )
     assert "n_mels" not in str(refused.value)

@@ -85,7 +85,7 @@ def recognises_checkpoint(source: Path, registry: Registry) -> bool:
 
 
 def find_or_import(place: str | Path, registry: Registry) -> VoiceSource:
-    """Find a voice like `find_voice`; another project's checkpoint is first converted by `import_cached`."""
+    """Find a voice like `find_voice`; another project's checkpoint is first converted by `_import_cached`."""
     path = voice_path(place, registry)
     if not (path / VOICE).is_file() and not is_run(path) and path.exists():
         path = _import_cached(path, registry)

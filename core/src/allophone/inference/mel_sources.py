@@ -1,7 +1,4 @@
-"""What `allophone vocode` makes heard: recordings, which are analysed, and mels that are there already.
-
-M mels, F frames.
-"""
+"""The inputs of `allophone vocode`: recordings and mel files. M mel bands, F frames."""
 
 from __future__ import annotations
 
@@ -24,12 +21,15 @@ from allophone.synthesis.ledger import digest
 RECORDINGS = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".sln16", ".g722"}
 )
-"""The endings of files that are taken for recordings."""
+"""The extensions of recordings."""
 
 
 @frozen(kw_only=True, eq=False)
 class SourceMel:
-    """A mel [M, F] float32, and what was done to get it, in words: "resampled from 8000 to ..."."""
+    """A mel [M, F] float32.
+
+    notes: the conversions applied while reading, as in `allophone.audio.files.Audio`.
+    """
 
     mel: Tensor
     notes: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class SourceMel:
 
 @frozen(kw_only=True)
 class Recording:
-    """A recording, or a part of it, in seconds; it is resampled to the rate of the MelSpec.
+    """A recording, or the part from `start` to `end` in seconds; resampled to the rate of the MelSpec.
 
-    id: names the file that is made.
+    id: the name of the output file without extension.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Recording:
 
 @frozen(kw_only=True)
 class MelFile:
-    """A mel in a file; `id` names the file that is made."""
+    """A mel in a `.npy` file; `id` is the name of the output file without extension."""
 
     id: str
     path: Path
@@ -77,11 +77,11 @@ class MelFile:
 
 
 MelSource = Recording | MelFile
-"""What a mel can be had of."""
+"""A source of a mel spectrogram."""
 
 
 def recordings_of(utterances: Iterable[Utterance]) -> tuple[Recording, ...]:
-    """The recordings of some utterances of a manifest."""
+    """Make a source of each utterance's recording."""
     return tuple(
         Recording(id=one.id, path=Path(one.audio), start=one.start, end=one.end)
         for one in utterances
@@ -89,40 +89,40 @@ def recordings_of(utterances: Iterable[Utterance]) -> tuple[Recording, ...]:
 
 
 def recordings_in(folder: Path) -> tuple[Recording, ...]:
-    """The recordings that lie in a folder, not those below it; UserError where there are none."""
+    """List the recordings in a folder, not in its subfolders; UserError if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in RECORDINGS)
     if not paths:
         raise UserError(
             f"There are no recordings in {folder}.",
-            hint=f"They end in {', '.join(sorted(RECORDINGS))}. Folders below it are not looked into.",
+            hint=f"Supported extensions: {', '.join(sorted(RECORDINGS))}. Subfolders are not searched.",
         )
     recordings = tuple(Recording(id=path.stem, path=path) for path in paths)
-    _refuse_same_ids(recordings)
+    _check_unique_ids(recordings)
     return recordings
 
 
 def mels_in(folder: Path) -> tuple[MelFile, ...]:
-    """The mels that lie in a folder; UserError where there are none."""
+    """List the mel files in a folder; UserError if there are none."""
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise UserError(
             f"There are no mels in {folder}.",
-            hint=f"They are NumPy files, <id>{SUFFIX}, one an utterance.",
+            hint=f"Expected NumPy files, <id>{SUFFIX}, one per utterance.",
         )
     return tuple(MelFile(id=path.stem, path=path) for path in paths)
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """What tells a file from any other; one that is missing is complained of when it is read."""
+    # A missing file is reported when it is read.
     return {"digest": digest(path) if path.is_file() else None}
 
 
-def _refuse_same_ids(recordings: Sequence[Recording]) -> None:
+def _check_unique_ids(recordings: Sequence[Recording]) -> None:
     seen: dict[str, Path] = {}
     for recording in recordings:
         other = seen.setdefault(recording.id, recording.path)
         if other != recording.path:
             raise UserError(
-                f"{other} and {recording.path} would both be called {recording.id}.wav.",
-                hint="Rename one of them, or move it elsewhere.",
+                f"{other} and {recording.path} would both be written to {recording.id}.wav.",
+                hint="Rename one of them, or move it to another folder.",
             )

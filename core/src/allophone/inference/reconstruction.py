@@ -1,10 +1,10 @@
-"""What a voice makes of the recordings that it was trained on: mels for a vocoder to be tuned on.
+"""Predicts mels of a voice's training data with teacher forcing, to fine-tune a vocoder on.
 
-A vocoder that has learned from true mels meets a model's smoother ones when a voice speaks. So it is
-tuned on mels that the model predicts with the recordings' own durations and prosody: there, each frame
-of a mel still belongs to a frame of its recording (Kong et al. 2020, section 3.3).
+Predicted mels are smoother than the ground-truth mels that vocoders are trained on. To close the gap, a vocoder
+is fine-tuned on mels that the model predicts from ground-truth durations and prosody, so that their frames stay
+aligned with the recordings (Kong et al. 2020, section 3.3).
 
-B batch, M mels, F frames.
+B batch, M mel bands, F frames.
 """
 
 from __future__ import annotations
@@ -43,12 +43,15 @@ from allophone.run_folder import CONFIG
 from allophone.synthesis.ledger import Failure, Ledger, Made, Report, digest, reason
 
 DROPPED = "dropped.jsonl"
-"""In the folder of the mels: the utterances that there are none of, and why."""
+"""The file in the output folder that lists the utterances without mels, and why."""
 
 
 @frozen(kw_only=True)
 class ReconstructionReport(Report):
-    """left_out: utterances of the splits that training leaves out too, by id, and why."""
+    """The result of `reconstruct`.
+
+    left_out: the utterances of the splits that training leaves out too, by id, and why.
+    """
 
     left_out: Mapping[str, Dropped]
 
@@ -62,16 +65,17 @@ def reconstruct(
     registry: Registry,
     track: Track = untracked,
 ) -> ReconstructionReport:
-    """Write the mels of a run's own utterances, as its voice predicts them, into the folder `out`.
+    """Predict the mels of a run's own utterances with teacher forcing, and write them to `out`.
 
-    place: a run or one of its checkpoints; its data directory is read, and no recordings.
-    A mel is skipped when `made.jsonl` has it of the same weights and features. UserError for a voice
-    without a run, a model without `reconstruct`, and splits without utterances.
+    place: a run or one of its checkpoints. Only its data directory is read, not the recordings.
+
+    Mels that `made.jsonl` lists with the same weights and features are skipped. Raises UserError if `place` is
+    not a run, if the model has no `reconstruct`, and for splits without utterances.
     """
     found = find_voice(place, registry)
     if found.checkpoint is None:
         raise UserError(
-            f"{place} is a voice without the data that it was trained on.",
+            f"{place} is a voice folder, without the data it was trained on.",
             hint="Give the run that trained it, or one of its checkpoints.",
         )
     voice = found.read(registry)
@@ -79,9 +83,9 @@ def reconstruct(
     features: tuple[str, ...] = getattr(synthesizer, "features", ())
     if not hasattr(synthesizer, "reconstruct"):
         raise UserError(
-            f"The model of {place} cannot say recordings again frame by frame.",
-            hint="Models can that make mel spectrograms and take durations as given; one that makes "
-            "waveforms needs no vocoder.",
+            f"The model of {place} does not support teacher forcing.",
+            hint="Use a model that predicts mel spectrograms from given durations. Models that generate "
+            "waveforms do not use a vocoder.",
         )
     audio = voice.description.audio
     refuse_other_mels(out, audio, wanted_by=f"the voice {place}")
@@ -107,7 +111,7 @@ def reconstruct(
         for batch in _batches(todo, splits, features, voice.vocabulary):
             for id, mel in _predict(synthesizer, batch, device):
                 if not isinstance(mel, Exception):
-                    mel = _refused(mel, wanted[id], audio) or mel
+                    mel = _error(mel, wanted[id], audio) or mel
                 if isinstance(mel, Exception):
                     yield Failure(id=id, reason=reason(mel))
                     continue
@@ -122,11 +126,11 @@ def reconstruct(
 def _left_out(
     corpus: Corpus, splits: Sequence[Split], features: Sequence[str], vocabulary: Vocabulary
 ) -> dict[str, Dropped]:
-    """What extraction had no use for, and what the vocabulary does not cover."""
+    """Find the utterances dropped by extraction, and those that the vocabulary does not cover."""
     usable = {item.utterance.id for item in corpus.stored}
     left_out = {
         utterance.id: Dropped(
-            reason="left out by extraction", detail=f"see {DROPPED} in the data directory"
+            reason="dropped by extraction", detail=f"see {DROPPED} in the data directory"
         )
         for utterance in prepared_utterances(corpus.experiment)
         if utterance.split in splits and utterance.id not in usable
@@ -137,7 +141,7 @@ def _left_out(
 
 
 def _fingerprint(item: StoredUtterance, features: Sequence[str]) -> str:
-    """What tells the stored features of an utterance from others: packs are called after their content."""
+    """A digest that identifies the stored features of an utterance; packs are named by their content."""
     arrays = {name: item.features[name] for name in features}
     places = {name: [array.pack.stem, array.offset] for name, array in arrays.items()}
     return digest_of(places, size=8)
@@ -154,7 +158,10 @@ def _batches(
 def _predict(
     synthesizer: Any, batch: Batch, device: torch.device
 ) -> Iterator[tuple[str, NDArray[np.float32] | Exception]]:
-    """The mel [M, F] of each utterance, or what was raised: a batch that fails is tried one by one."""
+    """Yield the mel [M, F] of each utterance, or the exception raised.
+
+    If a batch fails, its utterances are retried one by one.
+    """
     try:
         with torch.inference_mode():
             mels = synthesizer.reconstruct(batch.to(device))
@@ -169,13 +176,13 @@ def _predict(
         yield id, to_numpy(mel[:, :frames])
 
 
-def _refused(mel: NDArray[np.float32], item: StoredUtterance, audio: MelSpec) -> UserError | None:
-    """What is wrong with a predicted mel."""
+def _error(mel: NDArray[np.float32], item: StoredUtterance, audio: MelSpec) -> UserError | None:
+    """Return what is wrong with a predicted mel, or None."""
     try:
         check_mel(mel, audio)
     except UserError as error:
         return error
     frames = audio.frames(round(item.seconds * audio.sample_rate))
     if mel.shape[1] != frames:
-        return UserError(f"The mel has {mel.shape[1]} frames, the recording {frames}.")
+        return UserError(f"The mel has {mel.shape[1]} frames, but the recording has {frames}.")
     return None

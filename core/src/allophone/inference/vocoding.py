@@ -1,7 +1,4 @@
-"""Many mels to WAV files, resumable: what `allophone vocode` does.
-
-B batch, M mels, F frames.
-"""
+"""Resumable vocoding of many mels to WAV files, for `allophone vocode`."""
 
 from __future__ import annotations
 
@@ -42,14 +39,17 @@ from allophone.synthesis.ledger import (
 from allophone.synthesis.waveform import Waveform
 
 _WINDOW = 32
-"""Batches whose mels are in memory at once, to be sorted by their lengths."""
+"""The number of batches whose mels are held in memory to be sorted by length."""
 
 _log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
 class VocodingReport(Report):
-    """notes: what was done to how many recordings in reading them."""
+    """The result of `vocode_all`.
+
+    notes: the conversions applied while reading, with the number of recordings.
+    """
 
     notes: Mapping[str, int]
 
@@ -64,22 +64,23 @@ def vocode_all(
     batch_size: int = 8,
     track: Track = untracked,
 ) -> VocodingReport:
-    """Make mels heard, as WAV files below `out`; those of a batch are of like length.
+    """Convert mels to WAV files in `out`, in batches of similar length.
 
-    provenance: what tells the vocoder from others, such as a digest of its weights.
-    A file is skipped when `made.jsonl` has it with the same inputs. What cannot be read or heard is
-    reported and does not stop the others. UserError where a file would take the place of its source.
+    provenance: plain data that identifies the vocoder, such as a digest of its weights.
+
+    Files that `made.jsonl` lists with the same inputs are skipped. Sources that fail are reported and do not
+    stop the others. Raises UserError if an output file would overwrite its source.
     """
     audio = vocoder.audio
-    _refuse_overwriting(sources, out)
+    _check_no_overwriting(sources, out)
     common = {**provenance, "mel_spec": digest_of(asdict(audio), size=8)}
     ledger = Ledger(out, {source.id: {**source.inputs(), **common} for source in sources})
     by_id = {source.id: source for source in sources}
     todo = [by_id[id] for id in ledger.todo]
     notes: Counter[str] = Counter()
 
-    def hear(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
-        return _hear(vocoder, [mel for _, mel in mels], device)
+    def vocode(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
+        return _vocode(vocoder, [mel for _, mel in mels], device)
 
     def results() -> Iterator[Made | Failure]:
         for start in range(0, len(todo), _WINDOW * batch_size):
@@ -93,7 +94,7 @@ def vocode_all(
                 mels.append((source.id, read.mel))
                 notes.update(read.notes)
             mels.sort(key=lambda pair: pair[1].size(1))
-            for (id, _), waveform in in_batches(mels, batch_size, hear):
+            for (id, _), waveform in in_batches(mels, batch_size, vocode):
                 if isinstance(waveform, Exception):
                     yield Failure(id=id, reason=reason(waveform))
                     continue
@@ -112,12 +113,14 @@ def open_vocoder(
     like: str | None = None,
     controls: Mapping[str, Any] | None = None,
 ) -> Vocoder:
-    """The vocoder for a folder of mels, or for recordings where `features` is None.
+    """Load the vocoder for a folder of mels, or for recordings if `features` is None.
 
-    A trained vocoder knows its own mels. One that needs no training takes those of `like` (see
-    `audio_of`), or those that the folder's `mels.toml` describes, or else the default ones, and a
-    warning says so. `controls` are those of the vocoder that are to be other than its defaults.
-    UserError, field by field, where the folder describes others.
+    A trained vocoder has its own MelSpec. A vocoder that needs no training uses that of `like` (see `audio_of`),
+    or of the folder's `mels.toml`, or else the default, with a warning.
+
+    controls: controls of the vocoder by name.
+
+    Raises UserError if the folder's `mels.toml` does not match, listing each field.
     """
     described = read_description(features) if features else None
     wanted = None
@@ -125,19 +128,19 @@ def open_vocoder(
         wanted = audio_of(like, registry) if like else described
         if wanted is None:
             _log.warning(
-                "No MelSpec is named: that of the default [audio] is taken (%d Hz, %d mels). "
-                "Name another with --like.",
+                "No MelSpec was given; using the default [audio] (%d Hz, %d mel bands). Choose another with "
+                "--like.",
                 MelSpec().sample_rate,
                 MelSpec().n_mels,
             )
     elif like:
         raise UserError(
-            f"The vocoder {place} was trained, and knows which mels it takes.",
-            hint="Leave out --like.",
+            f"--like cannot be used with the trained vocoder {place}, which has its own MelSpec.",
+            hint="Omit --like.",
         )
     elif features and described is None:
         _log.warning(
-            "%s has no %s: its mels are taken for those of the vocoder.", features, DESCRIPTION
+            "%s has no %s; assuming that its mels match the vocoder.", features, DESCRIPTION
         )
     vocoder = load_vocoder(place, wanted, device=device, registry=registry)
     if features:
@@ -146,7 +149,7 @@ def open_vocoder(
 
 
 def audio_of(place: str, registry: Registry) -> MelSpec:
-    """The MelSpec of a voice, a vocoder, a run, a checkpoint, a recipe or an experiment's TOML file."""
+    """Read the MelSpec of a voice, a vocoder, a run, a checkpoint, a recipe or an experiment's TOML file."""
     path = Path(place).expanduser()
     if place in registry.entries("voices"):
         path = find_voice(place, registry).folder
@@ -159,14 +162,14 @@ def audio_of(place: str, registry: Registry) -> MelSpec:
         raise registry.missing(
             "recipes",
             place,
-            message=f"'{place}' does not tell a MelSpec: it is neither a voice, a vocoder or a run, nor a "
-            "recipe or an experiment's TOML file.",
+            message=f"'{place}' has no MelSpec. Expected a voice, a vocoder, a run, a recipe or an experiment's "
+            "TOML file.",
         )
     return resolve(place, registry=registry).experiment.audio
 
 
 @torch.inference_mode()
-def _hear(vocoder: Vocoder, mels: Sequence[Tensor], device: torch.device) -> list[Waveform]:
+def _vocode(vocoder: Vocoder, mels: Sequence[Tensor], device: torch.device) -> list[Waveform]:
     lengths = torch.tensor([mel.size(1) for mel in mels])
     batch = torch.zeros(len(mels), len(mels[0]), int(lengths.max()))
     for row, mel in zip(batch, mels, strict=True):
@@ -178,10 +181,10 @@ def _hear(vocoder: Vocoder, mels: Sequence[Tensor], device: torch.device) -> lis
     ]
 
 
-def _refuse_overwriting(sources: Sequence[MelSource], out: Path) -> None:
+def _check_no_overwriting(sources: Sequence[MelSource], out: Path) -> None:
     for source in sources:
         if source.path.resolve() == (out / f"{source.id}.wav").resolve():
             raise UserError(
-                f"{source.path} would be overwritten with what is made of it.",
-                hint="Give another folder with --out.",
+                f"The output would overwrite the source {source.path}.",
+                hint="Choose another folder with --out.",
             )

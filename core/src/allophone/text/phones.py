@@ -1,8 +1,7 @@
-"""`PhoneMap`: from what a phonemizer writes to the phones of a corpus.
+"""`PhoneMap`: maps a phonemizer's symbols to the phone set of a corpus.
 
-The labels of a corpus and of aligners name phones in their own way ("OW1", "tt"), and a model that was
-trained on them knows no other symbols. A table says what each stretch of the phonemizer's symbols is
-called there.
+Label files use their own phone sets ("OW1", "tt"), and a model trained on them knows no other symbols. The table
+`[text.phones]` maps sequences of the phonemizer's symbols to these phones.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from allophone.text.symbols import described
 
 
 class PhoneMap:
-    """Looks up stretches of symbols, the longest first.
+    """Maps sequences of symbols to phones; the longest match wins.
 
-    phones: what a stretch is called: names of phones, separated by spaces, or nothing where it is left
-        out.
+    phones: maps each sequence of symbols to phone names separated by spaces, or to "" to drop it.
     """
 
     def __init__(self, phones: Mapping[str, str]) -> None:
@@ -30,9 +28,9 @@ class PhoneMap:
         self._known = re.compile("|".join(map(re.escape, longest_first)))
 
     def names(self, symbols: str) -> list[str]:
-        """The phones that symbols stand for; UserError naming the first that the table does not know.
+        """Convert symbols to phones; UserError that names the first symbol without an entry.
 
-        What the spelling of Unicode alone tells apart is the same here.
+        Canonically equivalent Unicode sequences are treated as equal.
         """
         spelled = unicodedata.normalize("NFD", symbols)
         names: list[str] = []
@@ -43,7 +41,7 @@ class PhoneMap:
                 raise UserError(
                     f"[text.phones] has no entry for {described(spelled[position])}, as in "
                     f"'{_word_at(spelled, position)}'.",
-                    hint='Add one; "" leaves it out.',
+                    hint='Add one; "" drops the symbol.',
                 )
             names += self._names[known[0]]
             position = known.end()
