@@ -93,7 +93,7 @@ def test_a_torchaudio_that_does_not_fit_its_torch_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     found = doctor.check_torchaudio()
     assert found.status == "failure"
-    assert "it does not fit torch 2." in found.found
+    assert "not compatible with torch 2." in found.found
     assert "torchaudio==" in found.advice
 
 

@@ -147,7 +147,7 @@ class TestContract:
         module = offering("good")
         del module.CONTRACT
         registry = installed(good=module)
-        assert "does not say which version of the hook contract" in of(registry, "good").failure
+        assert "does not declare the version of the hook contract" in of(registry, "good").failure
         assert "Add the line: CONTRACT = 1" in of(registry, "good").advice
         assert not registry.entries("models")
 
@@ -165,7 +165,10 @@ class TestContract:
         )
         registry = installed(other=module)
         other = of(registry, "other")
-        assert other.failure == f"written for contract {contract}; this core has contract 1"
+        assert (
+            other.failure
+            == f"written for hook contract {contract}; this version of Allophone has 1"
+        )
         assert other.advice.endswith(advice)
         assert called == []
         assert registry.notify("happened") == []
@@ -173,7 +176,7 @@ class TestContract:
     @pytest.mark.parametrize("contract", ["1", True, 1.0])
     def test_a_contract_is_a_whole_number(self, installed, contract):
         other = of(installed(other=plugin(contract)), "other")
-        assert f"CONTRACT = {contract!r}, which is not a whole number" in other.failure
+        assert f"CONTRACT = {contract!r}, which is not an integer" in other.failure
 
 
 class TestConflicts:
@@ -231,7 +234,7 @@ class TestConflicts:
         assert set(registry.entries("models")) == {"same", "other"}
         (conflict,) = of(registry, "odd").conflicts
         assert "offers the model 'same' twice" in conflict.message
-        assert "take one out of pkg_odd.hooks" in conflict.advice
+        assert "Remove one of them from pkg_odd.hooks" in conflict.advice
 
     def test_two_entry_points_of_one_name_both_work(self, installed):
         registry = installed(
@@ -249,7 +252,7 @@ class TestConflicts:
         module = offering("a")
         registry = installed(one=module, two=module)
         assert of(registry, "one").state == "works"
-        assert "registered already, as the plugin 'one'" in of(registry, "two").failure
+        assert "already registered as the plugin 'one'" in of(registry, "two").failure
         assert registry.find("models", "a")
 
     def test_strict_makes_a_conflict_fatal(self, installed, monkeypatch):
@@ -354,7 +357,7 @@ class TestMissing:
         def hint(distribution):
             return registry.missing("models", "absent", distribution=distribution).hint
 
-        assert "Install what it came from: pip install from-afar" in hint("from-afar")
+        assert "Install the package that provides it: pip install from-afar" in hint("from-afar")
         assert "pip install --upgrade allophone-good" in hint("allophone-good")
         for name in ("x; rm -rf ~", "--index-url=x", "-r file", "a b", "", "x\n", 3, ["x"]):
             assert "pip install" not in hint(name)
@@ -414,10 +417,10 @@ class TestAdvice:
     def test_a_checkout_is_to_be_mended(self, installed, write, tmp_path):
         point = write("a", "x = 1\nraise OSError('no')\n", checkout=tmp_path)
         advice = of(installed(point), "a").advice
-        assert advice == f"Mend {tmp_path / 'written_a' / 'hooks.py'}:2"
+        assert advice == f"Fix {tmp_path / 'written_a' / 'hooks.py'}:2"
         lost = EntryPoint("b", "written_lost.hooks", "allophone.plugins")
         vars(lost)["dist"] = Distribution("allophone-b", checkout=tmp_path)
-        assert of(installed(lost), "b").advice == f"Mend {tmp_path}"
+        assert of(installed(lost), "b").advice == f"Fix {tmp_path}"
 
     def test_what_its_author_did_wrong_needs_a_newer_version(self, installed, write):
         point = write("a", "x = 1\n")
@@ -504,7 +507,7 @@ class TestHooks:
     @pytest.mark.parametrize(
         ("returned", "said"),
         [
-            (None, "allophone_models returned None; it must return ModelEntry records"),
+            (None, "allophone_models returned None; it must return or yield ModelEntry records"),
             (model("one"), "allophone_models returned a single record"),
             (3, "allophone_models returned 3; it must"),
             (
@@ -527,7 +530,7 @@ class TestHooks:
 
     def test_a_name_that_cannot_be_one_is_named(self, installed):
         odd = of(installed(odd=plugin(models=lambda: [model("Whisper Net")])), "odd")
-        assert "name='Whisper Net': use lower-case letters" in odd.failure
+        assert "Invalid name 'Whisper Net': use lower-case letters" in odd.failure
 
 
 def test_a_reference_that_does_not_load_names_its_distribution_and_what_to_do(installed):

@@ -136,7 +136,9 @@ def test_without_a_name_the_only_fitting_voice_speaks(run, install):
     install(tim="en", hans="de")
     result = run("say", "Hallo.", "--language", "en", "--out", "a.wav")
     assert "Using the voice 'tim'" in result.stderr
-    with pytest.raises(UserError, match=r"2 installed voices match.[^$]*hans: A toy. \(de, CC0-1.0\)"):
+    with pytest.raises(
+        UserError, match=r"2 installed voices match.[^$]*hans: A toy. \(de, CC0-1.0\)"
+    ):
         run("say", "Hallo.")
     install()
     with pytest.raises(UserError, match="no voice is installed"):

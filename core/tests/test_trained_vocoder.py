@@ -396,7 +396,7 @@ def test_a_manifest_that_names_no_corpora_cannot_be_weighted(together, registry,
     shutil.copytree(together.data.directory, directory)
     write_manifest(directory / "manifest.jsonl", old)
     moved = evolve(together, data=evolve(together.data, directory=str(directory)))
-    with pytest.raises(UserError, match="does not say which corpora"):
+    with pytest.raises(UserError, match="corpora cannot be weighted"):
         open_corpus(moved, registry)
     plain = tuple(evolve(corpus, weight=1.0) for corpus in together.data.corpora)
     open_corpus(evolve(moved, data=evolve(moved.data, corpora=plain)), registry)

@@ -1,11 +1,11 @@
-"""Allophone: text-to-speech whose model families are plugins.
+"""Allophone: text-to-speech with pluggable model families.
 
     import allophone
 
     voice = allophone.load("joe")
     voice.say("Hello there.").save("hello.wav")
 
-What is named here is imported when it is first used, so that `import allophone` costs nothing.
+These names are imported on first use, to keep `import allophone` fast.
 """
 
 from __future__ import annotations

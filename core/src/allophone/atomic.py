@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: written under another name, synced, renamed. Light."""
+"""Atomic writes of files and folders: they are written to a temporary path, synced and renamed. Light."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import BinaryIO
 from allophone.errors import UserError
 
 _ABANDONED = 3600.0
-"""Seconds after which a temporary file belongs to nobody any more: writing one takes seconds."""
+"""Seconds after which a temporary file counts as abandoned; writing one takes only seconds."""
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes its name, and the place of an older one, when the block ends.
+    """Open a temporary file for writing that replaces `path` when the block ends.
 
-    Whatever happens inside, up to a loss of power, `path` is afterwards the old file or the new one.
+    Even after an exception or a power loss, `path` is either the old file or the complete new one.
     """
     with named_whole(path) as temporary, temporary.open("wb") as file:
         yield file
@@ -29,14 +29,14 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def named_whole(path: Path) -> Iterator[Path]:
-    """As `written_whole`, for writers that want a path: yields the one to write to."""
+    """Like `written_whole`, but yield the temporary path, for writers that need one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # Some writers make files that nobody else may read.
+        # Some writers create files that only the owner can read.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
@@ -46,9 +46,9 @@ def named_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_whole(path: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes its name when the block ends and is gone if that fails.
+    """Create a temporary folder that is renamed to `path` when the block ends, or removed if it fails.
 
-    UserError when something lies at `path` already, or nothing can be made there.
+    Raises UserError if `path` exists or cannot be created.
     """
     if path.exists():
         raise UserError(f"{path} already exists.", hint="Remove it, or choose another path.")
@@ -56,7 +56,9 @@ def folder_whole(path: Path) -> Iterator[Path]:
     try:
         unfinished.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"{path} cannot be made: {error}", hint="Give another place.") from error
+        raise UserError(
+            f"{path} cannot be created: {error}", hint="Choose another path."
+        ) from error
     try:
         yield unfinished
         unfinished.rename(path)
@@ -67,19 +69,19 @@ def folder_whole(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    # Not the process id: on a file system that machines share, two processes may have the same.
+    # Process ids are not unique on file systems shared by several machines.
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
 
 
 def _umask() -> int:
-    # There is no other way to ask for it.
+    # The umask can only be read by setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left in a folder."""
+    """Remove the temporary files that killed processes left in a folder."""
     for path in folder.glob(".*.tmp"):
         try:
             if time.time() - path.stat().st_mtime > _ABANDONED:
@@ -89,7 +91,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder last; not every system lets a folder be opened."""
+    """Sync a folder, so that renames in it are durable; does nothing where folders cannot be opened."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The user's cache of Allophone, which may not be there yet; XDG_CACHE_HOME moves it."""
+    """Return Allophone's folder in the user's cache, below XDG_CACHE_HOME if set; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allophone"

@@ -1,7 +1,7 @@
-"""What this machine has, what it lacks, and what to do about it: the checks of `allophone doctor`.
+"""The checks of `allophone doctor`.
 
-Each check is a function of its own that imports what it examines only when it is called, so that one
-thing that is broken does not hide the others.
+Each check is a separate function that imports what it needs when called, so that one broken package does not
+hide the results of other checks.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from allophone.registry import Registry, build_registry
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK_SPACE = 10e9
-"""Bytes: the recordings and stored features of one speaker, with some checkpoints, take this much."""
+"""Bytes; about what the recordings, features and some checkpoints of one speaker need."""
 
 NO_DISK_SPACE = 1e9
-"""Bytes: not enough for a few checkpoints."""
+"""Bytes; not enough for a few checkpoints."""
 
 
 @frozen(kw_only=True)
 class Finding:
-    """What one check found. `advice` says what to do about a warning or a failure."""
+    """The result of a check. `advice` says what to do about a warning or a failure."""
 
     check: str
     status: Literal["ok", "warning", "failure"]
@@ -44,7 +44,7 @@ class Finding:
 
 
 def examine(registry: Registry | None = None) -> Iterator[Finding]:
-    """Run all checks, those of the plugins last; a check that raises is a failure of its own."""
+    """Run all checks, those of the plugins last. A check that raises is reported as a failure."""
     for name, check in CHECKS.items():
         yield _guarded(name, check)
     for plugin in (registry or build_registry(strict=False)).plugins:
@@ -52,7 +52,7 @@ def examine(registry: Registry | None = None) -> Iterator[Finding]:
 
 
 def check_python() -> Finding:
-    """Whether the interpreter is new enough."""
+    """Check that the interpreter is new enough."""
     fits = sys.version_info >= OLDEST_PYTHON
     return Finding(
         check="python",
@@ -63,9 +63,9 @@ def check_python() -> Finding:
 
 
 def check_packages() -> Finding:
-    """Whether every package that the core requires is there in a version that fits.
+    """Check that the core's dependencies are installed in compatible versions.
 
-    Those that only an extra requires may be missing.
+    Dependencies of extras may be missing.
     """
     required = requirements(importlib.metadata.distribution(CORE))
     problems, present = [], 0
@@ -81,17 +81,17 @@ def check_packages() -> Finding:
         if not one.specifier.contains(version, prereleases=True):
             problems.append((f"{one.name} is {version}, not {one.specifier}", one))
     if not problems:
-        return Finding(check="packages", status="ok", found=f"all {present} fit")
+        return Finding(check="packages", status="ok", found=f"all {present} are compatible")
     return Finding(
         check="packages",
         status="failure",
-        found="; ".join(said for said, _ in problems),
+        found="; ".join(problem for problem, _ in problems),
         advice="pip install " + " ".join(f"'{one.name}{one.specifier}'" for _, one in problems),
     )
 
 
 def check_torch() -> Finding:
-    """Whether PyTorch can be imported."""
+    """Check that PyTorch can be imported."""
     import torch
 
     return Finding(
@@ -102,7 +102,7 @@ def check_torch() -> Finding:
 
 
 def check_torchaudio() -> Finding:
-    """Whether torchaudio can be imported beside this PyTorch: both are built for one CUDA version."""
+    """Check that torchaudio can be imported: it must be built for the same CUDA version as PyTorch."""
     import torch
 
     try:
@@ -111,15 +111,15 @@ def check_torchaudio() -> Finding:
         return Finding(
             check="torchaudio",
             status="failure",
-            found=f"it does not fit torch {torch.__version__}: {error}",
-            advice="Install both from one index: pip install --force-reinstall "
+            found=f"not compatible with torch {torch.__version__}: {error}",
+            advice="Install both from the same index: pip install --force-reinstall "
             "'torch>=2.11,<2.15' 'torchaudio==2.11.*'",
         )
     return Finding(check="torchaudio", status="ok", found=torchaudio.__version__)
 
 
 def check_gpu() -> Finding:
-    """Which GPUs PyTorch can use; having none is no fault, having one that it cannot use is."""
+    """List the GPUs that PyTorch can use; warn if there is one that it cannot use."""
     import torch
 
     if torch.cuda.is_available():
@@ -130,17 +130,17 @@ def check_gpu() -> Finding:
         return Finding(check="gpu", status="ok", found=found)
     if not Path("/proc/driver/nvidia/version").exists():
         return Finding(check="gpu", status="ok", found="none; everything runs on the CPU")
-    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
     return Finding(
         check="gpu",
         status="warning",
-        found=f"there is an NVIDIA driver, but torch, built for {built_for}, cannot use it",
-        advice="Compare with nvidia-smi: update the driver, or install a torch for its CUDA version.",
+        found=f"an NVIDIA driver is installed, but torch (built for {built_for}) cannot use it",
+        advice="Compare with nvidia-smi: update the driver, or install torch for its CUDA version.",
     )
 
 
 def check_alignment() -> Finding:
-    """Whether the compiled alignment search is there and searches."""
+    """Check that the compiled alignment search works."""
     import torch
 
     from allophone.alignment import instruction_set, monotonic_alignment
@@ -153,7 +153,7 @@ def check_alignment() -> Finding:
         status="ok" if right else "failure",
         found=f"compiled, {instruction_set()}"
         if right
-        else "the compiled search finds wrong paths",
+        else "the compiled search returns wrong paths",
         advice=None if right else "pip install --force-reinstall --no-deps allophone",
     )
 
@@ -176,7 +176,7 @@ def check_cache() -> Finding:
 
 
 def check_disk() -> Finding:
-    """Whether the current folder has room for data and checkpoints."""
+    """Check that the current disk has space for data and checkpoints."""
     free = shutil.disk_usage(Path.cwd()).free
     status: Literal["ok", "warning", "failure"] = "ok"
     if free < LITTLE_DISK_SPACE:
@@ -187,13 +187,13 @@ def check_disk() -> Finding:
         found=f"{free / 1e9:.1f} GB free in {Path.cwd()}",
         advice=None
         if status == "ok"
-        else "A training run and its data take 10 GB or more: free some space, or let "
-        "data.directory and --run name another disk.",
+        else "A training run and its data take 10 GB or more: free some space, or set data.directory and "
+        "--run to folders on another disk.",
     )
 
 
 def check_plugin(plugin: Plugin) -> Finding:
-    """Whether a plugin works, has its names to itself, and all that its entries refer to can be imported."""
+    """Check that a plugin works, has no name conflicts, and that everything its entries refer to imports."""
     name = f"plugin {plugin.name}"
     if plugin.failure:
         where = f" ({plugin.location})" if plugin.location else ""
@@ -229,7 +229,7 @@ def check_plugin(plugin: Plugin) -> Finding:
         )
     found = f"{plugin.distribution} {plugin.version}".rstrip() + f", {len(entries)} entries load"
     if optional:
-        found += f"; some of what they do needs {', '.join(sorted(optional))}"
+        found += f"; some need {', '.join(sorted(optional))}"
     return Finding(check=name, status="ok", found=found)
 
 
@@ -260,5 +260,5 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
             check=name,
             status="failure",
             found=f"{type(error).__name__}: {error}",
-            advice="Reinstall what the message names.",
+            advice="Reinstall the package named in the message.",
         )

@@ -1,8 +1,8 @@
-"""The records that plugins hand to the core.
+"""The records that plugins return from their hooks.
 
-A record says what there is (a name, one line of summary) and where its code lives, as a `Ref`. Nothing
-is imported until somebody asks for it, so listing every installed plugin costs milliseconds. This
-module is light: it imports the standard library and attrs only.
+A record has a name, a one-line summary and references to code (`Ref`). The code is imported only when it is
+used, so that listing all installed plugins takes milliseconds. This module is light: it imports only the
+standard library and attrs.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 
 def _check_target(_: Any, __: Attribute[str], value: str) -> None:
     if not _REF.fullmatch(value):
-        raise ValueError(f"{value!r} is not a reference, such as 'package.module:attribute'.")
+        raise ValueError(f"{value!r} is not a reference such as 'package.module:attribute'.")
 
 
 def _check_name(_: Any, attribute: Attribute[str], value: str) -> None:
     if not _NAME.fullmatch(value):
         raise ValueError(
-            f"{attribute.name}={value!r}: use lower-case letters, digits, '.', '-' and '_', "
-            "with one '/' at most, as in 'family/what'."
+            f"Invalid {attribute.name} {value!r}: use lower-case letters, digits, '.', '-' and '_', "
+            "with at most one '/', as in 'family/name'."
         )
 
 
 @frozen
 class Ref:
-    """Where a Python object lives, as "package.module:attribute", imported when `load` is called."""
+    """A reference to a Python object, "package.module:attribute", imported when `load` is called."""
 
     target: str = field(validator=_check_target)
 
     def load(self) -> Any:
-        """Import the module and return the attribute; ImportError and AttributeError are the caller's."""
+        """Import the module and return the attribute. Import errors are not caught."""
         module, _, attribute = self.target.partition(":")
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
@@ -55,7 +55,7 @@ def _name() -> Any:
 
 
 def as_ref(given: Ref | str) -> Ref:
-    """A reference as the record keeps it, given as one or as its text."""
+    """Convert a string to a `Ref`."""
     return given if isinstance(given, Ref) else Ref(given)
 
 
@@ -63,10 +63,10 @@ def as_ref(given: Ref | str) -> Ref:
 class CorpusEntry:
     """A reader of one kind of dataset on disk.
 
-    reader: `(config) -> Iterable[Utterance]`, see `allophone.data.manifest` and, for what readers
-        share, `allophone.corpora.reading`.
-    config: the attrs class of the reader's table in `[[data.corpora]]`; it has at least `root`, and
-        `language` and `weight` too where it extends `allophone.corpora.config.CorpusConfig`.
+    reader: `(config) -> Iterable[Utterance]`; see `allophone.data.manifest`, and
+        `allophone.corpora.reading` for helpers.
+    config: the attrs class of the reader's table in `[[data.corpora]]`. It has at least the field `root`;
+        extend `allophone.corpora.config.CorpusConfig` to add `language` and `weight`.
     """
 
     name: str = _name()
@@ -77,9 +77,9 @@ class CorpusEntry:
 
 @frozen(kw_only=True)
 class FeatureExtractorEntry:
-    """Something that turns an utterance into an array, once, for the feature store.
+    """A feature extractor: computes an array of each utterance for the feature store.
 
-    extractor: `(config, ExtractionContext) -> FeatureExtractor`, see `allophone.features.protocol`.
+    extractor: `(config, ExtractionContext) -> FeatureExtractor`; see `allophone.features.protocol`.
     config: the attrs class of its table `[features.<name>]`.
     """
 
@@ -91,9 +91,9 @@ class FeatureExtractorEntry:
 
 @frozen(kw_only=True)
 class PhonemizerEntry:
-    """Something that turns normalised text into symbols.
+    """A phonemizer: converts normalized text to symbols.
 
-    phonemizer: `(config) -> Phonemizer`, see `allophone.text.phonemizers`.
+    phonemizer: `(config) -> Phonemizer`; see `allophone.text.phonemizers`.
     config: the attrs class of its table `[text.phonemizer]`.
     """
 
@@ -105,9 +105,9 @@ class PhonemizerEntry:
 
 @frozen(kw_only=True)
 class NormalizerEntry:
-    """What writes out the numbers, dates and abbreviations of one language.
+    """A text normalizer: writes out the numbers, dates and abbreviations of one language.
 
-    language: the language's code without a region ("en"), which serves all its regions ("en-us").
+    language: a language code; one without a region ("en") also applies to all regions ("en-us").
     normalizer: `() -> Callable[[str], str]`.
     """
 
@@ -122,11 +122,11 @@ class NormalizerEntry:
 
 @frozen(kw_only=True)
 class ImporterEntry:
-    """A reader of somebody else's checkpoint format.
+    """An importer of another project's checkpoint format.
 
-    importer: `(source: Path, destination: Path) -> None`, writes a voice folder at `destination`, which
-        the core has made sure does not exist and renames into place when the call returns.
-    recognises: `(source: Path) -> bool`, whether the file or folder looks like this format; quick.
+    importer: `(source: Path, destination: Path) -> None`; writes a voice or vocoder folder at `destination`,
+        a temporary path that does not exist yet. The core moves the folder into place afterwards.
+    recognises: `(source: Path) -> bool`; whether a file or folder looks like this format. It must be fast.
     """
 
     name: str = _name()
@@ -137,13 +137,12 @@ class ImporterEntry:
 
 @frozen(kw_only=True)
 class ExporterEntry:
-    """A writer of voices in a format that other programs speak with.
+    """An exporter of voices to a format of other programs.
 
-    exporter: `(voice: StoredVoice, destination: Path) -> None`, writes `destination`, a file or a folder,
-        into an empty folder that the core has made; what must lie beside it has its name and more:
-        "joe.onnx", "joe.onnx.json". The core moves all of it into place when the call returns.
-    streaming: the same, in a form that is heard before a sentence is finished; None where the format
-        has none.
+    exporter: `(voice: StoredVoice, destination: Path) -> None`; writes the file or folder `destination` in an
+        empty temporary folder. Further files must be next to it, with names that start with its name:
+        "joe.onnx", "joe.onnx.json". The core moves all of them into place afterwards.
+    streaming: the same, for a form that can be streamed; None if the format has none.
     """
 
     name: str = _name()
@@ -154,14 +153,15 @@ class ExporterEntry:
 
 @frozen(kw_only=True)
 class ModelEntry:
-    """A model family that turns text (and prompts) into a waveform or a mel spectrogram.
+    """A model family: converts text (and prompts) to a waveform or a mel spectrogram.
 
     config: the attrs class of the table `[model]`.
-    synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`, see `allophone.inference.protocol`.
-    assembler: `(stages: Mapping[str, StoredVoice], destination: Path) -> None`, for a family that is
-        learned in several runs: writes one voice folder at `destination`. `stages` has what each run
-        has learned, by the name of the module that speaks in it (`TrainerEntry.inference_module`); the core has
-        made sure that they go together. None where one run is a voice.
+    synthesizer: `(VoiceSpec, weights, device) -> Synthesizer`; see `allophone.inference.protocol`.
+    assembler: `(stages: Mapping[str, StoredVoice], destination: Path) -> None`, for families that are trained
+        in several stages; writes one voice folder at `destination`. `stages` maps the inference module of
+        each stage (`TrainerEntry.inference_module`) to what its run trained; the core checks that they
+        belong together. None if a voice is trained in one run.
+    importers, exporters: the formats that voices of this family are imported from and exported to.
     """
 
     name: str = _name()
@@ -175,12 +175,12 @@ class ModelEntry:
 
 @frozen(kw_only=True)
 class TrainerEntry:
-    """An objective for the trainer runtime.
+    """A training objective.
 
     config: the attrs class of the table `[trainer]`.
-    objective: `(Experiment, Vocabulary) -> Objective`, see `allophone.training.objective`.
-    trains: the name of the model or vocoder whose weights it learns.
-    inference_module: which of the objective's modules a voice is made of.
+    objective: `(Experiment, Vocabulary) -> Objective`; see `allophone.training.objective`.
+    trains: the name of the model or vocoder that it trains.
+    inference_module: the name of the objective's module that is used for inference.
     """
 
     name: str = _name()
@@ -193,11 +193,12 @@ class TrainerEntry:
 
 @frozen(kw_only=True)
 class VocoderEntry:
-    """What turns a mel spectrogram or codes into a waveform.
+    """A vocoder: converts mel spectrograms to waveforms.
 
-    config: the attrs class that describes it.
-    vocoder: `(VocoderSpec, weights, device) -> Vocoder`, see `allophone.inference.protocol`.
-    needs_weights: False for what is not learned, such as Griffin-Lim.
+    config: the attrs class of the table `[vocoder]`.
+    vocoder: `(VocoderSpec, weights, device) -> Vocoder`; see `allophone.inference.protocol`.
+    needs_weights: False for vocoders that need no training, such as Griffin-Lim.
+    importers: the formats that vocoders of this family are imported from.
     """
 
     name: str = _name()
@@ -210,10 +211,10 @@ class VocoderEntry:
 
 @frozen(kw_only=True)
 class VoiceEntry:
-    """A trained voice that a package ships.
+    """A trained voice in a package.
 
-    locate: `() -> Path` of a voice folder; it may convert the package's files once, into a cache.
-    licence: in a few words, what one may do with it.
+    locate: `() -> Path` of the voice folder or exported voice.
+    licence: the licence of the voice, preferably an SPDX identifier.
     """
 
     name: str = _name()
@@ -225,12 +226,12 @@ class VoiceEntry:
 
 @frozen(kw_only=True)
 class EngineEntry:
-    """An inference backend: what makes samples of the ids of sentences.
+    """An inference engine.
 
-    engine: `(Path, EngineOptions) -> LoadedVoice`, see `allophone.synthesis.engine`; loads the voice at a path.
-    recognises: `(Path) -> bool`, whether the engine can load the file or folder; quick.
-    light: whether it starts without PyTorch. Where several engines recognise a voice, a light one speaks,
-        unless another is asked for by name.
+    engine: `(Path, EngineOptions) -> LoadedVoice`; loads the voice at a path. See
+        `allophone.synthesis.engine`.
+    recognises: `(Path) -> bool`; whether the engine can load a file or folder. It must be fast.
+    light: whether it works without PyTorch. If several engines recognise a voice, light ones are preferred.
     """
 
     name: str = _name()
@@ -242,9 +243,9 @@ class EngineEntry:
 
 @frozen(kw_only=True)
 class CommandEntry:
-    """A command of the command line, `allophone <name>`.
+    """A command, `allophone <name>`.
 
-    summary: what `allophone --help` says of it, one line.
+    summary: one line for `allophone --help`.
     command: a `click.Command`, imported when it is called.
     """
 
@@ -255,10 +256,10 @@ class CommandEntry:
 
 @frozen(kw_only=True)
 class RecipeEntry:
-    """A preset experiment that a plugin ships.
+    """A recipe: a preset experiment in a package.
 
-    name: "family/what", for example "whisperer/library".
-    package, path: where its TOML file lies: an importable package and a path below it.
+    name: "<family>/<name>", such as "whisperer/library".
+    package, path: an importable package, and the path of the TOML file in it.
     """
 
     name: str = _name()
@@ -268,7 +269,10 @@ class RecipeEntry:
 
 
 def recipes(family: str, package: str, summaries: Mapping[str, str]) -> tuple[RecipeEntry, ...]:
-    """The recipes `<family>/<name>` of a package, in `recipes/<name>.toml`; summaries: by name."""
+    """Make the entries of a package's recipes, `<family>/<name>` in `recipes/<name>.toml`.
+
+    summaries: the summary of each recipe by name.
+    """
     return tuple(
         RecipeEntry(
             name=f"{family}/{name}", summary=summary, package=package, path=f"recipes/{name}.toml"
@@ -278,8 +282,12 @@ def recipes(family: str, package: str, summaries: Mapping[str, str]) -> tuple[Re
 
 
 def importers(package: str, summaries: Mapping[str, str]) -> tuple[ImporterEntry, ...]:
-    """The importers of a package, each in a module `<name>.py` (with "_" for "-") which has the functions
-    `import_checkpoint` and `recognises`; summaries: by name."""
+    """Make the entries of a package's importers.
+
+    Each is a module `<name>.py` (with "_" for "-") with the functions `import_checkpoint` and `recognises`.
+
+    summaries: the summary of each importer by name.
+    """
     modules = {name: f"{package}.{name.replace('-', '_')}" for name in summaries}
     return tuple(
         ImporterEntry(
@@ -305,16 +313,16 @@ KINDS: Mapping[str, type] = {
     "engines": EngineEntry,
     "commands": CommandEntry,
 }
-"""What can be registered: the kind, as in the hook `allophone_<kind>`, and the record it takes."""
+"""Maps each kind, as in the hook `allophone_<kind>`, to its record class."""
 
 
 def singular(kind: str) -> str:
-    """How one entry of a kind is called: "feature extractor", "corpus"."""
+    """Return the singular name of a kind, for messages: "feature extractor", "corpus"."""
     return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
 def references(entry: Any) -> Iterator[tuple[str, Ref]]:
-    """All that a record refers to, also through those that hang on it: ("importers.piper.importer", Ref)."""
+    """Iterate over the references of a record and its nested records: ("importers.piper.importer", Ref)."""
     for attribute in fields(type(entry)):
         value = getattr(entry, attribute.name)
         if isinstance(value, Ref):
@@ -328,15 +336,15 @@ def references(entry: Any) -> Iterator[tuple[str, Ref]]:
 def pluggable(
     kind: str, *, default: type | None = None, many: Literal["list", "table"] | None = None
 ) -> Any:
-    """An attrs field that holds the config of something a plugin offers.
+    """Declare an attrs field for the config of a plugin entry.
 
-    In TOML it is a table with `type = "<name>"`; the other keys are that plugin's own. In Python it is
-    an instance of the config class that the entry names, or None where there is neither table nor default.
+    In TOML it is a table with `type = "<name>"` and the fields of the entry's config class. In Python it is an
+    instance of that class, or None if there is neither a table nor a default.
 
-    kind: as in the hook's name: "models", "phonemizers".
-    default: the config class of a table that is missing or does not say its type.
-    many: "list" for a tuple of such tables, "table" for a mapping of them, where a table that does
-        not say its type has its own key for one.
+    kind: the kind of entry, as in the hook's name: "models", "phonemizers".
+    default: the config class if the table or its `type` is missing.
+    many: "list" for a tuple of such tables, "table" for a mapping of them, in which the key is the default
+        for `type`.
     """
     empty: dict[str, Any] = {"list": tuple, "table": dict}
     make = empty[many] if many else default

@@ -1,7 +1,7 @@
-"""The errors that Allophone raises on purpose: what was wrong, where, and what to do about it.
+"""The errors that users can fix: what was wrong, where, and what to do.
 
-Whoever meets one of these has done something that can be mended; a traceback would not help. The
-command line prints them without one. Anything else that escapes is a bug in Allophone or a plugin.
+The command line prints them without a traceback. Any other exception that escapes is a bug in Allophone or a
+plugin.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something that the caller can put right.
+    """An error that the caller can fix.
 
-    `message` says what was wrong and where; `hint`, where there is one, says what to do.
+    message: what was wrong and where.
+    hint: what to do about it, if known.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -26,7 +27,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that does not say something valid; the message holds the path of the key."""
+    """An invalid configuration; the message contains the path of the key."""
 
 
 class PluginError(UserError):
@@ -34,9 +35,9 @@ class PluginError(UserError):
 
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:
-    """A hint that names what `name` was probably meant to be, or lists what there is.
+    """Return a hint for an unknown name: "Did you mean 'x'?", or a list of the known names.
 
-    Returns None when `known` is empty.
+    None if `known` is empty.
     """
     names = sorted(known)
     if not names:
@@ -45,7 +46,7 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {_either(folded[match] for match in close)}?"
-    return f"There is: {', '.join(names)}."
+    return f"Available: {', '.join(names)}."
 
 
 def _either(names: Iterable[str]) -> str:

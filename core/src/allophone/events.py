@@ -1,10 +1,9 @@
-"""What happens in a training run, as records for the hook `allophone_train_event`.
+"""The events of a training run, for the hook `allophone_train_event`.
 
-A resumed run begins with `RunStarted` at the step of its checkpoint. Nothing that was sent up to that
-step is sent again; the steps after it, if the earlier process took any, are taken again, and their
-events are sent again.
+A resumed run starts with `RunStarted` at the step of its checkpoint. Steps after the checkpoint that an
+earlier process already took are repeated, and so are their events.
 
-Light: the arrays in `SamplesMade` are whatever the runtime hands over (NumPy); nothing is imported here.
+Light: it does not import NumPy, although the arrays in `SamplesMade` are NumPy arrays.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class TrainEvent:
-    """What all events have.
+    """The base class of all events.
 
-    run: the folder of the run.
-    step: the optimizer step that the event belongs to; 0 before the first.
-    model: the type of the model or vocoder that is trained, as in `[model]` or `[vocoder]`.
+    run: the run folder.
+    step: the optimizer step of the event; 0 before the first.
+    model: the `type` of the model or vocoder that is trained, as in `[model]` or `[vocoder]`.
     """
 
     run: Path
@@ -32,10 +31,10 @@ class TrainEvent:
 
 @frozen(kw_only=True)
 class RunStarted(TrainEvent):
-    """The run begins, at step 0, or goes on after a resume, at the step of the checkpoint.
+    """The run starts at step 0, or resumes at the step of a checkpoint.
 
-    config: the complete resolved experiment, as plain data.
-    max_steps: the step at which it will end, None where it has no such limit.
+    config: the resolved experiment as plain data.
+    max_steps: the step at which training ends; None for no limit.
     """
 
     config: Mapping[str, Any]
@@ -44,10 +43,10 @@ class RunStarted(TrainEvent):
 
 @frozen(kw_only=True)
 class StepFinished(TrainEvent):
-    """Sent every `log_every` steps with values averaged over ranks since the last one.
+    """Sent every `log_every` steps, with values averaged over the ranks and over the steps since the last.
 
-    metrics: losses, gradient norms, learning rates by name.
-    throughput: "steps", "utterances" and "audio_seconds" a second, and "peak_memory_bytes".
+    metrics: losses, gradient norms and learning rates by name.
+    throughput: "steps", "utterances" and "audio_seconds", each per second, and "peak_memory_bytes".
     """
 
     epoch: int
@@ -57,14 +56,14 @@ class StepFinished(TrainEvent):
 
 @frozen(kw_only=True)
 class Validated(TrainEvent):
-    """The validation split was gone through; `metrics` are its means."""
+    """Validation finished; `metrics` are means over the validation split."""
 
     metrics: Mapping[str, float]
 
 
 @frozen(kw_only=True)
 class SampleAudio:
-    """A waveform to listen to: samples float32 [N]."""
+    """An audio sample: samples float32 [N]."""
 
     samples: Any
     sample_rate: int
@@ -72,27 +71,27 @@ class SampleAudio:
 
 @frozen(kw_only=True)
 class SampleImage:
-    """A picture to look at, such as a mel [M, F] or an alignment [T, F]: values [height, width]."""
+    """An image: values [height, width], such as a mel [M, F] or an alignment [T, F]."""
 
     values: Any
 
 
 @frozen(kw_only=True)
 class SamplesMade(TrainEvent):
-    """What the model makes of some validation utterances, by a name such as "LJ001-0001/audio"."""
+    """Samples generated for some validation utterances, by name ("LJ001-0001/audio")."""
 
     samples: Mapping[str, SampleAudio | SampleImage]
 
 
 @frozen(kw_only=True)
 class CheckpointSaved(TrainEvent):
-    """A checkpoint was written, whole, at `path`."""
+    """A complete checkpoint was written to `path`."""
 
     path: Path
 
 
 @frozen(kw_only=True)
 class RunFinished(TrainEvent):
-    """The run ended. `reason`: "max_steps", "signal" or the error's text."""
+    """The run ended. `reason` is "max_steps", "signal" or the message of an error."""
 
     reason: str

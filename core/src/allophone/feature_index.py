@@ -1,12 +1,12 @@
-"""What is stored of the utterances of an experiment.
+"""The index of the stored features of an experiment.
 
-Extraction fills the store through this module and training reads it through the same one, so that the
-two agree on where everything lies, and on which utterances are left out and why.
+Extraction and training both use this module, so that they agree on where features are stored and which
+utterances are left out.
 
     <data.directory>/
         manifest.jsonl              the utterances
-        digests/                    what was seen of their files
-        features/<name>-<key>/      one store an extractor
+        digests/                    digests of their files
+        features/<name>-<key>/      one store per extractor
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from allophone.registry import Registry
 from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"
-"""The name of the durations, which are stored for every experiment."""
+"""The feature with the duration of each utterance, which is always extracted."""
 
 
 @frozen(kw_only=True)
 class StoredUtterance:
-    """An utterance of which everything is there: its duration, and the features by name."""
+    """An utterance with all of its features by name, and its duration."""
 
     utterance: Utterance
     seconds: float
     features: Mapping[str, StoredArray]
 
     def symbols(self, features: Iterable[str]) -> set[str]:
-        """The symbols that these features hold."""
+        """The set of symbols in these features."""
         arrays = (self.features[name] for name in features)
         return set().union(*(array.read().tolist() for array in arrays if array.is_text))
 
     def lengths(self, features: Iterable[str], symbols: SymbolTable) -> dict[str, int]:
-        """How long each of these features will be in a batch."""
+        """The length of each of these features in a batch."""
         arrays = {name: self.features[name] for name in features}
         return {
             name: symbols.encoded_length(array.shape[0]) if array.is_text else array.shape[0]
@@ -55,17 +55,16 @@ class StoredUtterance:
 
 
 class FeatureIndex:
-    """The extractors of an experiment with what each has stored.
+    """The extractors of an experiment and their feature stores.
 
-    extractors: by name, in the order in which they are asked: what is cheap, and may spare the rest,
-        comes first.
+    extractors: by name. Cheap ones come first, since the others are skipped for utterances they drop.
     """
 
     def __init__(self, experiment: Experiment, registry: Registry) -> None:
-        """Build the extractors and read the indexes; nothing is extracted yet."""
+        """Build the extractors and read the indexes of their stores."""
         if SECONDS in experiment.features:
             raise UserError(
-                f"[features.{SECONDS}] is a name that every experiment has already.",
+                f"[features.{SECONDS}]: the name '{SECONDS}' is reserved.",
                 hint="Give the feature another name.",
             )
         self.recordings = RecordingReader(
@@ -84,13 +83,13 @@ class FeatureIndex:
         }
 
     def files(self, utterance: Utterance) -> set[str]:
-        """The files that any of the extractors reads of an utterance."""
+        """The files of an utterance that any of the extractors reads."""
         return set().union(
             *(_files(utterance, extractor) for extractor in self.extractors.values())
         )
 
     def key(self, name: str, utterance: Utterance) -> str:
-        """What the store knows an utterance by, for one feature; its files must have been seen."""
+        """The key of an utterance in the store of a feature; the digests of its files must be known."""
         extractor = self.extractors[name]
         reads = extractor.reads
         parts: dict[str, Any] = {}
@@ -99,7 +98,7 @@ class FeatureIndex:
         if "text" in reads:
             language = utterance.language or self._experiment.text.language
             parts["text"] = [utterance.text, language]
-            # Which one is installed decides the symbols too.
+            # The symbols also depend on which normalizer is installed.
             normalizer = find_normalizer(self._experiment.text, language, self._registry)
             if normalizer is not None:
                 parts["normalizer"] = str(normalizer.normalizer)
@@ -112,7 +111,7 @@ class FeatureIndex:
         return digest_of(parts)
 
     def lookup(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
-        """One feature of an utterance, why it cannot be had, or None where nobody has tried."""
+        """Look up a feature of an utterance: its array, why it was dropped, or None if not extracted yet."""
         for path in _files(utterance, self.extractors[name]):
             if path not in self.digests:
                 return None
@@ -122,14 +121,14 @@ class FeatureIndex:
         return self._stores[name].find(self.key(name, utterance))
 
     def usable(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
-        """`lookup`, and the limits of `[data.limits]` upon what it finds."""
+        """Look up a feature like `lookup`, and apply the limits of `[data.limits]`."""
         found = self.lookup(name, utterance)
         if isinstance(found, StoredArray):
-            return self._beyond_limits(name, found) or found
+            return self._check_limits(name, found) or found
         return found
 
     def find(self, utterance: Utterance) -> StoredUtterance | Dropped | None:
-        """All of an utterance, why it is left out, or None where something was not extracted yet."""
+        """Look up all features of an utterance; why it was dropped, or None if any is not extracted yet."""
         found = {name: self.usable(name, utterance) for name in self.extractors}
         for result in found.values():
             if isinstance(result, Dropped):
@@ -142,38 +141,40 @@ class FeatureIndex:
         )
 
     def store(self, name: str) -> FeatureStore:
-        """The store of one feature."""
+        """The store of a feature."""
         return self._stores[name]
 
-    def _beyond_limits(self, name: str, array: StoredArray) -> Dropped | None:
+    def _check_limits(self, name: str, array: StoredArray) -> Dropped | None:
         limits = self._experiment.data.limits
         if array.is_text and limits.max_symbols and array.shape[0] > limits.max_symbols:
             return Dropped(
                 reason="too long",
-                detail=f"{array.shape[0]} symbols, data.limits.max_symbols is {limits.max_symbols}",
+                detail=f"{array.shape[0]} symbols; data.limits.max_symbols is {limits.max_symbols}",
             )
         if name != SECONDS:
             return None
         seconds = float(array.read())
         spec = self._experiment.audio
         if seconds * spec.sample_rate < spec.min_samples:
-            return Dropped(reason="too short", detail=f"{seconds:.3f} s, not one frame of [audio]")
+            return Dropped(
+                reason="too short", detail=f"{seconds:.3f} s; less than one frame of [audio]"
+            )
         if limits.min_seconds and seconds < limits.min_seconds:
             limit = f"data.limits.min_seconds is {limits.min_seconds:g}"
-            return Dropped(reason="too short", detail=f"{seconds:.3f} s, {limit}")
+            return Dropped(reason="too short", detail=f"{seconds:.3f} s; {limit}")
         if limits.max_seconds and seconds > limits.max_seconds:
             limit = f"data.limits.max_seconds is {limits.max_seconds:g}"
-            return Dropped(reason="too long", detail=f"{seconds:.3f} s, {limit}")
+            return Dropped(reason="too long", detail=f"{seconds:.3f} s; {limit}")
         return None
 
 
 def prepared_utterances(experiment: Experiment) -> tuple[Utterance, ...]:
-    """The manifest of an experiment; UserError where there is none yet."""
+    """Read the manifest of an experiment; UserError if it does not exist yet."""
     path = Path(experiment.data.directory).expanduser() / MANIFEST
     if not path.exists():
         raise UserError(
             f"There is no manifest {path}.",
-            hint="List the utterances of the corpus first: allophone prepare RECIPE --root FOLDER",
+            hint="Create it first: allophone prepare RECIPE --root FOLDER",
         )
     return read_manifest(path)
 
@@ -189,7 +190,8 @@ def _build_extractors(
         load_audio=recordings,
         audio_key=recordings.key,
         frontend=lambda language: build_frontend(text, language, registry),
-        # Blanks and boundaries come with the symbol table; the language is the utterance's.
+        # Blanks and boundaries are added when symbols are encoded, and the language is part of each
+        # utterance's key.
         text_key={
             name: text_table[name]
             for name in ("normalize", "phonemizer", "phones", "edges")

@@ -1,4 +1,4 @@
-"""From the `[text]` table of an experiment or a voice to the front end that it describes."""
+"""Builds the text front end described by the `[text]` table of an experiment or a voice."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _log = logging.getLogger(__name__)
 def build_frontend(
     text: TextConfig, language: str | None = None, registry: Registry | None = None
 ) -> TextFrontend:
-    """The front end of a language; None is the table's own.
+    """Build the front end for a language, by default that of the table.
 
-    The same arguments give the same front end, whose phonemizer keeps what it has loaded.
-    PluginError where the phonemizer is not installed, UserError where it lacks the language.
+    Front ends are cached, so that phonemizers are loaded only once. Raises PluginError if the phonemizer is not
+    installed, and UserError if it does not support the language.
     """
     return _built(text, language or text.language, registry or default_registry())
 
 
 def resolve_language(text: TextConfig, language: str, registry: Registry) -> str:
-    """The phonemizer's code of a language: "en-us" for "en_US", where it is eSpeak NG.
+    """Return the phonemizer's code for a language, such as "en-us" for "en_US" with eSpeak NG.
 
-    A code that is not merely spelled otherwise is logged, once. UserError where the phonemizer knows that it
-    lacks the language.
+    A code that differs in more than spelling is logged once. Raises UserError if the phonemizer does not support
+    the language; some phonemizers cannot tell.
     """
     return _resolved(text.phonemizer, language, registry)
 
 
 def find_normalizer(text: TextConfig, language: str, registry: Registry) -> NormalizerEntry | None:
-    """The normalizer of "en-us", else of "en"; None where `clean_text` serves.
+    """Find the normalizer for a language such as "en-us", falling back to "en".
 
-    It serves a language that no installed plugin has a normalizer for, and tables that want none.
+    Returns None if no normalizer is installed or `text.normalize` is false; `clean_text` is used then.
     """
     if text.normalize:
         normalizers = registry.entries("normalizers")

@@ -1,11 +1,11 @@
-"""Everything that a plugin can offer: the whole contract, on one page.
+"""The hooks that plugins can implement: the complete plugin contract.
 
 A plugin is a Python package with an entry point in the group `allophone.plugins`:
 
     [project.entry-points."allophone.plugins"]
     whisperer = "allophone_whisperer.hooks"
 
-The module behind it says which version of this contract it was written for, and implements any of the
+The module it refers to declares the version of the contract it was written for, and implements any of the
 hooks below, decorated with `allophone.hookimpl`:
 
     from allophone import hookimpl
@@ -22,9 +22,10 @@ hooks below, decorated with `allophone.hookimpl`:
             synthesizer="allophone_whisperer.synthesis:build",
         )
 
-Every hook but the last is called once, when the registry is built, with no arguments, and returns an
-iterable of records (`allophone.entries`). Keep that module and the config modules light: standard
-library, attrs, and the core's light modules. What is heavy (torch, numpy) goes behind the references.
+Every hook except `allophone_train_event` is called once without arguments when the registry is built, and
+returns an iterable of records (`allophone.entries`). Keep that module and the config modules light: they
+should import only the standard library, attrs and the core's light modules. Code that needs heavy packages
+(torch, numpy) belongs behind the references.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ if TYPE_CHECKING:
     from allophone.events import TrainEvent
 
 CONTRACT = 1
-"""The version of this contract, raised when something that plugins rely on is changed or taken away.
+"""The version of this contract, incremented on incompatible changes.
 
-A plugin's hooks module has the number that it was written for, not an import of this one; with another
-number, or none, nothing of the plugin is registered."""
+A plugin's hooks module sets the number it was written for as a literal; do not import this one. Plugins with
+another number, or none, are not registered."""
 
 hookspec = pluggy.HookspecMarker("allophone")
 hookimpl = pluggy.HookimplMarker("allophone")
@@ -62,7 +63,7 @@ hookimpl = pluggy.HookimplMarker("allophone")
 
 @hookspec
 def allophone_corpora() -> Iterable[CorpusEntry]:
-    """Readers of datasets on disk, for `allophone prepare` and `[[data.corpora]]`.
+    """Corpus readers, for `allophone prepare` and `[[data.corpora]]`.
 
     CorpusEntry(name="library", summary="Recordings made in libraries.",
                 config="pkg.config:LibraryConfig", reader="pkg.library:read")
@@ -71,7 +72,7 @@ def allophone_corpora() -> Iterable[CorpusEntry]:
 
 @hookspec
 def allophone_normalizers() -> Iterable[NormalizerEntry]:
-    """What writes out numbers, dates and abbreviations, one a language.
+    """Text normalizers, one per language, which write out numbers, dates and abbreviations.
 
     NormalizerEntry(language="en", summary="...", normalizer="pkg.english:EnglishNormalizer")
     """
@@ -79,7 +80,7 @@ def allophone_normalizers() -> Iterable[NormalizerEntry]:
 
 @hookspec
 def allophone_phonemizers() -> Iterable[PhonemizerEntry]:
-    """What turns normalised text into phonemes or other symbols, for `[text.phonemizer]`.
+    """Phonemizers: convert normalized text to phonemes or other symbols, for `[text.phonemizer]`.
 
     PhonemizerEntry(name="pinyin", summary="...", config="pkg.config:PinyinConfig",
                     phonemizer="pkg.pinyin:PinyinPhonemizer")
@@ -88,7 +89,7 @@ def allophone_phonemizers() -> Iterable[PhonemizerEntry]:
 
 @hookspec
 def allophone_feature_extractors() -> Iterable[FeatureExtractorEntry]:
-    """What is computed once an utterance and stored, for `allophone extract` and `[features.<name>]`.
+    """Feature extractors, for `allophone extract` and `[features.<name>]`.
 
     FeatureExtractorEntry(name="f0", summary="...", config="pkg.config:F0Config",
                           extractor="pkg.f0:F0Extractor")
@@ -97,7 +98,7 @@ def allophone_feature_extractors() -> Iterable[FeatureExtractorEntry]:
 
 @hookspec
 def allophone_models() -> Iterable[ModelEntry]:
-    """Model families: text (and prompts) to a waveform or a mel spectrogram, for `[model]`.
+    """Model families: convert text (and prompts) to a waveform or a mel spectrogram, for `[model]`.
 
     ModelEntry(name="vits", summary="...", config="pkg.config:VitsConfig",
                synthesizer="pkg.synthesis:build_synthesizer", importers=(...,))
@@ -106,7 +107,7 @@ def allophone_models() -> Iterable[ModelEntry]:
 
 @hookspec
 def allophone_trainers() -> Iterable[TrainerEntry]:
-    """Objectives for the trainer runtime, for `allophone train` and `[trainer]`.
+    """Training objectives, for `allophone train` and `[trainer]`.
 
     TrainerEntry(name="vits", summary="...", config="pkg.config:VitsTrainerConfig",
                  objective="pkg.objective:VitsObjective", trains="vits", inference_module="generator")
@@ -115,7 +116,7 @@ def allophone_trainers() -> Iterable[TrainerEntry]:
 
 @hookspec
 def allophone_vocoders() -> Iterable[VocoderEntry]:
-    """What turns mel spectrograms or codes into waveforms.
+    """Vocoders: convert mel spectrograms to waveforms.
 
     VocoderEntry(name="griffin-lim", summary="...", config="pkg.config:GriffinLimConfig",
                  vocoder="pkg.griffin_lim:build", needs_weights=False)
@@ -124,7 +125,7 @@ def allophone_vocoders() -> Iterable[VocoderEntry]:
 
 @hookspec
 def allophone_voices() -> Iterable[VoiceEntry]:
-    """Trained voices that the package ships, for `allophone say --voice NAME`.
+    """Trained voices in the package, for `allophone say --voice NAME`.
 
     VoiceEntry(name="joe", summary="...", language="en-us", licence="CC0", locate="pkg.joe:locate")
     """
@@ -132,7 +133,7 @@ def allophone_voices() -> Iterable[VoiceEntry]:
 
 @hookspec
 def allophone_recipes() -> Iterable[RecipeEntry]:
-    """Preset experiments, for `allophone prepare|extract|train NAME`.
+    """Recipes (preset experiments), for `allophone prepare|extract|train NAME`.
 
     RecipeEntry(name="whisperer/library", summary="...", package="pkg", path="recipes/library.toml")
     """
@@ -140,7 +141,7 @@ def allophone_recipes() -> Iterable[RecipeEntry]:
 
 @hookspec
 def allophone_engines() -> Iterable[EngineEntry]:
-    """Inference backends, which speak with voices of their own formats.
+    """Inference engines, which load and run voices in certain formats.
 
     EngineEntry(name="onnx", summary="ONNX files, without PyTorch.", light=True,
                 engine="pkg.engine:load", recognises="pkg.engine:recognises")
@@ -149,7 +150,7 @@ def allophone_engines() -> Iterable[EngineEntry]:
 
 @hookspec
 def allophone_commands() -> Iterable[CommandEntry]:
-    """Commands of the command line, `allophone <name>`.
+    """Commands, `allophone <name>`.
 
     CommandEntry(name="serve", summary="Serve voices over HTTP.", command="pkg.cli:serve")
     """
@@ -157,9 +158,9 @@ def allophone_commands() -> Iterable[CommandEntry]:
 
 @hookspec
 def allophone_train_event(event: TrainEvent) -> None:
-    """Called on rank 0 at the moments of a training run, for loggers and notifiers.
+    """Called on rank 0 for every event of a training run, for loggers and notifiers.
 
-    `event` is one of the records of `allophone.events`: RunStarted, StepFinished, Validated,
-    CheckpointSaved, SamplesMade, RunFinished. What is raised here does not stop the run: it is logged with
-    the plugin's name, once for each kind of error.
+    `event` is one of the records in `allophone.events`: RunStarted, StepFinished, Validated,
+    CheckpointSaved, SamplesMade, RunFinished. Exceptions do not stop the run; they are logged with the plugin's
+    name, once for each kind of error.
     """

@@ -1,14 +1,13 @@
-"""The corpus of an experiment, opened for training: its vocabulary, and its splits as batches.
+"""Opens the corpus of an experiment for training: its vocabulary, and its splits as batches.
 
     corpus = open_corpus(experiment, registry)
     vocabulary = corpus.build_vocabulary()
     train = corpus.loader("train", features=("waveform", "phonemes"), vocabulary=vocabulary)
-    for batch in train:                 # one epoch, or what a resume has left of it
+    for batch in train:                 # one epoch, or the rest of it after resuming
         ...
 
-Only the manifest and the feature store are read, never the recordings, so a data directory can be
-copied to the machine that trains. This module stands above the configuration, because what is stored
-is found by the keys of the extractors that the experiment names.
+Only the manifest and the feature store are read, not the recordings, so it is enough to copy the data
+directory to the machine that trains.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ from allophone.text.symbols import SymbolTable
 _log = logging.getLogger(__name__)
 
 Reject = Callable[[Mapping[str, int]], Dropped | None]
-"""Why an utterance with features of these lengths cannot be used, or None."""
+"""Returns why an utterance with features of these lengths cannot be used, or None if it can."""
 
 
 @frozen(kw_only=True)
 class Corpus:
-    """The utterances of an experiment with what is stored of each.
+    """The utterances of an experiment with their stored features.
 
-    stored: what can be used, in the order of the manifest; what cannot was reported by extraction.
-    weights: how often an utterance of each corpus comes in a weighted epoch; once where it is not said.
-    learns_labels: whether a model is given symbols that do not come from the texts.
+    stored: the usable utterances, in the order of the manifest; the others were reported by extraction.
+    weights: how often utterances of each corpus occur in a weighted epoch; 1 by default.
+    learns_labels: whether the model is trained on symbols from label files, not from the texts.
     """
 
     experiment: Experiment
@@ -51,13 +50,13 @@ class Corpus:
     learns_labels: bool = False
 
     def split(self, split: Split) -> tuple[Utterance, ...]:
-        """The usable utterances of a split, in the order of the manifest; may be empty."""
+        """List the usable utterances of a split in the order of the manifest; may be empty."""
         return tuple(item.utterance for item in self._of(split))
 
     def build_vocabulary(self) -> Vocabulary:
-        """The symbols, speakers and languages of the training split, in sorted order.
+        """Build the vocabulary: the sorted symbols, speakers and languages of the training split.
 
-        Nothing of them where a vocoder is trained. UserError where the split is empty.
+        Empty if a vocoder is trained. Raises UserError if the split is empty.
         """
         train = self._of("train")
         if not train:
@@ -82,24 +81,26 @@ class Corpus:
         world_size: int = 1,
         weighted: bool = False,
     ) -> EpochLoader:
-        """Batches of a split: shuffled for "train", in a fixed order for the others.
+        """Make the loader of a split: shuffled for "train", in a fixed order for the others.
 
-        weighted: whether an utterance comes as often as the weight of its corpus says, which is for
-            training; everybody else wants to see each of them once.
+        features: the names of the features in each batch.
+        reject: returns a reason to leave out an utterance, given the lengths of its features.
+        weighted: whether utterances occur as often as the weight of their corpus says (for training), or
+            once each.
 
-        Utterances with a symbol, speaker or language that the vocabulary lacks, and those that `reject`
-        has a reason against, are left out, with a warning that counts them.
+        Utterances with a symbol, speaker or language that is not in the vocabulary, and those that `reject`
+        rejects, are left out, with a warning that counts them.
 
-        UserError when nothing is left to batch, when there are fewer utterances than ranks, or when
-        one utterance alone exceeds the budget of a batch; each says what to change.
+        Raises UserError if no utterances are left, if there are fewer utterances than ranks, or if an
+        utterance is longer than a batch may be.
         """
         self._require(features)
         speakers = _speakers(self._of(split))
         if self.experiment.reads_text and not vocabulary.speakers and len(speakers) > 1:
             raise UserError(
-                f"The split '{split}' has {len(speakers)} speakers, and the vocabulary knows only one, "
-                "without a name.",
-                hint="A voice of one speaker is fine-tuned on the recordings of one.",
+                f"The split '{split}' has {len(speakers)} speakers, but the vocabulary is that of a "
+                "single-speaker voice.",
+                hint="Fine-tune a single-speaker voice on recordings of one speaker.",
             )
         examples: list[Example] = []
         weights: list[float] = []
@@ -123,7 +124,7 @@ class Corpus:
                 _counted(dropped),
             )
         batching = self.experiment.data.batching
-        _refuse_impossible(split, examples, sum(weights), batching, world_size)
+        _check_batching(split, examples, sum(weights), batching, world_size)
         plan = plan_batches(
             [example.seconds for example in examples],
             weights=weights,
@@ -136,8 +137,9 @@ class Corpus:
         )
         if plan.idle:
             _log.warning(
-                "Each batch of the split '%s' holds one utterance, and %d of them cannot be shared by "
-                "%d ranks: so many sit out each epoch. A larger data.batching.max_seconds avoids it.",
+                "Each batch of the split '%s' contains one utterance, and %d utterances are skipped in each "
+                "epoch to give all %d ranks the same number of batches. Increase data.batching.max_seconds "
+                "to avoid this.",
                 split,
                 plan.idle,
                 world_size,
@@ -195,23 +197,24 @@ class Corpus:
 
     def _empty(self, split: Split, dropped: Mapping[str, Dropped]) -> UserError:
         splits = Counter(item.utterance.split for item in self.stored)
-        there = ", ".join(f"{name} {count}" for name, count in splits.items())
+        available = ", ".join(f"{name} {count}" for name, count in splits.items())
         if dropped:
             return UserError(
-                f"Nothing of the split '{split}' can be used: {_counted(dropped)}.",
+                f"No utterance of the split '{split}' can be used: {_counted(dropped)}.",
                 hint="The vocabulary comes from the training split, or from the voice that is "
-                "fine-tuned. Share the splits so that training has every speaker and language.",
+                "fine-tuned. Choose splits such that training has every speaker and language.",
             )
         return UserError(
-            f"The split '{split}' has no utterance that can be used; there is: {there or 'nothing'}.",
-            hint="See [data.splits], and dropped.jsonl in the data directory.",
+            f"The split '{split}' has no usable utterances. Usable utterances of all splits: "
+            f"{available or 'none'}.",
+            hint="Check [data.splits], and dropped.jsonl in the data directory.",
         )
 
 
 def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Corpus:
-    """Read the manifest of an experiment and find what is stored of its utterances.
+    """Read the manifest of an experiment and look up the stored features of its utterances.
 
-    UserError naming the command to run when the manifest or features are missing.
+    Raises UserError, with the command to run, if the manifest or any features are missing.
     """
     registry = registry or default_registry()
     utterances = prepared_utterances(experiment)
@@ -226,10 +229,10 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
             stored.append(found)
     if waiting:
         raise UserError(
-            f"The features of {len(waiting)} of {len(utterances)} utterances are not extracted, or "
+            f"The features of {len(waiting)} of {len(utterances)} utterances are missing, or were extracted "
             f"from other texts, recordings or settings: {', '.join(waiting[:3])}"
             f"{', ...' if len(waiting) > 3 else ''}",
-            hint="Run allophone extract RECIPE; it computes only what is missing.",
+            hint="Run `allophone extract RECIPE`; it computes only what is missing.",
         )
     return Corpus(
         experiment=experiment,
@@ -243,13 +246,12 @@ def _weights(
     experiment: Experiment, stored: Sequence[StoredUtterance], registry: Registry
 ) -> dict[str, float]:
     weights = {corpus.name: corpus.weight for corpus in named_corpora(experiment, registry)}
-    strangers = {item.utterance.corpus for item in stored} - set(weights)
-    if strangers and set(weights.values()) - {1.0}:
+    unknown = {item.utterance.corpus for item in stored} - set(weights)
+    if unknown and set(weights.values()) - {1.0}:
         raise UserError(
-            "The manifest does not say which corpora its utterances come from, or names others than "
-            f"the experiment: {', '.join(sorted(str(name) for name in strangers))}. So they cannot be "
-            "weighted.",
-            hint="Write it again: allophone prepare RECIPE",
+            "The corpora cannot be weighted: the manifest has utterances without a corpus, or of corpora that "
+            f"are not in the experiment: {', '.join(sorted(str(name) for name in unknown))}.",
+            hint="Write the manifest again: allophone prepare RECIPE",
         )
     return weights
 
@@ -266,7 +268,7 @@ def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
     return {item.utterance.speaker for item in items if item.utterance.speaker is not None}
 
 
-def _refuse_impossible(
+def _check_batching(
     split: Split,
     examples: Sequence[Example],
     weight: float,
@@ -274,19 +276,17 @@ def _refuse_impossible(
     world_size: int,
 ) -> None:
     if min(len(examples), weight) < world_size:
-        counted = (
-            "" if weight == len(examples) else f", {weight:g} by the weights of their corpora,"
-        )
+        counted = "" if weight == len(examples) else f" ({weight:g} after weighting their corpora)"
         raise UserError(
             f"The split '{split}' has {len(examples)} utterances{counted} for {world_size} ranks; each "
-            "needs one at least.",
+            "rank needs at least one.",
             hint=f"Enlarge the split (data.splits.{split}), or use fewer devices.",
         )
     too_long = [example for example in examples if example.seconds > batching.max_seconds]
     if too_long:
         longest = max(too_long, key=lambda example: example.seconds)
         raise UserError(
-            f"{len(too_long)} utterances of the split '{split}' are longer than a whole batch may be "
+            f"{len(too_long)} utterances of the split '{split}' are longer than a batch "
             f"(data.batching.max_seconds is {batching.max_seconds:g}); the longest is {longest.id} "
             f"with {longest.seconds:.1f} s.",
             hint="Raise data.batching.max_seconds, or lower data.limits.max_seconds to leave them out.",
@@ -294,7 +294,7 @@ def _refuse_impossible(
 
 
 def _counted(dropped: Mapping[str, Dropped]) -> str:
-    """What was dropped, in words: "unknown symbol 3 (LJ001-0002: 'ß')"."""
+    """Count the dropped utterances by reason: "unknown symbol 3 (LJ001-0002: 'ß')"."""
     reasons = Counter(why.reason for why in dropped.values())
     examples = {why.reason: f"{id}: {why.detail}" for id, why in dropped.items()}
     return ", ".join(f"{reason} {count} ({examples[reason]})" for reason, count in reasons.items())

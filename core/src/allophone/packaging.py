@@ -1,10 +1,10 @@
-"""Voices as packages: an installable project with a voice's files, which speaks by its name.
+"""Packages voices as Python projects that can be installed with pip, to use a voice by name.
 
 allophone-voice-anna/
-    pyproject.toml              requires the engine or model family, and what reads the voice's texts
-    README.md, LICENSE          the card and the licence of the voice
+    pyproject.toml              requires the engine or model family, the phonemizer and normalizers
+    README.md, LICENSE          the model card and the licence of the voice
     allophone_voice_anna/
-        hooks.py, files.py      the VoiceEntry, and where the files lie
+        hooks.py, files.py      the VoiceEntry, and the location of the files
         voice/anna/             the files
 """
 
@@ -33,12 +33,12 @@ from allophone.templates import checked_name, fill
 _UNKNOWN = "not stated"
 
 _NO_SPDX_LICENCE = "LicenseRef-in-LICENSE"
-"""What the metadata says of a licence that SPDX has no name for: it is in the file."""
+"""The licence expression in the metadata if the licence is not an SPDX expression."""
 
 
 @frozen(kw_only=True)
 class Label:
-    """What a package says of its voice; None takes what the voice says of itself."""
+    """The metadata of a voice package; None uses the voice's own."""
 
     name: str | None = None
     version: str = "0.1.0"
@@ -48,11 +48,12 @@ class Label:
 
 
 def package_voice(place: str | Path, into: Path, label: Label, registry: Registry) -> Path:
-    """Write the package of a voice into the new folder `into`/allophone-voice-NAME, and return that.
+    """Write the package of a voice to the new folder `into`/allophone-voice-NAME, and return its path.
 
-    place: as `allophone.load` takes it. The voice is loaded once as a check.
-    The folder appears whole or not at all. Raises UserError for a voice without a licence, a name or a
-    version that cannot be one, and where something lies in that place already.
+    place: a voice, as for `allophone.load`. It is loaded as a check.
+
+    The folder is written atomically. Raises UserError for a voice without a licence, an invalid name or
+    version, and if the folder exists.
     """
     version = _checked_version(label.version)
     path, engine, installed = find(place, registry)
@@ -65,8 +66,8 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
     )
     if about.licence == _UNKNOWN:
         raise UserError(
-            f"The voice '{place}' does not state its licence, and a package has to.",
-            hint='Say it, best as an SPDX name: --licence "CC-BY-4.0"',
+            f"The voice '{place}' does not state its licence, which a package needs.",
+            hint='Give it, preferably as an SPDX identifier: --licence "CC-BY-4.0"',
         )
     language = installed.language if installed else voice.description.text.language
     distribution = f"allophone-voice-{about.name}"
@@ -96,15 +97,15 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
 
 
 def _checked_name(label: Label, own: About) -> str:
-    """The name that was asked for, or else the voice's own; UserError for what cannot be one."""
+    """Return the given name, or else the voice's own; UserError if it is not a valid package name."""
     if label.name is not None:
         return checked_name(label.name)
     try:
         return checked_name(own.name)
     except UserError as error:
         raise UserError(
-            f"The voice is called '{own.name}', which cannot be the name of a package.",
-            hint=f"Give it another one with --name. {error.hint}",
+            f"The name of the voice, '{own.name}', is not a valid package name.",
+            hint=f"Choose another with --name. {error.hint}",
         ) from error
 
 
@@ -113,8 +114,8 @@ def _checked_version(version: str) -> str:
         return str(Version(version))
     except InvalidVersion as error:
         raise UserError(
-            f"'{version}' is not the version of a package.",
-            hint="Use numbers with points between them (PEP 440): --version 1.0.2",
+            f"Invalid version '{version}'.",
+            hint="Use numbers separated by periods (PEP 440): --version 1.0.2",
         ) from error
 
 
@@ -126,12 +127,12 @@ def _licence_expression(licence: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string as both TOML and Python read it."""
+    """Quote a string such that it is valid in both TOML and Python."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registry) -> str:
-    """Copy a voice's files; returns the name of the file or folder that an engine recognises."""
+    """Copy a voice's files; return the name of the file or folder that an engine loads."""
     folder = files / about.name
     if voice.description.model is None:
         if path.is_dir():
@@ -140,7 +141,7 @@ def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registr
         for each in beside(path):
             shutil.copy(each, files)
         return path.name
-    # The engine of a voice with a model of ours has PyTorch.
+    # Voices with a `[model]` need the engine `torch`, so PyTorch is installed.
     from allophone.inference.folder import write_voice
     from allophone.inference.importing import find_or_import
 
@@ -148,7 +149,7 @@ def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registr
     if source.checkpoint is None and about.licence == voice.description.about.licence:
         shutil.copytree(source.folder, folder)
     else:
-        # The folder, too, says what was asked for.
+        # The voice folder must state the same name and licence as the package.
         stored = source.read(registry)
         description = evolve(stored.description, about=about)
         write_voice(folder, evolve(stored, description=description), registry=registry)
@@ -156,7 +157,7 @@ def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registr
 
 
 def _requirements(voice: Voice, engine: str, registry: Registry) -> Iterator[str]:
-    """The distributions that the voice speaks with, in the versions at hand or later."""
+    """Yield the requirements of the voice, in the installed versions or later."""
     text = voice.description.text
     wanted = [("engines", engine)]
     if voice.description.model is not None:
@@ -177,9 +178,9 @@ def _requirements(voice: Voice, engine: str, registry: Registry) -> Iterator[str
 
 
 def _write_texts(folder: Path, files: Path, about: About, *, stated: bool) -> None:
-    """The card and the licence of a package: those of the voice folder, or else short ones.
+    """Write README.md and LICENSE: copies of those in the voice folder, or short ones.
 
-    stated: whether the voice itself states the licence; otherwise its own texts say something else.
+    stated: whether the voice folder states the same licence; otherwise its files are not used.
     """
     card = f"# {about.name}\n\n{about.summary}\n\n- Licence: {about.licence}\n"
     card += f'\n    allophone say "Good morning." --voice {about.name} --out morning.wav\n'

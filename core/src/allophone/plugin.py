@@ -1,4 +1,4 @@
-"""One plugin as the registry knows it: what it offers, whether it works, and what to do if it does not."""
+"""`Plugin`: what a plugin offers, whether it works, and what to do if it does not."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 DISABLE = "ALLOPHONE_DISABLE_PLUGINS"
 
 CORE = "allophone"
-"""The core's distribution and package."""
+"""The name of the core's distribution and package."""
 
 # PEP 508, "Names".
 _DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 class HookError(PluginError):
-    """Something in a plugin's hooks that its author must change; `location` is "file:line"."""
+    """An error in a plugin's hooks, for its author to fix; `location` is "file:line"."""
 
     def __init__(
         self, message: str, *, hint: str | None = None, location: str | None = None
@@ -42,16 +42,18 @@ class ContractError(PluginError):
     """A plugin was written for another version of the hook contract."""
 
     def __init__(self, contract: int) -> None:
-        super().__init__(f"written for contract {contract}; this core has contract {CONTRACT}")
+        super().__init__(
+            f"written for hook contract {contract}; this version of Allophone has {CONTRACT}"
+        )
         self.contract = contract
 
 
 @frozen(kw_only=True)
 class Conflict:
-    """A name that a plugin offers although another one, found before it, has it already.
+    """A name that a plugin offers although an earlier plugin already offers it.
 
-    kind: as in `entries.KINDS`; "plugins" where two entry points have the same name.
-    message, advice: who offers it, and what to uninstall or disable.
+    kind: as in `entries.KINDS`; "plugins" if two entry points have the same name.
+    message, advice: which plugins offer it, and what to uninstall or disable.
     """
 
     kind: str
@@ -64,14 +66,14 @@ class Conflict:
 class Plugin:
     """One plugin: working, broken or disabled.
 
-    name: that of its entry point.
-    module: where its hooks are.
-    dist: the distribution it is installed with; None for a module that was given to `build_registry`.
-    entries: what it offers, by kind.
-    observes: whether it is told of training runs, by the hook `allophone_train_event`.
-    disabled: whether ALLOPHONE_DISABLE_PLUGINS leaves it out; then nothing of it was imported.
-    failure: why it does not work, or None; `cause` is the exception, `location` the "file:line" it came from.
-    conflicts: what is left out of `entries` because another plugin offers it already.
+    name: the name of its entry point.
+    module: the module with its hooks.
+    dist: the distribution that provides it; None for a module passed to `build_registry`.
+    entries: the entries it offers, by kind.
+    observes: whether it implements the hook `allophone_train_event`.
+    disabled: whether ALLOPHONE_DISABLE_PLUGINS disables it; it is not imported then.
+    failure: why it does not work, or None; `cause` is the exception, `location` the "file:line" of its origin.
+    conflicts: the entries that were left out because another plugin offers the same names.
     """
 
     name: str
@@ -85,7 +87,7 @@ class Plugin:
     cause: BaseException | None = field(default=None, repr=False)
     conflicts: tuple[Conflict, ...] = ()
 
-    # Parsed once, and only if it is asked for: `allophone --help` needs none of it.
+    # Parsed lazily, because `allophone --help` does not need it.
     @cached_property
     def _metadata(self) -> Mapping[str, str]:
         if self.dist is None:
@@ -95,29 +97,29 @@ class Plugin:
 
     @property
     def distribution(self) -> str:
-        """The installable package that it comes in."""
+        """The name of its distribution."""
         return self._metadata["Name"]
 
     @property
     def version(self) -> str:
-        """The version of its distribution, empty where there is none."""
+        """The version of its distribution; empty if it has none."""
         return self._metadata["Version"]
 
     @property
     def state(self) -> Literal["works", "broken", "disabled"]:
-        """Whether it is there to be used."""
+        """Whether it works, is broken or is disabled."""
         if self.disabled:
             return "disabled"
         return "broken" if self.failure else "works"
 
     @property
     def package(self) -> str:
-        """The Python package that its code is in."""
+        """The top-level Python package of its module."""
         return self.module.partition(".")[0]
 
     @cached_property
     def checkout(self) -> Path | None:
-        """Where its source is, if it was installed in editable mode."""
+        """The path of its source if it is installed in editable mode, or None."""
         import json
         from urllib.parse import urlsplit
         from urllib.request import url2pathname
@@ -138,28 +140,28 @@ class Plugin:
     @property
     def traceback_text(self) -> str | None:
         """The traceback of the exception that broke it."""
-        # Imported here, as below: a start without broken plugins does not need it.
+        # Imported here, as in `failure_location`, since it is needed only for broken plugins.
         import traceback
 
         return "".join(traceback.format_exception(self.cause)) if self.cause else None
 
     def advice_on(self, error: BaseException) -> str:
-        """What to do about an exception that came out of this plugin's code."""
+        """What to do about an exception raised by this plugin's code."""
         if isinstance(error, ContractError):
             return self._advice_on_contract(error.contract)
         hint = error.hint if isinstance(error, UserError) else None
         if hint and not isinstance(error, HookError):
-            return hint  # The plugin's author knows best.
+            return hint
         missing = self._missing_dependency(error)
         if missing:
             return missing
         advice = [hint] if hint else []
         location = failure_location(error, self.package)
         if self.checkout or self.dist is None:
-            advice.append(f"Mend {location or self.checkout or self.module}")
+            advice.append(f"Fix {location or self.checkout or self.module}")
         elif isinstance(error, HookError):
             advice.append(
-                f"Its author must mend it; look for a newer version: "
+                "This is a bug in the plugin; try a newer version: "
                 f"pip install --upgrade {self.distribution}"
             )
         else:
@@ -174,24 +176,24 @@ class Plugin:
         return f"Upgrade the plugin: pip install --upgrade {self.distribution}"
 
     def _missing_dependency(self, error: BaseException) -> str | None:
-        """How to install a module of somebody else's that was not found, if that is what happened."""
+        """How to install a missing dependency, if that is the cause of the error."""
         module = absent_module(error)
         package = (module or "").partition(".")[0]
         if not module or package == self.package:
             return None
         installed = importlib.metadata.packages_distributions().get(package)
-        if installed and module != package:  # The package is there; a module of it is not.
-            return f"Upgrade what it needs: pip install --upgrade {installed[0]}"
+        if installed and module != package:  # The package is installed, but lacks a module.
+            return f"Upgrade its dependency: pip install --upgrade {installed[0]}"
         extra = self.extra_for(error)
         if extra:
-            return f"Install what it needs: pip install '{extra}'"
+            return f"Install its dependency: pip install '{extra}'"
         distribution = self._requirement(package)
         if not is_distribution_name(distribution):
             return None
-        return f"Install what it needs: pip install {distribution}"
+        return f"Install its dependency: pip install {distribution}"
 
     def extra_for(self, error: BaseException) -> str | None:
-        """The extra, its own or the core's, that brings what was not found: "allophone[torch]"."""
+        """The extra, its own or the core's, that installs the missing module: "allophone[torch]"."""
         package = absent_module(error)
         core = importlib.metadata.distribution(CORE)
         found = [extra_with(package, dist) for dist in (self.dist, core) if package and dist]
@@ -213,7 +215,7 @@ class Plugin:
         return f"{self.distribution}[features]" if absent else None
 
     def _requirement(self, package: str) -> str:
-        """Which of the distributions that it requires has a package that is missing; else its own name."""
+        """Guess which of its requirements provides a missing package; by default the package's own name."""
         needed = [
             one
             for one in requirements(self.dist)
@@ -228,14 +230,14 @@ class Plugin:
 
 
 def conflict_between(first: Plugin, second: Plugin, kind: str, name: str) -> Conflict:
-    """The conflict of `second`, which offers what `first` offers already; both may be the same plugin."""
+    """Describe the conflict of `second`, which offers a name that `first` offers; they may be the same."""
     called = singular(kind)
     if first is second:
         return Conflict(
             kind=kind,
             name=name,
             message=f"The plugin {second} offers the {called} '{name}' twice; the first one is used.",
-            advice=f"Its author must take one out of {second.module}.",
+            advice=f"Remove one of them from {second.module}.",
         )
     if kind == "plugins":
         message = f"Two plugins are called '{name}': one of {first.distribution}, one of {second.distribution}."
@@ -244,7 +246,7 @@ def conflict_between(first: Plugin, second: Plugin, kind: str, name: str) -> Con
             f"The {called} '{name}' is offered by the plugins {first} and {second}; "
             f"that of {first.distribution} is used."
         )
-    # Both of one name would be disabled, and nothing works without the core.
+    # Disabling works by name, so it cannot separate plugins of the same name; the core cannot be disabled.
     disable = [plugin for plugin in (second, first) if kind != "plugins" and plugin.name != "core"]
     uninstall = [
         plugin for plugin in (second, first) if plugin.dist and plugin.distribution != CORE
@@ -259,27 +261,27 @@ def conflict_between(first: Plugin, second: Plugin, kind: str, name: str) -> Con
         message=message,
         advice=f"Uninstall or disable one of them: {', or '.join(commands)}"
         if commands
-        else "Its author must rename one of them.",
+        else "Rename one of them.",
     )
 
 
 def disabled_names() -> list[str]:
-    """The plugins that ALLOPHONE_DISABLE_PLUGINS names."""
+    """The names in ALLOPHONE_DISABLE_PLUGINS."""
     return [name for part in os.environ.get(DISABLE, "").split(",") if (name := part.strip())]
 
 
 def disabling(name: str) -> str:
-    """The setting that disables a plugin beside those that are disabled already."""
+    """The environment setting that disables a plugin in addition to those already disabled."""
     return f"{DISABLE}={','.join([*disabled_names(), name])}"
 
 
 def is_distribution_name(name: object) -> bool:
-    """Whether it may stand in a command: what is read from a file could be anything."""
+    """Whether a name, such as one read from a file, is safe to show in a `pip install` command."""
     return isinstance(name, str) and _DISTRIBUTION_NAME.fullmatch(name) is not None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, then the one it was raised from, and so on."""
+    """Iterate over an exception, its cause, the cause of that, and so on."""
     following: BaseException | None = error
     while following is not None:
         yield following
@@ -288,19 +290,19 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def absent_module(error: BaseException) -> str | None:
-    """The name of the module that was not found, if that is what an exception goes back to."""
+    """The name of the missing module, if a ModuleNotFoundError is in the exception's chain."""
     absent = (one.name for one in chain(error) if isinstance(one, ModuleNotFoundError))
     return next(absent, None)
 
 
 def extra_with(package: str, dist: importlib.metadata.Distribution) -> str | None:
-    """The extra of a distribution that brings a package: "allophone[torch]"; None where none does.
+    """Find the extra of a distribution that installs a package: "allophone[torch]"; None if there is none.
 
-    The extra `testing` does not count: it is for the distribution's own tests.
+    The extra `testing` is ignored, since it is for the distribution's own tests.
     """
     found = [one.marker for one in requirements(dist) if _brings(one, package, dist)]
     if not all(marker and not marker.evaluate({"extra": ""}) for marker in found):
-        return None  # It is required in any case.
+        return None  # It is required without any extra.
     for extra in dist.metadata.get_all("Provides-Extra") or ():
         if extra != "testing" and any(
             marker.evaluate({"extra": extra}) for marker in found if marker
@@ -310,7 +312,7 @@ def extra_with(package: str, dist: importlib.metadata.Distribution) -> str | Non
 
 
 def _brings(one: Requirement, package: str, dist: importlib.metadata.Distribution) -> bool:
-    """Whether a requirement of `dist` is that package, or has extras of another distribution that bring it."""
+    """Whether a requirement of `dist` installs a package, itself or through extras of another distribution."""
     if same_name(one.name, package):
         return True
     if not one.extras or same_name(one.name, dist.metadata["Name"]) or not _is_installed(one.name):
@@ -320,24 +322,24 @@ def _brings(one: Requirement, package: str, dist: importlib.metadata.Distributio
 
 
 def requirements(dist: importlib.metadata.Distribution | None) -> list[Requirement]:
-    """All that a distribution and its extras require."""
+    """Parse the requirements of a distribution and its extras."""
     from packaging.requirements import Requirement
 
     return [Requirement(line) for line in (dist.requires if dist else None) or ()]
 
 
 def same_name(distribution: str, package: str) -> bool:
-    """Whether a package that is imported is called as the distribution that is installed."""
+    """Whether a distribution has the same normalized name as an import package."""
     from packaging.utils import canonicalize_name
 
     return canonicalize_name(distribution) == canonicalize_name(package)
 
 
 def failure_location(error: BaseException, package: str) -> str | None:
-    """Where an exception came from, as "file:line".
+    """Find the origin of an exception, as "file:line".
 
-    That is the innermost line of the package's own code, else the last line that is neither the
-    core's nor the import system's; None where there is none.
+    This is the innermost line in the package, or else the innermost line outside the core and the import
+    system; None if there is none.
     """
     import traceback
 

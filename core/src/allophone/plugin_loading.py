@@ -1,6 +1,6 @@
-"""Finds plugins and checks what their hooks return; one that is broken does not harm the others.
+"""Loads plugins and checks their hooks. A broken plugin does not affect the others.
 
-Entry point by entry point, each in a try of its own: pluggy's own loader stops at the first that fails.
+Entry points are loaded one by one, because `PluginManager.load_setuptools_entrypoints` stops at the first error.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ Loader = Callable[[], Any]
 def load_plugins(
     manager: pluggy.PluginManager, extra: Mapping[str, Any], *, strict: bool
 ) -> tuple[Plugin, ...]:
-    """Load the core's own offers, then every installed plugin by name, then the modules in `extra`.
+    """Load the core's entries, then the installed plugins by name, then the modules in `extra`.
 
-    What is broken, disabled, or offers what another one offers already is part of what is returned;
-    PluginError, when strict, for the first that is broken or in conflict.
+    The result includes broken and disabled plugins, and those with conflicts. If `strict`, raises PluginError for
+    the first that is broken or has a conflict.
     """
     plugins: list[Plugin] = []
     for found, load in _candidates(extra):
-        plugin = found if found.disabled else _loaded(manager, found, load, plugins)
+        plugin = found if found.disabled else _load(manager, found, load, plugins)
         if strict:
-            _refuse(plugin)
+            _raise_if_broken(plugin)
         plugins.append(plugin)
     _warn_of_unknown_names(plugins)
     return tuple(plugins)
 
 
 def _candidates(extra: Mapping[str, Any]) -> Iterator[tuple[Plugin, Loader]]:
-    """All plugins in order of precedence, each with the function that imports its module."""
+    """Yield all plugins in order of precedence, each with a function that imports its module."""
     core = Plugin(
         name="core", module="allophone.builtin", dist=importlib.metadata.distribution(CORE)
     )
@@ -75,20 +75,20 @@ def _candidates(extra: Mapping[str, Any]) -> Iterator[tuple[Plugin, Loader]]:
         plugin = Plugin(
             name=name, module=getattr(module, "__name__", name), disabled=name in disabled
         )
-        yield plugin, partial(_given, module)
+        yield plugin, partial(_identity, module)
 
 
-def _given(module: Any) -> Any:
+def _identity(module: Any) -> Any:
     return module
 
 
-def _loaded(
+def _load(
     manager: pluggy.PluginManager, plugin: Plugin, load: Loader, others: Iterable[Plugin]
 ) -> Plugin:
-    """The plugin with all that it offers, without what another one offers already; or broken."""
-    plugin = _with_a_name_of_its_own(plugin, others)
+    """Load a plugin's entries, except those that conflict with others; errors are stored in the result."""
+    plugin = _with_unique_name(plugin, others)
     try:
-        plugin = _registered(manager, plugin, load())
+        plugin = _register(manager, plugin, load())
     except (Exception, SystemExit) as error:
         if manager.has_plugin(plugin.name):
             manager.unregister(name=plugin.name)
@@ -101,8 +101,8 @@ def _loaded(
     return _without_conflicts(plugin, others)
 
 
-def _with_a_name_of_its_own(plugin: Plugin, others: Iterable[Plugin]) -> Plugin:
-    """Two entry points of one name are told apart by their modules."""
+def _with_unique_name(plugin: Plugin, others: Iterable[Plugin]) -> Plugin:
+    """Append the module to the name of a plugin if another has the same name."""
     first = next((other for other in others if other.name == plugin.name), None)
     if first is None:
         return plugin
@@ -110,15 +110,13 @@ def _with_a_name_of_its_own(plugin: Plugin, others: Iterable[Plugin]) -> Plugin:
     return evolve(plugin, name=f"{plugin.name} ({plugin.module})", conflicts=(conflict,))
 
 
-def _registered(manager: pluggy.PluginManager, plugin: Plugin, module: Any) -> Plugin:
-    """Check a module, register its hooks, and collect what they return."""
+def _register(manager: pluggy.PluginManager, plugin: Plugin, module: Any) -> Plugin:
+    """Check a module, register its hooks, and collect the entries they return."""
     _check_contract(plugin, module)
     _check_hooks(module)
     owner = manager.get_name(module)
     if owner is not None:
-        raise HookError(
-            f"its module {plugin.module} is registered already, as the plugin '{owner}'"
-        )
+        raise HookError(f"its module {plugin.module} is already registered as the plugin '{owner}'")
     manager.register(module, name=plugin.name)
     hooks = {caller.name for caller in manager.get_hookcallers(module) or ()}
     entries = {
@@ -133,13 +131,13 @@ def _check_contract(plugin: Plugin, module: Any) -> None:
     contract = getattr(module, "CONTRACT", None)
     if contract is None:
         raise HookError(
-            f"{plugin.module} does not say which version of the hook contract it is written for",
+            f"{plugin.module} does not declare the version of the hook contract it was written for",
             hint=f"Add the line: CONTRACT = {hookspecs.CONTRACT}",
             location=getattr(module, "__file__", None),
         )
     if type(contract) is not int:
         raise HookError(
-            f"{plugin.module} has CONTRACT = {contract!r}, which is not a whole number",
+            f"{plugin.module} has CONTRACT = {contract!r}, which is not an integer",
             hint=f"Write: CONTRACT = {hookspecs.CONTRACT}",
             location=getattr(module, "__file__", None),
         )
@@ -148,7 +146,7 @@ def _check_contract(plugin: Plugin, module: Any) -> None:
 
 
 def _check_hooks(module: Any) -> None:
-    """Refuse functions that look like hooks and would never be called."""
+    """Raise HookError for functions that look like hooks but would never be called."""
     for name in dir(module):
         function = getattr(module, name) if name.startswith("allophone_") else None
         if not callable(function):
@@ -166,14 +164,16 @@ def _check_hooks(module: Any) -> None:
 
 
 def _records(hook: str, record: type, module: Any) -> Iterator[Any]:
-    """What a hook returns, each checked to be the record that it should be."""
+    """Call a hook and check the type of each record it returns."""
     function = getattr(module, hook)
-    expected = f"it must return {record.__name__} records, as a list or with yield"
+    expected = f"it must return or yield {record.__name__} records"
     location = _line_of(function)
     try:
         returned = function()
         if isinstance(returned, record):
-            raise HookError(f"{hook} returned a single record; {expected}", location=location)
+            raise HookError(
+                f"{hook} returned a single record; {expected} as an iterable", location=location
+            )
         if not isinstance(returned, Iterable):
             raise HookError(f"{hook} returned {returned!r}; {expected}", location=location)
         entries = list(returned)
@@ -193,7 +193,7 @@ def _line_of(function: Any) -> str | None:
 
 
 def _without_conflicts(plugin: Plugin, others: Iterable[Plugin]) -> Plugin:
-    """The plugin without the entries whose names are taken; its `conflicts` name them."""
+    """Move entries whose names are already taken to `conflicts`."""
     entries: dict[str, tuple[Any, ...]] = {}
     conflicts = list(plugin.conflicts)
     for kind, offered in plugin.entries.items():
@@ -215,22 +215,22 @@ def _reason(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _refuse(plugin: Plugin) -> None:
+def _raise_if_broken(plugin: Plugin) -> None:
     if plugin.failure:
         where = f" ({plugin.location})" if plugin.location else ""
         raise PluginError(
             f"The plugin {plugin} does not work: {plugin.failure}{where}",
-            hint=f"{plugin.advice}\nAny broken plugin is fatal where ALLOPHONE_STRICT_PLUGINS is set.",
+            hint=f"{plugin.advice}\nBroken plugins are errors because ALLOPHONE_STRICT_PLUGINS is set.",
         ) from plugin.cause
     for conflict in plugin.conflicts:
         raise PluginError(
             conflict.message,
-            hint=f"{conflict.advice}\nAny conflict is fatal where ALLOPHONE_STRICT_PLUGINS is set.",
+            hint=f"{conflict.advice}\nConflicts are errors because ALLOPHONE_STRICT_PLUGINS is set.",
         )
 
 
 def _warn_of_unknown_names(plugins: Iterable[Plugin]) -> None:
-    """A misspelt name in ALLOPHONE_DISABLE_PLUGINS disables nothing, which nobody would notice."""
+    """Warn of names in ALLOPHONE_DISABLE_PLUGINS that match no plugin, since they may be misspelt."""
     names = {plugin.name for plugin in plugins if plugin.name != "core"}
     for name in disabled_names():
         if name not in names:

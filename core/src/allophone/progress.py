@@ -1,8 +1,8 @@
-"""How long work tells how far it is, without knowing who watches.
+"""Progress reporting for long-running functions.
 
-A function that takes long has a parameter `track: Track = untracked` and wraps what it goes through:
-`for item in track(items, total=len(items), description="Reading")`. The command line passes a progress
-bar; everybody else passes nothing. Where nobody knows how much there is, `total` is None. Light.
+Such a function has a parameter `track: Track = untracked` and wraps its loop in it:
+`for item in track(items, total=len(items), description="Reading")`. The command line passes a progress bar.
+`total` is None if the number of items is unknown. Light.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Passes items on and counts them."""
+    """Yields the items and reports progress."""
 
     def __call__(
         self, items: Iterable[T], *, total: int | None, description: str
@@ -22,6 +22,6 @@ class Track(Protocol):
 
 
 def untracked(items: Iterable[T], *, total: int | None, description: str) -> Iterable[T]:
-    """Nobody watches."""
+    """Return the items without reporting progress."""
     del total, description
     return items

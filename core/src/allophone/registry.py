@@ -1,10 +1,11 @@
-"""Looks up what the plugins offer; an error says which of them may have what is missing.
+"""The registry: looks up the entries that plugins offer.
 
-A plugin that is broken, or written for another version of the hook contract, is listed with its reason
-and its distribution; the others work. Two switches in the environment:
+Plugins that are broken, or written for another version of the hook contract, are listed with the reason; the
+others work. If a look-up fails, the error names the plugins that may provide what is missing. Environment
+variables:
 
-    ALLOPHONE_STRICT_PLUGINS=1       anything broken or in conflict is fatal (for continuous integration)
-    ALLOPHONE_DISABLE_PLUGINS=a,b    leave these plugins out
+    ALLOPHONE_STRICT_PLUGINS=1       treat broken plugins and conflicts as errors (for CI)
+    ALLOPHONE_DISABLE_PLUGINS=a,b    disable these plugins
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from allophone.plugin import (
 from allophone.plugin_loading import OBSERVER, load_plugins
 
 _FAMILIES = ("models", "trainers", "recipes", "vocoders", "phonemizers", "engines")
-"""The kinds whose entries are named after the family, and so after the distribution, that they come from."""
+"""The kinds whose entry names begin with a family, from which the distribution can be guessed."""
 
 
 @frozen(kw_only=True)
 class ObserverFailure:
-    """What an observer of a training run raised.
+    """An exception raised by an observer of a training run.
 
-    observer: which one, as text: "'mail' of allophone-mail 1.2".
-    location: the "file:line" that it came from, or None.
+    observer: a description of the observer: "'mail' of allophone-mail 1.2".
+    location: the "file:line" of its origin, or None.
     """
 
     observer: str
@@ -52,22 +53,22 @@ class ObserverFailure:
 
 @define(eq=False)
 class Registry:
-    """The plugins of this environment and what they offer."""
+    """The plugins of this environment and their entries."""
 
     plugins: tuple[Plugin, ...]
     hooks: pluggy.PluginManager
     _reported: set[tuple[str, str]] = field(factory=set, init=False)
 
     def entries(self, kind: str) -> Mapping[str, Any]:
-        """All working entries of a kind by name."""
+        """All entries of a kind by name."""
         return {
             entry.name: entry for plugin in self.plugins for entry in plugin.entries.get(kind, ())
         }
 
     def find(self, kind: str, name: str, *, distribution: str | None = None) -> Any:
-        """The entry of that kind and name; the error of `missing` where there is none.
+        """Find an entry by kind and name; raises the error from `missing` if there is none.
 
-        distribution: where the name is known to come from, as a checkpoint's provenance has it.
+        distribution: the distribution that is known to provide it, such as from a checkpoint's provenance.
         """
         found = self.entries(kind)
         if name not in found:
@@ -84,11 +85,11 @@ class Registry:
         known: Iterable[str] | None = None,
         distribution: str | None = None,
     ) -> PluginError:
-        """The error for a name that nothing has: near misses, plugins that may have it, what to install.
+        """Build the error for an unknown name: suggestions, plugins that may provide it, what to install.
 
-        message: what was looked for, where "There is no voice 'x'." would not say it all.
-        known: the names that it is compared with, where they are not those of all entries of the kind.
-        distribution: where the name is known to come from.
+        message: by default, "There is no <kind> '<name>'."
+        known: the names to suggest from; by default those of all entries of the kind.
+        distribution: the distribution that is known to provide it.
         """
         message = message or f"There is no {singular(kind)} '{name}'."
         guess = _distribution_of(kind, name)
@@ -114,7 +115,7 @@ class Registry:
         return PluginError(message, hint="\n".join(hint for hint in hints if hint) or None)
 
     def unavailable(self) -> Iterator[str]:
-        """Hints that name the broken and the disabled plugins, in which something missing may be."""
+        """Yield hints that name broken and disabled plugins, which may provide what is missing."""
         broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         if broken:
             yield f"It may be in a broken plugin: {', '.join(broken)}; see: allophone plugins"
@@ -123,26 +124,27 @@ class Registry:
             yield f"It may be in a disabled plugin: {', '.join(disabled)}; unset {DISABLE}"
 
     def _installation(self, distribution: str | None, guess: str | None) -> str | None:
-        """What to install; a name out of a file goes into a command only if it is one."""
+        """The hint that says what to install, if known."""
         installed = {plugin.distribution: plugin.version for plugin in self.plugins}
         if distribution is None:
             if guess is None or guess in installed:
                 return None
-            return f"A plugin may offer it: pip install {guess}"
+            return f"A plugin may provide it: pip install {guess}"
         if not is_distribution_name(distribution):
             return None
         if distribution in installed:
             return (
-                f"It came from another version of {distribution} than {installed[distribution]}: "
+                f"It was provided by another version of {distribution} than {installed[distribution]}: "
                 f"pip install --upgrade {distribution}"
             )
-        return f"Install what it came from: pip install {distribution}"
+        return f"Install the package that provides it: pip install {distribution}"
 
     def load(self, kind: str, name: str, attribute: str) -> Any:
         """Import what an entry refers to: `load("models", "whisperer", "config")` is its config class.
 
-        attribute: as `entries.references` names it, so "importers.original.importer" too.
-        Raises PluginError, with what to do, where the import fails.
+        attribute: a name as in `entries.references`: "config", "importers.original.importer".
+
+        Raises PluginError, with what to do, if the import fails.
         """
         ref: Ref = dict(references(self.find(kind, name)))[attribute]
         try:
@@ -166,37 +168,38 @@ class Registry:
             ) from error
 
     def entry_of(self, kind: str, config: Any) -> Any:
-        """The entry whose config class is that of `config`, which tells the type of a table.
+        """Find the entry that a config object belongs to, by its class.
 
-        Raises PluginError where none, or more than one, has it.
+        Raises PluginError if no entry, or more than one, has that config class.
         """
         cls = type(config)
         target = f"{cls.__module__}:{cls.__qualname__}"
         entries = self.entries(kind).values()
-        # Comparing names first keeps other plugins' config modules unimported.
+        # Names are compared first to avoid importing the config modules of other plugins.
         found = [entry for entry in entries if entry.config.target == target]
         found = found or [entry for entry in entries if entry.config.load() is cls]
         if len(found) != 1:
             names = ", ".join(entry.name for entry in found) or "none"
             raise PluginError(
-                f"{target} should be the config class of one {singular(kind)}; it is that of: {names}.",
-                hint="Each entry needs a config class of its own, so that its type can be told from it.",
+                f"{target} must be the config class of exactly one {singular(kind)}, but it is that of: "
+                f"{names}.",
+                hint="Give each entry its own config class; subclass it if necessary.",
             )
         return found[0]
 
     def owner(self, kind: str, name: str) -> Plugin:
-        """The plugin that an entry comes from."""
+        """Find the plugin that provides an entry."""
         for plugin in self.plugins:
             if any(entry.name == name for entry in plugin.entries.get(kind, ())):
                 return plugin
         raise PluginError(f"No plugin offers the {singular(kind)} '{name}'.")
 
     def notify(self, event: Any) -> list[ObserverFailure]:
-        """Hand a training event to every observer; what they raise is returned, not raised."""
+        """Pass a training event to every observer; return the exceptions they raise."""
         plugins = {plugin.name: plugin for plugin in self.plugins}
         failures = []
         for implementation in getattr(self.hooks.hook, OBSERVER).get_hookimpls():
-            # As with pluggy's own calls, an implementation may leave the argument out.
+            # As in pluggy, an implementation may omit the argument.
             arguments = [event][: len(implementation.argnames)]
             try:
                 implementation.function(*arguments)
@@ -214,7 +217,7 @@ class Registry:
         return failures
 
     def _report_conflicts(self, kind: str, name: str) -> None:
-        """Say once of an entry that another plugin offers the same name."""
+        """Warn once if another plugin offers an entry of the same name."""
         if (kind, name) in self._reported:
             return
         self._reported.add((kind, name))
@@ -230,12 +233,12 @@ class Registry:
 def build_registry(
     extra: Mapping[str, Any] | None = None, *, strict: bool | None = None
 ) -> Registry:
-    """Load the core's own offers and every plugin that is installed.
+    """Load the core's entries and all installed plugins.
 
-    extra: further plugin modules by name, as tests and notebooks have them.
-    strict: whether a broken plugin or a conflict is fatal; unless given, ALLOPHONE_STRICT_PLUGINS decides.
-    Raises PluginError, when strict, for the first plugin that is broken, or that offers what another
-    one offers already.
+    extra: additional plugin modules by name, for tests and notebooks.
+    strict: whether broken plugins and conflicts are errors; by default as ALLOPHONE_STRICT_PLUGINS says.
+
+    Raises PluginError, if strict, for the first plugin that is broken or has a conflict.
     """
     manager = pluggy.PluginManager("allophone")
     manager.add_hookspecs(hookspecs)
@@ -252,21 +255,21 @@ def strict_plugins() -> bool:
 
 @functools.cache
 def default_registry() -> Registry:
-    """The registry of this process, built when it is first asked for."""
+    """Return the registry of this process, built on first use."""
     return build_registry()
 
 
 def _family(name: str) -> str:
-    """The part of a name that tells the plugin: "whisperer" of "whisperer/quiet" and of "whisperer.ar"."""
+    """Return the family in a name: "whisperer" for "whisperer/quiet" and "whisperer.ar"."""
     return name.split("/")[0].split(".")[0]
 
 
 def _distribution_of(kind: str, name: str) -> str | None:
-    """What a plugin with that entry would be called if its author followed docs/writing-plugins.md."""
+    """Guess the distribution that provides an entry, by the naming rules in docs/writing-plugins.md."""
     if kind == "corpora":
         return f"allophone-{kind}"
     if kind == "voices":
-        # What has a dot or a slash is rather the path of a folder or a file.
+        # A name with a dot or a slash is probably a path.
         guess = "" if set(name) & set("./") else f"allophone-voice-{name}"
     else:
         guess = f"allophone-{_family(name)}" if kind in _FAMILIES else ""

@@ -1,18 +1,16 @@
-"""Where things lie in the folder of a run. Training writes it, synthesis reads it; this is all they share.
+"""The layout of a run folder, which training writes and inference reads. Light.
 
-    runs/lj/
-        config.toml                     the complete resolved experiment
-        vocabulary.json                 symbols, speakers, languages
-        metrics.jsonl                   what was measured, one JSON object a line
-        finetune.json                   what was taken of other weights, where it began with some
-        tensorboard/
-        checkpoints/step-00001000/
-            model.safetensors           weights, by module: "generator.decoder..."
-            average.safetensors         the moving average of what speaks, where the run keeps one
-            state.pt                    optimizers, position in the data, random generators
-            config.toml, vocabulary.json, provenance.json
-
-Light.
+runs/lj/
+    config.toml                     the resolved experiment
+    vocabulary.json                 symbols, speakers, languages
+    metrics.jsonl                   metrics, one JSON object per line
+    finetune.json                   which weights were initialized from others, for fine-tuned runs
+    tensorboard/
+    checkpoints/step-00001000/
+        model.safetensors           weights, by module: "generator.decoder..."
+        average.safetensors         moving average of the inference module's weights, if enabled
+        state.pt                    optimizers, position in the data, random generators
+        config.toml, vocabulary.json, provenance.json
 """
 
 from __future__ import annotations
@@ -37,32 +35,32 @@ AVERAGE = "average.safetensors"
 STATE = "state.pt"
 PROVENANCE = "provenance.json"
 ORIGINS = ("trainer", "model", "vocoder")
-"""The tables of an experiment whose plugins a checkpoint's provenance names, where they are there."""
+"""The tables of an experiment whose plugins are recorded in a checkpoint's provenance."""
 BESIDE_VOICE = "training.safetensors"
-"""In the folder of a voice: weights that only training goes on with, by module ("discriminator...")."""
+"""In a voice folder: weights that only fine-tuning uses, by module ("discriminator...")."""
 
 
 @frozen(order=True)
 class Checkpoint:
-    """A checkpoint that was written whole."""
+    """A complete checkpoint."""
 
     step: int
     path: Path
 
     @property
     def speaking_weights(self) -> Path:
-        """The weights to speak with: the average where there is one."""
+        """The weights for inference: the moving average if there is one."""
         average = self.path / AVERAGE
         return average if average.exists() else self.path / WEIGHTS
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    """Where the checkpoint of that step lies."""
+    """Return the path of the checkpoint at a step."""
     return run / CHECKPOINTS / f"step-{step:08d}"
 
 
 def checkpoints(run: Path) -> list[Checkpoint]:
-    """The checkpoints of a run, oldest first."""
+    """List the checkpoints of a run, oldest first."""
     found = (run / CHECKPOINTS).glob("step-*")
     return sorted(
         Checkpoint(int(path.name.removeprefix("step-")), path)
@@ -72,29 +70,29 @@ def checkpoints(run: Path) -> list[Checkpoint]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether the folder of a training run lies there, or one of its checkpoints."""
+    """Whether `path` is a run folder or one of its checkpoints."""
     return (path / CONFIG).is_file() and (
         (path / CHECKPOINTS).is_dir() or path.parent.name == CHECKPOINTS
     )
 
 
 def find_checkpoint(place: Path) -> Checkpoint:
-    """The checkpoint at `place`, or the latest one of the run at `place`."""
+    """Find the checkpoint at `place`, or the latest one of the run at `place`; UserError if there is none."""
     if (place / WEIGHTS).exists() and place.name.removeprefix("step-").isdigit():
         return Checkpoint(int(place.name.removeprefix("step-")), place)
     found = checkpoints(place)
     if not found:
         raise UserError(
             f"There is no checkpoint in {place}.",
-            hint="Give the folder of a run that has saved one, or a checkpoint's own folder.",
+            hint="Give a run folder with checkpoints, or the folder of a checkpoint.",
         )
     return found[-1]
 
 
 def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint says of itself: step, epoch, validation metrics, and what it was made with.
+    """Read the provenance of a checkpoint: step, epoch, validation metrics, and the software used.
 
-    Its tables `trainer`, and `model` or `vocoder`, name the type and the distribution of each.
+    Its tables `trainer`, and `model` or `vocoder`, contain the type and the distribution of each.
     """
     provenance: dict[str, Any] = json.loads(
         (checkpoint.path / PROVENANCE).read_text(encoding="utf-8")
@@ -104,7 +102,7 @@ def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class Origin:
-    """What a checkpoint needs to be read: an entry of some kind, and the distribution it came from."""
+    """A plugin entry that a checkpoint needs, and the distribution that provided it."""
 
     table: str
     kind: str
@@ -113,7 +111,7 @@ class Origin:
 
 
 def origins(checkpoint: Checkpoint) -> Iterator[Origin]:
-    """What must be installed to read a checkpoint; look each of them up to have the user told."""
+    """List the plugin entries needed to read a checkpoint; `Registry.find` raises if one is missing."""
     provenance = read_provenance(checkpoint)
     for table in ORIGINS:
         if origin := provenance.get(table):

@@ -1,4 +1,4 @@
-"""Weight norm while a model learns, multiplied out when it speaks (Salimans and Kingma 2016)."""
+"""Weight normalization for training, folded into plain weights for inference (Salimans and Kingma 2016)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _M = TypeVar("_M", bound=nn.Module)
 
 MAGNITUDE = "parametrizations.weight.original0"
 DIRECTION = "parametrizations.weight.original1"
-"""What PyTorch calls the two parts of a weight under weight norm, in the convolution that has them."""
+"""PyTorch's names for the two parameters of a normalized weight, relative to its module."""
 
 _for_inference = ContextVar("for_inference", default=False)
 
 
 def weight_normed(module: _M) -> _M:
-    """`module` with its weight split into magnitude and direction; as it is within `for_inference`.
+    """Apply weight norm to `module`; within `for_inference`, return it unchanged.
 
-    HiFi-GAN's code draws these weights from N(0, 0.01) after the split, which has no effect there: the
-    weight is computed anew from its two parts. So they start as PyTorch makes them, here too.
+    HiFi-GAN's code initializes the weights from N(0, 0.01) after applying weight norm, which has no effect
+    because the weight is recomputed from its two parameters. PyTorch's default initialization is kept here
+    too.
     """
     if _for_inference.get():
         return module
@@ -36,7 +37,7 @@ def weight_normed(module: _M) -> _M:
 
 @contextmanager
 def for_inference() -> Iterator[None]:
-    """Build modules without weight norm and without drawing weights, which are about to be loaded."""
+    """Build modules without weight norm and without initializing weights, which are loaded afterwards."""
     token = _for_inference.set(True)
     try:
         with uninitialised():
@@ -46,7 +47,10 @@ def for_inference() -> Iterator[None]:
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a trained module for the same one built in `for_inference`; others are left alone."""
+    """Fold weight norm into plain weights, for modules built within `for_inference`.
+
+    Other weights are returned unchanged.
+    """
     result = {}
     for name, tensor in weights.items():
         if name.endswith(DIRECTION):

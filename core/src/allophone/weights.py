@@ -1,8 +1,7 @@
-"""Weight files: safe to read, whole or absent on disk, and compared with what a model expects.
+"""Weight files (safetensors): reading, atomic writing, and checking against a model.
 
-A weight file is safetensors: tensors by name and nothing that could run. Names are those of
-`Module.state_dict`; a checkpoint puts the name of the objective's module before them
-("generator.encoder.weight"), a voice does not.
+Names are those of `Module.state_dict`. In checkpoints they are prefixed with the name of the objective's module
+("generator.encoder.weight"), in voices they are not.
 """
 
 from __future__ import annotations
@@ -26,31 +25,31 @@ _SHOWN = 8
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name, on the CPU; UserError when it is missing or damaged."""
+    """Read the tensors of a weight file by name, on the CPU; UserError if it is missing or damaged."""
     if not path.is_file():
         raise UserError(f"There is no weight file {path}.")
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{path} is no whole safetensors file: {error}",
-            hint="It was probably copied or downloaded in part; fetch it again.",
+            f"The safetensors file {path} is truncated or corrupt: {error}",
+            hint="It was probably copied or downloaded incompletely; fetch it again.",
         ) from error
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors by name: the file appears whole, and on the disk, or not at all."""
+    """Write tensors by name, atomically."""
     with named_whole(path) as temporary:
         save_file(_storable(weights), temporary)
 
 
 def add_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The same tensors as a part of something: "weight" becomes "<prefix>.weight"."""
+    """Prefix all names: "weight" becomes "<prefix>.weight"."""
     return {f"{prefix}.{name}": tensor for name, tensor in weights.items()}
 
 
 def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one part, under their names in it: the inverse of `add_prefix`."""
+    """Select the tensors with a prefix and remove it: the inverse of `add_prefix`."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor
@@ -61,12 +60,12 @@ def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 @frozen(kw_only=True)
 class Comparison:
-    """How the weights at hand compare with those wanted, by name and shape.
+    """How weights compare with those that a model expects, by name and shape.
 
-    fitting: wanted, and there in the same shape.
-    misshapen: wanted, and there in another shape, as (shape there, shape wanted).
-    missing: wanted and not there.
-    unexpected: there and not wanted.
+    fitting: expected names, present with the same shape.
+    misshapen: expected names, present with another shape, as (actual shape, expected shape).
+    missing: expected names that are not present.
+    unexpected: names that are present but not expected.
     """
 
     fitting: tuple[str, ...]
@@ -76,12 +75,12 @@ class Comparison:
 
     @property
     def exact(self) -> bool:
-        """Whether all that is wanted is there, in its shape, and nothing else."""
+        """Whether names and shapes are exactly those expected."""
         return not (self.misshapen or self.missing or self.unexpected)
 
 
 def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comparison:
-    """Compare weights with what a module's `state_dict` wants."""
+    """Compare weights with a module's `state_dict`."""
     shared = [name for name in wanted if name in weights]
     return Comparison(
         fitting=tuple(name for name in shared if weights[name].shape == wanted[name].shape),
@@ -97,9 +96,9 @@ def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comp
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Build modules whose weights are about to be loaded: they hold whatever was in memory.
+    """Build modules with uninitialized weights, to be loaded afterwards.
 
-    Filling them would take longer than reading the weights.
+    Initialization would take longer than reading the weights.
     """
     with _NoInitialisation():
         yield
@@ -122,32 +121,33 @@ class _NoInitialisation(TorchFunctionMode):
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
-    """Put weights into a module that they must fit exactly.
+    """Load weights into a module, which they must fit exactly.
 
-    where: what they are, for the message: a file, a checkpoint.
-    Raises UserError that names what is missing, unexpected or of another shape.
+    where: where they come from, for the message: a file, a checkpoint.
+
+    Raises UserError that lists missing and unexpected names and shape mismatches.
     """
     wanted = module.state_dict()
     comparison = compare(weights, wanted)
     if not comparison.exact:
         raise UserError(
-            "\n".join([f"The weights of {where} do not fit the model:", *_complaints(comparison)]),
-            hint="They were made with another configuration, or another version of the model.",
+            "\n".join([f"The weights of {where} do not fit the model:", *_mismatches(comparison)]),
+            hint="They belong to another configuration, or to another version of the model.",
         )
     module.load_state_dict(dict(weights))
 
 
-def _complaints(comparison: Comparison) -> list[str]:
+def _mismatches(comparison: Comparison) -> list[str]:
     lines = []
     for name in comparison.missing[:_SHOWN]:
         meant = near_miss(name, comparison.unexpected) or ""
         lines.append(f"  missing: {name}. {meant if meant.startswith('Did') else ''}".rstrip())
     lines += _rest("missing", comparison.missing)
-    lines += [f"  not in the model: {name}" for name in comparison.unexpected[:_SHOWN]]
-    lines += _rest("not in the model", comparison.unexpected)
-    for name, (there, wanted) in list(comparison.misshapen.items())[:_SHOWN]:
-        lines.append(f"  of another shape: {name} is {list(there)}, the model has {list(wanted)}")
-    return lines + _rest("of another shape", tuple(comparison.misshapen))
+    lines += [f"  unexpected: {name}" for name in comparison.unexpected[:_SHOWN]]
+    lines += _rest("unexpected", comparison.unexpected)
+    for name, (actual, expected) in list(comparison.misshapen.items())[:_SHOWN]:
+        lines.append(f"  shape mismatch: {name} is {list(actual)}, the model has {list(expected)}")
+    return lines + _rest("shape mismatch", tuple(comparison.misshapen))
 
 
 def _rest(kind: str, names: tuple[str, ...]) -> list[str]:
@@ -155,12 +155,12 @@ def _rest(kind: str, names: tuple[str, ...]) -> list[str]:
 
 
 def _storable(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, each with memory of its own: safetensors refuses what is shared."""
+    """Move tensors to the CPU, copying those that share memory, which safetensors does not allow."""
     storable: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"'{name}' is {type(tensor).__name__}, no tensor")
+            raise TypeError(f"'{name}' is {type(tensor).__name__}, not a tensor")
         stored = tensor.detach().cpu().contiguous()
         whole = stored.untyped_storage().nbytes() == stored.numel() * stored.element_size()
         if stored.untyped_storage().data_ptr() in seen or not whole:

@@ -18,12 +18,12 @@ class Phonemizer(Protocol):
 
     Optional members:
 
-    - `resolve(language) -> str` returns the phonemizer's own code for a language as people write it
-      ("en_US"), or raises `UserError`. `allophone prepare` calls it, so an unknown language is found early,
-      and the other methods are called with the code.
-    - `unreadable(text, language) -> list[str]` returns the words and symbols that it would misread or leave
-      out, such as those of another script. They are named in a warning when a text is spoken; an utterance
-      that has any is left out of training.
+    - `resolve(language) -> str` returns the phonemizer's own code for a language in any common spelling
+      ("en_US"), or raises `UserError` if it is not supported. `allophone prepare` calls it to report unsupported
+      languages early; the other methods are called with the resolved code.
+    - `unreadable(text, language) -> list[str]` returns the words and symbols that it would mispronounce or drop,
+      such as those of another script. They are listed in a warning when a text is synthesized; utterances that
+      contain any are left out of training.
     """
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
