@@ -155,10 +155,10 @@ def test_what_was_made_with_other_controls_is_made_again(command, tmp_path):
     write_mel(tmp_path / "mels" / "a.npy", np.zeros((8, 20), np.float32))
     write_description(tmp_path / "mels", SPEC, {})
     vocode = ("vocode", "--vocoder", "loud", "--features", "mels", "--out", "out")
-    assert "Made 1, skipped 0" in command(*vocode).output
+    assert "Wrote 1 files, skipped 0" in command(*vocode).output
     assert level_of(tmp_path / "out" / "a.wav") == pytest.approx(0.5, abs=1e-3)
-    assert "Made 0, skipped 1" in command(*vocode, "--control", "level=0.5").output
-    assert "Made 1, skipped 0" in command(*vocode, "--control", "level=0.75").output
+    assert "Wrote 0 files, skipped 1" in command(*vocode, "--control", "level=0.5").output
+    assert "Wrote 1 files, skipped 0" in command(*vocode, "--control", "level=0.75").output
     assert level_of(tmp_path / "out" / "a.wav") == pytest.approx(0.75, abs=1e-3)
     row = json.loads((tmp_path / "out" / "made.jsonl").read_text())
     assert row["controls"] == {"level": 0.75}
@@ -172,7 +172,7 @@ def test_say_and_synthesize_set_them_too(command, toys, registry, tmp_path):
     assert level_of(tmp_path / "a.wav") == pytest.approx(0.25, abs=1e-3)
     (tmp_path / "list.txt").write_text("a\n")
     many = ("synthesize", "--list", "list.txt", "--out", "out", *through)
-    assert "Made 1, skipped 0" in command(*many).output
-    assert "Made 0, skipped 1" in command(*many).output
-    assert "Made 1, skipped 0" in command(*many[:-1], "level=0.5").output
+    assert "Wrote 1 files, skipped 0" in command(*many).output
+    assert "Wrote 0 files, skipped 1" in command(*many).output
+    assert "Wrote 1 files, skipped 0" in command(*many[:-1], "level=0.5").output
     assert level_of(tmp_path / "out" / "00001.wav") == pytest.approx(0.5, abs=1e-3)
