@@ -17,7 +17,7 @@ from attrs import frozen
 from faster_whisper import WhisperModel
 from num2words import num2words
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.cache import cache_folder
 
 Ear = Callable[[Path], str]
@@ -82,7 +82,7 @@ def _english() -> str:
 def _multilingual() -> str:
     joined = cache_folder() / "benchmarks" / "whisper-base"
     if not joined.exists():
-        with folder_whole(joined) as folder, (folder / "model.bin").open("wb") as weights:
+        with atomic_folder(joined) as folder, (folder / "model.bin").open("wb") as weights:
             for package, names in PARTS.items():
                 for name in names:
                     content = (files(package) / "data" / name).read_bytes()

@@ -75,7 +75,7 @@ def ours(precision: str, mel: Tensor) -> Step:
     spec = VocoderSpec(vocoder=DiffwaveConfig(), audio=MelSpec())
     vocoder = build_vocoder(spec, denoiser().state_dict(), CPU)
     chosen: dict[str, Any] = {"betas": FAST_BETAS, "precision": precision}
-    adjusted = vocoder.adjusted(DiffwaveControls(**chosen))
+    adjusted = vocoder.with_controls(DiffwaveControls(**chosen))
     return lambda: heard(adjusted, mel)
 
 
@@ -230,7 +230,7 @@ def distance(
     vocoder: DiffwaveVocoder, controls: DiffwaveControls, recordings: list[Tensor]
 ) -> Distance:
     """Analysis and synthesis of recordings [N], scored by the vocoder's own mels."""
-    adjusted = vocoder.adjusted(controls)
+    adjusted = vocoder.with_controls(controls)
     audio = adjusted.audio
     found, speech, started = [], 0.0, time.perf_counter()
     for recording in recordings:

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from allophone.atomic import folder_whole, named_whole, written_whole
+from allophone.atomic import atomic_folder, atomic_path, atomic_write
 from allophone.errors import UserError
 
 
@@ -16,7 +16,7 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path):
     path.write_bytes(b"old")
 
     def half():
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(b"ne")
             raise KeyboardInterrupt
 
@@ -33,7 +33,7 @@ def test_others_may_read_what_a_private_writer_made(tmp_path):
 
     before = os.umask(0o022)
     try:
-        with named_whole(tmp_path / "file") as temporary:
+        with atomic_path(tmp_path / "file") as temporary:
             private(temporary)
     finally:
         os.umask(before)
@@ -41,7 +41,7 @@ def test_others_may_read_what_a_private_writer_made(tmp_path):
 
 
 def test_a_folder_appears_when_it_is_filled(tmp_path):
-    with folder_whole(tmp_path / "new") as folder:
+    with atomic_folder(tmp_path / "new") as folder:
         (folder / "inside").write_text("x")
         assert not (tmp_path / "new").exists()
     assert os.listdir(tmp_path) == ["new"]
@@ -50,7 +50,7 @@ def test_a_folder_appears_when_it_is_filled(tmp_path):
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
     def half():
-        with folder_whole(tmp_path / "new") as folder:
+        with atomic_folder(tmp_path / "new") as folder:
             (folder / "half").write_text("half")
             raise KeyboardInterrupt
 
@@ -61,5 +61,5 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path):
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path):
     (tmp_path / "old").mkdir()
-    with pytest.raises(UserError, match="already exists"), folder_whole(tmp_path / "old"):
+    with pytest.raises(UserError, match="already exists"), atomic_folder(tmp_path / "old"):
         pass

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from allophone.audio.files import read_audio, write_audio
-from allophone.audio.silence import cut_at_silences, sounding_range, trim_silence
+from allophone.audio.silence import non_silent_range, split_on_silence, trim_silence
 from allophone.errors import UserError
 
 RATE = 16000
@@ -179,7 +179,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path):
 def test_silence_around_a_sound_is_cut_but_for_the_pad():
     hiss = np.random.default_rng(0).normal(0, 1e-4, 3 * RATE).astype(np.float32)
     hiss[RATE : 2 * RATE] += tone(1.0)
-    first, last = sounding_range(hiss, RATE, threshold_db=40, pad_seconds=0.1)
+    first, last = non_silent_range(hiss, RATE, threshold_db=40, pad_seconds=0.1)
     assert first == pytest.approx(0.9 * RATE, abs=0.04 * RATE)
     assert last == pytest.approx(2.1 * RATE, abs=0.04 * RATE)
     np.testing.assert_array_equal(
@@ -210,14 +210,14 @@ def test_a_sound_shorter_than_the_window_stays():
 def test_a_long_recording_is_cut_at_its_pauses():
     pause, breath = np.zeros(RATE, np.float32), np.zeros(RATE // 10, np.float32)
     song = np.concatenate([pause, tone(2), breath, tone(1), pause, tone(3), pause])
-    first, second = cut_at_silences(song, RATE, threshold_db=40, max_seconds=20)
+    first, second = split_on_silence(song, RATE, threshold_db=40, max_seconds=20)
     assert first == pytest.approx((0.9 * RATE, 4.2 * RATE), abs=0.05 * RATE)
     assert second == pytest.approx((5.0 * RATE, 8.2 * RATE), abs=0.05 * RATE)
 
 
 def test_what_has_no_pause_is_cut_where_it_is_quietest():
     song = np.concatenate([tone(7), 0.3 * tone(1), tone(6)])
-    cut = cut_at_silences(song, RATE, threshold_db=40, max_seconds=10)
+    cut = split_on_silence(song, RATE, threshold_db=40, max_seconds=10)
     assert [edge for stretch in cut for edge in stretch][0::3] == [0, len(song)]
     assert cut[0][1] == cut[1][0]
     assert 7 * RATE <= cut[0][1] <= 8 * RATE
@@ -231,7 +231,7 @@ def test_cut_stretches_are_in_order_and_never_too_long(pieces, limit):
     rate = 1000
     parts = [level * tone(seconds, rate, 100) for level, seconds in pieces]
     song = np.concatenate([*parts, np.zeros(5, np.float32)])
-    cut = cut_at_silences(song, rate, threshold_db=30, max_seconds=limit)
+    cut = split_on_silence(song, rate, threshold_db=30, max_seconds=limit)
     edges = [edge for stretch in cut for edge in stretch]
     assert edges == sorted(edges)
     assert all(0 < last - first <= limit * rate for first, last in cut)
@@ -245,7 +245,7 @@ def test_cut_stretches_are_in_order_and_never_too_long(pieces, limit):
 
 @pytest.mark.parametrize("n", [0, 1, RATE])
 def test_digital_silence_has_nothing_to_cut_out(n: int):
-    assert cut_at_silences(np.zeros(n, np.float32), RATE, threshold_db=40, max_seconds=10) == []
+    assert split_on_silence(np.zeros(n, np.float32), RATE, threshold_db=40, max_seconds=10) == []
 
 
 def test_mp3_is_read(tmp_path: Path):

@@ -48,7 +48,7 @@ def test_a_checkpoint_holds_what_a_resume_and_a_voice_need(tmp_path, snapshot, r
     assert torch.equal(
         read_weights(written.path / "model.safetensors")["model.a"], torch.arange(3.0)
     )
-    assert torch.equal(read_weights(written.speaking_weights)["model.a"], torch.zeros(3))
+    assert torch.equal(read_weights(written.inference_weights)["model.a"], torch.zeros(3))
     assert load_experiment(written.path / "config.toml", registry=registry) == snapshot.experiment
     assert read_vocabulary(written.path / "vocabulary.json") == snapshot.vocabulary
     state = read_state(written)
@@ -62,7 +62,7 @@ def test_a_checkpoint_holds_what_a_resume_and_a_voice_need(tmp_path, snapshot, r
 
 def test_without_an_average_the_weights_themselves_speak(tmp_path, snapshot, registry):
     written = write_checkpoint(tmp_path, 1, evolve(snapshot, average=None), registry)
-    assert written.speaking_weights.name == "model.safetensors"
+    assert written.inference_weights.name == "model.safetensors"
     assert not (written.path / "average.safetensors").exists()
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allophone.audio.mel_files import (
+    check_description,
     check_mel,
     read_description,
     read_mel,
-    refuse_other_mels,
     write_description,
     write_mel,
 )
@@ -135,7 +135,7 @@ def test_a_description_reads_back_equal(tmp_path_factory, spec):
 
 def test_a_folder_without_a_description_has_none(tmp_path):
     assert read_description(tmp_path) is None
-    refuse_other_mels(tmp_path, SPEC, wanted_by="the vocoder")
+    check_description(tmp_path, SPEC, wanted_by="the vocoder")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_whole_numbers_will_do_for_frequencies(tmp_path):
 
 def test_other_mels_are_refused_field_by_field(tmp_path):
     write_description(tmp_path, SPEC, {})
-    refuse_other_mels(tmp_path, SPEC, wanted_by="the vocoder")
+    check_description(tmp_path, SPEC, wanted_by="the vocoder")
     other = evolve(SPEC, f_max=8000.0, log_base="10")
     with pytest.raises(UserError, match=r"the vocoder:\n  f_max: None.*8000.0\n  log_base: e.*10"):
-        refuse_other_mels(tmp_path, other, wanted_by="the vocoder")
+        check_description(tmp_path, other, wanted_by="the vocoder")

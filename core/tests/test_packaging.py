@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 
 from allophone.errors import UserError
-from allophone.packaging import Label, package_voice
+from allophone.packaging import PackageMetadata, package_voice
 from allophone.registry import build_registry
 from allophone.synthesis.description import About
 from allophone.synthesis.loading import load
@@ -48,7 +48,7 @@ def installed(toys, monkeypatch):
 
 
 def test_a_packaged_voice_speaks_by_its_name(voice, registry, installed, tmp_path):
-    folder = package_voice(str(voice), tmp_path, Label(name="tom"), registry)
+    folder = package_voice(str(voice), tmp_path, PackageMetadata(name="tom"), registry)
     assert folder == tmp_path / "allophone-voice-tom"
     there = installed(folder)
     packaged = load("tom", registry=there)
@@ -59,8 +59,8 @@ def test_a_packaged_voice_speaks_by_its_name(voice, registry, installed, tmp_pat
 
 
 def test_it_says_what_it_needs_and_what_one_may_do(voice, registry, tmp_path):
-    label = Label(version="1.2", summary='Says "hello" \\o/\n 👋', language="en-gb")
-    folder = package_voice(str(voice), tmp_path / "made", label, registry)
+    metadata = PackageMetadata(version="1.2", summary='Says "hello" \\o/\n 👋', language="en-gb")
+    folder = package_voice(str(voice), tmp_path / "made", metadata, registry)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["version"] == "1.2"
     assert project["description"] == 'Says "hello" \\o/ 👋'
@@ -79,7 +79,10 @@ def test_an_exported_voice_takes_what_lies_beside_it(voice, registry, installed,
     export_voice(voice, tmp_path / "a.tones", "tones", registry)
     (tmp_path / "a.tones.parts").mkdir()
     folder = package_voice(
-        str(tmp_path / "a.tones"), tmp_path, Label(name="ann", licence="CC0-1.0"), registry
+        str(tmp_path / "a.tones"),
+        tmp_path,
+        PackageMetadata(name="ann", licence="CC0-1.0"),
+        registry,
     )
     copied = sorted(path.name for path in (folder / "allophone_voice_ann" / "voice").iterdir())
     assert copied == ["a.tones", "a.tones.gain"]
@@ -92,8 +95,10 @@ def test_a_voice_without_a_licence_is_refused(toys, registry, tmp_path):
     unstated = evolve(stored, description=evolve(stored.description, about=about))
     toys.write_voice(tmp_path / "tim", unstated, registry=registry)
     with pytest.raises(UserError, match=r"does not state its licence[^$]*--licence"):
-        package_voice(str(tmp_path / "tim"), tmp_path, Label(), registry)
-    folder = package_voice(tmp_path / "tim", tmp_path, Label(licence="CC-BY-4.0"), registry)
+        package_voice(str(tmp_path / "tim"), tmp_path, PackageMetadata(), registry)
+    folder = package_voice(
+        tmp_path / "tim", tmp_path, PackageMetadata(licence="CC-BY-4.0"), registry
+    )
     inner = folder / "allophone_voice_tim" / "voice" / "tim"
     for path in (folder, inner):
         for name in ("README.md", "LICENSE"):
@@ -104,7 +109,7 @@ def test_a_voice_without_a_licence_is_refused(toys, registry, tmp_path):
 
 
 def test_a_licence_that_spdx_does_not_know_is_in_its_file(voice, registry, tmp_path):
-    folder = package_voice(voice, tmp_path, Label(licence="For friends"), registry)
+    folder = package_voice(voice, tmp_path, PackageMetadata(licence="For friends"), registry)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["license"] == "LicenseRef-in-LICENSE"
     assert (folder / "LICENSE").read_text() == "For friends\n"
@@ -115,7 +120,7 @@ def test_another_projects_checkpoint_becomes_a_voice_folder(
 ):
     make_default(registry)
     (tmp_path / "voice.toy").write_text("0.25")
-    folder = package_voice(tmp_path / "voice.toy", tmp_path, Label(name="tom"), registry)
+    folder = package_voice(tmp_path / "voice.toy", tmp_path, PackageMetadata(name="tom"), registry)
     files = folder / "allophone_voice_tom" / "voice" / "tom"
     assert (files / "model.safetensors").is_file()
     assert load("tom", registry=installed(folder)).say("Hello.").seconds > 0
@@ -124,35 +129,35 @@ def test_another_projects_checkpoint_becomes_a_voice_folder(
 @pytest.mark.parametrize("version", ["", "one", "1.2 beta four"])
 def test_versions_that_pip_does_not_know_are_refused(voice, registry, tmp_path, version):
     with pytest.raises(UserError, match="Invalid version"):
-        package_voice(voice, tmp_path, Label(version=version), registry)
+        package_voice(voice, tmp_path, PackageMetadata(version=version), registry)
     assert [path.name for path in tmp_path.iterdir()] == ["tim"]
 
 
 def test_a_voice_whose_name_a_package_cannot_have_needs_another(toys, registry, tmp_path):
     toys.write_voice(tmp_path / "tim", toys.stored_voice(name="en_US-Tim"), registry=registry)
     with pytest.raises(UserError, match=r"'en_US-Tim', is not a valid package name[^$]*--name"):
-        package_voice(tmp_path / "tim", tmp_path, Label(), registry)
-    assert package_voice(tmp_path / "tim", tmp_path, Label(name="tim"), registry).is_dir()
+        package_voice(tmp_path / "tim", tmp_path, PackageMetadata(), registry)
+    assert package_voice(tmp_path / "tim", tmp_path, PackageMetadata(name="tim"), registry).is_dir()
 
 
 @pytest.mark.parametrize("name", ["Tim", "a b", "../x", "ä", "", "allophone-tim"])
 def test_names_that_cannot_be_one_are_refused(voice, registry, tmp_path, name):
     with pytest.raises(UserError, match="name|called"):
-        package_voice(str(voice), tmp_path, Label(name=name), registry)
+        package_voice(str(voice), tmp_path, PackageMetadata(name=name), registry)
     assert [path.name for path in tmp_path.iterdir()] == ["tim"]
 
 
 def test_nothing_is_replaced(voice, registry, tmp_path):
-    package_voice(str(voice), tmp_path, Label(), registry)
+    package_voice(str(voice), tmp_path, PackageMetadata(), registry)
     with pytest.raises(UserError, match="already exists"):
-        package_voice(str(voice), tmp_path, Label(), registry)
+        package_voice(str(voice), tmp_path, PackageMetadata(), registry)
 
 
 @pytest.mark.skipif(find_spec("hatchling") is None, reason="needs hatchling, which builds it")
 def test_it_builds_and_holds_its_files(voice, registry, tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".gitignore").write_text("*.safetensors\n")
-    folder = package_voice(str(voice), tmp_path, Label(), registry)
+    folder = package_voice(str(voice), tmp_path, PackageMetadata(), registry)
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
         cwd=folder,

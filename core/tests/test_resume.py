@@ -107,7 +107,7 @@ def test_an_average_can_be_begun_in_the_middle(tmp_path, registry):
     train_toy(tmp_path, more, registry=registry, resume=find_checkpoint(tmp_path))
     latest = find_checkpoint(tmp_path)
     own = read_weights(latest.path / "model.safetensors")
-    averaged = read_weights(latest.speaking_weights)
+    averaged = read_weights(latest.inference_weights)
     assert not torch.equal(own["model.body.0.weight"], averaged["model.body.0.weight"])
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from allophone.atomic import remove_abandoned, written_whole
+from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.digests import Digests, digest_of, is_as_known, look_at
 from allophone.data.manifest import Dropped
 from allophone.data.store import FeatureStore, StoredArray
@@ -158,7 +158,7 @@ def test_a_file_keeps_its_old_content_when_writing_fails(tmp_path):
     path.write_text("old")
 
     def fail():
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(b"new")
             raise ZeroDivisionError
 
@@ -231,9 +231,9 @@ def test_damaged_digests_are_an_error(tmp_path):
 
 def test_two_processes_may_write_one_file_at_once(tmp_path):
     path = tmp_path / "file"
-    with written_whole(path) as first:
+    with atomic_write(path) as first:
         first.write(b"first, and long")
-        with written_whole(path) as second:
+        with atomic_write(path) as second:
             second.write(b"second")
         assert path.read_bytes() == b"second"
     assert content(tmp_path) == {"file": b"first, and long"}

@@ -20,7 +20,7 @@ from allophone.inference.folder import read_vocoder, read_voice
 from allophone.inference.griffin_lim import GriffinLim
 from allophone.inference.importing import import_checkpoint
 from allophone.registry import build_registry
-from allophone.synthesis.batch import suit, synthesize
+from allophone.synthesis.batch import adapt_requests, synthesize
 from allophone.synthesis.ledger import digest
 from allophone.synthesis.loading import load
 from allophone.synthesis.requests import Request, read_requests, requests_of_split
@@ -346,10 +346,10 @@ def test_controls_are_checked_before_anything_is_written(voice, tmp_path):
 
 def test_a_voice_with_one_speaker_is_asked_for_no_other(toys, registry, voice):
     asked = (Request(id="a", text="Hello.", speaker="anna", language="en"),)
-    assert tuple(suit(asked, voice)) == (Request(id="a", text="Hello."),)
+    assert tuple(adapt_requests(asked, voice)) == (Request(id="a", text="Hello."),)
     stored = toys.stored_voice(speakers=("anna", "boris"), languages=("de", "en"))
     many = open_voice(stored, registry=registry)
-    assert tuple(suit(asked, many)) == asked
+    assert tuple(adapt_requests(asked, many)) == asked
 
 
 def test_a_digest_follows_the_content(tmp_path):

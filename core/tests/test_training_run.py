@@ -173,7 +173,7 @@ def test_the_average_is_validated_heard_and_spoken_with(tmp_path, registry):
     assert own.of(Validated)[0].metrics["loss"] != averaged.of(Validated)[0].metrics["loss"]
     checkpoint = find_checkpoint(tmp_path / "averaged")
     weights = read_weights(checkpoint.path / "model.safetensors")
-    spoken = read_weights(checkpoint.speaking_weights)
+    spoken = read_weights(checkpoint.inference_weights)
     assert spoken.keys() == weights.keys()
     assert not torch.equal(spoken["model.body.0.weight"], weights["model.body.0.weight"])
 
@@ -182,7 +182,7 @@ def test_only_what_speaks_is_averaged(tmp_path, registry):
     train_toy(tmp_path, make_experiment(GanConfig(), max_steps=2, ema_decay=0.9), registry=registry)
     checkpoint = find_checkpoint(tmp_path)
     weights = read_weights(checkpoint.path / "model.safetensors")
-    spoken = read_weights(checkpoint.speaking_weights)
+    spoken = read_weights(checkpoint.inference_weights)
     assert strip_prefix(weights, "discriminator")
     assert not strip_prefix(spoken, "discriminator")
     assert strip_prefix(spoken, "model").keys() == strip_prefix(weights, "model").keys()

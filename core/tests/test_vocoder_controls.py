@@ -19,7 +19,7 @@ from allophone.cli import allophone as program
 from allophone.entries import VocoderEntry
 from allophone.errors import ConfigError, UserError
 from allophone.hookspecs import hookimpl
-from allophone.inference.vocoders import adjust, controls_of, load_vocoder
+from allophone.inference.vocoders import controls_of, load_vocoder, override_controls
 from allophone.registry import build_registry
 from allophone.testing import VocoderContract
 
@@ -43,7 +43,7 @@ class LoudVocoder:
         self.audio = spec.audio
         self.controls = controls or LoudControls()
 
-    def adjusted(self, controls):
+    def with_controls(self, controls):
         return LoudVocoder(*self.rest, controls)
 
     def vocode(self, mel, lengths):
@@ -90,17 +90,17 @@ def level_of(path):
 
 def test_controls_are_set_and_the_vocoder_stays_as_it_was(registry):
     vocoder = load_vocoder("loud", SPEC, device=CPU, registry=registry)
-    assert hasattr(vocoder, "adjusted")
-    louder = adjust(vocoder, {"level": 0.75}, registry, called="loud")
+    assert hasattr(vocoder, "with_controls")
+    louder = override_controls(vocoder, {"level": 0.75}, registry, name="loud")
     assert controls_of(louder, registry) == {"level": 0.75}
     assert controls_of(vocoder, registry) == {"level": 0.5}
-    assert adjust(vocoder, {}, registry, called="loud") is vocoder
+    assert override_controls(vocoder, {}, registry, name="loud") is vocoder
 
 
 class DeafVocoder(LoudVocoder):
     """It has a control, and does not ask for it."""
 
-    def adjusted(self, controls):
+    def with_controls(self, controls):
         return DeafVocoder(*self.rest, controls)
 
     def vocode(self, mel, lengths):
@@ -129,14 +129,14 @@ def test_the_contract_notices_a_control_that_is_not_used():
 def test_what_cannot_be_set_is_said(registry, given, complaint):
     vocoder = load_vocoder("loud", SPEC, device=CPU, registry=registry)
     with pytest.raises(ConfigError, match=complaint):
-        adjust(vocoder, given, registry, called="loud")
+        override_controls(vocoder, given, registry, name="loud")
 
 
 def test_a_vocoder_without_controls_takes_none(registry):
     vocoder = load_vocoder("griffin-lim", SPEC, device=CPU, registry=registry)
     assert controls_of(vocoder, registry) == {}
     with pytest.raises(UserError, match="griffin-lim has no controls, but steps was given"):
-        adjust(vocoder, {"steps": 3}, registry, called="griffin-lim")
+        override_controls(vocoder, {"steps": 3}, registry, name="griffin-lim")
 
 
 def test_a_voice_is_heard_through_a_vocoder_that_was_set(toys, registry, tmp_path):

@@ -10,8 +10,8 @@ from allophone.weights import (
     compare,
     load_weights,
     read_weights,
+    skip_init,
     strip_prefix,
-    uninitialised,
     write_weights,
 )
 
@@ -89,8 +89,8 @@ def test_comparison_sorts_names_by_what_is_the_matter():
         {"same": torch.zeros(1), "other": torch.zeros(2), "more": torch.zeros(1)},
         {"same": torch.zeros(1), "other": torch.zeros(3), "less": torch.zeros(1)},
     )
-    assert comparison.fitting == ("same",)
-    assert comparison.misshapen == {"other": ((2,), (3,))}
+    assert comparison.matching == ("same",)
+    assert comparison.mismatched == {"other": ((2,), (3,))}
     assert comparison.missing == ("less",)
     assert comparison.unexpected == ("more",)
     assert not comparison.exact
@@ -99,7 +99,7 @@ def test_comparison_sorts_names_by_what_is_the_matter():
 def test_a_model_that_is_not_initialised_draws_nothing():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    with uninitialised():
+    with skip_init():
         nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 3, 2), nn.LSTM(3, 3))
     assert torch.equal(torch.get_rng_state(), before)
     assert nn.Linear(1000, 2).weight.std() > 0

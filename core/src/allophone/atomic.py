@@ -18,18 +18,18 @@ _ABANDONED = 3600.0
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file for writing that replaces `path` when the block ends.
 
     Even after an exception or a power loss, `path` is either the old file or the complete new one.
     """
-    with named_whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         yield file
 
 
 @contextmanager
-def named_whole(path: Path) -> Iterator[Path]:
-    """Like `written_whole`, but yield the temporary path, for writers that need one."""
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Like `atomic_write`, but yield the temporary path, for writers that need one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
@@ -45,7 +45,7 @@ def named_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_whole(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Create a temporary folder that is renamed to `path` when the block ends, or removed if it fails.
 
     Raises UserError if `path` exists or cannot be created.

@@ -22,7 +22,7 @@ from attrs import frozen
 from allophone.cache import cache_folder
 from allophone.entries import references
 from allophone.errors import UserError
-from allophone.plugin import CORE, Plugin, absent_module, extra_with, requirements
+from allophone.plugin import CORE, Plugin, extra_providing, missing_module, requirements
 from allophone.registry import Registry, build_registry
 
 OLDEST_PYTHON = (3, 11)
@@ -219,7 +219,7 @@ def check_plugin(plugin: Plugin) -> Finding:
                 problems.append(
                     f"{entry.name}: {attribute} {ref} raises {type(error).__name__}: {error}"
                 )
-                advice.append(plugin.advice_on(error))
+                advice.append(plugin.advice_for(error))
     if problems:
         return Finding(
             check=name,
@@ -251,8 +251,8 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
     except UserError as error:
         return Finding(check=name, status="failure", found=error.message, advice=error.hint)
     except Exception as error:
-        module = absent_module(error)
-        extra = module and extra_with(module, importlib.metadata.distribution(CORE))
+        module = missing_module(error)
+        extra = module and extra_providing(module, importlib.metadata.distribution(CORE))
         if extra:
             found = f"not checked: {module} is not installed; pip install '{extra}'"
             return Finding(check=name, status="ok", found=found)

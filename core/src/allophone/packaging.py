@@ -19,14 +19,14 @@ from attrs import evolve, frozen
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.version import InvalidVersion, Version
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.errors import UserError
 from allophone.frontend import find_normalizer
 from allophone.hookspecs import CONTRACT
 from allophone.plugin import CORE
 from allophone.registry import Registry
 from allophone.synthesis.description import About
-from allophone.synthesis.loading import beside, find, load
+from allophone.synthesis.loading import companion_files, find, load
 from allophone.synthesis.voice import Voice
 from allophone.templates import checked_name, fill
 
@@ -37,7 +37,7 @@ _NO_SPDX_LICENCE = "LicenseRef-in-LICENSE"
 
 
 @frozen(kw_only=True)
-class Label:
+class PackageMetadata:
     """The metadata of a voice package; None uses the voice's own."""
 
     name: str | None = None
@@ -47,7 +47,9 @@ class Label:
     language: str | None = None
 
 
-def package_voice(place: str | Path, into: Path, label: Label, registry: Registry) -> Path:
+def package_voice(
+    place: str | Path, into: Path, metadata: PackageMetadata, registry: Registry
+) -> Path:
     """Write the package of a voice to the new folder `into`/allophone-voice-NAME, and return its path.
 
     place: a voice, as for `allophone.load`. It is loaded as a check.
@@ -55,14 +57,14 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
     The folder is written atomically. Raises UserError for a voice without a licence, an invalid name or
     version, and if the folder exists.
     """
-    version = _checked_version(label.version)
+    version = _checked_version(metadata.version)
     path, engine, installed = find(place, registry)
     voice = load(place, engine=engine.name, registry=registry)
     own = voice.description.about
     about = About(
-        name=_checked_name(label, own),
-        licence=label.licence or own.licence,
-        summary=" ".join((label.summary or own.summary).split()),
+        name=_checked_name(metadata, own),
+        licence=metadata.licence or own.licence,
+        summary=" ".join((metadata.summary or own.summary).split()),
     )
     if about.licence == _UNKNOWN:
         raise UserError(
@@ -73,7 +75,7 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
     distribution = f"allophone-voice-{about.name}"
     folder = into / distribution
     package = distribution.replace("-", "_")
-    with folder_whole(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         files = unfinished / package / "voice"
         files.mkdir(parents=True)
         located = _copy(path, files, voice, about, registry)
@@ -86,7 +88,7 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
             contract=CONTRACT,
             version=_quoted(version),
             summary=_quoted(about.summary or f"The voice {about.name}."),
-            language=_quoted(label.language or language),
+            language=_quoted(metadata.language or language),
             licence=_quoted(about.licence),
             licence_expression=_quoted(_licence_expression(about.licence)),
             located=_quoted(located),
@@ -96,10 +98,10 @@ def package_voice(place: str | Path, into: Path, label: Label, registry: Registr
     return folder
 
 
-def _checked_name(label: Label, own: About) -> str:
+def _checked_name(metadata: PackageMetadata, own: About) -> str:
     """Return the given name, or else the voice's own; UserError if it is not a valid package name."""
-    if label.name is not None:
-        return checked_name(label.name)
+    if metadata.name is not None:
+        return checked_name(metadata.name)
     try:
         return checked_name(own.name)
     except UserError as error:
@@ -138,7 +140,7 @@ def _copy(path: Path, files: Path, voice: Voice, about: About, registry: Registr
         if path.is_dir():
             shutil.copytree(path, folder)
             return folder.name
-        for each in beside(path):
+        for each in companion_files(path):
             shutil.copy(each, files)
         return path.name
     # Voices with a `[model]` need the engine `torch`, so PyTorch is installed.

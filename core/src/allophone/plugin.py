@@ -135,7 +135,7 @@ class Plugin:
         """What to do if it is broken or disabled."""
         if self.disabled:
             return f"To enable it: unset {DISABLE}"
-        return self.advice_on(self.cause) if self.cause else None
+        return self.advice_for(self.cause) if self.cause else None
 
     @property
     def traceback_text(self) -> str | None:
@@ -145,7 +145,7 @@ class Plugin:
 
         return "".join(traceback.format_exception(self.cause)) if self.cause else None
 
-    def advice_on(self, error: BaseException) -> str:
+    def advice_for(self, error: BaseException) -> str:
         """What to do about an exception raised by this plugin's code."""
         if isinstance(error, ContractError):
             return self._advice_on_contract(error.contract)
@@ -177,7 +177,7 @@ class Plugin:
 
     def _missing_dependency(self, error: BaseException) -> str | None:
         """How to install a missing dependency, if that is the cause of the error."""
-        module = absent_module(error)
+        module = missing_module(error)
         package = (module or "").partition(".")[0]
         if not module or package == self.package:
             return None
@@ -194,9 +194,9 @@ class Plugin:
 
     def extra_for(self, error: BaseException) -> str | None:
         """The extra, its own or the core's, that installs the missing module: "allophone[torch]"."""
-        package = absent_module(error)
+        package = missing_module(error)
         core = importlib.metadata.distribution(CORE)
-        found = [extra_with(package, dist) for dist in (self.dist, core) if package and dist]
+        found = [extra_providing(package, dist) for dist in (self.dist, core) if package and dist]
         return next(filter(None, found), None)
 
     @property
@@ -254,7 +254,7 @@ def conflict_between(first: Plugin, second: Plugin, kind: str, name: str) -> Con
     if first.distribution == second.distribution:
         uninstall = []
     commands = [f"pip uninstall {plugin.distribution}" for plugin in uninstall]
-    commands += [disabling(plugin.name) for plugin in disable]
+    commands += [disable_setting(plugin.name) for plugin in disable]
     return Conflict(
         kind=kind,
         name=name,
@@ -270,7 +270,7 @@ def disabled_names() -> list[str]:
     return [name for part in os.environ.get(DISABLE, "").split(",") if (name := part.strip())]
 
 
-def disabling(name: str) -> str:
+def disable_setting(name: str) -> str:
     """The environment setting that disables a plugin in addition to those already disabled."""
     return f"{DISABLE}={','.join([*disabled_names(), name])}"
 
@@ -280,7 +280,7 @@ def is_distribution_name(name: object) -> bool:
     return isinstance(name, str) and _DISTRIBUTION_NAME.fullmatch(name) is not None
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def exception_chain(error: BaseException) -> Iterator[BaseException]:
     """Iterate over an exception, its cause, the cause of that, and so on."""
     following: BaseException | None = error
     while following is not None:
@@ -289,13 +289,13 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         following = following.__cause__ or (None if suppressed else following.__context__)
 
 
-def absent_module(error: BaseException) -> str | None:
+def missing_module(error: BaseException) -> str | None:
     """The name of the missing module, if a ModuleNotFoundError is in the exception's chain."""
-    absent = (one.name for one in chain(error) if isinstance(one, ModuleNotFoundError))
+    absent = (one.name for one in exception_chain(error) if isinstance(one, ModuleNotFoundError))
     return next(absent, None)
 
 
-def extra_with(package: str, dist: importlib.metadata.Distribution) -> str | None:
+def extra_providing(package: str, dist: importlib.metadata.Distribution) -> str | None:
     """Find the extra of a distribution that installs a package: "allophone[torch]"; None if there is none.
 
     The extra `testing` is ignored, since it is for the distribution's own tests.
@@ -317,7 +317,7 @@ def _brings(one: Requirement, package: str, dist: importlib.metadata.Distributio
         return True
     if not one.extras or same_name(one.name, dist.metadata["Name"]) or not _is_installed(one.name):
         return False
-    found = extra_with(package, importlib.metadata.distribution(one.name))
+    found = extra_providing(package, importlib.metadata.distribution(one.name))
     return found in {f"{one.name}[{extra}]" for extra in one.extras}
 
 
@@ -344,7 +344,7 @@ def failure_location(error: BaseException, package: str) -> str | None:
     import traceback
 
     elsewhere = None
-    for one in chain(error):
+    for one in exception_chain(error):
         if isinstance(one, HookError) and one.location:
             return one.location
         if isinstance(one, SyntaxError) and one.filename:

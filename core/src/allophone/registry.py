@@ -24,9 +24,9 @@ from allophone.errors import PluginError, UserError, near_miss
 from allophone.plugin import (
     DISABLE,
     Plugin,
-    absent_module,
     failure_location,
     is_distribution_name,
+    missing_module,
 )
 from allophone.plugin_loading import OBSERVER, load_plugins
 
@@ -156,7 +156,7 @@ class Registry:
             if extra := owner.extra_for(error):
                 raise PluginError(
                     f"The {singular(kind)} '{name}' of {owner.distribution} {owner.version} needs the "
-                    f"package '{absent_module(error)}', which is not installed.",
+                    f"package '{missing_module(error)}', which is not installed.",
                     hint=f"pip install '{extra}'",
                 ) from error
             location = failure_location(error, owner.package)
@@ -164,7 +164,7 @@ class Registry:
             raise PluginError(
                 f"The {singular(kind)} '{name}' of {owner.distribution} {owner.version} does not "
                 f"load: {ref} raises {type(error).__name__}: {error}{where}",
-                hint=owner.advice_on(error),
+                hint=owner.advice_for(error),
             ) from error
 
     def entry_of(self, kind: str, config: Any) -> Any:

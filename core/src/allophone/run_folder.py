@@ -36,7 +36,7 @@ STATE = "state.pt"
 PROVENANCE = "provenance.json"
 ORIGINS = ("trainer", "model", "vocoder")
 """The tables of an experiment whose plugins are recorded in a checkpoint's provenance."""
-BESIDE_VOICE = "training.safetensors"
+TRAINING_WEIGHTS = "training.safetensors"
 """In a voice folder: weights that only fine-tuning uses, by module ("discriminator...")."""
 
 
@@ -48,7 +48,7 @@ class Checkpoint:
     path: Path
 
     @property
-    def speaking_weights(self) -> Path:
+    def inference_weights(self) -> Path:
         """The weights for inference: the moving average if there is one."""
         average = self.path / AVERAGE
         return average if average.exists() else self.path / WEIGHTS

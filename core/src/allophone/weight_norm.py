@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from allophone.weights import uninitialised
+from allophone.weights import skip_init
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -22,7 +22,7 @@ DIRECTION = "parametrizations.weight.original1"
 _for_inference = ContextVar("for_inference", default=False)
 
 
-def weight_normed(module: _M) -> _M:
+def apply_weight_norm(module: _M) -> _M:
     """Apply weight norm to `module`; within `for_inference`, return it unchanged.
 
     HiFi-GAN's code initializes the weights from N(0, 0.01) after applying weight norm, which has no effect
@@ -40,13 +40,13 @@ def for_inference() -> Iterator[None]:
     """Build modules without weight norm and without initializing weights, which are loaded afterwards."""
     token = _for_inference.set(True)
     try:
-        with uninitialised():
+        with skip_init():
             yield
     finally:
         _for_inference.reset(token)
 
 
-def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_weight_norm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Fold weight norm into plain weights, for modules built within `for_inference`.
 
     Other weights are returned unchanged.

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from allophone.atomic import named_whole
+from allophone.atomic import atomic_path
 from allophone.errors import UserError, near_miss
 
 _SHOWN = 8
@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors by name, atomically."""
-    with named_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         save_file(_storable(weights), temporary)
 
 
@@ -62,29 +62,29 @@ def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 class Comparison:
     """How weights compare with those that a model expects, by name and shape.
 
-    fitting: expected names, present with the same shape.
-    misshapen: expected names, present with another shape, as (actual shape, expected shape).
+    matching: expected names, present with the same shape.
+    mismatched: expected names, present with another shape, as (actual shape, expected shape).
     missing: expected names that are not present.
     unexpected: names that are present but not expected.
     """
 
-    fitting: tuple[str, ...]
-    misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    matching: tuple[str, ...]
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
 
     @property
     def exact(self) -> bool:
         """Whether names and shapes are exactly those expected."""
-        return not (self.misshapen or self.missing or self.unexpected)
+        return not (self.mismatched or self.missing or self.unexpected)
 
 
 def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comparison:
     """Compare weights with a module's `state_dict`."""
     shared = [name for name in wanted if name in weights]
     return Comparison(
-        fitting=tuple(name for name in shared if weights[name].shape == wanted[name].shape),
-        misshapen={
+        matching=tuple(name for name in shared if weights[name].shape == wanted[name].shape),
+        mismatched={
             name: (tuple(weights[name].shape), tuple(wanted[name].shape))
             for name in shared
             if weights[name].shape != wanted[name].shape
@@ -95,7 +95,7 @@ def compare(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Comp
 
 
 @contextmanager
-def uninitialised() -> Iterator[None]:
+def skip_init() -> Iterator[None]:
     """Build modules with uninitialized weights, to be loaded afterwards.
 
     Initialization would take longer than reading the weights.
@@ -145,9 +145,9 @@ def _mismatches(comparison: Comparison) -> list[str]:
     lines += _rest("missing", comparison.missing)
     lines += [f"  unexpected: {name}" for name in comparison.unexpected[:_SHOWN]]
     lines += _rest("unexpected", comparison.unexpected)
-    for name, (actual, expected) in list(comparison.misshapen.items())[:_SHOWN]:
+    for name, (actual, expected) in list(comparison.mismatched.items())[:_SHOWN]:
         lines.append(f"  shape mismatch: {name} is {list(actual)}, the model has {list(expected)}")
-    return lines + _rest("shape mismatch", tuple(comparison.misshapen))
+    return lines + _rest("shape mismatch", tuple(comparison.mismatched))
 
 
 def _rest(kind: str, names: tuple[str, ...]) -> list[str]:

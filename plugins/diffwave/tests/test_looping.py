@@ -36,7 +36,7 @@ def vocoder_of(controls: DiffwaveControls, device: str = "cpu") -> DiffwaveVocod
     torch.nn.init.normal_(denoiser.output.weight)
     spec = VocoderSpec(vocoder=SMALL, audio=MelSpec(n_mels=MELS))
     vocoder = build_vocoder(spec, denoiser.state_dict(), torch.device(device))
-    return vocoder.adjusted(controls)
+    return vocoder.with_controls(controls)
 
 
 def looping_of(controls: DiffwaveControls) -> DiffwaveVocoder:

@@ -18,7 +18,7 @@ from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import ConfigError
 from allophone.inference.protocol import VocoderSpec
-from allophone.inference.vocoders import adjust
+from allophone.inference.vocoders import override_controls
 from allophone.registry import default_registry
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
@@ -223,7 +223,7 @@ class TestStream:
 def vocoder_of(**controls: object) -> DiffwaveVocoder:
     spec = VocoderSpec(vocoder=SMALL, audio=AUDIO)
     vocoder = build_vocoder(spec, denoiser_of().state_dict(), CPU)
-    adjusted = adjust(vocoder, controls, default_registry(), called="it")
+    adjusted = override_controls(vocoder, controls, default_registry(), name="it")
     assert isinstance(adjusted, DiffwaveVocoder)
     return adjusted
 
@@ -263,7 +263,7 @@ class TestVocoder:
 
     def test_it_is_what_the_core_takes_it_for(self) -> None:
         vocoder = vocoder_of()
-        assert hasattr(vocoder, "adjusted")
+        assert hasattr(vocoder, "with_controls")
         assert hasattr(vocoder, "stream")
         with pytest.raises(ConfigError, match="sampler"):
             vocoder_of(sampler="euler")

@@ -18,7 +18,7 @@ from allophone.inference.folder import read_vocoder
 from allophone.inference.importing import import_checkpoint
 from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
 from allophone.weights import read_weights
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
@@ -88,7 +88,7 @@ def test_a_generator_of_the_reference(tmp_path: Path, config: HifiganConfig) -> 
     destination = tmp_path / "vocoder"
     assert import_checkpoint(source, destination, None, default_registry()) == "hifigan.jik876"
     assert_holds(destination, config, AUDIO, ours)
-    assert not (destination / BESIDE_VOICE).exists()
+    assert not (destination / TRAINING_WEIGHTS).exists()
     load_vocoder(destination, AUDIO, device=torch.device("cpu"), registry=default_registry())
 
 
@@ -102,7 +102,7 @@ def test_its_discriminators_go_along_for_fine_tuning(tmp_path: Path) -> None:
         parts[part][f"module.{rest}"] = weight
     torch.save({**parts, "steps": 3, "epoch": 1, "optim_g": {}}, source / "do_00002000")
     jik876.import_checkpoint(source / "g_00002000", tmp_path / "vocoder")
-    beside = read_weights(tmp_path / "vocoder" / BESIDE_VOICE)
+    beside = read_weights(tmp_path / "vocoder" / TRAINING_WEIGHTS)
     assert beside.keys() == {f"discriminator.{name}" for name in discriminators}
     for name in ("scales.0.layers.1.parametrizations.weight.0._u", "periods.4.output.bias"):
         assert beside[f"discriminator.{name}"].equal(discriminators[name])

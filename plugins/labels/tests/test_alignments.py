@@ -185,8 +185,9 @@ def test_frames_must_be_the_same(aligning):
     extractor = aligning(audio=other)
     with pytest.raises(UserError) as refused:
         next(extractor.extract([utterance("a", "abc", 800)]))
-    assert "hop_length is 16 in the voice and 32 in [audio]; n_fft is 64 in the voice and 128" in str(
-        refused.value
+    assert (
+        "hop_length is 16 in the voice and 32 in [audio]; n_fft is 64 in the voice and 128"
+        in str(refused.value)
     )
     assert "n_mels" not in str(refused.value)
 

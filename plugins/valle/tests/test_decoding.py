@@ -145,7 +145,7 @@ def test_steps_that_a_graph_could_capture_draw_the_same(
     model = ar_model(outspoken=True, group_size=group)
     rows = prefixes((10, 7), (17, 21), most=90)
     expected = continue_codes(model, rows, CONTROLS)
-    monkeypatch.setattr(decoding, "captured", lambda step: step)
+    monkeypatch.setattr(decoding, "capture_cuda_graph", lambda step: step)
     with torch.inference_mode():
         decoder = Decoder(model, rows, CONTROLS)
         decoder.static = True

@@ -26,7 +26,7 @@ from allophone.registry import default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weight_norm import folded
+from allophone.weight_norm import fold_weight_norm
 from allophone_onnx import export as onnx_writer
 from allophone_onnx.export_noise import seeded_noise
 from allophone_onnx.noise import Stream
@@ -262,7 +262,7 @@ def test_it_is_imported_again(place: Path, joe_file: Path, tmp_path: Path) -> No
         ours, theirs = voice.description, expected.description
         assert (ours.text, ours.audio) == (theirs.text, theirs.audio)
         assert ours.about.licence == theirs.about.licence
-        found, wanted = folded(voice.weights), folded(expected.weights)
+        found, wanted = fold_weight_norm(voice.weights), fold_weight_norm(expected.weights)
         assert set(found) == {name for name in wanted if not TRAINING_ONLY.match(name)}
         for name, weight in found.items():
             torch.testing.assert_close(weight, wanted[name], msg=name)

@@ -19,7 +19,7 @@ from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice, read_voice
 from allophone.inference.importing import import_checkpoint
 from allophone.registry import default_registry
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
 from allophone_vits.config import SIZES, DiscriminatorConfig, DurationConfig, VitsConfig
 from allophone_vits.discriminator import Discriminator
@@ -145,7 +145,7 @@ def test_forks_of_the_reference_list_symbols_and_speakers(tmp_path: Path) -> Non
     assert_holds(voice, SMALL, ours)
     assert voice.vocabulary == Vocabulary(symbols=voice.vocabulary.symbols, speakers=("a", "b"))
     assert list(voice.vocabulary.symbols.ids) == IPA
-    assert not (tmp_path / "voice" / BESIDE_VOICE).exists()
+    assert not (tmp_path / "voice" / TRAINING_WEIGHTS).exists()
 
 
 def test_symbols_that_nobody_knows(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from allophone.training.adversarial import (
     discriminate,
     feature_matching_loss,
 )
-from allophone.weight_norm import folded, for_inference
+from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
@@ -238,7 +238,7 @@ class TestDecoder:
         decoder = shaken(Decoder(TINY_DECODERS[name], latent_channels=4))
         with for_inference():
             quick = Decoder(TINY_DECODERS[name], latent_channels=4)
-        quick.load_state_dict(folded(decoder.state_dict()))
+        quick.load_state_dict(fold_weight_norm(decoder.state_dict()))
         use_channels_last(quick)
         assert not any(isinstance(part, nn.Conv1d) for part in quick.modules())
         latent = torch.randn(2, 4, 12)

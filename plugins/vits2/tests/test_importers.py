@@ -15,7 +15,7 @@ from allophone.errors import UserError
 from allophone.inference.folder import read_voice
 from allophone.inference.importing import import_checkpoint
 from allophone.registry import default_registry
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
 from allophone.weights import read_weights
 from allophone_vits.config import SIZES
@@ -140,7 +140,7 @@ def test_the_discriminator_of_durations_lies_beside(
     torch.save({"model": theirs | unused}, tmp_path / "DUR_2000.pth")
     p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")
 
-    beside = read_weights(tmp_path / "voice" / BESIDE_VOICE)
+    beside = read_weights(tmp_path / "voice" / TRAINING_WEIGHTS)
     assert len(beside) == len(theirs)
     source = read_source(tmp_path / "voice", inference_module="generator")
     assert source.weights["duration_discriminator.duration.weight"].equal(theirs["dur_proj.weight"])

@@ -12,7 +12,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
 
@@ -112,7 +112,7 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
     if clipped:
         _log.warning("%s: clipped %d of %d samples", path, clipped, len(samples))
     integers = pcm16(samples)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         if path.suffix.lower() == ".wav":
             file.write(wav_header(sample_rate, samples=len(integers)) + integers.tobytes())
         else:

@@ -23,7 +23,7 @@ import numpy as np
 from attrs import asdict
 from numpy.typing import NDArray
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError, near_miss
 
@@ -45,7 +45,7 @@ def write_description(folder: Path, audio: MelSpec, provenance: Mapping[str, str
     plain = {"audio": table, "provenance": dict(provenance)}
     text = toml.dumps(plain)
     assert tomllib.loads(text) == plain, f"{plain} cannot be represented in TOML"
-    with written_whole(folder / DESCRIPTION) as file:
+    with atomic_write(folder / DESCRIPTION) as file:
         file.write(text.encode())
 
 
@@ -66,7 +66,7 @@ def read_description(folder: Path) -> MelSpec | None:
     return _mel_spec(table, path)
 
 
-def refuse_other_mels(folder: Path, audio: MelSpec, *, wanted_by: str) -> None:
+def check_description(folder: Path, audio: MelSpec, *, wanted_by: str) -> None:
     """Raise UserError, listing each field that differs, unless the MelSpec in `mels.toml` matches `audio`.
 
     wanted_by: what `audio` belongs to, for the message.
@@ -85,7 +85,7 @@ def refuse_other_mels(folder: Path, audio: MelSpec, *, wanted_by: str) -> None:
 
 def write_mel(path: Path, mel: NDArray[np.float32]) -> None:
     """Write a mel [M, F] atomically."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         np.save(file, mel.astype(np.float32, copy=False))
 
 

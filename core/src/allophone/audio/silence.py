@@ -10,7 +10,7 @@ _WINDOW_SECONDS = 0.04
 _HOP_SECONDS = 0.01
 
 
-def sounding_range(
+def non_silent_range(
     samples: NDArray[np.float32],
     sample_rate: int,
     *,
@@ -31,7 +31,7 @@ def sounding_range(
     return max(0, first), min(len(samples), last)
 
 
-def cut_at_silences(
+def split_on_silence(
     samples: NDArray[np.float32],
     sample_rate: int,
     *,
@@ -42,7 +42,7 @@ def cut_at_silences(
 ) -> list[tuple[int, int]]:
     """Split a long recording at pauses into segments `samples[first:last]`, in order.
 
-    A pause is at least `pause_seconds` of silence, as in `sounding_range`. Each segment keeps up to
+    A pause is at least `pause_seconds` of silence, as in `non_silent_range`. Each segment keeps up to
     `pad_seconds` of the pauses around it, and at most half of each. Segments longer than `max_seconds` are
     split again at the quietest window of their middle half, until none is longer.
     """
@@ -110,8 +110,8 @@ def trim_silence(
     threshold_db: float,
     pad_seconds: float = 0.05,
 ) -> NDArray[np.float32]:
-    """Remove leading and trailing silence: samples [N] -> [N']; see `sounding_range`."""
-    first, last = sounding_range(
+    """Remove leading and trailing silence: samples [N] -> [N']; see `non_silent_range`."""
+    first, last = non_silent_range(
         samples, sample_rate, threshold_db=threshold_db, pad_seconds=pad_seconds
     )
     return samples[first:last]

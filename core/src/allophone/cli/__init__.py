@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from allophone.errors import PluginError, UserError
-from allophone.plugin import CORE, extra_with
+from allophone.plugin import CORE, extra_providing
 from allophone.registry import Registry, default_registry, strict_plugins
 
 
@@ -109,7 +109,7 @@ def main() -> None:
         _fail(error)
     except ModuleNotFoundError as error:
         # Some features of the core need packages that only its extras install.
-        extra = extra_with(error.name or "", importlib.metadata.distribution(CORE))
+        extra = extra_providing(error.name or "", importlib.metadata.distribution(CORE))
         if extra is None or traceback_wanted():
             raise
         _fail(

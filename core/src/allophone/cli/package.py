@@ -39,11 +39,13 @@ def command(
 
     VOICE is a voice folder, a run, a checkpoint, an exported voice or an installed voice.
     """
-    from allophone.packaging import Label, package_voice
+    from allophone.packaging import PackageMetadata, package_voice
     from allophone.registry import default_registry
 
-    label = Label(name=name, version=version, licence=licence, summary=summary, language=language)
-    folder = package_voice(voice, into, label, default_registry())
+    metadata = PackageMetadata(
+        name=name, version=version, licence=licence, summary=summary, language=language
+    )
+    folder = package_voice(voice, into, metadata, default_registry())
     installed = folder.name.removeprefix("allophone-voice-")
     # pip would download a package of that name if the path had no slash.
     local = shlex.quote(os.path.join(os.curdir, folder))

@@ -195,7 +195,7 @@ def _with_speaker(
     """Set the speaker and language from the command line, if the voice has several."""
     from attrs import evolve
 
-    from allophone.synthesis.batch import suit
+    from allophone.synthesis.batch import adapt_requests
 
     if speaker:
         requests = tuple(evolve(request, speaker=speaker) for request in requests)
@@ -203,7 +203,7 @@ def _with_speaker(
         mention_speaker(voice, None)
     if language:
         requests = tuple(evolve(request, language=language) for request in requests)
-    adapted = tuple(suit(requests, voice))
+    adapted = tuple(adapt_requests(requests, voice))
     if not speaker and any(request.speaker for request in requests) and len(voice.speakers) < 2:
         click.echo(
             f"'{voice.name}' has only one speaker; the speakers of the texts are ignored.", err=True

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import ConfigError, UserError
 
 Plain = dict[str, Any]
@@ -48,7 +48,7 @@ def write_toml(path: str | Path, plain: Mapping[str, Any]) -> None:
             f"{path} can't be written: the data does not survive being written as TOML.",
             hint="Lists of mixed types, None and invisible characters have no safe form.",
         )
-    with written_whole(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         file.write(text.encode())
 
 

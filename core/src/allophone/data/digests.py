@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import UserError
 
 Seen = tuple[int, int, str] | None
@@ -96,6 +96,6 @@ class Digests:
     def save(self, name: str, paths: Iterable[str]) -> None:
         """Keep what is known of these files, under a name that no other process uses."""
         kept = {path: self._seen[path] for path in sorted(set(paths)) if path in self._seen}
-        with written_whole(self._folder / f"{name}.json") as file:
+        with atomic_write(self._folder / f"{name}.json") as file:
             file.write(json.dumps(kept, ensure_ascii=False).encode())
         self.changed = False

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from attrs import asdict, field, fields_dict, frozen, validators
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import UserError, near_miss
 
 Split = Literal["train", "valid", "test", "golden_test"]
@@ -125,7 +125,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest, whole or not at all. UserError for two utterances with one id."""
     utterances = list(utterances)
     refuse_same_ids(utterances)
-    with written_whole(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         for utterance in utterances:
             plain = asdict(utterance, filter=lambda _, value: value is not None)
             file.write(json.dumps(plain, ensure_ascii=False).encode() + b"\n")
@@ -133,7 +133,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
 
 def write_dropped(path: Path, dropped: Mapping[str, Dropped]) -> None:
     """Write which utterances were left out, by id, and why: one JSON object a line."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for id, why in dropped.items():
             line = {"id": id, "reason": why.reason, "detail": why.detail}
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")

@@ -24,7 +24,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import remove_abandoned, written_whole
+from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.manifest import Dropped
 from allophone.errors import UserError
 
@@ -96,11 +96,11 @@ class FeatureStore:
         index = json.dumps({"arrays": arrays, "dropped": dropped}, ensure_ascii=False).encode()
         name = hashlib.blake2b(bytes(content) + index, digest_size=16).hexdigest()
         if not (self._folder / "key.json").exists():
-            with written_whole(self._folder / "key.json") as file:
+            with atomic_write(self._folder / "key.json") as file:
                 file.write(json.dumps(self._key, ensure_ascii=False, indent=1).encode() + b"\n")
-        with written_whole(self._folder / f"{name}.bin") as file:
+        with atomic_write(self._folder / f"{name}.bin") as file:
             file.write(content)
-        with written_whole(self._folder / f"{name}.json") as file:
+        with atomic_write(self._folder / f"{name}.json") as file:
             file.write(index)
         self._read_index(self._folder / f"{name}.json")
 

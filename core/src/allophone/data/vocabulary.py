@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import UserError, near_miss
 from allophone.text.config import TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
@@ -91,7 +91,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     """Write a vocabulary, whole or not at all."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(vocabulary.to_json().encode())
 
 

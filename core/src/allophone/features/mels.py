@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from allophone.audio.mel_files import (
     DESCRIPTION,
     SUFFIX,
+    check_description,
     read_description,
     read_mel,
-    refuse_other_mels,
 )
 from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
@@ -55,7 +55,7 @@ class MelsExtractor:
                 hint="`allophone synthesize --mels` writes one; for mels from elsewhere write the "
                 "table [audio] of an experiment into it.",
             )
-        refuse_other_mels(self._folder, self._context.audio, wanted_by="the experiment's [audio]")
+        check_description(self._folder, self._context.audio, wanted_by="the experiment's [audio]")
         for utterance in utterances:
             yield self._mel(utterance)
 

@@ -57,7 +57,7 @@ def place(
         *(f"left over: {name}" for name in comparison.unexpected),
         *(
             f"{name}: {list(there)} where the model has {list(here)}"
-            for name, (there, here) in comparison.misshapen.items()
+            for name, (there, here) in comparison.mismatched.items()
         ),
     ]
     if wrong:

@@ -35,7 +35,7 @@ def to_numpy(waveform: Tensor) -> Samples:
     return array
 
 
-def captured(function: Callable[[], None]) -> Callable[[], None]:
+def capture_cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
     """Capture a function as a CUDA graph; calling the result replays all of its kernels in one launch.
 
     Use it for functions that launch many small kernels repeatedly. The function must launch the same kernels on

@@ -23,11 +23,11 @@ from allophone.inference.importing import find_or_import, recognises_checkpoint
 from allophone.inference.protocol import Mels, Speech, Synthesizer, TextBatch, Vocoder
 from allophone.inference.vocoders import (
     FALLBACK,
-    adjust,
     apply_vocoder,
     controls_of,
     fingerprint,
     load_vocoder,
+    override_controls,
     stream_vocoder,
 )
 from allophone.registry import Registry, default_registry
@@ -191,7 +191,7 @@ class TorchEngine:
     def use_vocoder(self, place: str | Path, controls: Mapping[str, Any]) -> None:
         """Use another vocoder; UserError if it takes other mels, or for unknown controls."""
         vocoder = load_vocoder(place, self._audio, device=self._device, registry=self._registry)
-        self.vocoder = adjust(vocoder, controls, self._registry, called=str(place))
+        self.vocoder = override_controls(vocoder, controls, self._registry, name=str(place))
         self._vocoder_place = place
 
     @torch.inference_mode()

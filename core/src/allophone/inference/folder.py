@@ -22,7 +22,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, structure, unstructure, write_toml
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
@@ -125,7 +125,7 @@ def write_voice(
     if speakers > 1:
         facts.append(f"Speakers: {speakers}")
 
-    with folder_whole(path) as folder:
+    with atomic_folder(path) as folder:
         write_toml(folder / VOICE, plain)
         write_weights(folder / WEIGHTS, voice.weights)
         write_vocabulary(folder / VOCABULARY, voice.vocabulary)
@@ -143,7 +143,7 @@ def write_vocoder(
     """Write a vocoder folder at `path`; see `write_voice`."""
     plain = _plain("vocoders", "vocoder", vocoder.description, registry or default_registry())
 
-    with folder_whole(path) as folder:
+    with atomic_folder(path) as folder:
         write_toml(folder / VOCODER, plain)
         write_weights(folder / WEIGHTS, vocoder.weights)
         _write_texts(folder, plain, "vocoder", [], card, licence_text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
@@ -35,7 +35,7 @@ from allophone.registry import Registry
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
-from allophone.synthesis.loading import beside
+from allophone.synthesis.loading import companion_files
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _import_cached(source: Path, registry: Registry) -> Path:
 
     Raises UserError like `import_checkpoint`.
     """
-    files = beside(source) if source.is_file() else []
+    files = companion_files(source) if source.is_file() else []
     importer = _choose(source, None, registry)
     owner = registry.owner(importer.offered, importer.family)
     key = [importer.name, owner.version, *map(digest, files)]
@@ -116,7 +116,7 @@ def _import_cached(source: Path, registry: Registry) -> Path:
 @contextmanager
 def _checked(destination: Path, registry: Registry) -> Iterator[Path]:
     """Yield a temporary path; its content is moved to `destination` once it has been loaded as a check."""
-    with folder_whole(destination) as folder:
+    with atomic_folder(destination) as folder:
         inner = folder / destination.name
         yield inner
         _check(inner, registry)

@@ -44,7 +44,7 @@ class Source:
     @property
     def weights(self) -> Path:
         """The file of the weights used for inference."""
-        return self.checkpoint.speaking_weights if self.checkpoint else self.folder / WEIGHTS
+        return self.checkpoint.inference_weights if self.checkpoint else self.folder / WEIGHTS
 
 
 @frozen(kw_only=True)
@@ -199,7 +199,7 @@ def _read_trained(
             "audio": config["audio"],
         },
         config=config,
-        weights=strip_prefix(read_weights(checkpoint.speaking_weights), trainer.inference_module),
+        weights=strip_prefix(read_weights(checkpoint.inference_weights), trainer.inference_module),
     )
 
 

@@ -136,9 +136,9 @@ class Vocoder(Protocol):
 
         stream(mel: Tensor) -> Iterator[Tensor]
             Yields chunks [N] of one mel [1, M, F]. Concatenated, they equal the output of `vocode` exactly.
-        controls: Any; adjusted(controls) -> Vocoder
+        controls: Any; with_controls(controls) -> Vocoder
             Settings such as the number of sampling steps: an instance of an attrs class whose fields have
-            defaults and validators. `adjusted` returns a copy of the vocoder with other controls of that
+            defaults and validators. `with_controls` returns a copy of the vocoder with other controls of that
             class.
     """
 

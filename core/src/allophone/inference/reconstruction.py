@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from allophone.audio.mel_files import (
     SUFFIX,
+    check_description,
     check_mel,
-    refuse_other_mels,
     write_description,
     write_mel,
 )
@@ -40,7 +40,7 @@ from allophone.loading import Corpus, open_corpus
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG
-from allophone.synthesis.ledger import Failure, Ledger, Made, Report, digest, reason
+from allophone.synthesis.ledger import Failure, Ledger, Report, Success, digest, reason
 
 DROPPED = "dropped.jsonl"
 """The file in the output folder that lists the utterances without mels, and why."""
@@ -88,7 +88,7 @@ def reconstruct(
             "waveforms do not use a vocoder.",
         )
     audio = voice.description.audio
-    refuse_other_mels(out, audio, wanted_by=f"the voice {place}")
+    check_description(out, audio, wanted_by=f"the voice {place}")
     corpus = open_corpus(
         load_experiment(found.checkpoint.path / CONFIG, registry=registry), registry
     )
@@ -107,7 +107,7 @@ def reconstruct(
     write_description(out, audio, provenance)
     todo = evolve(corpus, stored=tuple(wanted[id] for id in ledger.todo))
 
-    def results() -> Iterator[Made | Failure]:
+    def results() -> Iterator[Success | Failure]:
         for batch in _batches(todo, splits, features, voice.vocabulary):
             for id, mel in _predict(synthesizer, batch, device):
                 if not isinstance(mel, Exception):
@@ -116,7 +116,7 @@ def reconstruct(
                     yield Failure(id=id, reason=reason(mel))
                     continue
                 write_mel(out / f"{id}{SUFFIX}", mel)
-                yield Made(id=id, file=f"{id}{SUFFIX}", facts={"frames": mel.shape[1]})
+                yield Success(id=id, file=f"{id}{SUFFIX}", facts={"frames": mel.shape[1]})
 
     report = ledger.record(track(results(), total=len(ledger.todo), description="Predicting"))
     write_dropped(out / DROPPED, left_out)

@@ -50,12 +50,12 @@ def load_vocoder(
     return vocoder
 
 
-def adjust(
-    vocoder: Vocoder, given: Mapping[str, Any], registry: Registry, *, called: str
+def override_controls(
+    vocoder: Vocoder, given: Mapping[str, Any], registry: Registry, *, name: str
 ) -> Vocoder:
     """Return the vocoder with some of its controls changed, or the vocoder itself if none are given.
 
-    called: the name of the vocoder, for messages.
+    name: the name of the vocoder, for messages.
 
     Raises UserError if the vocoder has no controls, and ConfigError for unknown controls, with suggestions,
     and for invalid values.
@@ -65,16 +65,16 @@ def adjust(
     now = getattr(vocoder, "controls", None)
     if now is None:
         raise UserError(
-            f"The vocoder {called} has no controls, but {', '.join(given)} was given.",
+            f"The vocoder {name} has no controls, but {', '.join(given)} was given.",
             hint="Omit --control or --vocoder-control.",
         )
     controls = structure(
         type(now),
         {**unstructure(now, registry=registry), **given},
-        where=f"A control of the vocoder {called}",
+        where=f"A control of the vocoder {name}",
         registry=registry,
     )
-    adjusted: Vocoder = vocoder.adjusted(controls)  # type: ignore[attr-defined]
+    adjusted: Vocoder = vocoder.with_controls(controls)  # type: ignore[attr-defined]
     return adjusted
 
 

@@ -12,7 +12,7 @@ import torch
 from attrs import asdict, frozen
 from torch import Tensor
 
-from allophone.audio.mel_files import DESCRIPTION, read_description, refuse_other_mels
+from allophone.audio.mel_files import DESCRIPTION, check_description, read_description
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, resolve, structure
 from allophone.data.digests import digest_of
@@ -22,7 +22,7 @@ from allophone.inference.folder import VOCODER
 from allophone.inference.locate import find_voice, untrained_vocoders
 from allophone.inference.mel_sources import MelSource
 from allophone.inference.protocol import Mels, Vocoder
-from allophone.inference.vocoders import adjust, apply_vocoder, load_vocoder
+from allophone.inference.vocoders import apply_vocoder, load_vocoder, override_controls
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG
@@ -30,8 +30,8 @@ from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import (
     Failure,
     Ledger,
-    Made,
     Report,
+    Success,
     in_batches,
     reason,
     save_waveform,
@@ -82,7 +82,7 @@ def vocode_all(
     def vocode(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
         return _vocode(vocoder, [mel for _, mel in mels], device)
 
-    def results() -> Iterator[Made | Failure]:
+    def results() -> Iterator[Success | Failure]:
         for start in range(0, len(todo), _WINDOW * batch_size):
             mels: list[tuple[str, Tensor]] = []
             for source in todo[start : start + _WINDOW * batch_size]:
@@ -144,8 +144,8 @@ def open_vocoder(
         )
     vocoder = load_vocoder(place, wanted, device=device, registry=registry)
     if features:
-        refuse_other_mels(features, vocoder.audio, wanted_by=like or f"the vocoder {place}")
-    return adjust(vocoder, controls or {}, registry, called=place)
+        check_description(features, vocoder.audio, wanted_by=like or f"the vocoder {place}")
+    return override_controls(vocoder, controls or {}, registry, name=place)
 
 
 def audio_of(place: str, registry: Registry) -> MelSpec:

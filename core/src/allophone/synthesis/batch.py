@@ -15,8 +15,8 @@ from allophone.progress import Track, untracked
 from allophone.synthesis.ledger import (
     Failure,
     Ledger,
-    Made,
     Report,
+    Success,
     digest,
     in_batches,
     reason,
@@ -63,7 +63,7 @@ def synthesize(
             [script for _, script in scripts], pause=pause, batch_size=batch_size, controls=ready
         )
 
-    def results() -> Iterator[Made | Failure]:
+    def results() -> Iterator[Success | Failure]:
         scripts, failures = _read(voice, todo, seed)
         yield from failures
         for (request, _), spoken in in_batches(scripts, batch_size, say):
@@ -76,7 +76,7 @@ def synthesize(
     return ledger.record(track(results(), total=len(todo), description="Synthesizing"))
 
 
-def suit(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
+def adapt_requests(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:
     """Remove the speaker or language of requests if the voice has only one."""
     for request in requests:
         yield evolve(

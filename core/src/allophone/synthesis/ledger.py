@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import UserError
 from allophone.synthesis.waveform import Waveform
 
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 
 @frozen(kw_only=True)
-class Made:
+class Success:
     """A file that was written.
 
     facts: what its row in `made.jsonl` contains besides the inputs.
@@ -90,7 +90,7 @@ class Ledger:
         kept = [row for id, row in logged.items() if id in current or id not in inputs]
         _write_rows(out / MADE, kept)
 
-    def record(self, results: Iterable[Made | Failure]) -> Report:
+    def record(self, results: Iterable[Success | Failure]) -> Report:
         """Log results as they arrive. The files must already be written."""
         made = 0
         failures: list[Failure] = []
@@ -134,7 +134,7 @@ def in_batches(
             yield from zip(group, made, strict=True)
 
 
-def save_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Made | Failure:
+def save_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Success | Failure:
     """Write the WAV file of an item; return a Failure if its samples are not finite."""
     name = f"{id}.wav"
     try:
@@ -142,7 +142,7 @@ def save_waveform(out: Path, id: str, waveform: Waveform, **facts: Any) -> Made 
     except UserError as error:
         return Failure(id=id, reason=reason(error))
     measured = {"seconds": round(waveform.seconds, 4), "sample_rate": waveform.sample_rate}
-    return Made(id=id, file=name, facts={**facts, **measured})
+    return Success(id=id, file=name, facts={**facts, **measured})
 
 
 def reason(error: Exception) -> str:
@@ -166,7 +166,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
 
 
 def _write_rows(path: Path, rows: Iterable[Row]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for row in rows:
             file.write(_dumped(row).encode())
 

@@ -134,7 +134,7 @@ def _first_recognising(
     return None
 
 
-def beside(path: Path) -> list[Path]:
+def companion_files(path: Path) -> list[Path]:
     """List a voice file and the files next to it whose names begin with its name ("joe.onnx.json")."""
     return sorted(
         each for each in path.parent.iterdir() if each.name.startswith(path.name) and each.is_file()

@@ -17,7 +17,7 @@ from string import Template
 from attrs import frozen
 from packaging.version import Version
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.errors import UserError
 from allophone.plugin import CORE
 
@@ -49,7 +49,7 @@ def write_plugin(name: str, into: Path) -> Path:
     """
     names = PluginNames(checked_name(name))
     folder = into / names.distribution
-    with folder_whole(folder) as unfinished:
+    with atomic_folder(folder) as unfinished:
         fill(
             unfinished,
             "plugin",

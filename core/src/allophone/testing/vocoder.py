@@ -23,7 +23,7 @@ from allophone.audio.spectrogram import mel_spectrogram
 from allophone.errors import UserError
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.inference.protocol import Vocoder, VocoderSpec
-from allophone.inference.vocoders import adjust, load_vocoder
+from allophone.inference.vocoders import load_vocoder, override_controls
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About
 from allophone.testing.controls import watched
@@ -154,13 +154,15 @@ class VocoderContract:
         if controls is None:
             pytest.skip("This vocoder has no controls.")
         assert type(controls)() == controls, "`controls` should begin with the class's defaults."
-        again = getattr(built, "adjusted")(controls)  # noqa: B009 - optional part of Vocoder
-        assert again.controls == controls, "`adjusted` should have the controls that it was given."
+        again = getattr(built, "with_controls")(controls)  # noqa: B009 - optional part of Vocoder
+        assert again.controls == controls, (
+            "`with_controls` should have the controls that it was given."
+        )
         with pytest.raises(UserError):
-            adjust(built, {"no_such_control": 1}, registry, called=self.vocoder)
+            override_controls(built, {"no_such_control": 1}, registry, name=self.vocoder)
         for field in attrs.fields(type(controls)):
             with pytest.raises(UserError):
-                adjust(built, {field.name: {}}, registry, called=self.vocoder)
+                override_controls(built, {field.name: {}}, registry, name=self.vocoder)
 
     @torch.inference_mode()
     def test_each_control_is_used(self, built: Vocoder) -> None:
@@ -168,7 +170,7 @@ class VocoderContract:
         if controls is None:
             pytest.skip("This vocoder has no controls.")
         given, read = watched(controls)
-        getattr(built, "adjusted")(given).vocode(*self.mels(20))  # noqa: B009 - optional part of Vocoder
+        getattr(built, "with_controls")(given).vocode(*self.mels(20))  # noqa: B009 - optional part of Vocoder
         for field in attrs.fields(type(controls)):
             assert field.name in read or field.name in self.inert_controls, (
                 f"The control {field.name} is offered, and nothing of it is read when a mel is heard: is it "

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from allophone.errors import UserError
-from allophone.text.symbols import described
+from allophone.text.symbols import describe_symbol
 
 
 class PhoneMap:
@@ -39,7 +39,7 @@ class PhoneMap:
             known = self._known.match(spelled, position)
             if known is None:
                 raise UserError(
-                    f"[text.phones] has no entry for {described(spelled[position])}, as in "
+                    f"[text.phones] has no entry for {describe_symbol(spelled[position])}, as in "
                     f"'{_word_at(spelled, position)}'.",
                     hint='Add one; "" drops the symbol.',
                 )

@@ -195,12 +195,12 @@ def _is_table(content: object) -> bool:
 def _listed(symbols: Iterable[str] | Mapping[str, int]) -> str:
     counts = symbols if isinstance(symbols, Mapping) else dict.fromkeys(symbols, 1)
     return ", ".join(
-        described(symbol) + (f" {count} times" if count > 1 else "")
+        describe_symbol(symbol) + (f" {count} times" if count > 1 else "")
         for symbol, count in counts.items()
     )
 
 
-def described(symbol: str) -> str:
+def describe_symbol(symbol: str) -> str:
     """Format a symbol with its code point and Unicode name, since many symbols look alike or are invisible."""
     if len(symbol) != 1:
         return repr(symbol)

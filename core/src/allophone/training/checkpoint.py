@@ -19,7 +19,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from allophone.atomic import sync_folder, written_whole
+from allophone.atomic import atomic_write, sync_folder
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment, KeepConfig
 from allophone.data.vocabulary import Vocabulary, write_vocabulary
@@ -88,7 +88,7 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
         },
         "distributions": _distributions(registry),
     }
-    with written_whole(unfinished / PROVENANCE) as file:
+    with atomic_write(unfinished / PROVENANCE) as file:
         file.write(json.dumps(provenance, indent=1).encode() + b"\n")
     if path.exists():
         _delete(path)
@@ -146,7 +146,7 @@ def _delete(path: Path) -> None:
 
 
 def _write_state(path: Path, state: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         torch.save(dict(state), file)
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(path):
         raise TypeError(

@@ -20,7 +20,14 @@ from torch import Tensor, nn
 
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import AVERAGE, BESIDE_VOICE, STATE, VOCABULARY, WEIGHTS, find_checkpoint
+from allophone.run_folder import (
+    AVERAGE,
+    STATE,
+    TRAINING_WEIGHTS,
+    VOCABULARY,
+    WEIGHTS,
+    find_checkpoint,
+)
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
 from allophone.weights import add_prefix, compare, read_weights, strip_prefix
@@ -96,8 +103,8 @@ def read_source(place: Path, *, inference_module: str) -> Source:
         weights = read_weights(place / WEIGHTS)
         if not strip_prefix(weights, inference_module):
             weights = add_prefix(weights, inference_module)
-        if (place / BESIDE_VOICE).is_file():
-            weights |= read_weights(place / BESIDE_VOICE)
+        if (place / TRAINING_WEIGHTS).is_file():
+            weights |= read_weights(place / TRAINING_WEIGHTS)
         return Source(path=place, weights=weights, vocabulary=_vocabulary(place))
     path = find_checkpoint(place).path
     weights = read_weights(path / WEIGHTS)
@@ -148,20 +155,20 @@ def take_weights(
     weights = {name: tensor for name, tensor in source.weights.items() if name not in used}
     weights |= {name: of.tensor for name, of in made.items()}
     comparison = compare(weights, model)
-    for name in comparison.fitting:
+    for name in comparison.matching:
         model[name].copy_(weights[name])
     skipped = dict.fromkeys(comparison.unexpected, "not in the model")
     grown: dict[str, int] = {}
     sizes = _sizes(source.vocabulary, vocabulary)
     embeddings = _embeddings(modules)
-    for name, (there, here) in comparison.misshapen.items():
+    for name, (there, here) in comparison.mismatched.items():
         known = sizes.get(here[0]) if name in embeddings and there[1:] == here[1:] else None
         if known is None or known > there[0]:
             skipped[name] = f"of another shape: {list(there)} there, {list(here)} here"
         else:
             model[name][:known].copy_(weights[name][:known])
             grown[name] = here[0] - known
-    if not comparison.fitting and not grown:
+    if not comparison.matching and not grown:
         raise UserError(
             f"Nothing of {source.path} fits the model: no weight has the name and the shape of one "
             f"of the model's.",
@@ -169,8 +176,8 @@ def take_weights(
         )
     return FineTuneReport(
         source=str(source.path),
-        taken=tuple(name for name in comparison.fitting if name not in made),
-        adapted={name: made[name].how for name in comparison.fitting if name in made},
+        taken=tuple(name for name in comparison.matching if name not in made),
+        adapted={name: made[name].how for name in comparison.matching if name in made},
         grown=grown,
         skipped=skipped,
         new=comparison.missing,

@@ -35,19 +35,19 @@ def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[
 
 
 def cut(utterance: Utterance, *, threshold_db: float, max_seconds: float) -> Iterator[Utterance]:
-    """The parts of a long recording between its silences, numbered; see `cut_at_silences`.
+    """The parts of a long recording between its silences, numbered; see `split_on_silence`.
 
     A recording that cannot be read, or is silent, stays whole: extraction reports it.
     """
     from allophone.audio.files import read_audio
-    from allophone.audio.silence import cut_at_silences
+    from allophone.audio.silence import split_on_silence
 
     try:
         audio = read_audio(utterance.audio)
     except UserError:
         yield utterance
         return
-    parts = cut_at_silences(
+    parts = split_on_silence(
         audio.samples, audio.sample_rate, threshold_db=threshold_db, max_seconds=max_seconds
     )
     if not parts:

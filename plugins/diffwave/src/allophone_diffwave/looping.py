@@ -18,7 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from allophone.inference.devices import captured
+from allophone.inference.devices import capture_cuda_graph
 from allophone_diffwave.folded import FoldedDenoiser, StepBiases
 from allophone_diffwave.samplers import Plan
 from allophone_diffwave.sampling import Progress, SeededNoise, advance
@@ -59,7 +59,7 @@ class StaticLoop:
         self._run: Callable[[], None] = self._follow
         if device.type == "cuda":
             self._follow()
-            self._run = captured(self._follow)
+            self._run = capture_cuda_graph(self._follow)
 
     def waveform(self, mel: Tensor, noise: SeededNoise) -> Tensor:
         """Samples [N] from -1 to 1 of a mel [M, F]."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
-from allophone.weights import load_weights, uninitialised
+from allophone.weights import load_weights, skip_init
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule
 from allophone_diffwave.folded import FoldedDenoiser
@@ -33,7 +33,7 @@ def build_vocoder(
     do not fit its description.
     """
     spec.vocoder.check_audio(spec.audio)
-    with uninitialised():
+    with skip_init():
         denoiser = Denoiser(spec.vocoder, mels=spec.audio.n_mels)
     load_weights(denoiser, weights, where="this vocoder")
     denoiser.to(device).eval().requires_grad_(False)
@@ -59,7 +59,7 @@ class DiffwaveVocoder:
         if self._folded.device.type == "cuda":
             self._loops = StaticLoops(self._folded, self._plan, clamp_always=self._clamp_always)
 
-    def adjusted(self, controls: DiffwaveControls) -> DiffwaveVocoder:
+    def with_controls(self, controls: DiffwaveControls) -> DiffwaveVocoder:
         """The same denoiser with other controls."""
         return DiffwaveVocoder(self._denoiser, self._spec, controls)
 

@@ -10,7 +10,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone.weight_norm import weight_normed
+from allophone.weight_norm import apply_weight_norm
 from allophone_hifigan.channels_last import (
     Convolution,
     TransposedConvolution,
@@ -53,7 +53,7 @@ class Stage(nn.Module):
         super().__init__()
         rate, kernel_size = config.upsample_rates[stage], config.upsample_kernel_sizes[stage]
         channels = config.channels >> (stage + 1)
-        self.upsample = weight_normed(
+        self.upsample = apply_weight_norm(
             TransposedConvolution(
                 2 * channels,
                 channels,
@@ -112,7 +112,7 @@ def _convolution(
     in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1
 ) -> nn.Module:
     """A convolution whose output is as long as its input."""
-    return weight_normed(
+    return apply_weight_norm(
         Convolution(
             in_channels,
             out_channels,

@@ -13,7 +13,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
 from allophone.synthesis.chunks import chunk_sizes
-from allophone.weight_norm import folded, for_inference
+from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone.weights import load_weights
 from allophone_hifigan.channels_last import lay_out_weights
 from allophone_hifigan.generator import Generator, receptive_margin
@@ -36,7 +36,7 @@ def build_vocoder(
     spec.vocoder.check_audio(spec.audio)
     with for_inference():
         generator = Generator(spec.vocoder, mels=spec.audio.n_mels)
-    load_weights(generator, folded(weights), where="this vocoder")
+    load_weights(generator, fold_weight_norm(weights), where="this vocoder")
     generator.to(device).eval().requires_grad_(False)
     lay_out_weights(generator)
     return HifiganVocoder(generator, spec.audio, margin=receptive_margin(spec.vocoder))

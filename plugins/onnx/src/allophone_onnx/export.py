@@ -15,7 +15,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.errors import UserError
 
 OPSET = 18
@@ -64,7 +64,7 @@ def write_graph(
     _forget_origins(model)
     weights = {name: name_weight(name) for name, _ in module.named_parameters()}
     _rename(model.graph, weights)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(model.SerializeToString())
 
 

@@ -18,7 +18,7 @@ import onnxruntime
 from attrs import asdict
 from numpy.typing import NDArray
 
-from allophone.atomic import folder_whole
+from allophone.atomic import atomic_folder
 from allophone.errors import UserError
 from allophone_onnx.cutting import CannotCutError, cut
 from allophone_onnx.prepared import state_of
@@ -49,7 +49,7 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
         _prepare(files, made)
         try:
             _discard_stale(folder.parent)
-            with folder_whole(folder) as kept:
+            with atomic_folder(folder) as kept:
                 shutil.copytree(made, kept, dirs_exist_ok=True)
         except (UserError, OSError) as error:
             # Another process was quicker, or nothing can be written there: the voice speaks all the same.

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from allophone.inference.devices import captured
+from allophone.inference.devices import capture_cuda_graph
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
 from allophone_valle.masks import sequence_mask, text_then_past
@@ -143,7 +143,7 @@ class Decoder:
             if taken % NOISE_STEPS == 0:
                 self._draw_noise()
             if self.static and taken == WARM_UP_STEPS:
-                step = captured(self.step)
+                step = capture_cuda_graph(self.step)
             step()
 
     def begin(self) -> None:

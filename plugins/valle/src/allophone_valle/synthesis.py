@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from allophone.errors import UserError
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
 from allophone.synthesis.engine import Prompt
-from allophone.weights import load_weights, strip_prefix, uninitialised
+from allophone.weights import load_weights, skip_init, strip_prefix
 from allophone_valle.ar import ArModel
 from allophone_valle.codecs.protocol import Codec
 from allophone_valle.config import ValleConfig, ValleControls
@@ -187,7 +187,7 @@ def build_synthesizer(
     assert isinstance(config, ValleConfig)
     _require_stages(weights)
     symbols = spec.vocabulary.symbols
-    with uninitialised():
+    with skip_init():
         ar = ArModel(config.ar, vocabulary_size=symbols.size, bins=config.bins)
         nar = NarModel(
             config.nar,

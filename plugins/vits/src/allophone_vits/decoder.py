@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone.weight_norm import weight_normed
+from allophone.weight_norm import apply_weight_norm
 from allophone_vits.config import DecoderConfig
 from allophone_vits.layers import masked, same_convolution
 
@@ -38,11 +38,11 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.dilated = nn.ModuleList(
-            weight_normed(same_convolution(channels, channels, kernel_size, dilation=dilation))
+            apply_weight_norm(same_convolution(channels, channels, kernel_size, dilation=dilation))
             for dilation in dilations
         )
         self.plain = nn.ModuleList(
-            weight_normed(same_convolution(channels, channels, kernel_size))
+            apply_weight_norm(same_convolution(channels, channels, kernel_size))
             for _ in (dilations if paired else ())
         )
 
@@ -67,7 +67,7 @@ class UpsamplingStage(nn.Module):
         self.rate = config.upsample_rates[stage]
         kernel_size = config.upsample_kernel_sizes[stage]
         channels = config.channels >> (stage + 1)
-        self.upsample = weight_normed(
+        self.upsample = apply_weight_norm(
             nn.ConvTranspose1d(
                 2 * channels,
                 channels,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weight_norm import folded, for_inference
+from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone.weights import load_weights, strip_prefix
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
@@ -94,7 +94,7 @@ def _load_to_speak(model: Generator, weights: Mapping[str, Tensor]) -> None:
     model.eval().requires_grad_(False)
     training_only = model.training_only
     speaking = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
-    load_weights(model, folded(speaking), where="this voice")
+    load_weights(model, fold_weight_norm(speaking), where="this voice")
 
 
 class VitsSynthesizer:
@@ -186,7 +186,7 @@ class VitsAligner(VitsSynthesizer):
     def _whole_model(self) -> Generator:
         model = self._model
         if not hasattr(model, "posterior_encoder"):
-            encoder, weights = self._posterior_encoder, folded(self._posterior_weights)
+            encoder, weights = self._posterior_encoder, fold_weight_norm(self._posterior_weights)
             load_weights(encoder, weights, where="this voice's posterior encoder")
             device = next(model.text_encoder.parameters()).device
             model.posterior_encoder = encoder.to(device).eval().requires_grad_(False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from allophone.weight_norm import weight_normed
+from allophone.weight_norm import apply_weight_norm
 from allophone_vits.layers import masked, same_convolution
 
 
@@ -21,16 +21,18 @@ class WaveNet(nn.Module):
         super().__init__()
         self.channels = channels
         self.gates = nn.ModuleList(
-            weight_normed(same_convolution(channels, 2 * channels, kernel_size))
+            apply_weight_norm(same_convolution(channels, 2 * channels, kernel_size))
             for _ in range(layers)
         )
         # The last layer feeds nothing but the sum, so it has no residual half.
         self.outputs = nn.ModuleList(
-            weight_normed(nn.Conv1d(channels, channels if layer == layers - 1 else 2 * channels, 1))
+            apply_weight_norm(
+                nn.Conv1d(channels, channels if layer == layers - 1 else 2 * channels, 1)
+            )
             for layer in range(layers)
         )
         self.speaker = (
-            weight_normed(nn.Conv1d(speaker_channels, 2 * channels * layers, 1))
+            apply_weight_norm(nn.Conv1d(speaker_channels, 2 * channels * layers, 1))
             if speaker_channels
             else None
         )

@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from allophone.weight_norm import weight_normed
+from allophone.weight_norm import apply_weight_norm
 from allophone_vits.config import FlowConfig, TextEncoderConfig
 from allophone_vits.flow import Flow, ResidualCoupling, ShiftCoupling
 from allophone_vits.layers import masked, zero_initialised
@@ -127,7 +127,9 @@ class CausalTransformerCoupling(ShiftCoupling):
         self.input = nn.Conv1d(channels // 2, hidden, 1)
         self.gate = nn.Conv1d(hidden, 2 * hidden, 1) if speaker_channels else None
         self.speaker = (
-            weight_normed(nn.Conv1d(speaker_channels, 2 * hidden, 1)) if speaker_channels else None
+            apply_weight_norm(nn.Conv1d(speaker_channels, 2 * hidden, 1))
+            if speaker_channels
+            else None
         )
         self.transformer = TransformerBlock(
             SelfAttention(hidden, CAUSAL_FLOW_HEADS, dropout=0.0, causal=True),

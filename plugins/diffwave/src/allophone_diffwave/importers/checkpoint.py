@@ -16,7 +16,7 @@ from allophone.errors import UserError
 from allophone.foreign.tensors import Rule, place, renamed
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.synthesis.description import About
-from allophone.weights import uninitialised
+from allophone.weights import skip_init
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.network import Denoiser
 
@@ -53,7 +53,7 @@ def write_checkpoint(
     Raises UserError that names every tensor without a place, and every place without a tensor.
     """
     config.check_audio(audio)
-    with uninitialised():
+    with skip_init():
         denoiser = Denoiser(config, mels=audio.n_mels)
     weights = place(tensors, denoiser.state_dict(), reference_name)
     description = VocoderDescription(

@@ -23,7 +23,7 @@ from allophone.foreign.tensors import Shapes, place
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
-from allophone.weights import add_prefix, uninitialised
+from allophone.weights import add_prefix, skip_init
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -103,7 +103,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     config = _infer_config(checkpoint)
     symbols = symbol_table(len(checkpoint.tensors[_EMBEDDING]))
     speakers = _speakers(checkpoint)
-    with uninitialised():
+    with skip_init():
         model = FastSpeech2(
             config,
             vocabulary_size=symbols.size,

@@ -12,9 +12,9 @@ from allophone.audio.melspec import MelSpec
 from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import place
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About
-from allophone.weights import add_prefix, uninitialised, write_weights
+from allophone.weights import add_prefix, skip_init, write_weights
 from allophone_hifigan.config import DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
@@ -44,7 +44,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     """
     config, audio = checkpoint.config, checkpoint.audio
     config.check_audio(audio)
-    with uninitialised():
+    with skip_init():
         generator = Generator(config, mels=audio.n_mels)
     weights = place(
         checkpoint.generator, generator.state_dict(), lambda name: generator_name(name, config)
@@ -53,13 +53,13 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     description = VocoderDescription(about=about, vocoder=config, audio=audio)
     beside: dict[str, Tensor] = {}
     if checkpoint.discriminators:
-        with uninitialised():
+        with skip_init():
             discriminators = Discriminators(DiscriminatorsConfig())
         placed = place(checkpoint.discriminators, discriminators.state_dict(), discriminators_name)
         beside = add_prefix(placed, "discriminator")
     write_vocoder(destination, StoredVocoder(description=description, weights=weights))
     if beside:
-        write_weights(destination / BESIDE_VOICE, beside)
+        write_weights(destination / TRAINING_WEIGHTS, beside)
 
 
 def config_of(given: Settings) -> HifiganConfig:

@@ -15,7 +15,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.inference.protocol import VocoderSpec
-from allophone.weights import load_weights, uninitialised
+from allophone.weights import load_weights, skip_init
 from allophone_valle.codec_config import CodecArchitecture
 from allophone_valle.codecs.causal import CausalCodec
 from allophone_valle.codecs.network import CodecNetwork
@@ -51,7 +51,7 @@ def build_vocoder(
     """
     architecture: CodecArchitecture = spec.vocoder
     architecture.check_audio(spec.audio)
-    with uninitialised():
+    with skip_init():
         network = CodecNetwork(architecture)
     load_weights(network, weights, where="this codec")
     network.to(device).eval().requires_grad_(False)

@@ -21,7 +21,7 @@ from allophone.foreign.tensors import Shapes, place
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.symbols import SymbolTable
-from allophone.weights import add_prefix, uninitialised
+from allophone.weights import add_prefix, skip_init
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig
 from allophone_valle.importers.names import reference_name, stacked
@@ -61,7 +61,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
                 hint="They are those of another model.",
             )
         tensors[name] = tensors[name][:size]
-    with uninitialised():
+    with skip_init():
         ar = ArModel(config.ar, vocabulary_size=size, bins=config.bins)
         nar = NarModel(
             config.nar, vocabulary_size=size, codebooks=config.codebooks, bins=config.bins

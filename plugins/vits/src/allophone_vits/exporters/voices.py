@@ -22,7 +22,7 @@ import torch
 from attrs import asdict
 from torch.export import Dim
 
-from allophone.atomic import written_whole
+from allophone.atomic import atomic_write
 from allophone.config import structure
 from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice
@@ -173,5 +173,5 @@ def _reference_names(voice: StoredVoice) -> NameWeight:
 
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")

@@ -10,7 +10,7 @@ from attrs import Factory, frozen
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.inference.folder import StoredVoice, write_voice
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
 from allophone.weights import add_prefix, write_weights
@@ -78,4 +78,4 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint, *, name
     write_voice(destination, voice_of(checkpoint, About(name=name, licence="not stated")))
     if checkpoint.discriminator is not None:
         weights = discriminator_weights(checkpoint.discriminator, DiscriminatorConfig())
-        write_weights(destination / BESIDE_VOICE, add_prefix(weights, "discriminator"))
+        write_weights(destination / TRAINING_WEIGHTS, add_prefix(weights, "discriminator"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.foreign.tensors import Shapes, place
-from allophone.weights import uninitialised
+from allophone.weights import skip_init
 from allophone_vits.config import (
     DecoderConfig,
     DiscriminatorConfig,
@@ -137,7 +137,7 @@ def generator_weights(
 
     UserError names every tensor that is missing, left over, or of another shape.
     """
-    with uninitialised():
+    with skip_init():
         model = Vits(config, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
     places = {
         name: place
@@ -155,6 +155,6 @@ def generator_weights(
 
 def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict[str, Tensor]:
     """The state of `Discriminator(config)`; errors as `generator_weights`."""
-    with uninitialised():
+    with skip_init():
         model = Discriminator(config)
     return place(tensors, model.state_dict(), reference_discriminator_name)

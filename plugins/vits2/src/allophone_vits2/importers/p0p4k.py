@@ -18,9 +18,9 @@ from allophone.errors import UserError
 from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import Shapes, place
 from allophone.inference.folder import StoredVoice, write_voice
-from allophone.run_folder import BESIDE_VOICE
+from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About, VoiceDescription
-from allophone.weights import add_prefix, uninitialised, write_weights
+from allophone.weights import add_prefix, skip_init, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint
 from allophone_vits.importers.jaywalnut310 import OTHER_MODELS, assemble, find_files, peek_config
@@ -79,7 +79,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         beside |= add_prefix(duration_discriminator_weights(durations), "duration_discriminator")
     write_voice(destination, voice)
     if beside:
-        write_weights(destination / BESIDE_VOICE, beside)
+        write_weights(destination / TRAINING_WEIGHTS, beside)
 
 
 def _voice_of(checkpoint: ReferenceCheckpoint, settings: Settings, about: About) -> StoredVoice:
@@ -90,7 +90,7 @@ def _voice_of(checkpoint: ReferenceCheckpoint, settings: Settings, about: About)
         if not _UNUSED.match(name)
     }
     config = infer_config(tensors, checkpoint, settings)
-    with uninitialised():
+    with skip_init():
         model = Vits2(
             config, vocabulary_size=symbols.size, speakers=speakers, audio=checkpoint.audio
         )
@@ -197,7 +197,7 @@ def duration_discriminator_weights(tensors: Tensors) -> dict[str, Tensor]:
     config = DurationDiscriminatorConfig(
         kind="normed" if normed else "linear", channels=channels, kernel_size=kernel_size
     )
-    with uninitialised():
+    with skip_init():
         model = DurationDiscriminator(config, text_channels=text_channels)
     used = {
         name: tensor for name, tensor in tensors.items() if normed or not _UNUSED_NORMS.match(name)
