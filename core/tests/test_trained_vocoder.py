@@ -225,7 +225,7 @@ def test_a_run_is_heard_as_it_is_and_as_a_folder(run, experiment, registry, tmp_
 def test_a_run_of_a_vocoder_is_refused_for_other_mels_and_as_a_voice(run, experiment, registry):
     with pytest.raises(UserError, match="f_max: None against 3000"):
         load_vocoder(run, evolve(experiment.audio, f_max=3000.0), device=CPU, registry=registry)
-    with pytest.raises(UserError, match="has trained a vocoder, not a voice"):
+    with pytest.raises(UserError, match="trained a vocoder, not a voice"):
         find_voice(run, registry).read(registry)
 
 

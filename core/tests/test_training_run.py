@@ -403,7 +403,7 @@ def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
     write_weights(voice / "model.safetensors", weights)
     (voice / "vocabulary.json").write_text((checkpoint / "vocabulary.json").read_text())
     other = make_experiment(hidden=5, max_steps=1)
-    with pytest.raises(UserError, match="No utterance of"):
+    with pytest.raises(UserError, match="Nothing of"):
         train_toy(tmp_path / "misfit", other, registry=registry, finetune=voice)
     train_toy(tmp_path / "tuned", make_experiment(max_steps=1), registry=registry, finetune=voice)
     report = json.loads((tmp_path / "tuned" / "finetune.json").read_text())
