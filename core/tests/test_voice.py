@@ -200,7 +200,7 @@ def test_a_speaker_is_chosen_by_name(make):
 def test_a_language_must_be_one_of_the_voice(make):
     assert make().languages == ("en",)
     assert np.array_equal(make().say("Hello.", language="en").samples, make().say("Hello.").samples)
-    with pytest.raises(UserError, match=r"There is no language 'fr' here\.\nThere is: en\."):
+    with pytest.raises(UserError, match=r"does not speak the language 'fr'\.\nAvailable: en\."):
         make().say("Hello.", language="fr")
     both = make(languages=("de", "en"))
     assert both.script("Hello.", language="en")[0].language == 1
