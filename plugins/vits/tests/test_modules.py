@@ -385,7 +385,7 @@ class TestConfig:
             build()  # type: ignore[operator]
 
     def test_the_decoder_must_make_one_hop_of_a_frame(self) -> None:
-        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
+        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256, .*hop_length is 200"):
             Vits(VitsConfig(), vocabulary_size=9, speakers=1, audio=MelSpec(hop_length=200))
 
     def test_a_segment_is_whole_frames(self) -> None:
