@@ -308,7 +308,7 @@ class TestObjective:
         assert alone[0] != pytest.approx(alone[1], rel=1e-3)
 
     def test_validation_covers_the_whole_schedule(self) -> None:
-        _, steps = objective_of()._drawn("LJ001-0001")
+        _, steps = objective_of()._validation_noise("LJ001-0001")
         assert len(steps) == VALIDATION_LEVELS
         assert (steps // (50 / VALIDATION_LEVELS)).tolist() == list(range(VALIDATION_LEVELS))
 

@@ -52,7 +52,7 @@ class TestConfig:
             (lambda: HifiganConfig(upsample_kernel_sizes=(7, 16, 4, 4)), "a rate of 8"),
             (lambda: HifiganConfig(channels=24), "halved 4 times"),
             (lambda: HifiganConfig(residual_kernel_sizes=(3, 7, 10)), "odd"),
-            (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations 1;"),
+            (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations has 1;"),
             (lambda: HifiganConfig(residual_dilations=((1,), (), (1,))), "lists of positive"),
             (lambda: DiscriminatorsConfig(periods=(), scales=0), "has none"),
             (lambda: DiscriminatorsConfig(scale_channels=(16, 16)), "7 multiples of 16"),
