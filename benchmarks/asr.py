@@ -66,9 +66,9 @@ def plain(text: str, language: str) -> str:
     return " ".join(re.sub(r"[^\w' ]|[\d_]", " ", letters).split())
 
 
-def error_rates(said: Sequence[str], heard: Sequence[str]) -> ErrorRates:
+def error_rates(said: Sequence[str], transcripts: Sequence[str]) -> ErrorRates:
     """Error rates over all texts, normalized by `plain`."""
-    expected, understood = list(said), list(heard)
+    expected, understood = list(said), list(transcripts)
     return ErrorRates(
         characters=float(jiwer.cer(expected, understood)),
         words=float(jiwer.wer(expected, understood)),

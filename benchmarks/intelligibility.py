@@ -68,7 +68,7 @@ def piper_speaker() -> Callable[[str, Path], None]:
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the recordings in this folder.")
 def main(keep: Path | None) -> None:
     console = Console()
-    write_down = recogniser("en")
+    transcribe = recogniser("en")
     expected = [plain(sentence, "en") for sentence in SENTENCES]
     table = Table("speaker", "WER", "substituted", "deleted", "inserted", "words")
     misheard = []
@@ -81,17 +81,19 @@ def main(keep: Path | None) -> None:
             "piper-tts": piper_speaker(),
         }
         for name, speaker in speakers.items():
-            heard = []
+            transcripts = []
             for index, sentence in enumerate(SENTENCES):
                 path = folder / f"{name}-{index:02d}.wav"
                 speaker(sentence, path)
-                heard.append(plain(write_down(path), "en"))
-            score = jiwer.process_words(expected, heard)
+                transcripts.append(plain(transcribe(path), "en"))
+            score = jiwer.process_words(expected, transcripts)
             counts = (score.substitutions, score.deletions, score.insertions)
             total = score.hits + score.substitutions + score.deletions
             table.add_row(name, f"{100 * score.wer:.2f} %", *map(str, counts), str(total))
             misheard += [
-                (name, *pair) for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]
+                (name, *pair)
+                for pair in zip(expected, transcripts, strict=True)
+                if pair[0] != pair[1]
             ]
     console.print(table)
     for name, said, understood in misheard:

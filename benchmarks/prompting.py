@@ -139,7 +139,7 @@ def main(
     table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")
     for heading in ("CER", "WER", "similarity to the prompt"):
         table.add_column(heading, justify="right")
-    write_down, speakers = recogniser(language), Speakers()
+    transcribe, speakers = recogniser(language), Speakers()
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def main(
             for utterance, prompt, said in zip(utterances, prompts, expected, strict=True):
                 path = folder / f"{number}-{utterance.id}.wav"
                 read(utterance, prompt, path)
-                heard.append(plain(write_down(path), language))
+                heard.append(plain(transcribe(path), language))
                 alike.append(speakers.likeness(path, Path(prompt.audio)))
                 if show:
                     console.print(f"{name}: {said!r} -> {heard[-1]!r}", markup=False)

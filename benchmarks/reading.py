@@ -84,24 +84,24 @@ def main(
     table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")
     for heading in ("CER", "WER", "unread"):
         table.add_column(heading, justify="right")
-    write_down = recogniser(language)
+    transcribe = recogniser(language)
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (name, read) in enumerate(readers(voices, vocoders).items()):
-            heard, unread = [], 0
+            transcripts, unread = [], 0
             for utterance, said in zip(utterances, expected, strict=True):
                 path = folder / f"{number}-{utterance.id}.wav"
                 try:
                     read(utterance, path)
-                    heard.append(plain(write_down(path), language))
+                    transcripts.append(plain(transcribe(path), language))
                 except UserError as error:
                     console.print(f"{name} cannot read {utterance.id}: {error}", markup=False)
-                    heard.append("")
+                    transcripts.append("")
                     unread += 1
                 if show:
-                    console.print(f"{name}: {said!r} -> {heard[-1]!r}", markup=False)
-            rates = error_rates(expected, heard)
+                    console.print(f"{name}: {said!r} -> {transcripts[-1]!r}", markup=False)
+            rates = error_rates(expected, transcripts)
             table.add_row(
                 name, f"{100 * rates.characters:.1f} %", f"{100 * rates.words:.1f} %", f"{unread}"
             )

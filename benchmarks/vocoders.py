@@ -76,11 +76,11 @@ def ours(precision: str, mel: Tensor) -> Step:
     vocoder = build_vocoder(spec, denoiser().state_dict(), CPU)
     chosen: dict[str, Any] = {"betas": FAST_BETAS, "precision": precision}
     adjusted = vocoder.adjusted(DiffwaveControls(**chosen))
-    return lambda: heard(adjusted, mel)
+    return lambda: vocoded(adjusted, mel)
 
 
 @torch.inference_mode()
-def heard(vocoder: Vocoder, mel: Tensor) -> Tensor:
+def vocoded(vocoder: Vocoder, mel: Tensor) -> Tensor:
     """mel [1, M, F] -> [N]."""
     return vocoder.vocode(mel, torch.tensor([mel.size(2)]))[0]
 
@@ -235,7 +235,7 @@ def distance(
     found, speech, started = [], 0.0, time.perf_counter()
     for recording in recordings:
         mel = mel_spectrogram(recording[None], audio)
-        said = heard(adjusted, mel)
+        said = vocoded(adjusted, mel)
         again = mel_spectrogram(said[None], audio)
         frames = min(mel.size(2), again.size(2))
         found.append(float((mel[:, :, :frames] - again[:, :, :frames]).abs().mean()))
