@@ -59,7 +59,7 @@ def test_csd_with_one_language(written):
     ("table", "complaint"),
     [
         ("start,end,pitch,syllable\n0,1,60,a", r"en001a\.txt has 5 syllables, .* has 1 rows"),
-        ("start;end;pitch\n0;1;60", r"en001a\.csv:1 does not name the columns"),
+        ("start;end;pitch\n0;1;60", r"en001a\.csv:1 must have the columns"),
         (
             "start,end,pitch,syllable\nsoon,1,60,a",
             r"csv:2: start must be a number of seconds, not 'soon'",
@@ -91,7 +91,7 @@ def test_m4singer_reads_songs_with_spaces_and_unlisted_recordings(written):
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ({}, "is not a list of utterances"),
+        ({}, "must be a JSON list of utterances"),
         ([{"item_name": "Alto-1#a", "txt": "a"}], "entry 0 must have txt and an item_name"),
         ([{"item_name": "Alto-1#a#0000"}], "entry 0 must have txt and an item_name"),
         (["Alto-1#a#0000"], "entry 0 must have txt and an item_name"),
@@ -136,7 +136,7 @@ def test_opensinger_reads_songs_with_underscores_and_drops_long_recordings(writt
 def test_an_opensinger_folder_without_a_singer_is_an_error(written):
     root = written("opensinger")
     record(root / "WomanRaw/南风/0.wav")
-    with pytest.raises(UserError, match="南风 is not called singer_song"):
+    with pytest.raises(UserError, match="南风 must be singer_song"):
         read("opensinger", root)
 
 
@@ -256,8 +256,8 @@ def test_a_chapter_without_segments_is_one_utterance(tmp_path):
     ("content", "complaint"),
     [
         ("{", r"01\.json is not valid JSON"),
-        ("[]", r"01\.json has no list voice_activity"),
-        ('{"voice_activity": {}}', r"01\.json has no list voice_activity"),
+        ("[]", r"01\.json must have a list voice_activity"),
+        ('{"voice_activity": {}}', r"01\.json must have a list voice_activity"),
         ('{"voice_activity": [[1]]}', r"has \[1\], which is not .start, end. in seconds"),
         ('{"voice_activity": [[2, 1]]}', r"has \[2, 1\], which is not .start, end. in seconds"),
     ],

@@ -222,5 +222,5 @@ def test_missing_or_corrupt_asterisk_transcripts_are_errors(prompts):
     with pytest.raises(UserError, match=r"list\.txt\.gz cannot be read"):
         list(asterisk.read(prompts))
     path.unlink()
-    with pytest.raises(UserError, match="no list of transcripts"):
+    with pytest.raises(UserError, match="no file of transcripts"):
         list(asterisk.read(prompts))

@@ -111,7 +111,7 @@ def test_mismatches_are_errors(tmp_path: Path) -> None:
     uneven = write_lmnt(tmp_path, theirs, noise_schedule=[1e-4, 1e-3, 0.05])
     with pytest.raises(UserError, match="not linearly spaced"):
         lmnt.import_checkpoint(uneven, tmp_path / "vocoder")
-    with pytest.raises(ConfigError, match="16 x 16 = 256 samples"):
+    with pytest.raises(ConfigError, match="16 x 16 = 256"):
         lmnt.import_checkpoint(write_lmnt(tmp_path, theirs, hop_samples=200), tmp_path / "vocoder")
     theirs["more.weight"] = theirs.pop("skip_projection.bias")
     with pytest.raises(UserError, match=r"missing: skip_projection.bias\n.*left over: more.weight"):

@@ -54,7 +54,7 @@ class TestConfig:
             (lambda: HifiganConfig(residual_kernel_sizes=(3, 7, 10)), "odd"),
             (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations has 1;"),
             (lambda: HifiganConfig(residual_dilations=((1,), (), (1,))), "lists of positive"),
-            (lambda: DiscriminatorsConfig(periods=(), scales=0), "has none"),
+            (lambda: DiscriminatorsConfig(periods=(), scales=0), "is empty"),
             (lambda: DiscriminatorsConfig(scale_channels=(16, 16)), "7 multiples of 16"),
             (lambda: ConstantQConfig(hop_length=100), "cannot be halved"),
         ],
@@ -65,7 +65,7 @@ class TestConfig:
 
     def test_a_frame_becomes_one_hop(self) -> None:
         spec = VocoderSpec(vocoder=HifiganConfig(), audio=MelSpec(hop_length=200))
-        with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
+        with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256.*hop_length is 200"):
             build_vocoder(spec, {}, CPU)
 
     def test_a_segment_is_whole_frames(self) -> None:
