@@ -79,7 +79,7 @@ def vocode_all(
     notes: Counter[str] = Counter()
 
     def hear(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
-        return _hear(vocoder, [mel for _, mel in mels], device)
+        return _apply_vocoder(vocoder, [mel for _, mel in mels], device)
 
     def results() -> Iterator[Made | Failure]:
         for start in range(0, len(todo), _WINDOW * batch_size):
@@ -166,7 +166,9 @@ def audio_of(place: str, registry: Registry) -> MelSpec:
 
 
 @torch.inference_mode()
-def _hear(vocoder: Vocoder, mels: Sequence[Tensor], device: torch.device) -> list[Waveform]:
+def _apply_vocoder(
+    vocoder: Vocoder, mels: Sequence[Tensor], device: torch.device
+) -> list[Waveform]:
     lengths = torch.tensor([mel.size(1) for mel in mels])
     batch = torch.zeros(len(mels), len(mels[0]), int(lengths.max()))
     for row, mel in zip(batch, mels, strict=True):
