@@ -1,12 +1,12 @@
-"""Monotonic alignment search beside its peers on PyPI, and beside reading its input once.
+"""Monotonic alignment search compared with peers on PyPI, and with reading its input once.
 
 Run `python benchmarks/alignment.py [--json]`. The peers, `monotonic-alignment-search` and
-`monotonic-align`, are called as their users call them: a torch tensor goes in, a path comes out.
-Reading once is `torch.sum` of the same tensor. All is float32 on one thread unless a row says
-otherwise; the contenders take turns, in another order each round, and the tables show medians.
-Every path is compared with ours before anything is timed.
+`monotonic-align`, are called through their public API, from a torch tensor to a path.
+Reading once is `torch.sum` of the same tensor. Everything is float32 on one thread unless a row says
+otherwise; the contenders are interleaved, in a different order each round, and the tables show medians.
+All paths are compared with ours before timing.
 
-The second table times what a training step does with it: scores of a diagonal Gaussian prior,
+The second table times the alignment part of a training step: scores of a diagonal Gaussian prior,
 search, expansion of the prior to frames, divergence, backward. Ours is that of the VITS plugin:
 scores from one batched matrix product, expansion by index. The peers' way multiplies with the dense
 path, as the reference and its descendants do. The gradients are compared too.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 
-# Before torch is imported: the peers' loops and torch's are all held to one thread.
+# Set before torch is imported, so that the peers and torch use one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import gc
@@ -46,7 +46,7 @@ from allophone_vits.model import align
 SIZES = [(1, 300, 50), (16, 500, 100), (32, 1000, 200), (64, 1600, 400)]
 BLOCK_SIZES = [(16, 500, 100), (32, 1000, 200)]
 CHANNELS = 192
-"""Of the prior: what VITS has."""
+"""Channels of the prior, as in VITS."""
 
 READ_ONCE = "reading the input once"
 PEERS = {
@@ -73,7 +73,7 @@ class Timing:
 
 
 def peers() -> tuple[dict[str, MaximumPath], list[str]]:
-    """The search functions of the peers that are installed, and the names of those that are not."""
+    """The search functions of installed peers, and the names of missing ones."""
     found: dict[str, MaximumPath] = {}
     for name, module in PEERS.items():
         try:
@@ -84,12 +84,12 @@ def peers() -> tuple[dict[str, MaximumPath], list[str]]:
 
 
 def text_major(name: str) -> bool:
-    """Whether the peer wants [B, T, F]; it is handed its own layout, at no cost."""
+    """Whether the peer expects [B, T, F]; it gets that layout at no cost."""
     return name == "monotonic-alignment-search"
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median milliseconds of each contender, all of them called once a round.
+    """The median milliseconds of each contender, each called once per round.
 
     Each round has another order: what was called before decides what lies in the caches.
     """
@@ -138,7 +138,7 @@ def search_contenders(
             inputs = (values.mT.contiguous(), mask.mT.contiguous())
         theirs = maximum_path(*inputs)
         if not torch.equal(theirs.mT.bool() if text_major(name) else theirs.bool(), path):
-            raise click.ClickException(f"{name} finds another path than ours.")
+            raise click.ClickException(f"{name} finds a different path.")
         contenders[name] = partial(maximum_path, *inputs)
     ours = partial(monotonic_alignment, values, *lengths)
     for name in instruction_sets():
@@ -155,7 +155,7 @@ def divergence(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 def block_by_index(
     z: Tensor, mean: Tensor, log_std: Tensor, frame_lengths: Tensor, token_lengths: Tensor
 ) -> Tensor:
-    """What the VITS plugin does."""
+    """The computation of the VITS plugin."""
     prior = Gaussian(mean=mean, log_scale=log_std)
     expanded = prior.expand(align(z, prior, frame_lengths, token_lengths).index)
     return divergence(z, expanded.mean, expanded.log_scale)
@@ -164,7 +164,7 @@ def block_by_index(
 def block_by_path(
     z: Tensor, mean: Tensor, log_std: Tensor, maximum_path: MaximumPath, mask: Tensor
 ) -> Tensor:
-    """The peers' way; the mask is [B, T, F] for a peer that wants that, otherwise [B, F, T]."""
+    """The computation of the peers; the mask is [B, T, F] or [B, F, T], as the peer expects."""
     transposed = mask.shape[2] == z.shape[2]
     with torch.no_grad():
         precision = torch.exp(-2 * log_std)
@@ -200,7 +200,7 @@ def block_contenders(
         theirs = step(block_by_path, maximum_path, mask)
         for gradient, other in zip(ours, theirs, strict=True):
             if not torch.allclose(gradient, other, rtol=1e-4, atol=1e-9):
-                raise click.ClickException(f"{name} leads to other gradients than ours.")
+                raise click.ClickException(f"{name} gives different gradients.")
         contenders[name] = partial(step, block_by_path, maximum_path, mask)
     contenders["allophone"] = partial(step, block_by_index, *lengths)
     return contenders
@@ -228,7 +228,7 @@ def show(console: Console, title: str, results: list[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--rounds", default=30, show_default=True, help="Rounds at the largest size.")
 def main(as_json: bool, rounds: int) -> None:
     torch.set_num_threads(1)
@@ -258,7 +258,7 @@ def main(as_json: bool, rounds: int) -> None:
     show(console, "Monotonic alignment search, one thread", results["search"])
     show(console, "Scores, search, expansion, divergence, backward; one thread", results["block"])
     if missing:
-        console.print(f"Not installed, so not measured: pip install {' '.join(missing)}")
+        console.print(f"Skipped, because not installed: pip install {' '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How far are the phone boundaries that a model has learned from those of a corpus's labels?
+"""Compare the phone boundaries learned by a model with those of a corpus's labels.
 
     python benchmarks/boundaries.py runs/ru/checkpoints/* runs/ru --figure docs/figures/boundaries.png
 
-Each voice (a run or one of its checkpoints, whose model aligns) is shown recordings of its own data directory that
-it was not trained on, with their phonemes, and says how long each lasts. A boundary lies between two phonemes that
-are neighbours in the labels too: where the voice's phonemes are the labels' phones, that is every one of them. The
-figure shows the last voice's boundaries below those of the labels.
+Each voice (a run or checkpoint of a model that can align) aligns held-out recordings of its own data directory with
+their phonemes. Boundaries are compared between phonemes that are also neighbours in the labels; if the voice uses the
+phones of the labels, these are all boundaries. The figure shows the boundaries of the labels above and those of the
+last voice below.
 
 T phonemes, F frames, N samples.
 """
@@ -46,7 +46,7 @@ from allophone_labels.label_files import read_labels
 
 @frozen(kw_only=True, eq=False)
 class Alignment:
-    """When each phone of an utterance ends, in seconds, by the labels and by the voice.
+    """End times of the phones of an utterance in seconds, from the labels and from the voice.
 
     labels, voice: the ends [T] of the phones that each of them names.
     errors: absolute differences in seconds, of the boundaries that both have.
@@ -63,10 +63,10 @@ class Alignment:
 def phone_ends(
     voice: Voice, item: StoredUtterance, samples: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """When each phoneme of a stored utterance ends, as the voice hears it: seconds [T]."""
+    """End times of the phonemes of a stored utterance, aligned by the voice: seconds [T]."""
     align = getattr(synthesizer_of(voice), "align", None)
     if align is None:
-        raise UserError(f"The voice '{voice.name}' cannot tell how long phonemes last.")
+        raise UserError(f"The voice '{voice.name}' cannot align recordings.")
     symbols = [str(symbol) for symbol in item.features["phonemes"].read()]
     ids = voice.vocabulary.symbols.encode(symbols)
     text = TextBatch(
@@ -105,7 +105,7 @@ def compare(voice: Voice, item: StoredUtterance) -> Alignment:
 
 
 def draw(alignments: Sequence[Alignment], voice: Voice, picture: Path, *, seconds: float) -> None:
-    """The beginning of each utterance: the labels' boundaries above, the voice's below."""
+    """Draw the beginning of each utterance: boundaries of the labels above, of the voice below."""
     matplotlib.use("Agg")
     figure, axes = pyplot.subplots(
         len(alignments), figsize=(10, 2.8 * len(alignments)), layout="constrained", squeeze=False
@@ -135,7 +135,9 @@ def draw(alignments: Sequence[Alignment], voice: Voice, picture: Path, *, second
 @click.option("--split", default="test", show_default=True, type=click.Choice(get_args(Split)))
 @click.option("--count", default=40, show_default=True, help="Utterances.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw two utterances.")
-@click.option("--seconds", default=4.0, show_default=True, help="How much of each is drawn.")
+@click.option(
+    "--seconds", default=4.0, show_default=True, help="Seconds of each utterance to draw."
+)
 def main(
     places: tuple[str, ...], split: Split, count: int, figure: Path | None, seconds: float
 ) -> None:
@@ -146,7 +148,9 @@ def main(
     for place in places:
         found = find_voice(place, registry)
         if found.checkpoint is None:
-            raise UserError(f"{place} is a voice without the data that it was trained on.")
+            raise UserError(
+                f"{place} must be a run or a checkpoint, whose data directory is known."
+            )
         voice = open_voice(found.read(registry), registry=registry)
         experiment = load_experiment(found.checkpoint.path / CONFIG, registry=registry)
         corpus = open_corpus(experiment, registry)

@@ -1,8 +1,8 @@
-"""Do the readers read real corpora, and how long does it take to prepare and to extract them?
+"""Check the readers on real corpora, and time preparation and extraction.
 
-Debian packages two: `festvox-ru` (one Russian speaker, with phone times) and the prompts of the Asterisk
-telephone exchange (one English speaker, G.722). Both are downloaded with apt, unpacked into a folder,
-counted, prepared and extracted, twice: the second time there is nothing to do.
+Uses two corpora packaged by Debian: `festvox-ru` (one Russian speaker, with phone labels) and the prompts of the Asterisk
+telephone exchange (one English speaker, G.722). Both are downloaded with apt, unpacked,
+counted, prepared and extracted twice; the second time there must be nothing to do.
 
 Needs apt-get and dpkg, `allophone-english`, `allophone-espeak` and `allophone-corpora[g722]`. Run `python benchmarks/corpora.py --into FOLDER`.
 """
@@ -31,7 +31,7 @@ from allophone.registry import default_registry
 
 @frozen(kw_only=True)
 class RealCorpus:
-    """A corpus that Debian packages, and what is known to be in it.
+    """A corpus packaged by Debian, and its known contents.
 
     tables: of the experiment, where `{root}` is the folder that the packages were unpacked to.
     listed, recorded: utterances of its list, and recordings that are there.
@@ -74,7 +74,7 @@ CORPORA = (
             "text": {"language": "en-us", "phonemizer": {"type": "espeak"}},
             "features": {"waveform": {}, "phonemes": {}},
         },
-        # One prompt is in the list and was never recorded.
+        # One prompt of the list was never recorded.
         listed=569,
         recorded=568,
         minutes=25.5,
@@ -83,8 +83,10 @@ CORPORA = (
 
 
 @click.command
-@click.option("--into", type=click.Path(path_type=Path), help="Where to unpack; kept afterwards.")
-@click.option("--workers", default=2, help="Processes that extract.")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Folder to unpack into, which is kept."
+)
+@click.option("--workers", default=2, help="Number of extraction processes.")
 def main(into: Path | None, workers: int) -> None:
     """Download, check, prepare and extract the corpora."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -137,7 +139,9 @@ def _measured(corpus: RealCorpus, experiment: Experiment, workers: int) -> list[
     extracted = timed(extract, workers=workers)
     again = timed(extract, workers=workers)
     if any(again.computed.values()):
-        raise UserError(f"{corpus.name}: the second run has extracted {dict(again.computed)}.")
+        raise UserError(
+            f"{corpus.name}: the second run extracted {dict(again.computed)} again, expected nothing."
+        )
     store = Path(experiment.data.directory) / "features"
     size = sum(path.stat().st_size for path in store.rglob("*.bin"))
     return [
@@ -150,7 +154,7 @@ def _measured(corpus: RealCorpus, experiment: Experiment, workers: int) -> list[
 
 
 def _check(corpus: RealCorpus, experiment: Experiment) -> None:
-    """Whether everything that is known to be there was found, by reading all of it."""
+    """Check that all known contents were found, by reading everything."""
     utterances = prepared_utterances(experiment)
     recorded = [u for u in utterances if Path(u.audio).exists()]
     minutes = sum(read_audio(u.audio).seconds for u in recorded) / 60

@@ -1,4 +1,4 @@
-"""Draw a metric of some runs over their steps.
+"""Plot a metric of runs over training steps.
 
 python benchmarks/curve.py mel_loss docs/figures/mel.png runs/tiny runs/other
 """

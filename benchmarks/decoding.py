@@ -1,10 +1,10 @@
-"""A step of VALL-E's autoregressive model on the CPU: with its cache, without, and beside a peer's cache.
+"""A decoding step of VALL-E's autoregressive model on the CPU: with its cache, without, and compared with a peer.
 
-Run `python benchmarks/decoding.py [--json]`. All is float32 with random weights at the published size: 12
-layers, 1024 channels, 16 heads. A step draws a code for each row after a text of 100 ids and as many codes as
-the context says. Without the cache, the whole past is computed anew, as the public implementations of VALL-E do.
-The peer is a decoder of the same shape (OPT) of `transformers`, with its static cache, taking the likeliest code.
-The contenders take turns, in another order each round; the table shows medians.
+Run `python benchmarks/decoding.py [--json]`. Everything is float32 with random weights at the published size: 12
+layers, 1024 channels, 16 heads. A step samples a code for each row after a text of 100 ids and as many codes as
+the context says. Without the cache, the whole context is recomputed, as the public implementations of VALL-E do.
+The peer is a decoder of the same shape (OPT) of `transformers`, with its static cache and greedy decoding.
+The contenders are interleaved, in a different order each round; the table shows medians.
 
 B batch, S steps.
 """
@@ -33,7 +33,7 @@ TEXT, SYMBOLS, BINS = 100, 80, 1024
 
 @frozen(kw_only=True)
 class Row:
-    """What a contender takes of a context: milliseconds a step, and codes a second in all rows together."""
+    """Milliseconds per step of a contender with a context, and codes per second over all rows."""
 
     context: int
     batch: int
@@ -140,8 +140,12 @@ def show(console: Console, rows: list[Row]) -> None:
 @click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
 @click.option("--context", "contexts", multiple=True, default=(325, 700, 1075), show_default=True)
 @click.option("--batch", "batches", multiple=True, default=(1, 8), show_default=True)
-@click.option("--cpu-time", is_flag=True, help="Of the process, all threads: for busy machines.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--cpu-time",
+    is_flag=True,
+    help="Measure CPU time of all threads instead of wall time, for busy machines.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(
     rounds: int,
     counts: tuple[int, ...],

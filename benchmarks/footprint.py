@@ -1,7 +1,7 @@
-"""What is installed to speak with a ready voice, beside piper-tts with the same voice.
+"""The installed size for synthesis, compared with piper-tts and the same voice.
 
-Run `python benchmarks/footprint.py`. Both environments are made anew; sizes are those of their files, without
-compiled bytecode. What the first sentence adds to the user's cache is counted apart.
+Run `python benchmarks/footprint.py`. Both environments are created from scratch; sizes are those of their files, without
+bytecode. What the first sentence adds to the user's cache is reported separately.
 """
 
 from __future__ import annotations

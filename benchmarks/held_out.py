@@ -1,4 +1,4 @@
-"""The recordings that benchmarks listen to: some utterances of one split of a manifest.
+"""The recordings used by benchmarks: utterances of one split of a manifest.
 
 N samples.
 """
@@ -38,7 +38,7 @@ def held_out(manifest: Path, split: Split, count: int) -> Sequence[Utterance]:
 
 
 def spread(items: Sequence[T], count: int) -> Sequence[T]:
-    """At most `count` items, evenly spread over all of them and always the same."""
+    """At most `count` items, evenly spaced; deterministic."""
     if count >= len(items):
         return items
     return [items[index * len(items) // count] for index in range(count)]

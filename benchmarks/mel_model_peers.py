@@ -1,8 +1,8 @@
-"""FastSpeech 2 and HiFi-GAN as others package them, at our sizes: `speechbrain` and `coqui-tts`.
+"""FastSpeech 2 and HiFi-GAN of other packages, at our sizes: `speechbrain` and `coqui-tts`.
 
-Their modules are called as their own recipes call them, but for what would only make them slower: speechbrain's
-loss with structural similarity and a loop over utterances is left out for a plain one, and mels are computed for
-all of them beforehand. coqui's FastSpeech 2 has no PostNet and other convolutions, so it is not among them.
+Their modules are called as in their own recipes, except for parts that would only make them slower: speechbrain's
+loss with structural similarity and a loop over utterances is replaced by a plain one, and mels are computed in
+advance. coqui's FastSpeech 2 has no PostNet and different convolutions, so it is not included.
 
 B batch, T text, F frames, M mel bands, N samples.
 """
@@ -32,7 +32,7 @@ Step = Callable[[], object]
 
 @frozen(kw_only=True)
 class Text:
-    """What a training step of the acoustic model is given, all rows full.
+    """The inputs of a training step of the acoustic model, without padding.
 
     tokens, durations: [B, T]; mel: [B, F, M]; f0, energy: [B, F].
     """
@@ -45,7 +45,7 @@ class Text:
 
 
 def fastspeech2(vocabulary_size: int) -> FastSpeech2:
-    """speechbrain's, at the sizes of github.com/ming024/FastSpeech2."""
+    """speechbrain's FastSpeech 2, at the sizes of github.com/ming024/FastSpeech2."""
     stack = {
         "num_head": 2,
         "d_model": 256,

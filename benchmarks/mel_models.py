@@ -1,10 +1,10 @@
-"""FastSpeech 2 with HiFi-GAN V1 on the CPU beside peers of the same sizes: speaking, and a training step.
+"""FastSpeech 2 and HiFi-GAN V1 on the CPU compared with peers of the same sizes: synthesis and training steps.
 
-Run `python benchmarks/mel_models.py [--json]`. All is float32 with random weights: 100 phonemes that last 7 frames
+Run `python benchmarks/mel_models.py [--json]`. Everything is float32 with random weights: 100 phonemes of 7 frames
 each make 700 frames, 8.1 seconds at 22.05 kHz. A training step of the acoustic model takes 8 such utterances with
 their durations, one of the vocoder 2 segments of 8192 samples. The contenders (`benchmarks/mel_model_peers.py`)
-take turns, in another order each round; the tables show medians, and how many times as fast as the best peer that
-is. Ours go through the runtime and what it checks, and compute their mels in the step; the peers' are ready.
+take turns, in another order each round; the tables show medians, and the speed relative to the best peer.
+Our steps include the runtime's checks and the computation of mels; the peers get precomputed mels.
 
 B batch, T text, F frames, M mel bands, N samples.
 """
@@ -49,7 +49,7 @@ from allophone.registry import default_registry
 PHONEMES, FRAMES_EACH = 100, 7
 FRAMES = PHONEMES * FRAMES_EACH
 LOG_DURATION = math.log1p(FRAMES_EACH + 0.2)
-"""What the duration predictors say of every phoneme; ours round, the peer truncates."""
+"""The output of the duration predictors for every phoneme; ours rounds, the peer truncates."""
 UTTERANCES, SEGMENTS, SEGMENT = 8, 2, 8192
 
 CPU = torch.device("cpu")
@@ -147,11 +147,15 @@ def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
 
 
 @click.command()
-@click.option("--rounds", default=9, show_default=True, help="Rounds of speaking.")
+@click.option("--rounds", default=9, show_default=True, help="Rounds of synthesis.")
 @click.option("--steps", default=5, show_default=True, help="Rounds of training steps.")
 @click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
-@click.option("--cpu-time", is_flag=True, help="Of the process, all threads: for busy machines.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--cpu-time",
+    is_flag=True,
+    help="Measure CPU time of all threads instead of wall time, for busy machines.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(rounds: int, steps: int, counts: tuple[int, ...], cpu_time: bool, as_json: bool) -> None:
     clock = time.process_time if cpu_time else time.perf_counter
     torch.manual_seed(0)

@@ -1,12 +1,11 @@
-"""A voice says sentences in the voice of a recording: how much is understood, and who is it?
+"""Intelligibility and speaker similarity of voice cloning.
 
     python benchmarks/prompting.py --manifest data/ru/manifest.jsonl --language ru --voice voices/tiny
 
-Sentences that the voice was not trained on are said after prompts that it was not trained on either, whole recordings
-of the same split and speaker. Beside it stand the recordings themselves, and what the voice's codec leaves of them,
-which is the most that a voice can reach that speaks through it. All are written down by the same recogniser
-(`benchmarks/ears.py`), and compared with the prompt by the speaker embeddings of Resemblyzer (Wan et al. 2018): the
-cosine, which is near 1 for a speaker and herself.
+Held-out sentences are synthesized with held-out prompts, which are whole recordings of the same split and speaker. They are
+compared with the recordings themselves, and with the recordings resynthesized by the voice's codec, the best that the
+voice can reach. All are transcribed by the same recogniser (`benchmarks/asr.py`), and compared with the prompt by the
+cosine similarity of Resemblyzer's speaker embeddings (Wan et al. 2018).
 
 Needs the dependency group `benchmarks`.
 """
@@ -21,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from ears import ear, error_rates, plain
+from asr import error_rates, plain, recogniser
 from held_out import held_out, recorded, split_options
 from reading import SAMPLE_RATE, the_recording
 from resemblyzer import VoiceEncoder, preprocess_wav
@@ -37,11 +36,11 @@ from allophone.inference.engine import synthesizer_of
 from allophone.synthesis.voice import Voice
 
 Reader = Callable[[Utterance, Utterance, Path], None]
-"""Writes a recording of the first utterance's text in the voice of the second."""
+"""Synthesizes the text of the first utterance with the second as prompt."""
 
 
 def through_codec(voice: Voice) -> Reader:
-    """What is left of the recording itself."""
+    """Resynthesize the recording with the codec."""
     codec = synthesizer_of(voice).codec
 
     def read(utterance: Utterance, prompt: Utterance, path: Path) -> None:
@@ -55,7 +54,7 @@ def through_codec(voice: Voice) -> Reader:
 
 
 def prompted(voice: Voice, controls: dict[str, Any]) -> Reader:
-    """What the voice says."""
+    """Synthesize with the voice."""
 
     def read(utterance: Utterance, prompt: Utterance, path: Path) -> None:
         heard = voice.prompt(prompt.audio, text=prompt.text)
@@ -67,7 +66,7 @@ def prompted(voice: Voice, controls: dict[str, Any]) -> Reader:
 def prompts_for(
     utterances: Sequence[Utterance], manifest: Path, seconds: tuple[float, float]
 ) -> list[Utterance]:
-    """For each utterance another one of its split and speaker that lasts as long as prompts should."""
+    """For each utterance, another one of the same split and speaker with a suitable length for a prompt."""
     found = [
         one
         for one in read_manifest(manifest)
@@ -89,13 +88,13 @@ def prompts_for(
 
 
 class Speakers:
-    """Who speaks, as a direction in space."""
+    """Speaker embeddings."""
 
     def __init__(self) -> None:
         self._encoder = VoiceEncoder("cpu", verbose=False)
 
     def likeness(self, one: Path, other: Path) -> float:
-        """The cosine between two recordings, of unit length both."""
+        """The cosine similarity of two recordings."""
         embedded = [self._encoder.embed_utterance(preprocess_wav(path)) for path in (one, other)]
         return float(np.dot(*embedded))
 
@@ -105,12 +104,14 @@ class Speakers:
     "--manifest", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @split_options(count=20)
-@click.option("--language", required=True, help="What the recogniser listens for: en, ru, ...")
+@click.option("--language", required=True, help="Language of the recogniser: en, ru, ...")
 @click.option("--voice", "place", required=True, help="The folder of a voice that takes prompts.")
 @click.option("--prompt-seconds", type=(float, float), default=(2.0, 6.0), show_default=True)
 @click.option("--control", "given", multiple=True, metavar="NAME=VALUE")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep what was said in this folder.")
-@click.option("--show", is_flag=True, help="Print what was said and what was understood.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep the generated recordings in this folder."
+)
+@click.option("--show", is_flag=True, help="Print texts and transcripts.")
 def main(
     manifest: Path,
     split: Split,
@@ -125,7 +126,7 @@ def main(
     console = Console(width=100)
     voice = allophone.load(place, engine="torch")
     if not voice.takes_prompts:
-        raise UserError(f"{place} takes no prompts; see benchmarks/reading.py.")
+        raise UserError(f"{place} does not take prompts; use benchmarks/reading.py.")
     controls = dict(parse_assignment(each) for each in given)
     utterances = held_out(manifest, split, count)
     prompts = prompts_for(utterances, manifest, prompt_seconds)
@@ -138,7 +139,7 @@ def main(
     table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")
     for heading in ("CER", "WER", "similarity to the prompt"):
         table.add_column(heading, justify="right")
-    write_down, speakers = ear(language), Speakers()
+    transcribe, speakers = recogniser(language), Speakers()
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,7 @@ def main(
             for utterance, prompt, said in zip(utterances, prompts, expected, strict=True):
                 path = folder / f"{number}-{utterance.id}.wav"
                 read(utterance, prompt, path)
-                heard.append(plain(write_down(path), language))
+                heard.append(plain(transcribe(path), language))
                 alike.append(speakers.likeness(path, Path(prompt.audio)))
                 if show:
                     console.print(f"{name}: {said!r} -> {heard[-1]!r}", markup=False)

@@ -1,12 +1,12 @@
-"""A voice reads sentences of a corpus that it was not trained on: how much of it is understood?
+"""Intelligibility of a voice on held-out sentences of a corpus.
 
-The recordings and the voices are written down by the same recogniser (`benchmarks/ears.py`), and stand side by
-side with their character and word error rates:
+Recordings and synthesized speech are transcribed by the same recogniser (`benchmarks/asr.py`) and compared by
+character and word error rate:
 
     python benchmarks/reading.py --manifest data/ru/manifest.jsonl --language ru --voice runs/tiny --vocoder runs/hifigan
 
-With several --vocoder each voice that makes mels is heard through all of them; without one, through Griffin-Lim. A
-sentence that a voice cannot read counts as silence, and is named.
+Each voice that predicts mels is combined with every --vocoder, or with Griffin-Lim if there is none. A
+sentence that a voice cannot synthesize is reported and counts as an empty transcript.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from ears import ear, error_rates, plain
+from asr import error_rates, plain, recogniser
 from held_out import held_out, recorded, split_options
 from rich.console import Console
 from rich.table import Table
@@ -27,10 +27,10 @@ from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError
 
 SAMPLE_RATE = 16000
-"""Of the recordings that are written down: what the recogniser listens at."""
+"""The sample rate of the recogniser."""
 
 Reader = Callable[[Utterance, Path], None]
-"""Writes a recording of an utterance's text."""
+"""Synthesizes the text of an utterance."""
 
 
 def the_recording(utterance: Utterance, path: Path) -> None:
@@ -61,11 +61,13 @@ def readers(voices: Sequence[str], vocoders: Sequence[str]) -> dict[str, Reader]
     "--manifest", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @split_options(count=20)
-@click.option("--language", required=True, help="What the recogniser listens for: en, ru, ...")
+@click.option("--language", required=True, help="Language of the recogniser: en, ru, ...")
 @click.option("--voice", "voices", multiple=True, help="A voice folder, run, checkpoint or name.")
-@click.option("--vocoder", "vocoders", multiple=True, help="A vocoder's folder, run or checkpoint.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep what was said in this folder.")
-@click.option("--show", is_flag=True, help="Print what was said and what was understood.")
+@click.option("--vocoder", "vocoders", multiple=True, help="A vocoder folder, run or checkpoint.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep the generated recordings in this folder."
+)
+@click.option("--show", is_flag=True, help="Print texts and transcripts.")
 def main(
     manifest: Path,
     split: Split,
@@ -82,24 +84,24 @@ def main(
     table = Table("reader", title=f"{len(utterances)} sentences of {manifest}, {split}")
     for heading in ("CER", "WER", "unread"):
         table.add_column(heading, justify="right")
-    write_down = ear(language)
+    transcribe = recogniser(language)
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (name, read) in enumerate(readers(voices, vocoders).items()):
-            heard, unread = [], 0
+            transcripts, unread = [], 0
             for utterance, said in zip(utterances, expected, strict=True):
                 path = folder / f"{number}-{utterance.id}.wav"
                 try:
                     read(utterance, path)
-                    heard.append(plain(write_down(path), language))
+                    transcripts.append(plain(transcribe(path), language))
                 except UserError as error:
                     console.print(f"{name} cannot read {utterance.id}: {error}", markup=False)
-                    heard.append("")
+                    transcripts.append("")
                     unread += 1
                 if show:
-                    console.print(f"{name}: {said!r} -> {heard[-1]!r}", markup=False)
-            rates = error_rates(expected, heard)
+                    console.print(f"{name}: {said!r} -> {transcripts[-1]!r}", markup=False)
+            rates = error_rates(expected, transcripts)
             table.add_row(
                 name, f"{100 * rates.characters:.1f} %", f"{100 * rates.words:.1f} %", f"{unread}"
             )

@@ -1,9 +1,9 @@
-"""Which mels does a vocoder take of which only the weights are known?
+"""Find the mel parameters of a vocoder of which only the weights are known.
 
-The vocoder of `benchmarks/yardstick.py` says recordings again whose mels are read in one way after the other: as
-recovered, and with one field changed. A wrong scale of frequencies, power, logarithm or filter norm shows at once.
-Others sound alike: the padding, the small epsilon, and `n_fft`, which here is little but a loudness that
-`log_offset` makes up for. Run `python benchmarks/recover_mel.py --manifest data/ru/manifest.jsonl`.
+Resynthesizes recordings with the vocoder of `benchmarks/reference_vocoder.py`, with the mel parameters that were found and with
+one of them changed. A wrong mel scale, power, logarithm or filter norm is obvious. Other parameters make little
+difference: the padding, the epsilon, and `n_fft`, which mainly changes the loudness, for which `log_offset`
+compensates. Run `python benchmarks/recover_mel.py --manifest data/ru/manifest.jsonl`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import click
 from attrs import evolve
 from held_out import held_out, recorded, split_options
+from reference_vocoder import MEL, ReferenceVocoder
 from rich.console import Console
 from rich.table import Table
 from scores import SAMPLE_RATE, Judge, mean_scores
 from vocoding import said_again
-from yardstick import MEL, Yardstick
 
 from allophone.data.manifest import Split
 
@@ -56,7 +56,7 @@ def main(manifest: Path, split: Split, count: int) -> None:
     for heading in ("DistillMOS", "PESQ", "log-mel"):
         table.add_column(heading, justify="right")
     for name, changes in READINGS.items():
-        vocoder = Yardstick(evolve(MEL, **changes))
+        vocoder = ReferenceVocoder(evolve(MEL, **changes))
         mean = mean_scores(
             judge.judge(said_again(vocoder, recording), recording) for recording in recordings
         )

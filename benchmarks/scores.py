@@ -1,7 +1,7 @@
-"""What is wrong with speech that was made from a recording, in three numbers.
+"""Three scores of speech resynthesized from a recording.
 
-DistillMOS (Stahl and Gamper 2025) predicts what listeners would say, from 1 to 5, without knowing the
-recording. Wide-band PESQ (ITU-T P.862.2) compares with the recording, up to 4.64. The log-mel distance is the
+DistillMOS (Stahl and Gamper 2025) predicts listeners' ratings from 1 to 5 without a
+reference. Wide-band PESQ (ITU-T P.862.2) compares with the recording, up to 4.64. The log-mel distance is the
 mean absolute difference to the recording's log-mel spectrogram, in nepers.
 
 Everything is compared at 16 kHz. N samples.
@@ -24,7 +24,7 @@ from allophone.audio.spectrogram import mel_spectrogram
 
 SAMPLE_RATE = 16000
 MEL = MelSpec(sample_rate=SAMPLE_RATE, center=True, magnitude_epsilon=1e-9)
-"""Of the log-mel distance; none of the mels that vocoders take."""
+"""The MelSpec of the log-mel distance, different from that of any vocoder."""
 
 
 @frozen(kw_only=True)
@@ -37,13 +37,13 @@ class Scores:
 
 
 class Judge:
-    """Scores one recording after the other."""
+    """Scores recordings one by one."""
 
     def __init__(self) -> None:
         self._mos = distillmos.ConvTransformerSQAModel().eval()
 
     def judge(self, said: NDArray[np.float32], recording: NDArray[np.float32]) -> Scores:
-        """Both [N] at `SAMPLE_RATE` and in step; what is longer is cut."""
+        """Both [N] at `SAMPLE_RATE` and aligned; the longer one is truncated."""
         length = min(len(said), len(recording))
         waveforms = torch.stack([torch.from_numpy(one[:length]) for one in (said, recording)])
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Contenders beside each other: our experiments with random weights, turns in random order, medians.
+"""Helpers for comparisons: our experiments with random weights, interleaved runs in random order, medians.
 
 B batch, N samples.
 """
@@ -26,12 +26,12 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 
 OURS = "allophone"
-"""The names of our contenders begin with it."""
+"""Prefix of the names of our contenders."""
 SYMBOLS = [f"p{number}" for number in range(80)]
 WARM_UP = 2
-"""Rounds that do not count."""
+"""Warm-up rounds."""
 REST = 0.1
-"""Seconds before each turn: the threads of whoever was before go on spinning for a while."""
+"""Pause in seconds before each run, since the threads of the previous contender keep spinning for a while."""
 
 Step = Callable[[], object]
 
@@ -49,7 +49,7 @@ class Timing:
 
 @frozen(kw_only=True)
 class Trained:
-    """One of our experiments, its objective and the runtime that steps it."""
+    """One of our experiments, with its objective and runtime."""
 
     experiment: Experiment
     vocabulary: Vocabulary
@@ -57,7 +57,7 @@ class Trained:
     runtime: TrainerRuntime
 
     def weights(self, prefix: str) -> dict[str, Tensor]:
-        """The weights of a module as a voice or a vocoder reads them."""
+        """The weights of a module, as in a voice or vocoder."""
         return {
             name: value.clone()
             for name, value in self.objective.modules[prefix].state_dict().items()
@@ -65,7 +65,7 @@ class Trained:
 
 
 def experiment_of(recipe: str, *changes: str) -> Trained:
-    """A recipe's objective on the CPU in float32, its weights random."""
+    """The objective of a recipe on the CPU in float32, with random weights."""
     registry = default_registry()
     changes = ("runtime.precision='fp32'", *changes)
     experiment = resolve(recipe, changes, registry=registry).experiment
@@ -82,7 +82,7 @@ def experiment_of(recipe: str, *changes: str) -> Trained:
 
 
 def batch_of(features: Mapping[str, Tensor]) -> Batch:
-    """Full rows of some features [B, ...] as a batch."""
+    """A batch without padding from features [B, ...]."""
     rows = len(next(iter(features.values())))
     return Batch(
         ids=tuple(f"utterance-{row}" for row in range(rows)),
@@ -97,14 +97,14 @@ def batch_of(features: Mapping[str, Tensor]) -> Batch:
 
 
 def speech_like(rows: int, samples: int) -> Tensor:
-    """Waveforms [B, N]: what they are of costs nothing, but silence might."""
+    """Waveforms [B, N] of noise, since silence could be faster to process."""
     return 0.1 * torch.randn(rows, samples)
 
 
 def measure(
     what: str, steps: Mapping[str, Step], threads: int, rounds: int, clock: Callable[[], float]
 ) -> list[Timing]:
-    """Let the contenders take turns; the first rounds warm up."""
+    """Run the contenders interleaved; the first rounds are warm-up."""
     order = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + WARM_UP):
@@ -129,7 +129,7 @@ def measure(
 
 
 def show(console: Console, title: str, timings: list[Timing], seconds: float | None = None) -> None:
-    """A table; seconds: of the speech that is made, for real-time factors."""
+    """Print a table; seconds: duration of the speech, for real-time factors."""
     columns = ["", "threads", "contender", "ms", "times best peer"]
     table = Table(*columns, *(["real time"] if seconds else []), title=title)
     for one in timings:

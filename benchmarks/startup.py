@@ -1,9 +1,9 @@
-"""How long it takes until the command line answers, and until a voice speaks, beside piper-tts.
+"""Start-up time of the command line, and time to first audio compared with piper-tts.
 
-Run `python benchmarks/startup.py`. Whole processes, interleaved, medians; which heavy packages `--help` and
-`plugins` import (there must be none); and, in two clean environments (see `light_environments`), a cold start of
-the command to a short WAV file, and the time to the first samples of a sentence of ten seconds in a process
-that has loaded the voice.
+Run `python benchmarks/startup.py`. Wall time of whole processes, interleaved, medians; the heavy packages that `--help`
+and `plugins` import (there must be none); and, in two clean environments (see `light_environments`), the cold start
+of the command until a short WAV file is written, and the time to the first samples of a ten-second sentence in a
+process that has already loaded the voice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def measure(code: str) -> float:
 
 
 def imported(code: str) -> list[str]:
-    """Which of the heavy packages the code has imported when it ends."""
+    """The heavy packages that the code has imported when it ends."""
     watched = (
         "import atexit, json, sys\n"
         f"heavy = {HEAVY!r}\n"
@@ -74,7 +74,7 @@ voice = allophone.load("joe")
 first = lambda text: next(voice.stream(text))
 """,
 }
-"""What loads the voice and then has the first samples of a text."""
+"""Code that loads the voice, and returns the first samples of a text."""
 
 TIMED = """
 import sys, time
@@ -87,7 +87,7 @@ for line in sys.stdin:
 
 
 def cold_start(environment: Environment, folder: Path) -> float:
-    """Seconds of the whole command, to a short WAV file."""
+    """Seconds of the whole command, writing a short WAV file."""
     started = time.perf_counter()
     command = environment.command(SHORT, folder / "short.wav")
     subprocess.run(command, capture_output=True, check=True)
@@ -122,7 +122,7 @@ def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -
             server = servers[one.name]
             assert server.stdin is not None
             assert server.stdout is not None
-            # onnxruntime's threads go on spinning after a run, in the other one's way.
+            # onnxruntime's threads keep spinning after a run, which would slow down the other contender.
             time.sleep(PAUSE)
             server.stdin.write("\n")
             server.stdin.flush()
@@ -140,7 +140,7 @@ def speaking(environments: tuple[Environment, ...], rounds: int, folder: Path) -
 @click.command()
 @click.option("--rounds", default=15, show_default=True)
 def main(rounds: int) -> None:
-    # Where it is set, every process measured here would compile our modules again.
+    # If it were set, every process measured here would compile our modules again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: dict[str, list[float]] = {name: [] for name in CASES}
     for code in CASES.values():

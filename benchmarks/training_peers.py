@@ -1,7 +1,7 @@
-"""VITS as `coqui-tts` packages it, at our sizes.
+"""The VITS of `coqui-tts`, at our sizes.
 
-A step is what its trainer does in one: spectrograms of the batch, its own `train_step` for each of the two
-optimizers, and gradients clipped at what its recipe says.
+A step does what its trainer does: spectrograms of the batch, its own `train_step` for each of the two
+optimizers, and gradient clipping as in its recipe.
 
 B batch, T text, N samples.
 """
@@ -36,7 +36,7 @@ Step = Callable[[], object]
 
 @frozen(kw_only=True)
 class Utterances:
-    """What a training step is given, all rows full: tokens [B, T], waveform [B, N]."""
+    """The inputs of a training step, without padding: tokens [B, T], waveform [B, N]."""
 
     tokens: Tensor
     waveform: Tensor
@@ -52,7 +52,7 @@ def model_of(vocabulary_size: int) -> Vits:
 
 
 def parameters(model: Vits) -> dict[str, int]:
-    """How many the discriminators have, and all the rest."""
+    """Number of parameters of the discriminators and of the rest."""
     whole, judging = (
         sum(parameter.numel() for parameter in module.parameters())
         for module in (model, model.disc)

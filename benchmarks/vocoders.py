@@ -1,14 +1,14 @@
-"""DiffWave beside the package `diffwave`: its speed and memory, and how many steps it takes to sound well.
+"""DiffWave compared with the package `diffwave`: speed and memory, and quality over the number of steps.
 
     python benchmarks/vocoders.py speed [--json]
     python benchmarks/vocoders.py memory
     python benchmarks/vocoders.py quality --vocoder runs/diffwave --manifest data/ru/manifest.jsonl --out steps
 
 `speed` samples 5 seconds at 22.05 kHz in the six published steps, with the base model and the same random weights
-in both, in float32 and in bf16. The contenders take turns, in another order each round; the table shows medians.
-All of them live in one process, so the allocator is the same: glibc's as it is, unless MALLOC_ variables say
-otherwise, which are shown. `memory` is what each adds to a process at its peak, in a process of its own. `quality`
-says recordings that the vocoder was not trained on again, with each sampler in several numbers of steps, and
+in both, in float32 and in bf16. The contenders are interleaved, in a different order each round; the table shows medians.
+All run in one process with the same allocator: glibc's defaults, unless MALLOC_ variables are set,
+which are printed. `memory` measures the peak memory that each adds, in a separate process. `quality`
+resynthesizes held-out recordings with each sampler and several numbers of steps, and
 writes the mean log-mel distance to OUT.json and OUT.png.
 
 Needs the dependency group `benchmarks`. M mel bands, F frames, N samples.
@@ -63,7 +63,7 @@ def frames_of(seconds: float, audio: MelSpec) -> int:
 
 
 def denoiser() -> Denoiser:
-    """The base model with random weights that do see noise."""
+    """The base model with random weights, including its output layer."""
     torch.manual_seed(0)
     network = Denoiser(DiffwaveConfig(), mels=MelSpec().n_mels)
     torch.nn.init.normal_(network.output.weight, std=0.1)
@@ -76,17 +76,17 @@ def ours(precision: str, mel: Tensor) -> Step:
     vocoder = build_vocoder(spec, denoiser().state_dict(), CPU)
     chosen: dict[str, Any] = {"betas": FAST_BETAS, "precision": precision}
     adjusted = vocoder.with_controls(DiffwaveControls(**chosen))
-    return lambda: heard(adjusted, mel)
+    return lambda: vocoded(adjusted, mel)
 
 
 @torch.inference_mode()
-def heard(vocoder: Vocoder, mel: Tensor) -> Tensor:
+def vocoded(vocoder: Vocoder, mel: Tensor) -> Tensor:
     """mel [1, M, F] -> [N]."""
     return vocoder.vocode(mel, torch.tensor([mel.size(2)]))[0]
 
 
 def peer(precision: str, mel: Tensor) -> Step:
-    """The package's own function for it, mel [1, M, F]."""
+    """Sampling with the package's own function, mel [1, M, F]."""
     from diffwave import inference
     from diffwave.model import DiffWave
     from diffwave.params import params
@@ -107,23 +107,23 @@ CONTENDERS: dict[str, Callable[[str, Tensor], Step]] = {OURS: ours, PEER: peer}
 
 
 def allocator() -> str:
-    """What decides how memory is given and taken back."""
+    """The settings of the memory allocator."""
     found = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("MALLOC_")]
     return " ".join([*found, os.environ.get("LD_PRELOAD", "")]).strip() or "glibc's defaults"
 
 
 @click.group()
 def main() -> None:
-    """DiffWave beside the package `diffwave`."""
+    """DiffWave compared with the package `diffwave`."""
 
 
 @main.command()
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", multiple=True, type=int, default=(1, 2), show_default=True)
-@click.option("--seconds", default=SECONDS, show_default=True, help="Of speech to sample.")
+@click.option("--seconds", default=SECONDS, show_default=True, help="Seconds of speech to sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def speed(rounds: int, threads: tuple[int, ...], seconds: float, as_json: bool) -> None:
-    """How long sampling takes, in both precisions."""
+    """Time of sampling in both precisions."""
     mel = torch.rand(1, MelSpec().n_mels, frames_of(seconds, MelSpec()))
     timings: list[Timing] = []
     for count in threads:
@@ -148,10 +148,10 @@ def speed(rounds: int, threads: tuple[int, ...], seconds: float, as_json: bool) 
     "--peer-seconds",
     default=2 * SECONDS,
     show_default=True,
-    help="The longest that the peer is given: its memory grows with the length.",
+    help="Maximum seconds for the peer, whose memory grows with the length.",
 )
 def memory(seconds: tuple[float, ...], peer_seconds: float) -> None:
-    """What sampling adds to the memory of a process at its peak, in MiB."""
+    """Peak memory added by sampling, in MiB."""
     lengths = {OURS: seconds, PEER: (*[one for one in seconds if one < peer_seconds], peer_seconds)}
     for name in CONTENDERS:
         for length in lengths[name]:
@@ -188,7 +188,7 @@ class Distance:
 
 
 @main.command()
-@click.option("--vocoder", "place", required=True, help="A DiffWave's folder, run or checkpoint.")
+@click.option("--vocoder", "place", required=True, help="A DiffWave folder, run or checkpoint.")
 @click.option(
     "--manifest", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
@@ -204,7 +204,7 @@ class Distance:
 def quality(
     place: str, manifest: Path, split: Split, count: int, steps: tuple[int, ...], out: Path
 ) -> None:
-    """How far what is said is from the recordings, against the number of steps."""
+    """Log-mel distance to recordings over the number of steps."""
     vocoder = load_vocoder(place, None, device=CPU, registry=default_registry())
     assert isinstance(vocoder, DiffwaveVocoder)
     recordings = [
@@ -235,7 +235,7 @@ def distance(
     found, speech, started = [], 0.0, time.perf_counter()
     for recording in recordings:
         mel = mel_spectrogram(recording[None], audio)
-        said = heard(adjusted, mel)
+        said = vocoded(adjusted, mel)
         again = mel_spectrogram(said[None], audio)
         frames = min(mel.size(2), again.size(2))
         found.append(float((mel[:, :, :frames] - again[:, :, :frames]).abs().mean()))

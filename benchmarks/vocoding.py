@@ -1,10 +1,10 @@
-"""How much of a voice is lost between a recording, its mel spectrogram, and the waveform made of that.
+"""Quality of recordings resynthesized from their mel spectrograms.
 
-Recordings that no vocoder was trained on are analysed and said again (`python benchmarks/vocoding.py
---manifest data/ru/manifest.jsonl --vocoder runs/hifigan-tiny`), by the trained vocoder of
-`benchmarks/yardstick.py`, by those given with --vocoder (folders, runs or checkpoints), and by Griffin-Lim on the
-mels of each of these. All are scored side by side (`benchmarks/scores.py`); the recordings' own score is the
-ceiling.
+Held-out recordings are resynthesized (`python benchmarks/vocoding.py
+--manifest data/ru/manifest.jsonl --vocoder runs/hifigan-tiny`) by the trained vocoder of
+`benchmarks/reference_vocoder.py`, by those given with --vocoder (folders, runs or checkpoints), and by Griffin-Lim on the
+mels of each of these. All are scored (`benchmarks/scores.py`); the scores of the recordings are the upper
+bound.
 
 Needs the dependency group `benchmarks`. N samples.
 """
@@ -20,10 +20,10 @@ import soxr
 import torch
 from held_out import held_out, recorded, split_options
 from numpy.typing import NDArray
+from reference_vocoder import NAME, ReferenceVocoder
 from rich.console import Console
 from rich.table import Table
 from scores import SAMPLE_RATE, Judge, Scores, mean_scores
-from yardstick import NAME, Yardstick
 
 from allophone.audio.files import write_audio
 from allophone.audio.spectrogram import mel_spectrogram
@@ -36,9 +36,9 @@ RECORDINGS = "the recordings"
 
 
 def vocoders(places: tuple[str, ...]) -> dict[str, Vocoder]:
-    """The yardstick, the vocoders at `places`, and Griffin-Lim for every mel that one of them takes."""
+    """The reference vocoder, the vocoders at `places`, and Griffin-Lim for each of their MelSpecs."""
     registry, device = default_registry(), torch.device("cpu")
-    trained: dict[str, Vocoder] = {NAME: Yardstick()}
+    trained: dict[str, Vocoder] = {NAME: ReferenceVocoder()}
     for place in places:
         trained[place] = load_vocoder(place, None, device=device, registry=registry)
     found: dict[str, Vocoder] = {}
@@ -94,11 +94,13 @@ def listen(
     multiple=True,
     required=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Whose recordings are said again; may be given several times.",
+    help="A manifest of recordings to resynthesize; may be repeated.",
 )
 @split_options(count=20)
-@click.option("--vocoder", "places", multiple=True, help="A vocoder's folder, run or checkpoint.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep what was said in this folder.")
+@click.option("--vocoder", "places", multiple=True, help="A vocoder folder, run or checkpoint.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep the generated recordings in this folder."
+)
 def main(
     manifests: tuple[Path, ...],
     split: Split,

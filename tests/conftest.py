@@ -1,4 +1,4 @@
-"""A stranger's plugin: written by `allophone new-plugin`, and installed outside of the repository."""
+"""An environment with a third-party plugin, written by `allophone new-plugin` outside of the repository."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ ALLOPHONE = "from allophone.cli import main; main()"
 
 @frozen(kw_only=True)
 class Environment:
-    """Where packages are installed beside those of this interpreter, and commands are run."""
+    """A folder of additional packages for this interpreter, and a working folder for commands."""
 
     packages: Path
     folder: Path
 
     def allophone(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line in a process of its own."""
+        """Run the command line in a new process."""
         return self.python("-c", ALLOPHONE, *arguments, **variables)
 
     def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run this interpreter, which sees the packages."""
+        """Run this interpreter with the additional packages."""
         kept = {name: value for name, value in os.environ.items() if "ALLOPHONE" not in name}
         return subprocess.run(
             [sys.executable, *arguments],

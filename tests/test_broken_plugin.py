@@ -1,4 +1,4 @@
-"""A broken plugin that is really installed is named, and harms nobody else."""
+"""An installed broken plugin is reported, and the other plugins keep working."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def allophone_commands():
 
 @pytest.fixture(scope="module")
 def broken(environment):
-    """An environment with three plugins: one lacks what it imports, another its module, one works."""
+    """An environment with three plugins: one has a failing import, one has no module, one works."""
     (environment.packages / "allophone_cracked.py").write_text("import no_such_dependency\n")
     points = "[allophone.plugins]\n{0} = allophone_{0}"
     environment.describe("allophone-cracked", "1.2.3", points.format("cracked"))
@@ -32,7 +32,7 @@ def broken(environment):
     return environment
 
 
-def test_it_is_listed_with_its_reason_and_the_others_work(broken):
+def test_broken_plugins_are_listed_with_their_error_and_others_work(broken):
     listed = broken.allophone("plugins", "--json")
     plugins = {plugin["name"]: plugin for plugin in json.loads(listed.stdout)}
     assert "no_such_dependency" in plugins["cracked"]["failure"]
@@ -49,7 +49,7 @@ def test_it_is_listed_with_its_reason_and_the_others_work(broken):
     assert "import no_such_dependency" in traced.stdout
 
 
-def test_of_a_plugin_in_conflict_with_the_core_the_rest_works(broken):
+def test_other_entries_of_a_conflicting_plugin_work(broken):
     shown = broken.allophone("plugins")
     assert "conflict: The command 'say'" in shown.stdout
     assert "pip uninstall allophone-hushed, or ALLOPHONE_DISABLE_PLUGINS=hushed" in shown.stdout
@@ -58,7 +58,7 @@ def test_of_a_plugin_in_conflict_with_the_core_the_rest_works(broken):
     assert "Synthesize a text." in listed.stdout
 
 
-def test_asking_for_something_of_it_raises_from_its_own_error(broken):
+def test_using_a_broken_plugin_raises_from_its_original_error(broken):
     asked = broken.allophone("config", "check", "cracked/recipe")
     assert asked.returncode == 2
     assert "'cracked', which does not work" in asked.stderr
@@ -68,14 +68,14 @@ def test_asking_for_something_of_it_raises_from_its_own_error(broken):
     assert "ModuleNotFoundError: No module named 'no_such_dependency'" in traced.stderr
 
 
-def test_strict_makes_it_fatal(broken):
+def test_strict_mode_makes_a_broken_plugin_fatal(broken):
     listed = broken.allophone("plugins", ALLOPHONE_STRICT_PLUGINS="1")
     assert listed.returncode == 2
     assert "The plugin 'cracked' of allophone-cracked 1.2.3 does not work" in listed.stderr
     assert "import no_such_dependency\n" in listed.stderr, "the traceback is shown"
 
 
-def test_disabled_it_harms_nobody(broken):
+def test_a_broken_plugin_can_be_disabled(broken):
     listed = broken.allophone(
         "plugins", ALLOPHONE_STRICT_PLUGINS="1", ALLOPHONE_DISABLE_PLUGINS="cracked,lost,hushed"
     )

@@ -1,4 +1,4 @@
-"""Each distribution is ready to be given away: what an index shows of it, and what goes with its files."""
+"""Metadata, README, licence and version bounds of each distribution."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def readme(folder):
     return (folder / "README.md").read_text("utf-8")
 
 
-def test_all_are_found():
+def test_all_distributions_are_found():
     assert len({one.name for one in ALL}) == len(ALL) > 10
     workspace = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert set(workspace["tool"]["uv"]["sources"]) == {one.name for one in ALL}
 
 
 @each
-def test_what_an_index_shows_of_it(one):
+def test_metadata_for_the_package_index(one):
     project = one.project
     for shared in ("requires-python", "license", "license-files", "authors"):
         assert project[shared] == CORE.project[shared], shared
@@ -48,7 +48,7 @@ def test_what_an_index_shows_of_it(one):
 
 
 @each
-def test_it_holds_the_licence_and_says_that_it_is_typed(one):
+def test_licence_and_py_typed_are_included(one):
     assert (one.folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (one.package / "py.typed").is_file()
     assert [
@@ -57,7 +57,7 @@ def test_it_holds_the_licence_and_says_that_it_is_typed(one):
 
 
 @each
-def test_its_description_stands_alone(one):
+def test_the_readme_can_be_read_on_its_own(one):
     text = readme(one.folder)
     assert text.startswith(f"# {one.name}\n")
     assert "pip install" in text
@@ -74,11 +74,13 @@ def test_its_description_stands_alone(one):
 
 
 @each
-def test_all_have_one_version_and_need_each_other_within_its_bounds(one):
+def test_versions_are_equal_and_bounded(one):
     assert one.version == CORE.version
     for required in one.requirements():
         if ours := OURS.fullmatch(required):
-            assert ours["name"] in EXTRAS, f"{one.name} requires {required}, which is not here"
+            assert ours["name"] in EXTRAS, (
+                f"{one.name} requires {required}, which is not in this repository"
+            )
             wanted = set(filter(None, (ours["extras"] or "").strip("[]").split(",")))
             assert wanted <= EXTRAS[ours["name"]], f"there is no such extra: {required}"
             expected = "" if ours["name"] == one.name else bounds(one.version)
@@ -86,13 +88,13 @@ def test_all_have_one_version_and_need_each_other_within_its_bounds(one):
 
 
 @each
-def test_what_is_said_of_extras_is_so(one):
+def test_extras_in_the_documentation_exist(one):
     files = [*one.folder.glob("*.md"), *one.package.rglob("*.py")]
     if one is CORE:
         files += [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     for file in files:
         for found in EXTRA.finditer(file.read_text("utf-8")):
-            if found["name"] in EXTRAS:  # not an example's
+            if found["name"] in EXTRAS:  # not a name used in an example
                 declared = EXTRAS[found["name"]]
                 assert set(found["extras"].split(",")) <= declared, f"{file}: {found[0]}"
 
@@ -103,7 +105,7 @@ def test_the_readme_lists_all_plugins():
 
 
 @each
-def test_its_table_of_extras_lists_those_that_it_has(one):
+def test_the_readme_lists_all_extras(one):
     table = readme(one.folder).partition("\n| extra |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"^\| `([a-z0-9]+)` ", table, re.MULTILINE))
     if listed:
@@ -111,13 +113,13 @@ def test_its_table_of_extras_lists_those_that_it_has(one):
 
 
 @pytest.mark.parametrize("one", ALL[1:], ids=lambda one: one.place)
-def test_its_tests_hold_it_to_the_contract_of_plugins(one):
+def test_every_plugin_runs_the_plugin_contract(one):
     (point,) = one.project["entry-points"]["allophone.plugins"]
     written = [path.read_text("utf-8") for path in (one.folder / "tests").glob("test_*.py")]
     assert any(re.search(rf'\(PluginContract\):\n +plugin = "{point}"\n', text) for text in written)
 
 
-def test_the_changelog_knows_the_version():
+def test_the_changelog_has_the_version():
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert re.search(rf"^## \[{re.escape(CORE.version)}\]", changelog, re.MULTILINE)
 
@@ -126,11 +128,11 @@ def test_the_changelog_knows_the_version():
     ("version", "expected"),
     [("0.1.0", ">=0.1,<0.2"), ("0.12.3", ">=0.12,<0.13"), ("1.2.0rc1", ">=1.2,<2")],
 )
-def test_which_versions_go_together(version, expected):
+def test_version_bounds(version, expected):
     assert bounds(version) == expected
 
 
-def test_a_version_is_set_everywhere(tmp_path, monkeypatch):
+def test_set_version_changes_every_pyproject(tmp_path, monkeypatch):
     folders = []
     for place in ("core", "plugins/vits2"):
         folders.append(tmp_path / place)

@@ -1,4 +1,4 @@
-"""The documentation names all that there is, and what it shows is true."""
+"""The documentation is complete, and its code, commands and links work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.rel
 
 
 def blocks(page: Path, language: str, *, excerpts: bool = True) -> list[str]:
-    """The fenced code of a page in one language; `<!-- excerpt: why -->` above it marks what is not whole."""
+    """The fenced code of a page in one language; `<!-- excerpt: why -->` above a block marks incomplete code."""
     pattern = rf"^(<!-- excerpt: .+ -->\n)?```{language}\n([\s\S]*?)^```$"
     found = re.findall(pattern, page.read_text("utf-8"), re.MULTILINE)
     return [code for excerpt, code in found if excerpts or not excerpt]
@@ -54,7 +54,7 @@ def test_every_hook_is_explained_to_plugin_authors(hook):
 
 
 @pytest.mark.parametrize("contract", testing.__all__)
-def test_every_contract_is_explained_with_what_can_be_set(contract):
+def test_every_contract_is_documented_with_its_attributes(contract):
     cls = getattr(testing, contract)
     row = next(
         line
@@ -62,11 +62,11 @@ def test_every_contract_is_explained_with_what_can_be_set(contract):
         if line.startswith(f"| `{contract}`")
     )
     for name in settings(cls):
-        assert f"`{name}`" in row, f"{contract}.{name} can be set, and the page does not say so"
+        assert f"`{name}`" in row, f"{contract}.{name} is not documented in docs/writing-plugins.md"
 
 
 def settings(cls: type) -> set[str]:
-    """The class attributes that a contract declares, its parents' too."""
+    """The class attributes of a contract and its parents."""
     return {name for base in cls.__mro__ for name in vars(base).get("__annotations__", {})}
 
 
@@ -78,9 +78,9 @@ def test_every_command_is_shown(command):
 
 
 @each_page
-def test_the_commands_that_are_shown_can_be_called(page, monkeypatch):
-    """They parse: commands and options exist, have values of their kinds, and nothing required is missing."""
-    # The files that a page speaks of are not here.
+def test_commands_can_be_parsed(page, monkeypatch):
+    """Commands and options exist, values have valid types, and no required option is missing."""
+    # The files in the examples do not exist.
     monkeypatch.setattr(click.Path, "convert", lambda self, value, param, context: Path(value))
     for line in command_lines(page):
         try:
@@ -102,7 +102,7 @@ def parse(line: list[str]) -> None:
     command.make_context(command.name, words, parent=context.parent)
 
 
-def test_what_cannot_be_called_is_found():
+def test_invalid_commands_are_detected():
     parse(shlex.split("config show vits/tiny --origins"))
     for wrong in (
         "sya hello",
@@ -116,8 +116,8 @@ def test_what_cannot_be_called_is_found():
 
 
 @each_page
-def test_tables_of_experiments_that_are_shown_are_valid(page, tmp_path, monkeypatch):
-    """A TOML block is an experiment, or a part of one; that of a pyproject.toml is not."""
+def test_toml_blocks_are_valid_experiments(page, tmp_path, monkeypatch):
+    """A TOML block is an experiment or a part of one, unless it is from a pyproject.toml."""
     for number, block in enumerate(blocks(page, "toml")):
         if "[project" not in block:
             path = tmp_path / f"block-{number}.toml"
@@ -126,8 +126,8 @@ def test_tables_of_experiments_that_are_shown_are_valid(page, tmp_path, monkeypa
 
 
 @each_page
-def test_python_that_is_shown_runs(page, tmp_path, monkeypatch):
-    """The blocks of a page run one after the other, as if they were one program."""
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    """The blocks of a page run in order, as one program."""
     monkeypatch.chdir(tmp_path)
     module = ModuleType("shown")
     monkeypatch.setitem(sys.modules, "shown", module)
@@ -136,7 +136,7 @@ def test_python_that_is_shown_runs(page, tmp_path, monkeypatch):
 
 
 @each_page
-def test_what_excerpts_import_is_there(page):
+def test_imports_of_excerpts_work(page):
     for code in blocks(page, "python"):
         imports = re.findall(r"^(?:from|import) .*(?:\n[ )].*)*", code, re.MULTILINE)
         exec(compile("\n".join(imports), str(page), "exec"), {})
@@ -144,7 +144,7 @@ def test_what_excerpts_import_is_there(page):
 
 @each_page
 def test_code_is_fenced_with_its_language(page):
-    """So that it is run: indented are commands, layouts of folders and the like."""
+    """Only fenced code is run; indented blocks are for commands and folder layouts."""
     text = re.sub(r"^```[\s\S]*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE)
     indented = re.findall(
         r"^ {4}((?:import|from) \w.*|\[\[?[a-z_.]+\]\]?|\w+ = .*)$", text, re.MULTILINE
@@ -153,8 +153,8 @@ def test_code_is_fenced_with_its_language(page):
 
 
 @each_page
-def test_what_else_is_shown_exists(page):
-    """Targets of make, and modules that are run with python -m."""
+def test_make_targets_and_modules_exist(page):
+    """Targets of make, and modules run with python -m."""
     text = page.read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"^ {4}make ([a-z-]+)", text, re.MULTILINE):
@@ -173,14 +173,14 @@ def test_the_module_with_all_hooks_registers_a_plugin():
 
 
 @each_page
-def test_modules_that_are_named_exist(page):
+def test_named_modules_exist(page):
     named = re.findall(r"`(allophone(?:/\w+)+\.py)`", page.read_text("utf-8"))
     missing = [path for path in named if not (ROOT / "core" / "src" / path).is_file()]
     assert not missing
 
 
 @each_page
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     code = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
     prose = code.sub("", page.read_text("utf-8"))
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose):

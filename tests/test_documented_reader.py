@@ -1,4 +1,4 @@
-"""The reader of a corpus that docs/corpora.md shows keeps the contract, as the page says."""
+"""The corpus reader shown in docs/corpora.md passes the contract suite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from allophone.registry import build_registry
 
 
 def documented() -> ModuleType:
-    """The reader and its test as docs/corpora.md shows them."""
+    """The reader and its test from docs/corpora.md."""
     page = (ROOT / "docs" / "corpora.md").read_text("utf-8")
     code = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     module = ModuleType("documented")

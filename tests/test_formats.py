@@ -1,4 +1,4 @@
-"""What an earlier version wrote is read by this one: a voice folder, a run, a configuration (docs/stability.md)."""
+"""Voice folders, runs and configurations written by earlier versions can be read (docs/stability.md)."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ each_format = pytest.mark.parametrize("kept", FORMATS, ids=lambda path: path.nam
 
 @pytest.fixture(scope="module", params=FORMATS, ids=lambda path: path.name)
 def prepared(request):
-    """The kept folder, and a working folder with its corpus."""
+    """The stored fixtures, and a working folder with their corpus."""
     with corpus_for(request.param / "experiment.toml") as folder:
         yield request.param, folder
 
 
 def same_audio(samples: np.ndarray, stored: np.ndarray) -> None:
-    """The samples are those that were stored as 16 bits, within the rounding of another PyTorch."""
+    """Compare with samples stored in 16 bits, within the rounding of other versions of PyTorch."""
     expected = stored.astype(np.float32) / 32767
     assert samples.shape == expected.shape
     np.testing.assert_allclose(samples, expected, atol=2e-4)
 
 
-def test_the_first_format_is_kept():
+def test_fixtures_of_format_1_exist():
     assert "format-1" in [path.name for path in FORMATS]
 
 
 @each_format
 @pytest.mark.parametrize("place", ["voice", "run", "run/checkpoints/step-00000004"])
-def test_it_speaks_as_it_did(kept, place):
+def test_samples_are_unchanged(kept, place):
     voice = allophone.load(kept / place)
     said = np.load(kept / "said.npz")
     assert list(said) == list(voice.speakers) == ["speaker-0", "speaker-1"]
@@ -47,7 +47,7 @@ def test_it_speaks_as_it_did(kept, place):
 
 
 @each_format
-def test_the_samples_tell_voices_apart(kept):
+def test_samples_differ_between_speakers(kept):
     voice = allophone.load(kept / "voice")
     said = np.load(kept / "said.npz")["speaker-0"]
     with pytest.raises(AssertionError):
@@ -55,12 +55,12 @@ def test_the_samples_tell_voices_apart(kept):
 
 
 @each_format
-def test_its_configuration_means_what_it_meant(kept):
+def test_configurations_resolve_to_the_same_values(kept):
     written = load_experiment(kept / "run" / "config.toml")
     assert resolve(str(kept / "experiment.toml")).experiment == written
 
 
-def test_the_run_is_resumed(prepared):
+def test_the_run_can_be_resumed(prepared):
     kept, folder = prepared
     shutil.copytree(kept / "run", folder / "resumed")
     run("train", "--run", "resumed", "--resume", "--max-steps", "6")
@@ -73,7 +73,7 @@ def test_the_run_is_resumed(prepared):
     assert all(np.isfinite(line["generator_loss"]) for line in added if "generator_loss" in line)
 
 
-def test_another_run_begins_with_its_weights(prepared):
+def test_the_run_can_be_fine_tuned_from(prepared):
     kept, folder = prepared
     beginning = ("--finetune", kept / "run", "--max-steps", "1")
     run("train", kept / "experiment.toml", "--run", "tuned", *beginning)

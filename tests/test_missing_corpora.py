@@ -1,4 +1,4 @@
-"""A recipe whose corpus has no reader here is listed, and says what to install."""
+"""Recipes whose corpus reader is missing are listed, and name the package to install."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def without_corpora(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return build_registry()
 
 
-def test_recipes_are_listed_and_name_the_corpus_that_is_missing(without_corpora):
+def test_recipes_are_listed_with_the_missing_corpus(without_corpora):
     assert {"vits/ljspeech", "valle/libritts"} <= set(without_corpora.entries("recipes"))
     said = r"recipe vits/ljspeech is not valid:\n  data\.corpora\.0: There is no corpus 'ljspeech'"
     with pytest.raises(UserError, match=said):
@@ -32,6 +32,6 @@ def test_recipes_are_listed_and_name_the_corpus_that_is_missing(without_corpora)
     assert resolve("vits/ljspeech", [recordings], registry=without_corpora).experiment.model
 
 
-def test_what_to_install_is_said(without_corpora):
+def test_the_error_names_the_package_to_install(without_corpora):
     with pytest.raises(UserError, match="pip install allophone-corpora"):
         resolve("vits/ljspeech", registry=without_corpora)

@@ -1,4 +1,4 @@
-"""What `allophone package` writes installs with pip and speaks by its name, in a process of its own."""
+"""Packages written by `allophone package` can be installed with pip and used by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STILL = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
         ("joe", "joseph", ()),
     ],
 )
-def test_it_installs_and_speaks_by_its_name(environment, tmp_path, place, name, labels):
+def test_a_packaged_voice_can_be_installed_and_used(environment, tmp_path, place, name, labels):
     pytest.importorskip("hatchling")
 
     def done(run):

@@ -1,4 +1,4 @@
-"""docs/api.md lists the public modules; the plugins of this repository import no others of the core."""
+"""The plugins of this repository import only the public modules of the core, listed in docs/api.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLUGINS = distributions()[1:]
 
 
 def imported(path):
-    """The modules of the core that a file imports, each with the line."""
+    """The modules of the core that a file imports, with line numbers."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -36,7 +36,7 @@ def is_module(name):
 
 
 @pytest.mark.parametrize("module", PUBLIC)
-def test_each_exists_and_says_what_it_is_for(module):
+def test_public_modules_exist_and_have_docstrings(module):
     spec = importlib.util.find_spec(module)
     assert spec is not None
     with open(spec.origin, encoding="utf-8") as file:
@@ -44,7 +44,7 @@ def test_each_exists_and_says_what_it_is_for(module):
 
 
 @pytest.mark.parametrize("one", PLUGINS, ids=lambda one: one.place)
-def test_a_plugin_imports_nothing_else_of_the_core(one):
+def test_plugins_import_only_public_modules(one):
     private = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
         for path in sorted(one.package.rglob("*.py"))
@@ -54,7 +54,7 @@ def test_a_plugin_imports_nothing_else_of_the_core(one):
     assert not private, "docs/api.md does not list: " + ", ".join(private)
 
 
-def test_the_template_of_a_plugin_imports_nothing_else():
+def test_the_plugin_template_imports_only_public_modules():
     templates = ROOT / "core" / "src" / "allophone" / "templates" / "plugin"
     found = {
         module

@@ -1,4 +1,4 @@
-"""A plugin that nobody here knows adds a model, a corpus and a command, with no change in the core."""
+"""A third-party plugin adds a model, a corpus and a command without any change to the core."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ allophone(["say", "Boats came home.", "--voice", "runs/tiny", "--out", "hello.wa
 
 
 def add_diary(project):
-    """What its author writes into a new plugin beside the model that it comes with."""
+    """Add a corpus reader and a command to the generated plugin."""
     package = project / "src" / "allophone_whisper_net"
     for name, text in (("diary", CONFIG), ("reading", READER), ("counting", COMMAND)):
         (package / f"{name}.py").write_text(text, "utf-8")
@@ -149,7 +149,7 @@ def add_diary(project):
 
 @pytest.fixture(scope="module")
 def stranger(environment):
-    """The environment with the new plugin installed in it."""
+    """The environment with the plugin installed."""
     written = environment.allophone("new-plugin", NAME)
     assert written.returncode == 0, written.stderr
     project = environment.folder / f"allophone-{NAME}"
@@ -158,7 +158,7 @@ def stranger(environment):
     return environment
 
 
-def test_it_is_listed_with_what_it_offers(stranger):
+def test_the_plugin_is_listed_with_its_entries(stranger):
     listed = stranger.allophone("plugins", "--json", ALLOPHONE_STRICT_PLUGINS="1")
     assert listed.returncode == 0, listed.stderr
     plugins = {plugin["name"]: plugin for plugin in json.loads(listed.stdout)}
@@ -170,7 +170,7 @@ def test_it_is_listed_with_what_it_offers(stranger):
     assert f"'{NAME}' is taken: allophone-{NAME}" in again.stderr
 
 
-def test_it_passes_its_own_contract_tests(stranger):
+def test_the_contract_suite_passes(stranger):
     options = ["-q", "-p", "no:cacheprovider"]
     done = stranger.python("-m", "pytest", *options, f"allophone-{NAME}", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout[-6000:]
@@ -178,7 +178,7 @@ def test_it_passes_its_own_contract_tests(stranger):
     assert "failed" not in done.stdout
 
 
-def test_its_command_is_one_of_allophones(stranger):
+def test_the_command_is_available(stranger):
     assert "Count the words of a diary." in stranger.allophone("--help").stdout
     assert "diary in FOLDER" in stranger.allophone("count-words", "--help").stdout
     refused = stranger.allophone("count-words", "nowhere")
@@ -187,7 +187,7 @@ def test_its_command_is_one_of_allophones(stranger):
     assert "Traceback" not in refused.stderr
 
 
-def test_it_trains_and_speaks_through_the_commands(stranger):
+def test_training_and_synthesis_through_the_commands(stranger):
     (stranger.folder / "mine.toml").write_text(EXPERIMENT, "utf-8")
     done = stranger.python("-c", TRAIN_AND_SPEAK, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout + done.stderr

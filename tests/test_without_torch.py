@@ -1,4 +1,4 @@
-"""Without PyTorch one lists, configures, prepares and speaks; what needs it says what to install."""
+"""Listing, configuration, preparation and synthesis work without PyTorch; other commands say what to install."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TORCH_PLUGINS = [
     if any(line.startswith("allophone[torch]") for line in one.project["dependencies"])
     for name in one.project["entry-points"]["allophone.plugins"]
 ]
-"""The plugins that would not be installed, since they need PyTorch."""
+"""Plugins that need PyTorch and so would not be installed."""
 
 
 def run(folder: Path, *code: str, disabled: list[str]) -> subprocess.CompletedProcess[str]:
@@ -49,14 +49,14 @@ def run(folder: Path, *code: str, disabled: list[str]) -> subprocess.CompletedPr
 
 
 def allophone(folder: Path, line: str, *texts: str, disabled: list[str] = TORCH_PLUGINS) -> str:
-    """What a command prints that works without PyTorch."""
+    """The output of a command that works without PyTorch."""
     done = run(folder, COMMAND_LINE, *line.split(), *texts, disabled=disabled)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def refused(folder: Path, line: str, *texts: str) -> str:
-    """What a command says that cannot work without it."""
+    """The error message of a command that needs PyTorch."""
     done = run(folder, COMMAND_LINE, *line.split(), *texts, disabled=[])
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -65,7 +65,7 @@ def refused(folder: Path, line: str, *texts: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a corpus of synthetic recordings, an experiment on them, and a folder of something else."""
+    """A folder with a synthetic corpus, an experiment, and an unrelated folder."""
     folder = tmp_path_factory.mktemp("without-torch")
     corpus = (
         f"{HIDING}\nfrom pathlib import Path\nfrom allophone.testing.corpus import write_corpus\n"
@@ -81,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_api_is_there(folder):
+def test_the_api_can_be_imported(folder):
     names = run(
         folder,
         f"{HIDING}\nimport allophone\nprint([getattr(allophone, n) for n in allophone.__all__])",
@@ -102,11 +102,11 @@ def test_the_api_is_there(folder):
         "config check mine.toml",
     ],
 )
-def test_what_is_said_of_commands_and_recipes(folder, line):
+def test_help_and_recipes(folder, line):
     assert allophone(folder, line)
 
 
-def test_model_families_are_listed_and_configured(folder):
+def test_model_families_can_be_listed_and_configured(folder):
     listed = json.loads(allophone(folder, "plugins --json", disabled=[]))
     assert [plugin["name"] for plugin in listed if plugin["state"] != "works"] == []
     assert set(TORCH_PLUGINS) < {plugin["name"] for plugin in listed}
@@ -114,19 +114,19 @@ def test_model_families_are_listed_and_configured(folder):
     assert "trainer.type" in allophone(folder, "config show vits/tiny --origins", disabled=[])
 
 
-def test_a_corpus_is_prepared_and_extracted(folder):
+def test_a_corpus_can_be_prepared_and_extracted(folder):
     allophone(folder, "prepare mine.toml")
     assert "phonemes 8" in allophone(folder, "extract mine.toml")
 
 
-def test_the_doctor_finds_nothing_wrong(folder):
+def test_doctor_reports_no_errors(folder):
     findings = {one["check"]: one for one in json.loads(allophone(folder, "doctor --json"))}
     assert {one["status"] for one in findings.values()} <= {"ok", "warning"}
     assert findings["torch"]["found"] == f"not checked: torch is not installed; {ADVICE}"
     assert findings["plugin core"]["found"].endswith("some need allophone[torch]")
 
 
-def test_a_plugin_that_requires_it_is_broken(folder):
+def test_a_plugin_that_needs_torch_is_reported_as_broken(folder):
     done = run(folder, COMMAND_LINE, "doctor", "--json", disabled=[])
     assert done.returncode == 1
     findings = {one["check"]: one for one in json.loads(done.stdout)}
@@ -136,12 +136,12 @@ def test_a_plugin_that_requires_it_is_broken(folder):
     assert all(findings[name]["advice"].endswith(ADVICE) for name in broken)
 
 
-def test_a_plugin_is_written(folder):
+def test_new_plugin_works(folder):
     allophone(folder, "new-plugin whisper-net")
     assert (folder / "allophone-whisper-net" / "pyproject.toml").is_file()
 
 
-def test_a_voice_speaks(folder):
+def test_a_voice_can_be_used(folder):
     allophone(folder, "say --voice joe --out morning.wav", "Good morning.")
     samples, _ = soundfile.read(folder / "morning.wav")
     assert abs(samples).max() > 0.05
@@ -160,7 +160,7 @@ def test_a_voice_speaks(folder):
         "synthesize --mels --voice joe --out mels",
     ],
 )
-def test_what_needs_it_says_what_to_install(folder, line):
+def test_commands_that_need_torch_say_what_to_install(folder, line):
     assert refused(folder, line).splitlines() == [
         "Error: This command needs the package 'torch', which is not installed.",
         ADVICE,
@@ -168,7 +168,7 @@ def test_what_needs_it_says_what_to_install(folder, line):
 
 
 @pytest.mark.parametrize("voice", ["folder --out a.wav", "joe --engine torch --out a.wav"])
-def test_the_engine_that_needs_it_says_what_to_install(folder, voice):
+def test_the_torch_engine_says_what_to_install(folder, voice):
     said = refused(folder, f"say --voice {voice}", "Good morning.")
     assert (
         f"Error: The engine 'torch' of allophone {distributions()[0].version} needs the package"

@@ -1,14 +1,14 @@
-"""Checks what `make dist` built: the files, then that what is installed from them alone works.
+"""Check the distributions built by `make dist`: their files, and that they work when installed.
 
-    python tools/check_dist.py                    # files; speak, train, pass a contract suite
-    python tools/check_dist.py --alone            # every distribution's own tests, one after the other
+    python tools/check_dist.py                    # files; synthesis, training, a contract suite
+    python tools/check_dist.py --alone            # each distribution's own tests
     python tools/check_dist.py --alone allophone-vits allophone-onnx
 
-Everything is installed from the wheels in dist/ into fresh environments outside of the repository, the
-rest comes from the package index. Needs `uv` beside this interpreter, or on the path.
+Distributions are installed from the wheels in dist/ into fresh environments outside of the repository, other packages
+from the package index. Needs `uv` in the folder of this interpreter or on the path.
 """
 
-# ruff: noqa: T201 - it is a command
+# ruff: noqa: T201 - a command that prints
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from distributions import ROOT, Distribution, distributions
 
 DIST = ROOT / "dist"
 LIGHT = ("allophone-onnx", "allophone-espeak", "allophone-english", "allophone-voice-joe")
-"""What speaks without PyTorch."""
+"""The packages for synthesis without PyTorch."""
 
 HEAVY = ("torch", "numba", "librosa")
-"""What must not be installed with those."""
+"""Packages that must not be installed with them."""
 
 TRAINED = "allophone-fastspeech2"
-"""Its recipe `tiny` is trained, and its contract suite run."""
+"""The family whose recipe `tiny` is trained and whose contract suite is run."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A fresh virtual environment, and a folder beside it to work in."""
+    """A fresh virtual environment with a working folder."""
 
     folder: Path
 
     @classmethod
     def with_packages(cls, folder: Path, *requirements: str) -> Environment:
-        """Install into a new one; distributions of this repository come from dist/ and nowhere else."""
+        """Create an environment; distributions of this repository are installed only from dist/."""
         made = cls(folder)
         made.work.mkdir(parents=True)
         uv("venv", "--quiet", "--python", sys.executable, folder / "venv")
@@ -66,7 +66,7 @@ class Environment:
         return self.folder / "work"
 
     def run(self, program: str, *arguments: str | Path) -> str:
-        """What a program of it prints; where it fails, that is shown, and CalledProcessError raised."""
+        """Run a program of the environment and return its output; on failure, print it and raise CalledProcessError."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -87,11 +87,11 @@ class Environment:
         return done.stdout
 
     def tests(self, one: Distribution, *options: str) -> str:
-        """Run the tests that its source distribution holds; how many passed, and why others were skipped."""
+        """Run the tests in a source distribution; returns how many passed, and why others were skipped."""
         with tarfile.open(one.built(DIST)[1]) as archive:
             archive.extractall(self.work, filter="data")
         (unpacked,) = self.work.glob(f"{one.name.replace('-', '_')}-*")
-        shutil.rmtree(unpacked / "src")  # What is tested is what was installed.
+        shutil.rmtree(unpacked / "src")  # Test the installed package, not the sources.
         (unpacked / "pytest.ini").write_text(
             "[pytest]\npythonpath = tests\n"
             "addopts = -q -rs -p no:cacheprovider --import-mode=importlib\n"
@@ -108,7 +108,7 @@ def uv(*arguments: str | Path) -> None:
 
 
 def check_files(folder: Path) -> str:
-    """Each wheel has its licence and nothing strange; each source distribution builds to the same wheel."""
+    """Each wheel has its licence and no other files; each source distribution builds the same wheel."""
     for one in distributions():
         wheel, source = one.built(DIST)
         held = contents(wheel)
@@ -122,9 +122,11 @@ def check_files(folder: Path) -> str:
             names = {name.partition("/")[2] for name in archive.getnames()}
         missing = {"LICENSE", "README.md", "pyproject.toml"} - names
         tests = {path.relative_to(one.folder).as_posix() for path in one.folder.glob("tests/*.py")}
-        assert not missing | tests - names, f"{source.name} lacks {missing | tests - names}"
-        # `make dist` has built the wheel from the source distribution; this one is built from the tree,
-        # without what earlier builds have left in it.
+        assert not missing | tests - names, (
+            f"{source.name} does not contain {missing | tests - names}"
+        )
+        # `make dist` builds the wheel from the source distribution; this one is built from the working tree,
+        # without the output of earlier builds.
         tree, built = folder / one.name / "tree", folder / one.name / "built"
         shutil.copytree(one.folder, tree, ignore=shutil.ignore_patterns("build", "*.egg-info"))
         options = ("--quiet", "--wheel", "--python", sys.executable, "--out-dir", built)
@@ -134,14 +136,16 @@ def check_files(folder: Path) -> str:
         different = {
             name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name)
         }
-        # What auditwheel rewrites, and what a compiler need not make twice alike.
+        # Files that auditwheel rewrites, and compiled files, which may not be reproducible.
         different = {name for name in different if not name.endswith((".so", "/WHEEL", "/RECORD"))}
-        assert not different, f"{source.name} builds another wheel than its tree: {different}"
+        assert not different, (
+            f"{source.name} and the working tree build different wheels: {different}"
+        )
     return f"{len(distributions())} wheels and source distributions"
 
 
 def contents(wheel: Path) -> Mapping[str, str]:
-    """A digest of each file in a wheel."""
+    """The digest of each file in a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return {
             name: hashlib.sha256(archive.read(name)).hexdigest()
@@ -151,7 +155,7 @@ def contents(wheel: Path) -> Mapping[str, str]:
 
 
 def check_speaking(folder: Path) -> str:
-    """The light packages speak, without what is heavy."""
+    """Synthesis works with the light packages, without PyTorch."""
     here = {one.name for one in distributions()}
     environment = Environment.with_packages(folder, *(name for name in LIGHT if name in here))
     absent = (
@@ -167,7 +171,7 @@ def check_speaking(folder: Path) -> str:
 
 
 def check_training(folder: Path) -> str:
-    """A recipe trains three steps on synthetic recordings, speaks, and the plugin's contract suite passes."""
+    """Train a recipe for three steps on synthetic recordings, synthesize, and run the plugin's contract suite."""
     one = next(one for one in distributions() if one.name == TRAINED)
     environment = Environment.with_packages(folder, f"{TRAINED}[testing]")
     recipe = f"{one.folder.name}/tiny"
@@ -180,18 +184,18 @@ def check_training(folder: Path) -> str:
 
 
 def check_alone(one: Distribution, folder: Path) -> str:
-    """A distribution installed with what it and its extra `testing` declare passes its own tests."""
+    """Run the tests of a distribution, installed with only its dependencies and its extra `testing`."""
     extras = {"testing", "torch"} & one.project.get("optional-dependencies", {}).keys()
     environment = Environment.with_packages(folder, f"{one.name}[{','.join(sorted(extras))}]")
     return environment.tests(one)
 
 
 def main() -> None:
-    """Run the checks that are asked for; status 1 where one fails."""
+    """Run the requested checks; exit status 1 if one fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help="distributions for --alone; all unless given")
+    parser.add_argument("names", nargs="*", help="distributions for --alone (default: all)")
     parser.add_argument("--alone", action="store_true")
     arguments = parser.parse_args()
     checks: dict[str, Callable[[Path], str]] = {

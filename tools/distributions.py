@@ -1,4 +1,4 @@
-"""The distributions of this repository: the core, and whatever lies in plugins/. Standard library alone."""
+"""The distributions of this repository: the core and the folders in plugins/. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = "https://example.org/allophone"
-"""The project's address, until there is one; below it, a path of this repository names that file."""
+"""Placeholder of the project's URL; followed by a path, it refers to a file of this repository."""
 
 OURS = re.compile(r"(?P<name>allophone(?:-[a-z0-9-]+)?)(?P<extras>\[[^]]*\])?(?P<bounds>.*)")
 """A requirement of one of these distributions."""
@@ -20,13 +20,13 @@ OURS = re.compile(r"(?P<name>allophone(?:-[a-z0-9-]+)?)(?P<extras>\[[^]]*\])?(?P
 
 @dataclass(frozen=True)
 class Distribution:
-    """One of them, in its folder."""
+    """A distribution and its folder."""
 
     folder: Path
 
     @cached_property
     def project(self) -> dict[str, Any]:
-        """The table [project] of its pyproject.toml."""
+        """The table [project] of the pyproject.toml."""
         found: dict[str, Any] = tomllib.loads(self.pyproject.read_text("utf-8"))["project"]
         return found
 
@@ -44,23 +44,23 @@ class Distribution:
 
     @property
     def place(self) -> str:
-        """Its folder, below the repository's: "plugins/vits"."""
+        """The folder relative to the repository: "plugins/vits"."""
         return self.folder.relative_to(ROOT).as_posix()
 
     @property
     def package(self) -> Path:
-        """The folder of the one package that it installs."""
+        """The folder of the package that it installs."""
         return self.folder / "src" / self.name.replace("-", "_")
 
     def built(self, dist: Path) -> tuple[Path, Path]:
-        """Its wheel and its source distribution, in a folder where they were built."""
+        """The wheel and the source distribution in the folder of built files."""
         stem = f"{self.name.replace('-', '_')}-{self.version}"
         (wheel,) = dist.glob(f"{stem}-*.whl")
         (source,) = dist.glob(f"{stem}.tar.gz")
         return wheel, source
 
     def requirements(self) -> Iterator[str]:
-        """All that it and its extras require."""
+        """All requirements, including those of extras."""
         yield from self.project.get("dependencies", ())
         for required in self.project.get("optional-dependencies", {}).values():
             yield from required
@@ -76,6 +76,6 @@ def distributions() -> list[Distribution]:
 
 
 def bounds(version: str) -> str:
-    """Which versions of each other go together: ">=0.1,<0.2", and from 1.0 on ">=1.2,<2"."""
+    """The bounds for requirements between our distributions: ">=0.1,<0.2", and from 1.0 on ">=1.2,<2"."""
     major, minor = (int(part) for part in version.split(".")[:2])
     return f">={major}.{minor},<{major + 1}" if major else f">=0.{minor},<0.{minor + 1}"

@@ -1,4 +1,4 @@
-"""Shows what our docstrings say of single fields and arguments as lists; mkdocs.yml names it as an extension.
+"""Formats descriptions of fields and arguments in docstrings as lists; an extension used by mkdocs.yml.
 
 They are written without markup, "name: what it is", one below the other, the text going on indented.
 """
@@ -14,7 +14,7 @@ _ITEM = re.compile(r"([a-z_]\w*(?:, [a-z_]\w*)*): (?=\S)")
 
 
 class DocstringLists(griffe.Extension):
-    """Makes Markdown of them before they are parsed."""
+    """Converts docstrings to Markdown before they are parsed."""
 
     def on_object(self, *, obj: Any, **_: Any) -> None:
         """Called for each class, function, attribute and module."""
@@ -23,7 +23,7 @@ class DocstringLists(griffe.Extension):
 
 
 def with_lists(text: str) -> str:
-    """The text with each of those lines as an item of a list."""
+    """The text with each description as a list item."""
     lines: list[str] = []
     inside = False
     for line in text.splitlines():

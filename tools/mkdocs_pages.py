@@ -1,4 +1,4 @@
-"""What mkdocs.yml adds to the guides of docs/: the READMEs, the changelog, and the pages of the public modules.
+"""Pages that mkdocs.yml adds to the guides in docs/: READMEs, the changelog, and the public modules.
 
 Every page comes from a file of the repository, and links to others as one does there: relative to it, or, in
 READMEs that also stand on a package index, below the project's address. Both become links of the site where it has
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 LISTED = re.compile(r"^- `(allophone[a-z0-9_.]*)`$", re.MULTILINE)
-"""A public module, in docs/api.md."""
+"""A line of docs/api.md with a public module."""
 
 CODE = re.compile(r"^```[\s\S]*?^```|^ {4}.*$|`[^`\n]*`", re.MULTILINE)
-"""The code of a page, in which nothing is a link."""
+"""Code in a page, which contains no links."""
 
 _LINK = re.compile(r"(?<=\]\()[^)\s]+")
 _LOADED = re.compile(
     r"<(?:script|img|audio|iframe|source)\b[^>]*\bsrc=\"?(https?:[^\" >]+)"
     r"|<link\b(?=[^>]*rel=\"?(?:stylesheet|preconnect|icon))[^>]*href=\"?(https?:[^\" >]+)"
 )
-"""What a browser would load from elsewhere."""
+"""HTML that would make a browser load files from other hosts."""
 
 
 def public_modules() -> list[str]:
-    """The public modules, as docs/api.md lists them."""
+    """The public modules listed in docs/api.md."""
     return LISTED.findall((ROOT / "docs" / "api.md").read_text("utf-8"))
 
 
 def added() -> Mapping[str, str]:
-    """The pages that come from other files: the file in the repository, by the page."""
+    """Maps pages that come from other files to their path in the repository."""
     plugins = {
         f"plugins/{one.folder.name}.md": f"{one.place}/README.md" for one in distributions()[1:]
     }
@@ -55,7 +55,7 @@ def added() -> Mapping[str, str]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the plugins and the public modules into the navigation."""
+    """Add the plugins and the public modules to the navigation."""
     assert config.nav is not None
     for section in config.nav:
         if "Plugins" in section:
@@ -81,7 +81,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to pages of the site; in docs/api.md, say of each module what it is for."""
+    """Rewrite links to pages of the site; in docs/api.md, add the summary of each module."""
     here = page.file.src_uri
     if here == "api.md":
         return LISTED.sub(lambda found: _described(found[1]), markdown)
@@ -94,9 +94,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Refuse what a browser would load from elsewhere."""
+    """Raise an error if a page would load files from other hosts."""
     for found in _LOADED.finditer(output):
-        raise RuntimeError(f"{page.file.src_uri} would load {found[1] or found[2]}")
+        raise RuntimeError(
+            f"{page.file.src_uri} would load {found[1] or found[2]}; pages must not load files from other hosts"
+        )
     return output
 
 
@@ -108,12 +110,12 @@ def _described(module: str) -> str:
 
 
 def _linked(text: str, source: str, here: str) -> str:
-    """The text with its links as they must be in the page `here`; `source` is the file it comes from."""
+    """Rewrite the links of a text from the file `source` for the page `here`."""
     return _LINK.sub(lambda found: site_link(found[0], source, here), text)
 
 
 def site_link(target: str, source: str, here: str) -> str:
-    """Where a link of the file `source` leads to from the page `here`."""
+    """The target of a link in the file `source`, relative to the page `here`."""
     place, hash, anchor = target.partition("#")
     if place == HOME or place.startswith(f"{HOME}/"):
         path = place.removeprefix(HOME).strip("/") or "README.md"

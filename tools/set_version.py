@@ -1,4 +1,4 @@
-"""Gives all distributions one version, and their requirements of each other its bounds.
+"""Set the version of all distributions, and the bounds of requirements between them.
 
     python tools/set_version.py 0.2.0
 
@@ -15,7 +15,7 @@ from distributions import OURS, ROOT, Distribution, bounds, distributions
 
 
 def set_version(version: str) -> None:
-    """Write it into every pyproject.toml."""
+    """Write the version to every pyproject.toml."""
     for path in [ROOT / "pyproject.toml", *(one.pyproject for one in distributions())]:
         text = path.read_text("utf-8")
         path.write_text(_with_version(text, version), "utf-8")
@@ -28,7 +28,7 @@ def _with_version(text: str, version: str) -> str:
 
 
 def with_bounds(one: Distribution, wanted: str) -> str:
-    """The text of its pyproject.toml, in which every requirement of ours but of itself has the bounds."""
+    """The pyproject.toml with bounds on all requirements of our distributions, except on itself."""
     text = one.pyproject.read_text("utf-8")
     for required in set(one.requirements()):
         ours = OURS.fullmatch(required)

@@ -1,4 +1,4 @@
-"""Writes what a version keeps of its formats, for later ones to be tested with: tests/data/format-<n>.
+"""Write the fixtures of a format version, with which later versions are tested: tests/data/format-<n>.
 
     python tools/write_format.py tests/data/format-1
 
@@ -30,7 +30,7 @@ SEED = 3
 
 @contextlib.contextmanager
 def corpus_for(experiment: Path) -> Iterator[Path]:
-    """A temporary working folder in which the experiment's corpus is prepared and extracted."""
+    """A temporary working folder with the experiment's prepared and extracted corpus."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         write_corpus(Path("recordings"), utterances=12, speakers=2, sample_rate=8000)
         for step in ("prepare", "extract"):
@@ -39,12 +39,12 @@ def corpus_for(experiment: Path) -> Iterator[Path]:
 
 
 def run(*words: str | Path) -> None:
-    """A command of the command line, in this process."""
+    """Run a command in this process."""
     command_line([str(word) for word in words], standalone_mode=False)
 
 
 def main() -> None:
-    """Write the run, the voice and what it says, in the place of those that are there."""
+    """Write the run, the voice and its samples, replacing existing ones."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -63,7 +63,7 @@ def main() -> None:
     voice = allophone.load(folder / "voice")
     said = {name: voice.say(TEXT, speaker=name, seed=SEED).samples for name in voice.speakers}
     loudest = max(np.abs(samples).max() for samples in said.values())
-    assert 0.01 < loudest < 1, f"what it says has a peak of {loudest}"
+    assert 0.01 < loudest < 1, f"the samples have a peak of {loudest}, expected 0.01 to 1"
     arrays: dict[str, Any] = {
         name: np.round(samples * 32767).astype(np.int16) for name, samples in said.items()
     }

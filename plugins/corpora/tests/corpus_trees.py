@@ -1,4 +1,4 @@
-"""What the trees of `speech_trees` and `song_trees` are made with.
+"""Helpers for the test corpora of `speech_trees` and `song_trees`.
 
 Every recording is a tone of half a second, those that are cut have a pause of a second between two.
 """
@@ -40,7 +40,7 @@ def write(path: Path, text: str) -> Path:
 
 @frozen(kw_only=True)
 class Tree:
-    """A small tree of a corpus's true layout, and what is to be read from it.
+    """A small folder in a corpus's real layout, and the expected utterances.
 
     write: writes it into a folder.
     options: what the corpus's table in an experiment has besides type and root.
@@ -62,7 +62,7 @@ class Tree:
 
 
 def append(path: Path, source: Path | None = None) -> None:
-    """Add the first line of a list (or of another) to its end."""
+    """Append the first line of a list (or another line) to it."""
     line = (source or path).read_text(encoding="utf-8").split("\n")[0]
     path.write_text(path.read_text(encoding="utf-8").rstrip("\n") + "\n" + line, encoding="utf-8")
 

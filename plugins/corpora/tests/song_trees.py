@@ -1,4 +1,4 @@
-"""A small tree of the true layout of each corpus of songs."""
+"""A small folder in the real layout of each singing corpus."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def popcs(root: Path) -> None:
 
 
 def two_spellings(root: Path) -> None:
-    """Two folders whose names differ in a space alone: the ids of their songs do not."""
+    """Two folders whose names differ only in a space, so that the ids of their songs collide."""
     for spelled in ("pjs 9", "pjs_9"):
         (root / "PJS_corpus_ver1.1" / spelled).mkdir(parents=True)
 

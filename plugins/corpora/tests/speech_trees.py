@@ -1,4 +1,4 @@
-"""A small tree of the true layout of each corpus of speech."""
+"""A small folder in the real layout of each speech corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Allophone promises of every plugin and every corpus reader, kept by those of this one."""
+"""The contract suite for this plugin and its readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TestPlugin(PluginContract):
 
 
 class OnTree(CorpusContract):
-    """The contract of a reader on the tree that has the name of its corpus."""
+    """The contract of a reader, on the test corpus with its name."""
 
     def __init_subclass__(cls) -> None:
         tree = TREES[cls.corpus]

@@ -1,4 +1,4 @@
-"""All readers on trees of their corpora's true layout: what is particular to each, and the README's notes."""
+"""All readers on small folders in the real layouts, and the README's notes on them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read(name, root, **options):
 
 
 def dropped(name, root):
-    """The manifest, and what extraction leaves out."""
+    """The manifest, and the utterances that extraction drops."""
     whole = experiment(name, root)
     manifest = prepare(whole, default_registry()).manifest
     return read_manifest(manifest), extract(whole, default_registry()).dropped
@@ -72,7 +72,7 @@ def test_speakers_splits_and_languages(name, root):
 
 
 @each
-def test_a_whole_tree_is_extracted_whole(name, root):
+def test_an_intact_corpus_is_extracted_completely(name, root):
     manifest, lost = dropped(name, root)
     assert lost == {}
     assert {u.id for u in manifest} == set(TREES[name].utterances)
@@ -83,7 +83,7 @@ def test_a_whole_tree_is_extracted_whole(name, root):
 
 @each
 @pytest.mark.parametrize("content", [b"", b"this is not a recording, whatever its name says"])
-def test_a_broken_recording_is_dropped_by_its_name(name, root, content):
+def test_a_corrupt_recording_is_dropped_and_listed(name, root, content):
     path = root / TREES[name].recording
     path.write_bytes(content)
     _, lost = dropped(name, root)
@@ -92,8 +92,8 @@ def test_a_broken_recording_is_dropped_by_its_name(name, root, content):
 
 
 @each
-def test_what_belongs_together_is_on_one_side_of_the_splits(name, root):
-    """Whatever the seed: the microphones of a sentence, the keys, takes and parts of a song."""
+def test_groups_are_in_one_split(name, root):
+    """For any seed: microphones of a sentence; keys, takes and parts of a song."""
     songs = {"golden": []} if "golden_test" in {u.split for u in read(name, root)} else {}
     found = read(name, root, **songs)
     assert {u.split for u in found} <= {None, "train", "valid", "test"}
@@ -111,7 +111,7 @@ def test_what_belongs_together_is_on_one_side_of_the_splits(name, root):
 
 
 @each
-def test_an_id_that_is_there_twice_is_an_error_that_names_both(name, root):
+def test_a_duplicate_id_is_an_error(name, root):
     TREES[name].double(root)
     with pytest.raises(UserError, match=r"Two utterances are called '.*': /.* and /"):
         prepare(experiment(name, root), default_registry())
@@ -133,7 +133,7 @@ def test_each_reader_is_documented(name):
 
 
 @each
-def test_the_layout_that_is_documented_is_that_of_the_tree(name, root):
+def test_the_documented_layout_is_that_of_the_test_corpus(name, root):
     """Whatever the page shows without "..." in it is in the tree, but for the numbers in its name."""
     note = PAGE.read_text("utf-8").split(f"\n### {name}\n")[1].split("\n##")[0]
     shown = [line.split()[0] for line in re.findall(r"^    (\S.*)$", note, re.MULTILINE)]

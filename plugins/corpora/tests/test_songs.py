@@ -1,4 +1,4 @@
-"""What is particular to single corpora: songs, cuts, splits of their makers, odd names."""
+"""Peculiarities of single corpora: songs, splitting at silences, published splits, unusual names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from allophone.registry import default_registry
 
 
 def read(name, root, **fields):
-    """The utterances by their ids."""
+    """The utterances by id."""
     table = {"type": name, "root": str(root), **fields}
     (config,) = structure(Experiment, {"data": {"corpora": [table]}}).data.corpora
     found = default_registry().load("corpora", name, "reader")(config)
@@ -37,7 +37,7 @@ def written(tmp_path):
     return write_tree
 
 
-def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(written):
+def test_csd_utterances_have_a_margin_of_a_tenth_of_a_second(written):
     found = read("csd", written("csd"))
     first, second = found["en001b_0000"], found["en001b_0001"]
     assert (first.start, first.end) == pytest.approx((0.9, 2.0))
@@ -50,7 +50,7 @@ def test_csd_is_cut_a_tenth_of_a_second_around_its_lines(written):
     ]
 
 
-def test_csd_can_be_read_in_one_language(written):
+def test_csd_with_one_language(written):
     korean = read("csd", written("csd"), languages=["korean"])
     assert {u.language for u in korean.values()} == {"ko"}
 
@@ -59,7 +59,7 @@ def test_csd_can_be_read_in_one_language(written):
     ("table", "complaint"),
     [
         ("start,end,pitch,syllable\n0,1,60,a", r"en001a\.txt has 5 syllables, .* has 1 rows"),
-        ("start;end;pitch\n0;1;60", r"en001a\.csv:1 does not name the columns"),
+        ("start;end;pitch\n0;1;60", r"en001a\.csv:1 must have the columns"),
         (
             "start,end,pitch,syllable\nsoon,1,60,a",
             r"csv:2: start must be a number of seconds, not 'soon'",
@@ -71,14 +71,14 @@ def test_csd_can_be_read_in_one_language(written):
         ),
     ],
 )
-def test_a_broken_table_of_csd_is_named(written, table, complaint):
+def test_a_malformed_csd_table_is_an_error(written, table, complaint):
     root = written("csd")
     write(root / "english/csv/en001a.csv", table)
     with pytest.raises(UserError, match=complaint):
         read("csd", root)
 
 
-def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(written):
+def test_m4singer_reads_songs_with_spaces_and_unlisted_recordings(written):
     root = written("m4singer")
     record(root / "Bass-1#南风" / "0007.wav")
     found = read("m4singer", root)
@@ -91,27 +91,27 @@ def test_m4singer_keeps_songs_with_spaces_and_recordings_that_nothing_names(writ
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ({}, "is not a list of utterances"),
+        ({}, "must be a JSON list of utterances"),
         ([{"item_name": "Alto-1#a", "txt": "a"}], "entry 0 must have txt and an item_name"),
         ([{"item_name": "Alto-1#a#0000"}], "entry 0 must have txt and an item_name"),
         (["Alto-1#a#0000"], "entry 0 must have txt and an item_name"),
     ],
 )
-def test_a_broken_list_of_m4singer_is_named(written, entries, complaint):
+def test_a_malformed_m4singer_list_is_an_error(written, entries, complaint):
     root = written("m4singer")
     write(root / "meta.json", json.dumps(entries))
     with pytest.raises(UserError, match=complaint):
         read("m4singer", root)
 
 
-def test_popbutfy_has_an_id_for_every_recording_and_one_song_for_both_manners(written):
+def test_popbutfy_styles_have_distinct_ids_and_one_group(written):
     found = read("popbutfy", written("popbutfy"))
     sunshine = [u for u in found.values() if u.speaker == "Female1"]
     assert len({u.id for u in sunshine}) == len({u.audio for u in sunshine}) == 3
     assert {u.group for u in sunshine} == {"Female1#you_are_my_sunshine"}
 
 
-def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(written, tmp_path):
+def test_opensinger_reads_songs_with_underscores_and_drops_long_recordings(written, tmp_path):
     root = written("opensinger")
     record(root / "ManRaw/1_a_b/1_a_b_1.wav", tone(31))
     found = read("opensinger", root)
@@ -133,14 +133,14 @@ def test_opensinger_has_songs_with_underscores_and_names_what_is_too_long(writte
     assert {id: why.reason for id, why in dropped.items()} == {"Man_1_a_b_1": "too long"}
 
 
-def test_a_folder_of_opensinger_without_a_singer_is_named(written):
+def test_an_opensinger_folder_without_a_singer_is_an_error(written):
     root = written("opensinger")
     record(root / "WomanRaw/南风/0.wav")
-    with pytest.raises(UserError, match="南风 is not called singer_song"):
+    with pytest.raises(UserError, match="南风 must be singer_song"):
         read("opensinger", root)
 
 
-def test_nus48e_is_cut_at_its_silences(written):
+def test_nus48e_is_split_at_silences(written):
     root = written("nus48e")
     found = read("nus48e", root)
     first, second = found["JLEE_sing_15_0000"], found["JLEE_sing_15_0001"]
@@ -152,7 +152,7 @@ def test_nus48e_is_cut_at_its_silences(written):
     assert {id.split("_")[1] for id in short} == {"sing"}
 
 
-def test_a_singer_of_nus48e_must_have_what_is_asked_for(written):
+def test_a_missing_style_of_a_nus48e_singer_is_an_error(written):
     root = written("nus48e")
     for path in (root / "JLEE/sing").iterdir():
         path.unlink()
@@ -164,21 +164,21 @@ def test_a_singer_of_nus48e_must_have_what_is_asked_for(written):
     assert read("nus48e", root, styles=["read"])
 
 
-def test_what_is_silent_all_along_stays_whole(written):
+def test_a_silent_recording_is_not_split(written):
     root = written("opera")
     record(root / "monophonic/western/fem_09/neg_1.wav", np.zeros(8000))
     whole = read("opera", root)["western_fem_09_neg_1"]
     assert (whole.start, whole.end) == (None, None)
 
 
-def test_singers_of_two_countries_who_are_called_alike_are_two(written):
+def test_opera_singers_with_the_same_name_in_two_folders_are_distinct(written):
     root = written("opera")
     record(root / "monophonic/western/fem_01/neg_7.wav", phrases(1))
     speakers = {u.speaker for u in read("opera", root).values()}
     assert {"western_fem_01", "chinese_fem_01"} <= speakers
 
 
-def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(written):
+def test_only_unsplit_pjs_recordings_have_texts(written):
     root = written("pjs")
     found = read("pjs", root)
     assert found["pjs004_song"].text == "あらゆる 現実を"
@@ -189,7 +189,7 @@ def test_parts_of_pjs_have_no_text_and_wholes_have_theirs(written):
     assert list(sung) == ["pjs001_song", "pjs004_song", "pjs005_song"]
 
 
-def test_golden_songs_can_be_others_or_none(written):
+def test_golden_songs_can_be_changed_or_disabled(written):
     root = written("kising")
     assert {u.split for u in read("kising", root, golden=[]).values()} == {None}
     own = read("kising", root, golden=["422"])
@@ -236,7 +236,7 @@ def chapter(root, stretches, seconds=60):
     return write(book / "01.json", json.dumps({"voice_activity": stretches}))
 
 
-def test_librilight_joins_stretches_of_speech_and_divides_long_ones(tmp_path):
+def test_librilight_joins_short_segments_and_divides_long_ones(tmp_path):
     chapter(tmp_path, [[0.5, 6], [7, 12], [13, 19], [21, 22], [25, 50], [51, 52]])
     found = read("librilight", tmp_path, max_seconds=12).values()
     third = 25 / 3
@@ -246,7 +246,7 @@ def test_librilight_joins_stretches_of_speech_and_divides_long_ones(tmp_path):
     assert {u.group for u in found} == {"100/a_book"}
 
 
-def test_a_chapter_that_nothing_is_told_of_stays_whole(tmp_path):
+def test_a_chapter_without_segments_is_one_utterance(tmp_path):
     chapter(tmp_path, []).unlink()
     (whole,) = read("librilight", tmp_path).values()
     assert (whole.start, whole.end) == (None, None)
@@ -256,13 +256,13 @@ def test_a_chapter_that_nothing_is_told_of_stays_whole(tmp_path):
     ("content", "complaint"),
     [
         ("{", r"01\.json is not valid JSON"),
-        ("[]", r"01\.json has no list voice_activity"),
-        ('{"voice_activity": {}}', r"01\.json has no list voice_activity"),
+        ("[]", r"01\.json must have a list voice_activity"),
+        ('{"voice_activity": {}}', r"01\.json must have a list voice_activity"),
         ('{"voice_activity": [[1]]}', r"has \[1\], which is not .start, end. in seconds"),
         ('{"voice_activity": [[2, 1]]}', r"has \[2, 1\], which is not .start, end. in seconds"),
     ],
 )
-def test_a_broken_file_of_librilight_is_named(tmp_path, content, complaint):
+def test_a_malformed_librilight_file_is_an_error(tmp_path, content, complaint):
     chapter(tmp_path, []).write_text(content)
     with pytest.raises(UserError, match=complaint):
         read("librilight", tmp_path)
@@ -278,7 +278,7 @@ def test_hifitts_has_two_parts_and_two_texts(written):
         read("hifitts", root)
 
 
-def test_microphones_of_a_sentence_share_a_split_without_a_text_too(tmp_path):
+def test_microphones_of_a_sentence_share_a_split_even_without_a_text(tmp_path):
     write(tmp_path / "txt/p1/p1_001.txt", "")
     for n in range(40):
         for microphone in ("mic1", "mic2"):
@@ -301,6 +301,6 @@ def test_microphones_of_a_sentence_share_a_split_without_a_text_too(tmp_path):
         ({"type": "popcs", "weight": 0}, "weight"),
     ],
 )
-def test_tables_are_checked(fields, complaint):
+def test_invalid_tables_are_errors(fields, complaint):
     with pytest.raises(ConfigError, match=complaint):
         structure(Experiment, {"data": {"corpora": [{"root": "x", **fields}]}})

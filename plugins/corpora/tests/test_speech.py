@@ -1,4 +1,4 @@
-"""What is particular to single corpora of speech: texts, microphones, subsets, stress marks, odd lists."""
+"""Peculiarities of speech corpora: texts, microphones, subsets, stress marks, malformed lists."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_ljspeech(lj):
     assert (original.text, original.language) == ('Printing, in 1453, "the"', "en-gb")
 
 
-def test_a_home_folder_and_windows_line_ends_are_understood(lj, monkeypatch):
+def test_home_folder_and_windows_line_endings(lj, monkeypatch):
     monkeypatch.setenv("HOME", str(lj.parent))
     metadata = lj / "metadata.csv"
     metadata.write_bytes(metadata.read_bytes().replace(b"\n", b"\r\n"))
     assert [u.text for u in ljspeech.read(LJSpeechConfig(root=f"~/{lj.name}"))][1] == "in being"
 
 
-def test_a_line_of_another_layout_is_named(lj):
+def test_a_malformed_line_is_an_error(lj):
     write(lj / "metadata.csv", "LJ001-0001|a|a\nLJ001-0002|b\n")
     with pytest.raises(UserError, match=r"metadata\.csv:2 has 2 fields"):
         list(ljspeech.read(LJSpeechConfig(root=str(lj))))
@@ -66,7 +66,7 @@ def test_an_empty_list_is_an_error(lj):
         list(ljspeech.read(LJSpeechConfig(root=str(lj))))
 
 
-def test_a_list_that_is_no_utf8_is_an_error(lj):
+def test_a_list_in_another_encoding_is_an_error(lj):
     (lj / "metadata.csv").write_bytes("LJ001|grün|grün\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
         list(ljspeech.read(LJSpeechConfig(root=str(lj))))
@@ -102,7 +102,7 @@ def test_vctk(voices):
     assert not Path(found["s5_002_mic1"].audio).exists()
 
 
-def test_vctk_reads_one_microphone_unless_told_otherwise(voices):
+def test_vctk_reads_one_microphone_by_default(voices):
     found = by_id(vctk.read(VCTKConfig(root=str(voices))))
     assert "p225_001_mic2" not in found
     with pytest.raises(ConfigError, match="microphones"):
@@ -134,18 +134,18 @@ def test_libritts_keeps_its_published_splits(libri):
     assert found[0].text == "Doctor who."
 
 
-def test_libritts_leaves_training_subsets_alone_to_the_seeded_split(libri):
+def test_libritts_training_subsets_use_the_seeded_split(libri):
     (only,) = libritts.read(LibriTTSConfig(root=str(libri), text="original"))
     assert (only.split, only.text) == (None, "Dr. who.")
 
 
-def test_libritts_names_a_folder_without_recordings(libri):
+def test_a_libritts_folder_without_recordings_is_an_error(libri):
     (libri / "train-clean-360").mkdir()
     with pytest.raises(UserError, match="nothing to read in .*train-clean-360"):
         list(libritts.read(LibriTTSConfig(root=str(libri), subsets=("train-clean-360",))))
 
 
-def test_a_recording_without_text_is_listed_with_none(libri):
+def test_a_recording_without_text_is_listed(libri):
     next(libri.glob("train-clean-100/*/*/*.normalized.txt")).unlink()
     (only,) = libritts.read(LibriTTSConfig(root=str(libri)))
     assert only.text == ""
@@ -171,12 +171,12 @@ def test_festvox(russian):
     assert second.labels is None
 
 
-def test_festvox_writes_stress_as_an_accent(russian):
+def test_festvox_converts_stress_marks_to_accents(russian):
     first, _ = festvox.read(FestvoxConfig(root=str(russian), stress_mark="+"))
     assert first.text == "Она завела прядь воло\N{COMBINING ACUTE ACCENT}с"
 
 
-def test_festvox_names_a_broken_line(russian):
+def test_a_malformed_festvox_line_is_an_error(russian):
     write(russian / "etc/txt.done.data", '( ru_0001 "a" )\n( ru_0002 b )\n')
     with pytest.raises(UserError, match=r"txt\.done\.data:2 is not of the form"):
         list(festvox.read(FestvoxConfig(root=str(russian))))
@@ -209,18 +209,18 @@ def test_asterisk(prompts):
     assert not Path(found["try-later"].audio).exists()
 
 
-def test_asterisk_names_a_broken_line(prompts):
+def test_a_malformed_asterisk_line_is_an_error(prompts):
     config = evolve(prompts, transcripts="list.txt")
     write(Path(prompts.root) / "list.txt", "activated: Activated.\nbeep\n")
     with pytest.raises(UserError, match=r"list\.txt:2 is not of the form path: text: beep"):
         list(asterisk.read(config))
 
 
-def test_asterisk_names_transcripts_that_are_missing_or_damaged(prompts):
+def test_missing_or_corrupt_asterisk_transcripts_are_errors(prompts):
     path = Path(prompts.root) / "list.txt.gz"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match=r"list\.txt\.gz cannot be read"):
         list(asterisk.read(prompts))
     path.unlink()
-    with pytest.raises(UserError, match="no list of transcripts"):
+    with pytest.raises(UserError, match="no file of transcripts"):
         list(asterisk.read(prompts))

@@ -1,4 +1,4 @@
-"""What Allophone promises of every plugin, kept by this one."""
+"""The contract suite for this plugin."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_ranges_come_from_validators_and_from_what_the_class_takes(rich):
     assert (low, high, step) == (-2, 2, 0.001)
 
 
-def test_every_slider_can_be_drawn_to_its_ends(rich):
+def test_slider_limits_are_valid_values(rich):
     for knob in rich.values():
         if isinstance(knob, Slider):
             assert accepts(knob.name, knob.value(knob.low))
@@ -113,7 +113,7 @@ def test_kinds_of_controls(rich):
     assert isinstance(rich["cutoff"], Field)
 
 
-def test_docstrings_explain_also_those_of_the_classes_below(rich):
+def test_explanations_include_those_of_base_classes(rich):
     assert rich["speed"].explanation == "How fast, in words a second."
     assert rich["low"].explanation == rich["high"].explanation == "Edges"
     assert rich["share"].explanation == "Of it all."
@@ -121,7 +121,7 @@ def test_docstrings_explain_also_those_of_the_classes_below(rich):
     assert rich["share"].label == "Share"
 
 
-def test_only_what_differs_from_the_defaults_is_wanted(rich):
+def test_only_changed_controls_are_passed(rich):
     names = ("low", "speed", "mode", "words", "cutoff")
     offered = [rich[name] for name in names]
     assert wanted(offered, [2.0, 1, "soft", "", " "]) == {}
@@ -160,18 +160,18 @@ def test_all_installed_voices_are_offered_unless_some_are_named(opened, tmp_path
 @pytest.mark.parametrize(
     ("place", "said"), [("tin", "Did you mean 'tim'"), ("lost", "The weights do not fit")]
 )
-def test_a_bad_voice_that_was_named_is_refused_at_once(opened, place, said):
+def test_an_invalid_voice_is_an_error_at_start(opened, place, said):
     with pytest.raises(UserError, match=said):
         opened("tim", place)
 
 
-def test_the_engine_that_was_named_speaks(opened):
+def test_the_given_engine_is_used(opened):
     assert opened("tim", engine="toy").panel("tim").languages == ("en",)
     with pytest.raises(UserError, match="There is no engine 'tory'"):
         opened("tim", engine="tory")
 
 
-def test_a_bad_vocoder_is_refused_at_once(opened):
+def test_an_invalid_vocoder_is_an_error_at_start(opened):
     pytest.importorskip("torch")
     with pytest.raises(UserError, match="There is no vocoder 'nowhere'"):
         opened("mel", vocoders=("nowhere",))
@@ -185,7 +185,7 @@ def test_without_any_voice_there_is_no_page(nothing_installed, monkeypatch):
         open_voices((), registry=toy_registry())
 
 
-def test_a_panel_has_what_can_be_chosen_for_its_voice(opened):
+def test_the_panel_has_the_settings_of_its_voice(opened):
     voices = opened()
     tim, mel = voices.panel("tim"), voices.panel("mel")
     assert (tim.speakers, tim.languages, tim.vocoders) == ((), ("en",), ())
@@ -206,7 +206,7 @@ def test_a_panel_is_made_once(opened, monkeypatch):
     assert voices.panel("tim") is first
 
 
-def test_the_page_gives_what_the_voice_says(ask, registry):
+def test_the_page_returns_the_audio_of_the_voice(ask, registry):
     given = ask("tim", "Hello there.", seed=3, controls={"length_scale": 2.0})
     said = load("tim", registry=registry).say("Hello there.", seed=3, length_scale=2.0)
     samples, rate = soundfile.read(io.BytesIO(given.wav), dtype="float32")
@@ -218,7 +218,7 @@ def test_the_page_gives_what_the_voice_says(ask, registry):
     assert given.phonemes[1][1] == pytest.approx(said.phonemes[1].start, abs=1e-3)
 
 
-def test_mels_go_through_the_vocoder_that_was_chosen(opened, tmp_path):
+def test_the_selected_vocoder_is_used(opened, tmp_path):
     pytest.importorskip("torch")
     coder = write_vocoder(tmp_path / "coder", 0.5)
     voices = opened("mel", vocoders=(coder,))
@@ -264,22 +264,22 @@ def test_the_page_takes_prompts(opened, tmp_path):
     [
         ("tim", "", {}, "There is no text that can be pronounced"),
         ("tim", " ... ", {}, "contains nothing that can be pronounced"),
-        ("tim", "a" * 5000, {}, "5,000 characters; at most 100"),
+        ("tim", "a" * 5000, {}, "5,000 characters; the limit is 100"),
         ("tim", "All is well. Жук.", {}, "U+0436 CYRILLIC SMALL LETTER ZHE"),
         ("tim", "Hello.", {"controls": {"length_scale": -1.0}}, "length_scale"),
         ("mel", "Hello.", {"speaker": "borys"}, "Did you mean &#x27;boris&#x27;?"),
         ("lost", "Hello.", {}, "The weights do not fit"),
-        ("nobody", "Hello.", {}, "&#x27;nobody&#x27; is not offered"),
+        ("nobody", "Hello.", {}, "&#x27;nobody&#x27; is not available"),
     ],
 )
-def test_what_the_user_can_put_right_is_a_message(ask, place, text, how, said):
+def test_user_errors_become_messages(ask, place, text, how, said):
     given = ask(place, text, **how)
     assert said in given.message
     assert 'role="alert"' in given.message
     assert (given.wav, given.figure, given.phonemes) == (None, "", [])
 
 
-def test_messages_quote_texts_and_do_not_obey_them(ask):
+def test_messages_escape_html(ask):
     message = ask("tim", "<img src=x onerror=alert()>").message
     assert "<img" not in message
     assert "&lt;img" in message
@@ -288,7 +288,7 @@ def test_messages_quote_texts_and_do_not_obey_them(ask):
 def test_samples_that_are_not_finite_are_a_message(opened, tmp_path):
     place = str(write_voice(tmp_path / "broken", gain=float("nan")))
     given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
-    assert "not finite numbers" in given.message
+    assert "NaN or infinite" in given.message
 
 
 def test_clipped_samples_are_counted(opened, tmp_path):
@@ -314,7 +314,7 @@ def tone(seconds=1.0, phonemes=None):
         MelSpec(win_length=600, padding="zeros", normalize_window=True),
     ],
 )
-def test_the_picture_has_the_mels_that_models_are_trained_on(spec):
+def test_the_figure_has_the_mels_of_training(spec):
     torch = pytest.importorskip("torch")
     from allophone.audio.spectrogram import mel_spectrogram
 
@@ -326,7 +326,7 @@ def test_the_picture_has_the_mels_that_models_are_trained_on(spec):
     np.testing.assert_allclose(drawn, mel - mel.max(), atol=1e-3)
 
 
-def test_the_picture_shows_where_the_sound_is():
+def test_the_figure_shows_the_position_of_the_sound():
     spec = MelSpec()
     mel = decibels(tone(), spec)
     assert mel.shape == (80, spec.frames(22050))
@@ -337,7 +337,7 @@ def test_the_picture_shows_where_the_sound_is():
     np.testing.assert_array_equal(decibels(tone(), linear), mel)
 
 
-def test_the_picture_has_one_pixel_a_value_and_the_highest_band_on_top():
+def test_the_figure_has_one_pixel_per_value_and_the_highest_band_on_top():
     drawn = figure(tone(), MelSpec())
     png = base64.b64decode(re.search(r"base64,([^\"]+)", drawn)[1])
     pixels = np.asarray(Image.open(io.BytesIO(png))).sum(-1)
@@ -346,7 +346,7 @@ def test_the_picture_has_one_pixel_a_value_and_the_highest_band_on_top():
     assert pixels[:, 40].argmax() == 79 - mel[:, 40].argmax()
 
 
-def test_phonemes_stand_at_their_times():
+def test_phonemes_are_drawn_at_their_times():
     timings = (
         PhonemeTiming(symbol="<", start=0.0, end=0.5),
         PhonemeTiming(symbol="ə", start=0.5, end=2.0),
@@ -358,7 +358,7 @@ def test_phonemes_stand_at_their_times():
     assert "0.2 s</text>" in drawn
 
 
-def test_a_sound_shorter_than_a_window_has_a_picture():
+def test_very_short_audio_has_a_figure():
     assert "<svg" in figure(tone(0.005), MelSpec())
 
 
@@ -399,7 +399,7 @@ def test_the_command_opens_a_page_of_the_voices_it_is_given(registry, monkeypatc
     assert how == {"port": 8000, "share": False}
 
 
-def test_asking_for_help_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = "from allophone.cli import allophone\nallophone(['demo', '--help'])"
     assert heavy_imports(code) == {}
 

@@ -46,7 +46,7 @@ def served(registry):
     page.close(verbose=False)
 
 
-def test_the_page_is_seen_on_this_machine_and_names_nothing_elsewhere(served):
+def test_the_page_is_local_and_refers_to_no_other_host(served):
     with urllib.request.urlopen(served.local_url) as answer:
         html = answer.read().decode()
     loaded = re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', html)
@@ -58,7 +58,7 @@ def test_the_page_is_seen_on_this_machine_and_names_nothing_elsewhere(served):
     assert served.local_url.startswith("http://127.0.0.1:")
 
 
-def test_a_port_that_is_taken_is_an_error_that_says_so(registry):
+def test_a_port_in_use_is_an_error(registry):
     voices = open_voices((), registry=registry)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -165,7 +165,7 @@ def visit(served):
 
 
 @needs_browser
-def test_type_press_and_a_wave_appears(visit, registry):
+def test_a_text_is_synthesized_and_shown(visit, registry):
     assert visit.download() is None
     visit.type("Hello there. How are you?")
     visit.speak()
@@ -184,7 +184,7 @@ def test_type_press_and_a_wave_appears(visit, registry):
 
 
 @needs_browser
-def test_what_is_wrong_with_a_text_is_said_on_the_page(visit):
+def test_errors_are_shown_on_the_page(visit):
     for text, said in {
         "": "There is no text that can be pronounced",
         "word " * 1000: "The text has 5,000 characters; at most 1,000 are said at once",
@@ -202,7 +202,7 @@ def test_what_is_wrong_with_a_text_is_said_on_the_page(visit):
 
 
 @needs_browser
-def test_another_voice_has_other_speakers_and_controls(visit, registry):
+def test_selecting_a_voice_updates_speakers_and_controls(visit, registry):
     def length_scale():
         return visit.find("#control-length_scale input[type=number]")[0].get_attribute("value")
 
@@ -225,7 +225,7 @@ def test_another_voice_has_other_speakers_and_controls(visit, registry):
 
 
 @needs_browser
-def test_controls_are_heard(visit, registry):
+def test_controls_change_the_audio(visit, registry):
     visit.driver.execute_script(
         """
         const box = document.querySelector("#control-length_scale input[type=number]");

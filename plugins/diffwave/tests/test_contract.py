@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, vocoder and trainer, kept by DiffWave."""
+"""The contract suite for DiffWave."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TestTraining(TrainerContract):
 
 
 class TestVocoder(VocoderContract):
-    """With random weights."""
+    """A denoiser with random weights."""
 
     vocoder = "diffwave"
     config = SMALL

@@ -1,4 +1,4 @@
-"""Checkpoints of other implementations become vocoders that hold just their weights."""
+"""Importing checkpoints of other implementations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AMPHION = MelSpec(sample_rate=24000, n_mels=100, f_max=12000.0, magnitude_epsilo
 
 
 def state_of(config: DiffwaveConfig, mels: int) -> tuple[State, State]:
-    """Random weights under our names, and under the reference's."""
+    """Random weights, with our names and with the reference's."""
     torch.manual_seed(0)
     ours = Denoiser(config, mels=mels).state_dict()
     return ours, {reference_name(name): weight for name, weight in ours.items()}
@@ -94,7 +94,7 @@ def test_a_checkpoint_becomes_a_vocoder(
     load_vocoder(destination, audio, device=torch.device("cpu"), registry=default_registry())
 
 
-def test_names_are_those_of_the_reference() -> None:
+def test_weights_have_the_names_of_the_reference() -> None:
     _, theirs = state_of(CONFIG, 80)
     for name in (
         "input_projection.weight", "diffusion_embedding.projection2.bias",
@@ -106,19 +106,19 @@ def test_names_are_those_of_the_reference() -> None:
         assert name in theirs
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_mismatches_are_errors(tmp_path: Path) -> None:
     _, theirs = state_of(CONFIG, 80)
     uneven = write_lmnt(tmp_path, theirs, noise_schedule=[1e-4, 1e-3, 0.05])
-    with pytest.raises(UserError, match="do not rise evenly"):
+    with pytest.raises(UserError, match="not linearly spaced"):
         lmnt.import_checkpoint(uneven, tmp_path / "vocoder")
-    with pytest.raises(ConfigError, match="16 x 16 = 256 samples"):
+    with pytest.raises(ConfigError, match="16 x 16 = 256"):
         lmnt.import_checkpoint(write_lmnt(tmp_path, theirs, hop_samples=200), tmp_path / "vocoder")
     theirs["more.weight"] = theirs.pop("skip_projection.bias")
     with pytest.raises(UserError, match=r"missing: skip_projection.bias\n.*left over: more.weight"):
         lmnt.import_checkpoint(write_lmnt(tmp_path, theirs), tmp_path / "vocoder")
 
 
-def test_other_files_are_not_taken_for_it(tmp_path: Path) -> None:
+def test_other_files_are_not_recognised(tmp_path: Path) -> None:
     assert not lmnt.recognises(tmp_path)
     torch.save({"model": {}, "params": {"hidden": 3}}, tmp_path / "weights.pt")
     assert not lmnt.recognises(tmp_path)
@@ -126,7 +126,7 @@ def test_other_files_are_not_taken_for_it(tmp_path: Path) -> None:
     assert not lmnt.recognises(tmp_path / "weights.pt")
 
 
-def test_its_mels_are_not_those_of_others() -> None:
+def test_mels_differ_from_those_of_hifigan() -> None:
     told_apart = {line.partition(":")[0] for line in lmnt.mels_of().differences(MelSpec())}
     assert {"center", "normalize_window", "mel_scale", "mel_norm", "log_base"} < told_apart
     assert not lmnt.mels_of().differences(evolve(lmnt.mels_of(), f_max=11025.0))

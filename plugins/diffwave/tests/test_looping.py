@@ -1,4 +1,4 @@
-"""The loop that a CUDA graph captures: it gives what streams give, whatever was in its buffers before."""
+"""The loop captured by CUDA graphs: equal to streaming, whatever its buffers held before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from allophone.inference.protocol import VocoderSpec
 from allophone_diffwave import looping
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls
-from allophone_diffwave.looping import LOOPS, StaticLoops
+from allophone_diffwave.looping import MAX_LOOPS, StaticLoops
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.samplers import FAST_BETAS
 from allophone_diffwave.vocoder import DiffwaveVocoder, build_vocoder
@@ -20,17 +20,17 @@ from allophone_diffwave.vocoder import DiffwaveVocoder, build_vocoder
 MELS = 5
 SMALL = DiffwaveConfig(channels=4, layers=5, dilation_cycle=4)
 FRAMES = (7, 1, 4, 8, 5)
-"""Lengths in an order in which the buffers hold something longer, and are just full."""
+"""Lengths such that a shorter utterance follows a longer one, and one fills its buffers exactly."""
 
 
 @pytest.fixture(autouse=True)
 def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four frames of it, so that short utterances too are of several rooms."""
-    monkeypatch.setattr(looping, "ROOM", 1024)
+    """A capacity step of four frames, so that short utterances have several capacities."""
+    monkeypatch.setattr(looping, "CAPACITY_STEP", 1024)
 
 
 def vocoder_of(controls: DiffwaveControls, device: str = "cpu") -> DiffwaveVocoder:
-    """With random weights that do see noise."""
+    """A vocoder with random weights, including its output layer."""
     torch.manual_seed(0)
     denoiser = Denoiser(SMALL, mels=MELS)
     torch.nn.init.normal_(denoiser.output.weight)
@@ -40,7 +40,7 @@ def vocoder_of(controls: DiffwaveControls, device: str = "cpu") -> DiffwaveVocod
 
 
 def looping_of(controls: DiffwaveControls) -> DiffwaveVocoder:
-    """One that takes utterances whole, as it would on a GPU."""
+    """A vocoder that uses the loop, as on a GPU."""
     vocoder = vocoder_of(controls)
     vocoder._loops = StaticLoops(
         vocoder._folded, vocoder._plan, clamp_always=controls.clamp == "always"
@@ -63,7 +63,7 @@ def mel_of(frames: int) -> Tensor:
     ],
     ids=["usual", "fast", "ddim", "dpm", "one step"],
 )
-def test_it_gives_what_a_stream_gives(controls: DiffwaveControls) -> None:
+def test_the_loop_matches_streaming(controls: DiffwaveControls) -> None:
     streaming, whole = vocoder_of(controls), looping_of(controls)
     for frames in FRAMES:
         mel = mel_of(frames)
@@ -72,7 +72,7 @@ def test_it_gives_what_a_stream_gives(controls: DiffwaveControls) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_it_does_so_in_half_the_bits() -> None:
+def test_the_loop_matches_streaming_in_bf16() -> None:
     controls = DiffwaveControls(precision="bf16")
     mel = mel_of(7)
     expected = torch.cat(list(vocoder_of(evolve(controls, precision="fp32")).stream(mel)))
@@ -80,7 +80,7 @@ def test_it_does_so_in_half_the_bits() -> None:
     assert float((found - expected).abs().mean()) < 0.02 * float(expected.abs().mean())
 
 
-def test_a_batch_and_a_stream_have_the_same_samples() -> None:
+def test_batch_and_stream_are_equal() -> None:
     vocoder = looping_of(DiffwaveControls())
     mel = torch.cat([mel_of(8), mel_of(8)])
     together = vocoder.vocode(mel, torch.tensor([8, 3]))
@@ -90,7 +90,7 @@ def test_a_batch_and_a_stream_have_the_same_samples() -> None:
     assert not together[1, 3 * 256 :].any()
 
 
-def test_what_it_gave_stays_what_it_was() -> None:
+def test_results_are_not_overwritten_by_later_calls() -> None:
     vocoder = looping_of(DiffwaveControls())
     (first,) = vocoder.stream(mel_of(4))
     kept = first.clone()
@@ -98,7 +98,7 @@ def test_what_it_gave_stays_what_it_was() -> None:
     assert torch.equal(first, kept)
 
 
-def test_buffers_serve_in_and_out_of_inference_mode() -> None:
+def test_buffers_work_inside_and_outside_of_inference_mode() -> None:
     vocoder = looping_of(DiffwaveControls())
     with torch.inference_mode():
         (inside,) = vocoder.stream(mel_of(4))
@@ -106,28 +106,28 @@ def test_buffers_serve_in_and_out_of_inference_mode() -> None:
     assert torch.equal(inside, outside)
 
 
-def test_long_utterances_still_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looping, "LONGEST", 2 * 1024)
-    monkeypatch.setattr("allophone_diffwave.sampling.CPU_PIECE", 700)
+def test_long_utterances_are_processed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looping, "MAX_SAMPLES", 2 * 1024)
+    monkeypatch.setattr("allophone_diffwave.sampling.CPU_CHUNK", 700)
     vocoder = looping_of(DiffwaveControls())
     assert len(list(vocoder.stream(mel_of(8)))) == 1
     assert len(list(vocoder.stream(mel_of(9)))) > 1
     assert list(vocoder.stream(mel_of(0))) == []
 
 
-def test_the_loops_used_last_are_kept() -> None:
+def test_the_most_recently_used_loops_are_kept() -> None:
     vocoder = looping_of(DiffwaveControls(steps=1))
     loops = vocoder._loops
     assert loops is not None
     for rooms in (1, 2, 3, 4, 1, 5):
         list(vocoder.stream(mel_of(4 * rooms)))
-        assert len(loops._loops) <= LOOPS
+        assert len(loops._loops) <= MAX_LOOPS
     assert list(loops._loops) == [3 * 1024, 4 * 1024, 1024, 5 * 1024]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("sampler", ["ddpm", "dpm"])
-def test_a_graph_gives_what_a_cpu_does(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_matches_the_cpu(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     controls = DiffwaveControls(sampler=sampler)
     expected, found = vocoder_of(controls), vocoder_of(controls, "cuda")

@@ -1,4 +1,4 @@
-"""What configs refuse, what schedules and samplers come to, how streams join, what a step learns."""
+"""Configs, noise schedules, samplers, streaming and training steps."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from allophone_diffwave.diffusion import NoiseSchedule, diffuse
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
 from allophone_diffwave.objective import VALIDATION_LEVELS, DiffwaveObjective
-from allophone_diffwave.samplers import FAST_BETAS, SAMPLERS, Plan, levels_of, plan_of
-from allophone_diffwave.sampling import NOISE_BLOCK, Progress, SeededNoise, advance
-from allophone_diffwave.streaming import Bands, DenoiserStream, Scratch
+from allophone_diffwave.samplers import FAST_BETAS, SAMPLERS, Plan, make_plan, noise_levels
+from allophone_diffwave.sampling import NOISE_BLOCK, SamplerState, SeededNoise, apply_update
+from allophone_diffwave.streaming import Buffers, DenoiserStream, UpsampledMel
 from allophone_diffwave.vocoder import DiffwaveVocoder, build_vocoder
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CPU = torch.device("cpu")
 AUDIO = MelSpec(n_mels=5)
 SMALL = DiffwaveConfig(channels=4, layers=5, dilation_cycle=4)
-TRAINING = NoiseSchedule.of_training(NoiseConfig())
+TRAINING = NoiseSchedule.from_config(NoiseConfig())
 
 
 def denoiser_of(config: DiffwaveConfig = SMALL) -> Denoiser:
-    """With random weights that do see noise."""
+    """A denoiser with random weights, including its output layer."""
     torch.manual_seed(0)
     denoiser = Denoiser(config, mels=AUDIO.n_mels)
     torch.nn.init.normal_(denoiser.output.weight)
@@ -53,86 +53,86 @@ def denoiser_of(config: DiffwaveConfig = SMALL) -> Denoiser:
 class TestConfig:
     def test_a_frame_becomes_one_hop(self) -> None:
         spec = VocoderSpec(vocoder=DiffwaveConfig(), audio=MelSpec(hop_length=200))
-        with pytest.raises(ConfigError, match=r"16 x 16 = 256, .*hop_length is 200"):
+        with pytest.raises(ConfigError, match=r"16 x 16 = 256.*hop_length is 200"):
             build_vocoder(spec, {}, CPU)
 
-    def test_what_cannot_be_is_refused_at_once(self) -> None:
-        with pytest.raises(ConfigError, match="must lie below"):
+    def test_invalid_values_are_errors(self) -> None:
+        with pytest.raises(ConfigError, match="must be less than"):
             NoiseConfig(first=0.1)
         with pytest.raises(ConfigError, match="positive numbers"):
             DiffwaveConfig(upsample_rates=(16, 0))
         with pytest.raises(ConfigError, match="between 0 and 1"):
             DiffwaveControls(betas=(0.1, 1.0))
 
-    def test_dilations_begin_again(self) -> None:
+    def test_dilations_repeat_in_cycles(self) -> None:
         assert SMALL.dilations == (1, 2, 4, 8, 1)
 
 
 class TestSchedule:
     def test_the_published_steps_are_those_of_the_paper(self) -> None:
-        fast = NoiseSchedule.adding(FAST_BETAS)
-        steps = [TRAINING.step_of(alpha_bar) for alpha_bar in fast.alpha_bar]
+        fast = NoiseSchedule.from_betas(FAST_BETAS)
+        steps = [TRAINING.fractional_step(alpha_bar) for alpha_bar in fast.alpha_bar]
         expected = [0, 0.894, 4.087, 10.452, 22.992, 42.919]
         assert steps == pytest.approx(expected, abs=5e-4)
 
-    def test_its_own_steps_are_whole(self) -> None:
-        steps = [TRAINING.step_of(alpha_bar) for alpha_bar in TRAINING.alpha_bar]
+    def test_training_levels_give_whole_steps(self) -> None:
+        steps = [TRAINING.fractional_step(alpha_bar) for alpha_bar in TRAINING.alpha_bar]
         assert steps == pytest.approx(range(50), abs=1e-9)
 
-    def test_what_lies_outside_is_the_nearest_step(self) -> None:
-        assert TRAINING.step_of(0.99999) == 0
-        assert TRAINING.step_of(1e-6) == 49
+    def test_levels_outside_of_training_give_the_nearest_step(self) -> None:
+        assert TRAINING.fractional_step(0.99999) == 0
+        assert TRAINING.fractional_step(1e-6) == 49
 
-    def test_shares_of_variance_add_up(self) -> None:
+    def test_diffusion_preserves_variance(self) -> None:
         waveform, noise = torch.full((2, 3), 2.0), torch.full((2, 3), 3.0)
         diffused = diffuse(waveform, noise, torch.tensor([1.0, 0.36]))
         assert torch.equal(diffused[0], waveform[0])
         torch.testing.assert_close(diffused[1], torch.full((3,), 0.6 * 2 + 0.8 * 3))
 
-    def test_levels_are_evenly_apart_between_the_ends_of_training(self) -> None:
-        levels = np.array(levels_of(7, TRAINING))
+    def test_levels_are_evenly_spaced_in_log_snr(self) -> None:
+        levels = np.array(noise_levels(7, TRAINING))
         ratios = np.log(levels / (1 - levels))
         np.testing.assert_allclose(np.diff(ratios, 2), 0, atol=1e-9)
         assert levels[[0, -1]] == pytest.approx([TRAINING.alpha_bar[-1], TRAINING.alpha_bar[0]])
-        assert levels_of(50, TRAINING) == TRAINING.alpha_bar[::-1]
-        assert levels_of(1, TRAINING) == pytest.approx([TRAINING.alpha_bar[-1]])
+        assert noise_levels(50, TRAINING) == TRAINING.alpha_bar[::-1]
+        assert noise_levels(1, TRAINING) == pytest.approx([TRAINING.alpha_bar[-1]])
 
 
 def followed(plan: Plan, clean: Tensor, noise: SeededNoise, spread: float = 1.0) -> Tensor:
-    """A waveform by a plan, with a denoiser that knows how recordings are spread: N(clean, spread^2)."""
+    """Run a plan with the exact denoiser for recordings distributed as N(clean, spread^2)."""
     beginning = math.sqrt(plan.updates[0].alpha_bar) * clean + noise.draw(0, 0, len(clean)) * max(
         plan.start, 1e-9
     )
-    progress = Progress(waveform=beginning, clean=torch.zeros_like(clean))
+    state = SamplerState(waveform=beginning, clean=torch.zeros_like(clean))
     for number, update in enumerate(plan.updates, start=1):
         amplitude, rest = math.sqrt(update.alpha_bar), 1 - update.alpha_bar
         variance = update.alpha_bar * spread**2 + rest
-        predicted_noise = math.sqrt(rest) * (progress.waveform - amplitude * clean) / variance
+        predicted_noise = math.sqrt(rest) * (state.waveform - amplitude * clean) / variance
         fresh = noise.draw(number, 0, len(clean)) if update.noise else None
-        progress = advance(progress, predicted_noise, update, fresh)
-    return progress.waveform
+        state = apply_update(state, predicted_noise, update, fresh)
+    return state.waveform
 
 
 class TestSamplers:
     @pytest.mark.parametrize("sampler", list(SAMPLERS))
     @pytest.mark.parametrize("steps", [1, 2, 6, 50])
-    def test_what_is_certain_is_found_by_all(self, sampler: str, steps: int) -> None:
-        plan = SAMPLERS[sampler](levels_of(steps, TRAINING), TRAINING)
+    def test_every_sampler_recovers_a_known_waveform(self, sampler: str, steps: int) -> None:
+        plan = SAMPLERS[sampler](noise_levels(steps, TRAINING), TRAINING)
         assert len(plan.updates) == steps
         clean = torch.linspace(-1, 1, 50)
         found = followed(plan, clean, SeededNoise(seed=0, device=CPU), spread=0.0)
         torch.testing.assert_close(found, clean, rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("sampler", list(SAMPLERS))
-    def test_what_is_spread_is_spread_as_much(self, sampler: str) -> None:
-        """Recordings of N(0, .3^2): from noise at the end of training, whose share of them is small."""
-        schedule = NoiseSchedule.of_training(NoiseConfig(steps=400, last=0.05))
-        plan = SAMPLERS[sampler](levels_of(400, schedule), schedule)
+    def test_samples_have_the_variance_of_the_data(self, sampler: str) -> None:
+        """Recordings from N(0, .3^2), sampled from the noisiest level of training."""
+        schedule = NoiseSchedule.from_config(NoiseConfig(steps=400, last=0.05))
+        plan = SAMPLERS[sampler](noise_levels(400, schedule), schedule)
         found = followed(plan, torch.zeros(20000), SeededNoise(seed=0, device=CPU), spread=0.3)
         assert float(found.std()) == pytest.approx(0.3, rel=0.04)
 
-    def test_two_estimates_are_better_than_one(self) -> None:
-        """The path without fresh noise is a line here, whose end is known."""
+    def test_the_second_order_sampler_is_more_accurate(self) -> None:
+        """Without fresh noise the exact end point is known."""
         noise, spread = SeededNoise(seed=0, device=CPU), 0.3
         clean = torch.zeros(1000)
         first = TRAINING.alpha_bar[-1]
@@ -146,12 +146,12 @@ class TestSamplers:
                 (followed(plan, clean, noise, spread) - exact).abs().mean() / exact.abs().mean()
             )
             for sampler in ("ddim", "dpm")
-            for plan in (SAMPLERS[sampler](levels_of(12, TRAINING), TRAINING),)
+            for plan in (SAMPLERS[sampler](noise_levels(12, TRAINING), TRAINING),)
         }
         assert errors["dpm"] < 0.5 * errors["ddim"]
 
-    def test_betas_take_the_place_of_steps(self) -> None:
-        plan = plan_of(DiffwaveControls(betas=FAST_BETAS), TRAINING)
+    def test_betas_override_steps(self) -> None:
+        plan = make_plan(DiffwaveControls(betas=FAST_BETAS), TRAINING)
         steps = [update.step for update in plan.updates]
         assert steps == pytest.approx([42.919, 22.992, 10.452, 4.087, 0.894, 0], abs=5e-4)
         assert [update.noise > 0 for update in plan.updates] == [True] * 5 + [False]
@@ -160,12 +160,12 @@ class TestSamplers:
 class TestNoise:
     @given(st.integers(0, 3 * NOISE_BLOCK), st.integers(0, NOISE_BLOCK))
     @unhurried
-    def test_a_piece_has_the_noise_of_the_whole(self, start: int, length: int) -> None:
+    def test_a_chunk_has_the_same_noise_as_the_whole(self, start: int, length: int) -> None:
         noise = SeededNoise(seed=3, device=CPU)
         whole = noise.draw(1, 0, 5 * NOISE_BLOCK)
         assert torch.equal(noise.draw(1, start, start + length), whole[start : start + length])
 
-    def test_it_is_noise_and_another_for_each_update_and_seed(self) -> None:
+    def test_noise_differs_for_each_update_and_seed(self) -> None:
         drawn = [
             SeededNoise(seed=seed, device=CPU).draw(update, 0, 40000)
             for seed in (0, 1)
@@ -180,8 +180,8 @@ class TestNoise:
 class TestStream:
     @given(st.integers(1, 12), st.lists(st.integers(0, 700), max_size=4), st.integers(1, 900))
     @unhurried
-    def test_pieces_join_to_what_the_network_sees(
-        self, frames: int, cuts: list[int], piece: int
+    def test_chunks_join_to_the_output_of_the_network(
+        self, frames: int, cuts: list[int], chunk: int
     ) -> None:
         denoiser = denoiser_of()
         samples = frames * 256
@@ -189,7 +189,7 @@ class TestStream:
         expected = denoiser(noisy[None], mel[None], torch.tensor([7.25]))[0]
         folded = FoldedDenoiser(denoiser)
         stream = DenoiserStream(
-            folded, folded.step_biases(7.25), Bands(folded, mel), Scratch(folded, piece)
+            folded, folded.step_biases(7.25), UpsampledMel(folded, mel), Buffers(folded, chunk)
         )
         ends = [*sorted({cut for cut in cuts if cut < samples}), samples]
         found = [
@@ -198,25 +198,25 @@ class TestStream:
         ]
         torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=1e-5)
 
-    def test_bands_are_those_of_the_whole_mel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_chunked_upsampling_equals_the_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("allophone_diffwave.streaming.MEL_FRAMES", 3)
         config = evolve(SMALL, upsample_rates=(3, 2, 4))
         folded, mel = FoldedDenoiser(denoiser_of(config)), torch.randn(5, 10)
-        whole, bands = folded.upsampled(mel), Bands(folded, mel)
+        whole, bands = folded.upsampled(mel), UpsampledMel(folded, mel)
         for start in range(0, 240, 20):
-            bands.forget(start)
+            bands.discard(start)
             found = bands.rows(start, start + 20)
             torch.testing.assert_close(found, whole[start : start + 20], rtol=0, atol=1e-6)
 
     def test_memory_does_not_grow_with_the_utterance(self) -> None:
         folded = FoldedDenoiser(denoiser_of())
-        bands = Bands(folded, torch.randn(5, 2000))
-        stream = DenoiserStream(folded, folded.step_biases(0.0), bands, Scratch(folded, 4096))
+        bands = UpsampledMel(folded, torch.randn(5, 2000))
+        stream = DenoiserStream(folded, folded.step_biases(0.0), bands, Buffers(folded, 4096))
         kept = []
         for _ in range(40):
             stream.push(torch.randn(4096), last=False)
-            bands.forget(stream._seen)
-            kept.append(len(stream._skips) + len(bands._known) + sum(map(len, stream._kept)))
+            bands.discard(stream._done)
+            kept.append(len(stream._skips) + len(bands._known) + sum(map(len, stream._context)))
         assert max(kept[20:]) <= max(kept[:20]) < 50_000
 
 
@@ -230,16 +230,16 @@ def vocoder_of(**controls: object) -> DiffwaveVocoder:
 
 class TestVocoder:
     @pytest.mark.parametrize("sampler", list(SAMPLERS))
-    def test_pieces_join_to_the_whole(self, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_chunks_join_to_the_whole(self, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
         vocoder = vocoder_of(sampler=sampler, steps=5)
         mel = torch.randn(1, 5, 40)
         whole = torch.cat(list(vocoder.stream(mel)))
-        monkeypatch.setattr(sampling, "CPU_PIECE", 700)
-        pieces = list(vocoder.stream(mel))
-        assert len(pieces) > 10
-        torch.testing.assert_close(torch.cat(pieces), whole, rtol=0, atol=1e-4)
+        monkeypatch.setattr(sampling, "CPU_CHUNK", 700)
+        chunks = list(vocoder.stream(mel))
+        assert len(chunks) > 10
+        torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-4)
 
-    def test_its_controls_decide_the_sound(self) -> None:
+    def test_controls_change_the_samples(self) -> None:
         mel, lengths = torch.randn(1, 5, 6), torch.tensor([6])
         usual = vocoder_of().vocode(mel, lengths)
         assert torch.equal(vocoder_of(seed=0, steps=6).vocode(mel, lengths), usual)
@@ -254,14 +254,14 @@ class TestVocoder:
             assert not torch.equal(other, usual), changed
             assert float(other.abs().max()) <= 1
 
-    def test_half_the_bits_say_nearly_the_same(self) -> None:
+    def test_bf16_is_close_to_fp32(self) -> None:
         mel, lengths = torch.randn(1, 5, 20), torch.tensor([20])
         exact, rough = (
             vocoder_of(precision=precision).vocode(mel, lengths) for precision in ("fp32", "bf16")
         )
         assert float((exact - rough).abs().mean()) < 0.02 * float(exact.abs().mean())
 
-    def test_it_is_what_the_core_takes_it_for(self) -> None:
+    def test_the_core_validates_controls(self) -> None:
         vocoder = vocoder_of()
         assert hasattr(vocoder, "with_controls")
         assert hasattr(vocoder, "stream")
@@ -307,12 +307,12 @@ class TestObjective:
         assert both == pytest.approx(sum(alone) / 2, rel=1e-5)
         assert alone[0] != pytest.approx(alone[1], rel=1e-3)
 
-    def test_validation_goes_over_the_whole_schedule(self) -> None:
-        _, steps = objective_of()._drawn("LJ001-0001")
+    def test_validation_covers_the_whole_schedule(self) -> None:
+        _, steps = objective_of()._validation_noise("LJ001-0001")
         assert len(steps) == VALIDATION_LEVELS
         assert (steps // (50 / VALIDATION_LEVELS)).tolist() == list(range(VALIDATION_LEVELS))
 
-    def test_a_new_network_sees_no_noise(self) -> None:
+    def test_an_untrained_network_predicts_zero(self) -> None:
         objective = objective_of()
         runtime = TrainerRuntime(objective, RuntimeConfig(), Rank())
         loss = objective.train_step(runtime, batch_of(torch.randn(6000), torch.randn(6000)))

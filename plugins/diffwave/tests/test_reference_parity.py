@@ -1,4 +1,4 @@
-"""The network, the loss and the samplers compute what the reference implementation's compute, to rounding.
+"""The network, the loss and the samplers match the reference implementation to rounding.
 
 The numbers in data/reference.npz were computed once by the package `diffwave` 0.1.7 (in float32 on a CPU)
 with the sizes of `SIZES`, the weights of `filled` and the inputs of `inputs`. Weights are not stored: each is
@@ -33,7 +33,7 @@ golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 MELS = 8
 FRAMES = 10
 CLOSE = 1e-5
-"""By how much a sample may differ."""
+"""Tolerance per sample."""
 
 SIZES = {
     "base": DiffwaveConfig(),
@@ -42,7 +42,7 @@ SIZES = {
 
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Weights by the reference's names: normal, of about the size that training leaves."""
+    """Random normal weights of a realistic scale, with the reference's names."""
     state = {}
     for name, shape in shapes.items():
         draw = normal(name, shape)
@@ -63,7 +63,7 @@ def inputs() -> dict[str, Tensor]:
 
 
 def drawn(update: int) -> Tensor:
-    """The noise of the sampler's beginning, 0, and of its updates [N]."""
+    """The sampler's initial noise, 0, and the noise of its updates [N]."""
     noise = np.random.RandomState(100 + update).standard_normal(FRAMES * 256)
     return torch.from_numpy(noise.astype(np.float32))
 
@@ -94,7 +94,7 @@ def test_the_predicted_noise(size: str, denoiser: Denoiser, golden: Golden) -> N
     expect(denoiser(given["audio"], given["mel"], steps), golden[f"{size}/whole"])
     between = torch.tensor([22.99237])
     expect(denoiser(given["audio"], given["mel"], between), golden[f"{size}/between"])
-    # Two rows between steps, for which the reference fails.
+    # A batch of fractional steps, which the reference does not support.
     for_both = denoiser(given["audio"], given["mel"], between.expand(2))
     expect(for_both, golden[f"{size}/between"])
 
@@ -110,11 +110,13 @@ def test_the_loss(size: str, denoiser: Denoiser, golden: Golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "way"), [("base", "fast"), ("small", "fast"), ("small", "full")], indirect=["size"]
+    ("size", "schedule"),
+    [("base", "fast"), ("small", "fast"), ("small", "full")],
+    indirect=["size"],
 )
 def test_samplers_under_the_same_noise(
     size: str,
-    way: str,
+    schedule: str,
     denoiser: Denoiser,
     golden: Golden,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,12 +126,14 @@ def test_samplers_under_the_same_noise(
         return drawn(update)[start:stop]
 
     monkeypatch.setattr(SeededNoise, "draw", draw)
-    controls = DiffwaveControls(steps=50, betas=FAST_BETAS if way == "fast" else (), clamp="always")
+    controls = DiffwaveControls(
+        steps=50, betas=FAST_BETAS if schedule == "fast" else (), clamp="always"
+    )
     spec = VocoderSpec(vocoder=SIZES[size], audio=mels_of(n_mels=MELS))
     vocoder = DiffwaveVocoder(denoiser, spec, controls)
     mel = inputs()["mel"][:1]
     heard = vocoder.vocode(mel, torch.tensor([FRAMES]))
-    theirs = golden[f"{size}/{way}"]
+    theirs = golden[f"{size}/{schedule}"]
     assert (np.abs(theirs) < 1).mean() > 0.3
     expect(heard, theirs)
 

@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, kept by this one."""
+"""The contract suite for this plugin."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_symbols_are_single_code_points_in_nfd(espeak: EspeakPhonemizer):
     assert "".join(symbols) == unicodedata.normalize("NFD", "".join(symbols))
 
 
-def test_words_of_another_language_carry_no_flags(espeak: EspeakPhonemizer):
+def test_language_flags_are_removed(espeak: EspeakPhonemizer):
     assert "(" not in spoken(espeak, "Это weekend, да.", "ru")
 
 
@@ -101,7 +101,7 @@ def test_a_batch_equals_single_texts(espeak: EspeakPhonemizer):
     ]
 
 
-def test_an_unknown_language_is_an_error_with_a_near_miss(espeak: EspeakPhonemizer):
+def test_an_unknown_language_is_an_error_with_a_suggestion(espeak: EspeakPhonemizer):
     with pytest.raises(UserError, match="no language 'en-uzz'") as raised:
         espeak.phonemize(["hello"], "en-uzz")
     assert raised.value.hint is not None
@@ -124,7 +124,7 @@ def test_threads_with_other_texts_and_languages_do_not_disturb_each_other():
             assert list(threads.map(together, work)) == expected
 
 
-def test_threads_that_come_and_go_reuse_one_engine(monkeypatch: pytest.MonkeyPatch):
+def test_short_lived_threads_reuse_one_engine(monkeypatch: pytest.MonkeyPatch):
     made = []
     build = EspeakEngine.__init__
 
@@ -151,7 +151,7 @@ def test_english_agrees_with_piper(espeak: EspeakPhonemizer):
 
 
 def run(code: str, *arguments: str) -> str:
-    """What a program in an interpreter of its own prints."""
+    """The output of a program in a new interpreter."""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -218,7 +218,7 @@ def test_phonemizing_imports_nothing_heavy():
     assert heavy_imports(SPEAK, {*HEAVY, "phonemizer", "joblib", "tempfile"}) == {}
 
 
-def test_stress_stands_before_the_vowel():
+def test_stress_precedes_the_vowel():
     """Tables of [text.phones] rely on it."""
     phones = {"h": "HH", "ə": "AH0", "l": "L", "ˈoʊ": "OW1", ".": "sil"}
     table = TextConfig(phonemizer=EspeakConfig(), phones=phones, edges="sil")
@@ -227,7 +227,7 @@ def test_stress_stands_before_the_vowel():
 
 
 @pytest.mark.parametrize("name", ["espeak", "espeak.phonemizer"])
-def test_where_the_plugin_is_missing_the_error_says_what_to_install(monkeypatch, name: str):
+def test_the_error_names_the_package_if_the_plugin_is_missing(monkeypatch, name: str):
     points = importlib.metadata.entry_points
     monkeypatch.setattr(
         "importlib.metadata.entry_points",

@@ -1,4 +1,4 @@
-"""The light binding reads every sentence as phonemizer's own binding of eSpeak NG does, to the last symbol."""
+"""Our binding of eSpeak NG gives exactly the symbols of phonemizer's binding."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_there_are_enough_sentences():
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_phonemes_are_those_of_phonemizer(language: str):
+def test_phonemes_equal_those_of_phonemizer(language: str):
     written = texts(language)
     ours = EspeakPhonemizer(EspeakConfig()).phonemize(written, language)
     for text, symbols in zip(written, ours, strict=True):
@@ -72,14 +72,14 @@ def test_phonemes_are_those_of_phonemizer(language: str):
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(alphabet="abcdeéñ ßTHO019.,;:?!-—'\"()\n", min_size=1, max_size=40))
-def test_odd_texts_too(text: str):
+def test_unusual_texts(text: str):
     # Texts of marks alone say nothing here; eSpeak NG names some of the marks.
     if any(character.isalnum() for character in text):
         symbols = EspeakPhonemizer(EspeakConfig()).phonemize([text], "en-us")[0]
         assert without_marks(symbols) == theirs("en-us", text)
 
 
-def test_the_languages_are_those_of_phonemizer():
+def test_languages_equal_those_of_phonemizer():
     voices = reference("en-us").list_voices(None)
     listed = itertools.takewhile(bool, (voices[index] for index in itertools.count()))
     codes = {voice.contents.languages[1:].decode().lower() for voice in listed}
@@ -87,7 +87,7 @@ def test_the_languages_are_those_of_phonemizer():
     assert codes <= set(languages().by_code)
 
 
-def test_every_language_that_is_listed_can_be_chosen():
+def test_every_listed_language_works():
     """Many of them are no names of voices, which alone eSpeak NG looks for by itself."""
     for language in ("en-gb", "fr-fr", "en-us", "en", "ru", "chr-US-Qaaa-x-west"):
         assert EspeakEngine(language).clauses("Hello."), language

@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, vocoder and trainer, kept by HiFi-GAN."""
+"""The contract suite for HiFi-GAN."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TestTrainingWithSpectra(TrainerContract):
 
 
 class GeneratorContract(VocoderContract):
-    """With random weights."""
+    """A generator with random weights."""
 
     vocoder = "hifigan"
     config: HifiganConfig

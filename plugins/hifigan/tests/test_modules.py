@@ -1,4 +1,4 @@
-"""What configs refuse, how chunks join, what the spectra show, what a step trains on."""
+"""Configs, chunked vocoding, spectral transforms and the objective."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class TestConfig:
             (lambda: HifiganConfig(upsample_kernel_sizes=(7, 16, 4, 4)), "a rate of 8"),
             (lambda: HifiganConfig(channels=24), "halved 4 times"),
             (lambda: HifiganConfig(residual_kernel_sizes=(3, 7, 10)), "odd"),
-            (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations 1;"),
+            (lambda: HifiganConfig(residual_dilations=((1,),)), "residual_dilations has 1;"),
             (lambda: HifiganConfig(residual_dilations=((1,), (), (1,))), "lists of positive"),
-            (lambda: DiscriminatorsConfig(periods=(), scales=0), "has none"),
+            (lambda: DiscriminatorsConfig(periods=(), scales=0), "is empty"),
             (lambda: DiscriminatorsConfig(scale_channels=(16, 16)), "7 multiples of 16"),
             (lambda: ConstantQConfig(hop_length=100), "cannot be halved"),
         ],
     )
-    def test_what_cannot_be_is_refused_at_once(self, build: object, complaint: str) -> None:
+    def test_invalid_values_are_errors(self, build: object, complaint: str) -> None:
         with pytest.raises(ConfigError, match=complaint):
             build()  # type: ignore[operator]
 
     def test_a_frame_becomes_one_hop(self) -> None:
         spec = VocoderSpec(vocoder=HifiganConfig(), audio=MelSpec(hop_length=200))
-        with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256, .*hop_length is 200"):
+        with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256.*hop_length is 200"):
             build_vocoder(spec, {}, CPU)
 
     def test_a_segment_is_whole_frames(self) -> None:
@@ -75,13 +75,13 @@ class TestConfig:
         with pytest.raises(ConfigError, match="not a multiple"):
             trainer.segment_frames(MelSpec(hop_length=200))
 
-    def test_the_loss_hears_more_than_goes_in(self) -> None:
+    def test_the_mel_loss_covers_all_frequencies(self) -> None:
         audio = MelSpec(f_max=8000.0)
         assert loss_audio(audio).differences(audio) == ("f_max: None against 8000.0",)
 
 
 def vocoder_of(config: HifiganConfig) -> tuple[Generator, HifiganVocoder]:
-    """A generator with random weights, as it is trained and as it is heard."""
+    """A generator with random weights, as trained, and the vocoder made from it."""
     torch.manual_seed(0)
     generator = Generator(config, mels=AUDIO.n_mels).eval()
     spec = VocoderSpec(vocoder=config, audio=evolve(AUDIO, hop_length=config.hop_length))
@@ -91,7 +91,7 @@ def vocoder_of(config: HifiganConfig) -> tuple[Generator, HifiganVocoder]:
 class TestVocoder:
     @torch.no_grad()
     @pytest.mark.parametrize("size", list(SMALL))
-    def test_chunks_are_what_the_whole_is(self, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_chunks_join_to_the_whole(self, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("allophone_hifigan.vocoder.CPU_FRAMES", 20)
         generator, vocoder = vocoder_of(SMALL[size])
         mel = torch.randn(1, AUDIO.n_mels, 90)
@@ -103,7 +103,7 @@ class TestVocoder:
         torch.testing.assert_close(joined, generator(mel)[0], rtol=0, atol=1e-6)
 
     @pytest.mark.parametrize("size", list(SMALL))
-    def test_the_margin_is_as_far_as_a_frame_depends_on(self, size: str) -> None:
+    def test_the_margin_is_the_receptive_field(self, size: str) -> None:
         generator, _ = vocoder_of(SMALL[size])
         mel = torch.randn(1, AUDIO.n_mels, 61, dtype=torch.double, requires_grad=True)
         waveform = generator.double()(mel)[0].unflatten(0, (61, -1))
@@ -112,7 +112,7 @@ class TestVocoder:
         margin = receptive_margin(SMALL[size])
         assert (int(seen.min()), int(seen.max())) == (30 - margin, 30 + margin)
 
-    def test_weights_of_another_size(self) -> None:
+    def test_weights_of_another_size_are_errors(self) -> None:
         generator, _ = vocoder_of(SMALL["v2"])
         with pytest.raises(UserError, match="do not fit the model"):
             build_vocoder(
@@ -130,19 +130,19 @@ class TestVocoder:
 
 
 def tone(frequency: float, samples: int = 8192) -> torch.Tensor:
-    """Of `frequency` cycles a sample, [1, N]."""
+    """A sine of `frequency` cycles per sample, [1, N]."""
     return torch.cos(2 * math.pi * frequency * torch.arange(samples)).unsqueeze(0)
 
 
 class TestSpectra:
-    def test_a_tone_stands_in_its_bin_of_the_fourier_transform(self) -> None:
+    def test_a_sine_peaks_in_its_bin_of_the_stft(self) -> None:
         spectrum = ShortTimeFourierTransform(256)(tone(32 / 256))
         assert spectrum.shape == (1, 2, 129, 129)
         magnitude = spectrum.norm(dim=1)[0]
         assert (magnitude[4:-4].argmax(1) == 32).all()
 
     @pytest.mark.parametrize(("octave", "bin"), [(4, 0), (4, 7), (3, 5), (2, 11), (1, 3), (0, 6)])
-    def test_a_tone_stands_in_its_bin_of_the_constant_q_transform(
+    def test_a_sine_peaks_in_its_bin_of_the_constant_q_transform(
         self, octave: int, bin: int
     ) -> None:
         transform = ConstantQTransform(
@@ -154,8 +154,8 @@ class TestSpectra:
         magnitude = spectrum.norm(dim=1)[0, 32:96]
         assert (magnitude.argmax(1) == 12 * octave + bin).all()
 
-    def test_octaves_are_those_of_long_kernels(self) -> None:
-        """The bins of the third octave, computed at the full rate by the definition."""
+    def test_a_downsampled_octave_equals_the_definition(self) -> None:
+        """Compare the third octave with the definition at the full sample rate."""
         config = ConstantQConfig(bins_per_octave=6, octaves=3, hop_length=64)
         torch.manual_seed(0)
         waveform = torch.randn(1, 4096)
@@ -176,7 +176,7 @@ class TestSpectra:
             error = (found[0, :, inner, bin] - expected[0, :, inner]).norm()
             assert error < 0.02 * expected[0, :, inner].norm()
 
-    def test_neither_cares_for_autocast(self) -> None:
+    def test_transforms_ignore_autocast(self) -> None:
         for transform in (ShortTimeFourierTransform(64), ConstantQTransform(ConstantQConfig())):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 spectrum = transform(tone(0.01, 512).bfloat16())
@@ -196,7 +196,7 @@ def objective_of(**trainer: object) -> HifiganObjective:
 
 
 def batch_of(waveforms: list[torch.Tensor], mels: list[torch.Tensor] | None = None) -> Batch:
-    """Utterances of waveforms [N], and mels [F, M] that belong to them."""
+    """A batch of waveforms [N] and their mels [F, M]."""
 
     def padded(values: list[torch.Tensor]) -> Padded:
         return Padded(
@@ -216,7 +216,7 @@ def batch_of(waveforms: list[torch.Tensor], mels: list[torch.Tensor] | None = No
 
 
 class TestObjective:
-    def test_recordings_are_brought_to_one_peak(self) -> None:
+    def test_recordings_are_peak_normalized(self) -> None:
         waveforms = [0.1 * torch.randn(9000), torch.randn(3000) / 9, torch.zeros(2000)]
         segments = objective_of().segmenter.cut(batch_of(waveforms), middle_starts)
         scaled = [0.95 * waveform / waveform.abs().max() for waveform in waveforms[:2]]
@@ -229,7 +229,7 @@ class TestObjective:
         segments = as_recorded.segmenter.cut(batch_of(waveforms), middle_starts)
         assert torch.equal(segments.waveform[0], waveforms[0][start : start + 2048])
 
-    def test_predicted_mels_stay_in_step_with_recordings(self) -> None:
+    def test_predicted_mels_are_cut_with_recordings(self) -> None:
         objective = objective_of(input_mels="predicted")
         assert objective.features == ("waveform", "mel")
         waveforms = [torch.randn(256 * 20), torch.randn(256 * 5)]
@@ -243,7 +243,7 @@ class TestObjective:
         assert not segments.waveform[1, 5 * 256 :].any()
 
     @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-    def test_a_vocoder_learns_from_predicted_mels(self, precision: Literal["fp32", "bf16"]) -> None:
+    def test_training_on_predicted_mels(self, precision: Literal["fp32", "bf16"]) -> None:
         torch.manual_seed(0)
         objective = objective_of(input_mels="predicted", learning_rate=2e-3)
         runtime = TrainerRuntime(objective, RuntimeConfig(precision=precision), Rank())
@@ -260,7 +260,7 @@ class TestObjective:
                 for what in ("audio", "mel", "recorded_mel", "predicted_mel")
             }
 
-    def test_what_cannot_be_learned_from_is_left_out(self) -> None:
+    def test_unusable_utterances_are_rejected(self) -> None:
         objective = objective_of(input_mels="predicted")
         assert objective.reject({"waveform": 256 * 20, "mel": 20}) is None
         apart = objective.reject({"waveform": 256 * 20, "mel": 22})

@@ -1,4 +1,4 @@
-"""The networks compute what the reference implementation's compute, to rounding.
+"""The networks and losses match the reference implementation to rounding.
 
 The numbers in data/reference.npz were computed once by Coqui's port of it (coqui-tts 0.28.0, in float32
 on a CPU) with the generators of `GENERATORS`, the weights of `filled` and the inputs of `inputs`, in eval
@@ -34,14 +34,14 @@ GENERATORS = {
     "v2": evolve(SIZES["v2"], channels=16),
     "v3": evolve(SIZES["v3"], channels=16),
 }
-"""The published ones with fewer channels; what else tells them apart is as it was."""
+"""The published sizes with fewer channels."""
 
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
-    """Weights by the reference's names: normal, of about the size that training leaves."""
+    """Random normal weights of a realistic scale, with the reference's names."""
     state = {name: weight(name, shape) for name, shape in shapes.items()}
     for name in [name for name in shapes if name.endswith(".weight_orig")]:
-        # What spectral norm divides by comes from two vectors that it keeps beside the weight.
+        # Spectral norm stores the two vectors of its power iteration with the weight.
         module = name.removesuffix("orig")
         matrix = state[name].flatten(1)
         left = torch.ones(len(matrix))
@@ -64,7 +64,7 @@ def inputs() -> dict[str, torch.Tensor]:
 
 
 def fill(module: torch.nn.Module, names: dict[str, str]) -> None:
-    """Give a module the weights of `filled`; names: ours to the reference's."""
+    """Load the weights of `filled` into a module; names: maps ours to the reference's."""
     state = module.state_dict()
     weights = filled({names[name]: tuple(tensor.shape) for name, tensor in state.items()})
     module.load_state_dict({name: weights[names[name]] for name in state})
@@ -87,7 +87,7 @@ def test_generators(size: str, golden: Golden) -> None:
 
 @pytest.fixture(scope="module")
 def outputs() -> tuple[tuple[DiscriminatorOutput, ...], tuple[DiscriminatorOutput, ...]]:
-    """What the published discriminators say of the recorded and of the generated waveforms."""
+    """The outputs of the published discriminators for recorded and generated waveforms."""
     discriminators = Discriminators(DiscriminatorsConfig())
     fill(discriminators, {name: discriminators_name(name) for name in discriminators.state_dict()})
     with torch.no_grad():

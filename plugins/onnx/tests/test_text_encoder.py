@@ -1,4 +1,4 @@
-"""The text encoder that is written anew computes what the voice's own does."""
+"""The rewritten text encoder matches the original."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ def assert_same(expected: dict[str, Any], found: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 5, 60, 400])
 @pytest.mark.parametrize("noise_scale", [0.0, 0.8, 4.0])
-def test_it_computes_the_same(encoder, size, noise_scale):
+def test_the_rewritten_encoder_matches_the_original(encoder, size, noise_scale):
     expected, found = (
         run(one, size=size, noise_scale=noise_scale) for one in (encoder, rewrite(encoder))
     )
     assert_same(expected, found)
 
 
-def test_noise_reaches_past_the_splines_bound(encoder):
-    """So the case above tests the identity outside of it too."""
+def test_noise_exceeds_the_bound_of_the_spline(encoder):
+    """So the test above covers the identity outside of the bound too."""
     noise = np.random.default_rng(400).standard_normal((1, 2, 400)) * 4.0
     assert (np.abs(noise) > 5).any()
 
 
-def test_it_has_a_quarter_of_the_operators(encoder):
+def test_the_rewritten_encoder_has_a_quarter_of_the_operators(encoder):
     assert len(rewrite(encoder).graph.node) * 4 < len(encoder.graph.node)
 
 
@@ -104,7 +104,7 @@ def with_speakers(encoder: Any, *, speakers: int = 3, channels: int = 8) -> Any:
 
 
 @pytest.mark.parametrize("speaker", [0, 2])
-def test_speakers_have_their_durations(encoder, speaker):
+def test_durations_depend_on_the_speaker(encoder, speaker):
     model = with_speakers(encoder)
     sid = np.array([speaker])
     expected, found = (run(one, size=60, sid=sid) for one in (model, rewrite(model)))
@@ -117,7 +117,7 @@ def test_speakers_have_their_durations(encoder, speaker):
     "name",
     ["dp.flows.5.proj.weight", "enc_p.encoder.norm_layers_2.0.gamma", "/dp/flows.0/Exp_output_0"],
 )
-def test_a_weight_that_it_does_not_find_is_named(encoder, name):
+def test_missing_weights_are_errors(encoder, name):
     model = copy.deepcopy(encoder)
     (weight,) = (one for one in model.graph.initializer if one.name == name)
     weight.name = "another"
@@ -125,19 +125,19 @@ def test_a_weight_that_it_does_not_find_is_named(encoder, name):
         rewrite(model)
 
 
-def test_an_encoder_that_it_does_not_know_stays_as_it_is(encoder, caplog):
+def test_an_unknown_encoder_is_not_rewritten(encoder, caplog):
     caplog.set_level(logging.INFO)
     model = Model()
-    assert preparing._light(model, called=MODEL) is model
+    assert preparing._rewritten_encoder(model, source=MODEL) is model
     assert "no embedding 'enc_p/emb'" in caplog.text
 
 
-def test_an_encoder_that_computes_something_else_stays_as_it_is(encoder, caplog):
+def test_a_mismatching_rewrite_is_not_used(encoder, caplog):
     caplog.set_level(logging.INFO)
     model = copy.deepcopy(encoder)
     (node,) = (one for one in model.graph.node if one.name == "/enc_p/encoder/ffn_layers.0/Relu")
     node.op_type = "LeakyRelu"
     node.attribute.append(Attribute(name="alpha", f=0.2, type=1))
-    assert preparing._light(model, called=MODEL) is model
+    assert preparing._rewritten_encoder(model, source=MODEL) is model
     assert "differs" in caplog.text
-    assert preparing._light(encoder, called=MODEL) is not encoder
+    assert preparing._rewritten_encoder(encoder, source=MODEL) is not encoder

@@ -48,7 +48,7 @@ def test_f0_of_a_tone(tone):
     assert f0[5] == 0
 
 
-def test_f0_is_looked_for_as_the_table_says(tone, monkeypatch):
+def test_f0_uses_the_settings_of_the_table(tone, monkeypatch):
     asked = {}
 
     def record(samples, spec, **settings):
@@ -62,7 +62,7 @@ def test_f0_is_looked_for_as_the_table_says(tone, monkeypatch):
     assert asked == {"spec": SPEC, "method": "dio", "f_min": 65.0, "f_max": 400}
 
 
-def test_energy_has_a_value_a_frame(tone):
+def test_energy_has_one_value_per_frame(tone):
     context = make_context()
     (energy,) = EnergyExtractor(EnergyConfig(), context).extract([tone])
     samples = context.load_audio(tone)
@@ -100,6 +100,6 @@ def test_the_key_of_f0_has_its_settings():
     assert F0Extractor(F0Config(f_min=80), context).key != F0Extractor(F0Config(), context).key
 
 
-def test_a_run_with_nothing_to_extract_imports_no_torch():
+def test_an_up_to_date_extraction_does_not_import_torch():
     heavy = heavy_imports("import allophone_prosody.f0, allophone_prosody.energy")
     assert set(heavy) == {"numpy"}

@@ -1,1 +1,1 @@
-"""Readers of published corpora, for Allophone: hooks in `hooks`, configuration in `config`, one reader a file."""
+"""Readers of published corpora, for Allophone: hooks in `hooks`, configuration in `config`, one reader per module."""

@@ -1,4 +1,4 @@
-"""Prompts of the Asterisk telephone exchange: a list `path: text`, and recordings in many folders."""
+"""Prompts of the Asterisk telephone exchange: a list `path: text`, and recordings in folders."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from allophone.errors import UserError
 from allophone_corpora.config import AsteriskConfig
 
 _SUFFIXES = (".wav", ".flac", ".sln16", ".g722")
-"""In the order in which they are preferred: what has lost nothing first."""
+"""In order of preference, lossless formats first."""
 _STAGE_DIRECTION = re.compile(r"\[[^\]]*\]")
 
 
 def read(config: AsteriskConfig) -> Iterator[Utterance]:
-    """One utterance a line; `;` begins a comment, and what stands in brackets is not spoken.
+    """One utterance per line; `;` begins a comment, and text in brackets is not spoken.
 
     Prompts that are not speech ("[ascending tones]") have an empty text. A transcript without a
-    recording is listed with the path that its recording should have.
+    recording is listed with the expected path of its recording.
     """
     root = corpus_root(config)
     path = root / Path(config.transcripts).expanduser()
     if not path.exists():
         raise UserError(
-            f"There is no list of transcripts {path}.",
-            hint="Set transcripts in [[data.corpora]] to the list that belongs to the recordings.",
+            f"There is no file of transcripts at {path}.",
+            hint="Set transcripts in [[data.corpora]] to the transcripts of the recordings.",
         )
     for where, line in read_lines(path):
         if line.startswith(";"):

@@ -1,4 +1,4 @@
-"""The tables `[[data.corpora]]` of this plugin's readers. Light: attrs alone."""
+"""The tables `[[data.corpora]]` of this plugin's readers. Light: imports only attrs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _not_empty: Any = validators.min_len(1)
 
 @frozen(kw_only=True)
 class LJSpeechConfig(CorpusConfig):
-    """LJSpeech 1.1, and what others have recorded in its layout.
+    """LJSpeech 1.1, and other corpora in its layout.
 
-    text: which of the two transcripts of `metadata.csv`: numbers written out or as they were printed.
+    text: which transcript of `metadata.csv` to use: with numbers written out, or as printed.
     """
 
     text: Literal["normalized", "original"] = "normalized"
@@ -25,7 +25,7 @@ class LJSpeechConfig(CorpusConfig):
 class VCTKConfig(CorpusConfig):
     """VCTK 0.92.
 
-    microphones: which of its recordings of each sentence; those of one sentence share a split.
+    microphones: which recordings of each sentence to use; those of one sentence share a split.
     """
 
     microphones: tuple[Literal["mic1", "mic2"], ...] = field(
@@ -37,12 +37,11 @@ class VCTKConfig(CorpusConfig):
 class LibriTTSConfig(CorpusConfig):
     """LibriTTS and LibriTTS-R.
 
-    Where dev-* or test-* are among the subsets, the published splits are kept, each with speakers of
-    its own. With train-* alone, the splits are shared out as `[data.splits]` says, which is what a
-    model needs that knows its speakers by name.
+    If `subsets` contains dev-* or test-*, the published splits are used, which have disjoint speakers. With
+    train-* only, utterances are split by `[data.splits]`, as a model with speaker embeddings needs it.
 
     subsets: the folders to read, such as "train-clean-360".
-    text: which of the two transcripts: numbers written out or as they were printed.
+    text: which transcript to use: with numbers written out, or as printed.
     """
 
     subsets: tuple[str, ...] = field(default=("train-clean-100",), validator=_not_empty)
@@ -51,10 +50,10 @@ class LibriTTSConfig(CorpusConfig):
 
 @frozen(kw_only=True)
 class HiFiTTSConfig(CorpusConfig):
-    """Hi-Fi TTS. Its published splits are kept, which have the same speakers.
+    """Hi-Fi TTS. The published splits are kept; all have the same speakers.
 
-    parts: which of its recordings, by the noise in them.
-    text: which of its transcripts: numbers written out or as they were printed.
+    parts: which recordings to use, by noise level.
+    text: which transcript to use: with numbers written out, or as printed.
     """
 
     language: str | None = "en-us"
@@ -69,8 +68,8 @@ class LibriLightConfig(CorpusConfig):
     """Libri-Light: chapters of audio books, without texts.
 
     subsets: the folders to read.
-    max_seconds: chapters are cut between stretches of speech, as the files beside them tell those, into
-        utterances of no more than this.
+    max_seconds: maximum length of utterances; chapters are split between the speech segments listed in
+        their JSON files.
     """
 
     language: str | None = "en-us"
@@ -80,10 +79,10 @@ class LibriLightConfig(CorpusConfig):
 
 @frozen(kw_only=True)
 class SongsConfig(CorpusConfig):
-    """What corpora of songs have. What one singer sings of one song is never divided by the splits.
+    """Base config of singing corpora. All recordings of one song by one singer are in the same split.
 
-    golden: songs that are set apart for listening, in the split golden_test; by default those that the
-        recipes of Amphion hold out, so that results can be compared. None of them with `golden = []`.
+    golden: songs set aside for listening, in the split golden_test; by default those that Amphion's
+        recipes hold out, so that results can be compared. `golden = []` sets none aside.
     """
 
     golden: tuple[str, ...] = ()
@@ -93,7 +92,7 @@ class SongsConfig(CorpusConfig):
 class CSDConfig(SongsConfig):
     """The Children's Song Dataset: one singer, two languages. `golden` names songs: "en004".
 
-    languages: the folders to read; `language` is that of the folder unless it is set.
+    languages: the folders to read; `language` defaults to that of the folder.
     """
 
     languages: tuple[Literal["english", "korean"], ...] = field(
@@ -127,9 +126,9 @@ class M4SingerConfig(SongsConfig):
 class NUS48EConfig(SongsConfig):
     """NUS-48E: twelve singers, who sing and read English songs. `golden`: "ADIZ#01", sung and read.
 
-    styles: what to read of it.
-    max_seconds: recordings are cut at their silences, and where that does not make them shorter than
-        this, at their quietest places.
+    styles: which recordings to read.
+    max_seconds: maximum length of utterances; recordings are split at silences, and if parts are still
+        longer, at their quietest points.
     """
 
     language: str | None = "en-us"
@@ -164,7 +163,7 @@ class OpenSingerConfig(SongsConfig):
 class OperaConfig(SongsConfig):
     """Monophonic opera, Chinese and western, of the Singing Voice Audio Dataset. `golden`: "fem_01#neg_1".
 
-    languages: the folders to read; what is sung in "chinese" is Mandarin unless `language` is set.
+    languages: the folders to read; the language of "chinese" is Mandarin unless `language` is set.
     max_seconds: see `NUS48EConfig`.
     """
 
@@ -179,8 +178,8 @@ class OperaConfig(SongsConfig):
 class PJSConfig(SongsConfig):
     """PJS: one singer, who sings and reads a hundred Japanese songs. `golden`: "pjs001", sung and read.
 
-    styles: what to read of it.
-    max_seconds: longer recordings are cut as those of `NUS48EConfig`; their parts have no text.
+    styles: which recordings to read.
+    max_seconds: longer recordings are split as in `NUS48EConfig`; their parts have no text.
     """
 
     language: str | None = "ja"
@@ -193,9 +192,9 @@ class PJSConfig(SongsConfig):
 
 @frozen(kw_only=True)
 class PopBuTFyConfig(SongsConfig):
-    """PopBuTFy: English songs, each sung as an amateur and as a professional would.
+    """PopBuTFy: English songs, each in an amateur and a professional style.
 
-    `golden`: "Female1#you_are_my_sunshine", in both manners.
+    `golden`: "Female1#you_are_my_sunshine", in both styles.
     """
 
     language: str | None = "en-us"
@@ -217,10 +216,10 @@ class PopCSConfig(SongsConfig):
 
 @frozen(kw_only=True)
 class FestvoxConfig(CorpusConfig):
-    """A voice of the Festvox project: `wav/`, `etc/txt.done.data` and, where it is there, `lab/`.
+    """A corpus in Festvox layout: `wav/`, `etc/txt.done.data` and optionally `lab/`.
 
-    stress_mark: a character that stands before the stressed vowel in the transcripts ("+" in Debian's
-        festvox-ru); it becomes an acute accent on the vowel. A phonemizer would read it aloud: "plus".
+    stress_mark: a character before the stressed vowel in the transcripts ("+" in Debian's festvox-ru), which
+        is converted to an acute accent on the vowel. Otherwise a phonemizer would read it aloud: "plus".
     """
 
     stress_mark: str | None = field(
@@ -230,10 +229,10 @@ class FestvoxConfig(CorpusConfig):
 
 @frozen(kw_only=True)
 class AsteriskConfig(CorpusConfig):
-    """Prompts of the Asterisk telephone exchange, one speaker a folder.
+    """Prompts of the Asterisk telephone exchange, one folder per speaker.
 
     root: the folder of one speaker, such as `sounds/en_US_f_Allison`.
-    transcripts: a file of lines `path: text`, which may be gzipped; seen from `root`.
+    transcripts: a file of lines `path: text`, which may be gzipped; relative to `root`.
     """
 
     transcripts: str = "/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"

@@ -21,7 +21,7 @@ from allophone_corpora.config import CSDConfig
 from allophone_corpora.songs import set_apart
 
 _MARGIN = 0.1
-"""Seconds that an utterance keeps of what surrounds it."""
+"""Context before and after an utterance, in seconds."""
 _LANGUAGES = {"english": "en-us", "korean": "ko"}
 _COLUMNS = ("start", "end", "pitch", "syllable")
 
@@ -36,7 +36,7 @@ class _Syllable:
 
 
 def read(config: CSDConfig) -> Iterator[Utterance]:
-    """One utterance a line of `txt/`, whose syllables have their times in `csv/`."""
+    """One utterance per line of `txt/`; the times of syllables are in `csv/`."""
     return set_apart(_utterances(config), config)
 
 
@@ -46,7 +46,7 @@ def _utterances(config: CSDConfig) -> Iterator[Utterance]:
     for language in config.languages:
         folder = root / language
         songs = sorted({*stems(folder / "wav", ".wav"), *stems(folder / "csv", ".csv")})
-        require_some(songs, folder / "wav", "one recording a song, such as en001a.wav")
+        require_some(songs, folder / "wav", "one recording per song, such as en001a.wav")
         for song in songs:
             for number, phrase in enumerate(_phrases(folder, song)):
                 yield Utterance(
@@ -62,19 +62,19 @@ def _utterances(config: CSDConfig) -> Iterator[Utterance]:
 
 
 def _phrases(folder: Path, song: str) -> Iterator[list[_Syllable]]:
-    """The syllables of each line of a song's text, with the times that its table gives them."""
+    """The syllables of each line of a song's text, with times from its table."""
     table, text = folder / "csv" / f"{song}.csv", folder / "txt" / f"{song}.txt"
     (where, header), *lines = read_lines(table)
     columns = [cell.strip() for cell in header.split(",")]
     if not set(_COLUMNS) <= set(columns):
-        raise UserError(f"{where} does not name the columns {', '.join(_COLUMNS)}: {header[:60]}")
+        raise UserError(f"{where} must have the columns {', '.join(_COLUMNS)}, not: {header[:60]}")
     syllables = [
         _syllable(dict(zip(columns, line.split(","), strict=False)), at) for at, line in lines
     ]
     counts = [len(line.split()) for _, line in read_lines(text)]
     if sum(counts) != len(syllables):
         raise UserError(
-            f"{text} has {sum(counts)} syllables, and {table} has {len(syllables)} rows."
+            f"{text} has {sum(counts)} syllables, but {table} has {len(syllables)} rows; they must be equal."
         )
     for count in counts:
         phrase, syllables = syllables[:count], syllables[count:]

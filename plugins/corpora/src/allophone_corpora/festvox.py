@@ -1,4 +1,4 @@
-"""Voices in the layout of the Festvox project (Black and Lenzo): `etc/txt.done.data`, `wav/`, `lab/`."""
+"""Corpora in the layout of the Festvox project (Black and Lenzo): `etc/txt.done.data`, `wav/`, `lab/`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACUTE = "\N{COMBINING ACUTE ACCENT}"
 
 
 def read(config: FestvoxConfig) -> Iterator[Utterance]:
-    r"""One utterance a line `( id "text" )`, where `\"` is a quotation mark of the text."""
+    r"""One utterance per line `( id "text" )`; `\"` is a quotation mark in the text."""
     root = corpus_root(config, "etc/txt.done.data", "wav")
     for where, line in read_lines(root / "etc" / "txt.done.data"):
         match = _LINE.fullmatch(line.strip())
@@ -34,6 +34,6 @@ def read(config: FestvoxConfig) -> Iterator[Utterance]:
 
 
 def _accented(text: str, mark: str) -> str:
-    """An acute accent on each letter that the mark stands before: "вол+ос" becomes "воло́с"."""
+    """Replace the mark by an acute accent on the next letter: "вол+ос" becomes "воло́с"."""
     accented = re.sub(re.escape(mark) + r"(\w)", rf"\1{_ACUTE}", text)
     return unicodedata.normalize("NFC", accented)

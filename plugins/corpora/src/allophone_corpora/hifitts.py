@@ -18,7 +18,7 @@ _TEXTS = {"normalized": "text_normalized", "original": "text_no_preprocessing"}
 
 
 def read(config: HiFiTTSConfig) -> Iterator[Utterance]:
-    """One utterance a line of the manifests, whose names tell speaker and split."""
+    """One utterance per line of the manifests, whose file names contain speaker and split."""
     root = corpus_root(config, "audio")
     paths = sorted(root.glob("*_manifest_*.json"))
     manifests = [(path, named) for path in paths if (named := _NAME.fullmatch(path.stem))]

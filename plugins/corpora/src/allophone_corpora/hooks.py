@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here reads a corpus."""
+"""The entries of this plugin. Light: imports no reader."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ def allophone_corpora() -> Iterator[CorpusEntry]:
         ("libritts", "LibriTTS", "LibriTTS and LibriTTS-R: thousands of English readers."),
         ("hifitts", "HiFiTTS", "Hi-Fi TTS: ten English readers, 292 hours at 44.1 kHz."),
         ("librilight", "LibriLight", "Libri-Light: thousands of hours of audio books, no texts."),
-        ("festvox", "Festvox", "Festvox layout, as Debian's festvox-ru: with phone times."),
-        ("asterisk", "Asterisk", "Asterisk's telephone prompts, as Debian packages them."),
+        (
+            "festvox",
+            "Festvox",
+            "Corpora in Festvox layout, such as Debian's festvox-ru, with phone labels.",
+        ),
+        ("asterisk", "Asterisk", "Telephone prompts of Asterisk, as packaged by Debian."),
         ("csd", "CSD", "Children's Song Dataset: one singer, English and Korean."),
         ("kising", "KiSing", "KiSing: one singer, Mandarin."),
         ("m4singer", "M4Singer", "M4Singer: twenty singers, Mandarin."),

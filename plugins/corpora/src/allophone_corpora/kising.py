@@ -1,4 +1,4 @@
-"""KiSing (Shi 2021): one singer, a folder a song."""
+"""KiSing (Shi 2021): one singer, one folder per song."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from allophone_corpora.songs import set_apart
 
 
 def read(config: KiSingConfig) -> Iterator[Utterance]:
-    """One utterance a recording `clean/song/name.wav`; there are no texts."""
+    """One utterance per recording `clean/song/name.wav`; there are no texts."""
     return set_apart(_utterances(config), config)
 
 
 def _utterances(config: KiSingConfig) -> Iterator[Utterance]:
     clean = corpus_root(config, "clean") / "clean"
     found = [(song, name) for song in folders(clean) for name in stems(song, ".wav")]
-    require_some(found, clean, "a folder a song with recordings, such as 421/0001.wav")
+    require_some(found, clean, "one folder of recordings per song, such as 421/0001.wav")
     for song, name in found:
         yield Utterance(
             id=identifier(song.name, name),

@@ -1,4 +1,4 @@
-"""Libri-Light (Kahn et al. 2020): chapters of audio books, 16 kHz, with stretches of speech."""
+"""Libri-Light (Kahn et al. 2020): chapters of audio books, 16 kHz, with speech segments."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 from allophone_corpora.config import LibriLightConfig
 
-Stretch = tuple[float, float]
-"""Where it begins and ends, in seconds."""
+Segment = tuple[float, float]
+"""Start and end in seconds."""
 
 
 def read(config: LibriLightConfig) -> Iterator[Utterance]:
-    """The parts of each chapter `subset/speaker/book/name.flac`, as `name.json` divides it.
+    """The parts of each chapter `subset/speaker/book/name.flac`, split by the speech segments in `name.json`.
 
-    A chapter without such a file stays whole. What a speaker reads of one book is one group.
+    A chapter without a JSON file is one utterance. The recordings of one book by one speaker are one group.
     """
     root = corpus_root(config, *config.subsets)
     for subset in config.subsets:
@@ -53,28 +53,28 @@ def read(config: LibriLightConfig) -> Iterator[Utterance]:
                 )
 
 
-def _speech(path: Path) -> list[Stretch]:
-    """The stretches of speech in a chapter's file; none where there is no file."""
+def _speech(path: Path) -> list[Segment]:
+    """The speech segments of a chapter; empty if there is no JSON file."""
     if not path.exists():
         return []
     told = parse_json(read_text(path), str(path))
-    stretches = told.get("voice_activity") if isinstance(told, dict) else None
-    if not isinstance(stretches, list):
-        raise UserError(f"{path} has no list voice_activity.")
-    return [_stretch(plain, path) for plain in stretches]
+    segments = told.get("voice_activity") if isinstance(told, dict) else None
+    if not isinstance(segments, list):
+        raise UserError(f"{path} must have a list voice_activity, and has none.")
+    return [_segment(plain, path) for plain in segments]
 
 
-def _stretch(plain: object, path: Path) -> Stretch:
+def _segment(plain: object, path: Path) -> Segment:
     match plain:
         case [float() | int() as start, float() | int() as end] if 0 <= start < end:
             return float(start), float(end)
     raise UserError(f"{path}: voice_activity has {plain!r}, which is not [start, end] in seconds.")
 
 
-def _joined(stretches: Iterable[Stretch], longest: float) -> list[Stretch]:
-    """Neighbours joined with the pauses between them, up to so many seconds; a longer one in equal parts."""
-    spans: list[Stretch] = []
-    for start, end in stretches:
+def _joined(segments: Iterable[Segment], longest: float) -> list[Segment]:
+    """Join neighbouring segments up to `longest` seconds; divide longer ones into equal parts."""
+    spans: list[Segment] = []
+    for start, end in segments:
         if spans and end - spans[-1][0] <= longest:
             spans[-1] = spans[-1][0], end
         else:
@@ -82,7 +82,7 @@ def _joined(stretches: Iterable[Stretch], longest: float) -> list[Stretch]:
     return [part for span in spans for part in _divided(*span, longest)]
 
 
-def _divided(start: float, end: float, longest: float) -> Iterator[Stretch]:
+def _divided(start: float, end: float, longest: float) -> Iterator[Segment]:
     parts = math.ceil((end - start) / longest)
     for part in range(parts):
         yield start + part * (end - start) / parts, start + (part + 1) * (end - start) / parts

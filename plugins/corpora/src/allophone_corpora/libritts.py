@@ -13,7 +13,7 @@ _SPLITS: dict[str, Split] = {"train": "train", "dev": "valid", "test": "test"}
 
 
 def read(config: LibriTTSConfig) -> Iterator[Utterance]:
-    """One utterance a recording `subset/speaker/chapter/name.wav` with its text beside it."""
+    """One utterance per recording `subset/speaker/chapter/name.wav`, with its text in the same folder."""
     root = corpus_root(config, *config.subsets)
     published = any(not subset.startswith("train-") for subset in config.subsets)
     for subset in config.subsets:
@@ -39,6 +39,6 @@ def _split(subset: str) -> Split:
     kind = subset.split("-")[0]
     if kind not in _SPLITS:
         raise UserError(
-            f"'{subset}' is not a subset of LibriTTS: their names begin with train-, dev- or test-."
+            f"'{subset}' is not a subset of LibriTTS; the names must begin with train-, dev- or test-."
         )
     return _SPLITS[kind]

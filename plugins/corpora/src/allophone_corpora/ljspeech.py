@@ -11,15 +11,15 @@ from allophone_corpora.config import LJSpeechConfig
 
 
 def read(config: LJSpeechConfig) -> Iterator[Utterance]:
-    """One utterance a line `id|original text|normalized text`."""
+    """One utterance per line `id|original text|normalized text`."""
     root = corpus_root(config, "metadata.csv", "wavs")
     for where, line in read_lines(root / "metadata.csv"):
         fields = line.split("|")
         if len(fields) != 3:
             raise UserError(
-                f"{where} has {len(fields)} fields between bars; LJSpeech's layout has 3: "
+                f"{where} has {len(fields)} fields separated by '|', but LJSpeech has 3: "
                 "id|original text|normalized text.",
-                hint='For a list with other columns use type = "table".',
+                hint='For other columns, use type = "table".',
             )
         name, original, normalized = (field.strip() for field in fields)
         yield Utterance(

@@ -1,4 +1,4 @@
-"""M4Singer (Zhang et al. 2022): twenty singers of four voice types, `meta.json` and a folder a song."""
+"""M4Singer (Zhang et al. 2022): twenty singers of four voice types, `meta.json` and one folder per song."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from allophone_corpora.songs import set_apart
 
 
 def read(config: M4SingerConfig) -> Iterator[Utterance]:
-    """One utterance an entry of `meta.json`, and one a recording that it does not name, without text."""
+    """One utterance per entry of `meta.json`; recordings that it does not list have no text."""
     return set_apart(_utterances(config), config)
 
 
@@ -42,7 +42,7 @@ def _utterances(config: M4SingerConfig) -> Iterator[Utterance]:
 
 
 def _key(item: str) -> str:
-    """What an entry and its recording have in common: folders may have hyphens for spaces."""
+    """Normalize names, since folders may have hyphens instead of spaces."""
     return item.replace(" ", "-")
 
 
@@ -50,7 +50,7 @@ def _entries(path: Path) -> list[tuple[str, str]]:
     """The names "singer#song#number" and the texts of `meta.json`."""
     items = parse_json(read_text(path), str(path))
     if not isinstance(items, list) or not items:
-        raise UserError(f"{path} is not a list of utterances.")
+        raise UserError(f"{path} must be a JSON list of utterances.")
     entries = []
     for number, item in enumerate(items):
         name = item.get("item_name") if isinstance(item, dict) else None

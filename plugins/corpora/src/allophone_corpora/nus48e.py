@@ -21,10 +21,10 @@ _STYLES = ("read", "sing")
 
 
 def read(config: NUS48EConfig) -> Iterator[Utterance]:
-    """The parts of each recording `singer/style/song.wav` between its silences; there are no texts.
+    """The parts of each recording `singer/style/song.wav` between silences; there are no texts.
 
-    The recordings are read to find the silences. A recording that has its file of phones alone is
-    listed as it should be.
+    The recordings are read to find the silences. A recording for which only the label file exists is
+    listed with its expected path.
     """
     return set_apart(_utterances(config), config)
 
@@ -32,12 +32,14 @@ def read(config: NUS48EConfig) -> Iterator[Utterance]:
 def _utterances(config: NUS48EConfig) -> Iterator[Utterance]:
     root = corpus_root(config)
     singers = [folder for folder in folders(root) if any((folder / s).is_dir() for s in _STYLES)]
-    require_some(singers, root, "a folder a singer with read and sing in it, such as ADIZ")
+    require_some(
+        singers, root, "one folder per singer with the folders read and sing, such as ADIZ"
+    )
     for singer in singers:
         require_inside(singer, *config.styles)
         for style in config.styles:
             songs = stems(singer / style, ".wav", ".txt")
-            require_some(songs, singer / style, "one recording a song, such as 01.wav")
+            require_some(songs, singer / style, "one recording per song, such as 01.wav")
             for song in songs:
                 whole = Utterance(
                     id=identifier(singer.name, style, song),

@@ -1,4 +1,4 @@
-"""Opencpop (Wang et al. 2022): one singer, a hundred songs in segments of a line or two."""
+"""Opencpop (Wang et al. 2022): one singer, a hundred songs in segments of one or two lines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from allophone.errors import UserError
 from allophone_corpora.config import OpencpopConfig
 
 _SPLITS: tuple[tuple[str, Split | None], ...] = (("train", None), ("test", "test"))
-"""Of the published splits, that for testing is kept; validation has songs of the other."""
+"""The published test split is kept; validation utterances are taken from the training list."""
 _SONG_DIGITS = 4
 
 
 def read(config: OpencpopConfig) -> Iterator[Utterance]:
-    """One utterance a line `id|text|phonemes|notes|...` of `segments/train.txt` and `test.txt`."""
+    """One utterance per line `id|text|phonemes|notes|...` of `segments/train.txt` and `test.txt`."""
     lists = [f"segments/{name}.txt" for name, _ in _SPLITS]
     segments = corpus_root(config, *lists, "segments/wavs") / "segments"
     for name, split in _SPLITS:

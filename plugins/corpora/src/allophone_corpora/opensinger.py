@@ -21,7 +21,7 @@ _GENDERS = {"ManRaw": "Man", "WomanRaw": "Woman"}
 
 
 def read(config: OpenSingerConfig) -> Iterator[Utterance]:
-    """One utterance a recording `ManRaw/0_song/0_song_7.wav`, with its text beside it.
+    """One utterance per recording `ManRaw/0_song/0_song_7.wav`, with its text in the same folder.
 
     Men and women are numbered apart, so a singer's name has both: "Man_0". Songs may have `_` in them.
     """
@@ -38,7 +38,9 @@ def _utterances(config: OpenSingerConfig) -> Iterator[Utterance]:
         for song, name in found:
             singer, underscore, _ = song.name.partition("_")
             if not underscore:
-                raise UserError(f"The folder {song} is not called singer_song, such as 0_大鱼.")
+                raise UserError(
+                    f"The name of the folder {song} must be singer_song, such as 0_大鱼."
+                )
             yield Utterance(
                 id=identifier(gender, name),
                 audio=str(song / f"{name}.wav"),

@@ -14,7 +14,7 @@ _LANGUAGES = {"chinese": "cmn"}
 
 
 def read(config: OperaConfig) -> Iterator[Utterance]:
-    """The parts of each recording `monophonic/chinese/fem_01/neg_1.wav` between its silences.
+    """The parts of each recording `monophonic/chinese/fem_01/neg_1.wav` between silences.
 
     There are no texts. The recordings are read to find the silences. Who is called alike in the two
     folders need not be the same, so a singer's name has that of the folder: "chinese_fem_01".

@@ -15,7 +15,7 @@ _SILENCE_DB = 40.0
 
 
 def read(config: PJSConfig) -> Iterator[Utterance]:
-    """One utterance a recording `pjs001/pjs001_song.wav`, with its text, if it is not too long.
+    """One utterance per recording `pjs001/pjs001_song.wav`, with its text, if it is not too long.
 
     Longer ones are read and cut at their silences; their parts have no text, since nothing says which part says what.
     """
@@ -25,7 +25,7 @@ def read(config: PJSConfig) -> Iterator[Utterance]:
 def _utterances(config: PJSConfig) -> Iterator[Utterance]:
     root = corpus_root(config, _FOLDER) / _FOLDER
     songs = [folder for folder in folders(root) if folder.name.startswith("pjs")]
-    require_some(songs, root, "a folder a song, such as pjs001")
+    require_some(songs, root, "one folder per song, such as pjs001")
     for song in songs:
         for style in config.styles:
             name = f"{song.name}_{style}"

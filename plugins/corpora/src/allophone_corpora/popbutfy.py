@@ -1,4 +1,4 @@
-"""PopBuTFy (Liu et al. 2022): English songs, sung as amateurs and as professionals would."""
+"""PopBuTFy (Liu et al. 2022): English songs in an amateur and a professional style."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUFFIXES = (".mp3", ".wav")
 
 
 def read(config: PopBuTFyConfig) -> Iterator[Utterance]:
-    """One utterance a recording `data/singer#singing#song_Amateur/singer#singing#song_Amateur_0.mp3`.
+    """One utterance per recording `data/singer#singing#song_Amateur/singer#singing#song_Amateur_0.mp3`.
 
     Its text is that of `text_labels/`, in a file of the recording's name, where there is one.
     """

@@ -1,4 +1,4 @@
-"""PopCS (Liu et al. 2022): one singer, 117 Mandarin songs in pieces."""
+"""PopCS (Liu et al. 2022): one singer, 117 Mandarin songs in segments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDER = "popcs-"
 
 
 def read(config: PopCSConfig) -> Iterator[Utterance]:
-    """One utterance a recording `popcs/popcs-song/0000_wf0.wav`, with its text in `0000.txt`."""
+    """One utterance per recording `popcs/popcs-song/0000_wf0.wav`, with its text in `0000.txt`."""
     return set_apart(_utterances(config), config)
 
 

@@ -1,4 +1,4 @@
-"""What readers of songs share: setting some apart for listening, and cutting long recordings.
+"""Helpers for readers of singing corpora: setting songs aside for listening, and splitting long recordings.
 
 Light: what decodes audio is imported when a recording is cut.
 """
@@ -29,13 +29,13 @@ def set_apart(utterances: Iterable[Utterance], config: SongsConfig) -> Iterator[
     unknown = sorted(set(config.golden) - songs)
     if unknown and config.golden != fields_dict(type(config))["golden"].default:
         raise UserError(
-            f"`golden` names '{unknown[0]}', which is not a song of {config.root}.",
+            f"`golden` contains '{unknown[0]}', which is not a song in {config.root}.",
             hint=near_miss(unknown[0], songs),
         )
 
 
 def cut(utterance: Utterance, *, threshold_db: float, max_seconds: float) -> Iterator[Utterance]:
-    """The parts of a long recording between its silences, numbered; see `split_on_silence`.
+    """The numbered parts of a long recording between silences; see `split_on_silence`.
 
     A recording that cannot be read, or is silent, stays whole: extraction reports it.
     """
@@ -63,7 +63,7 @@ def cut(utterance: Utterance, *, threshold_db: float, max_seconds: float) -> Ite
 
 
 def is_longer(path: Path, limit: float) -> bool:
-    """Whether a recording lasts longer than so many seconds; False for what cannot be read."""
+    """Whether a recording is longer than `seconds`; False if it cannot be read."""
     import soundfile
 
     try:

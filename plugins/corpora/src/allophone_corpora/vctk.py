@@ -1,4 +1,4 @@
-"""VCTK 0.92 (Yamagishi, Veaux and MacDonald 2019): 48 kHz, two microphones a sentence."""
+"""VCTK 0.92 (Yamagishi, Veaux and MacDonald 2019): 48 kHz, two microphones per sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AUDIO = "wav48_silence_trimmed"
 
 
 def read(config: VCTKConfig) -> Iterator[Utterance]:
-    """One utterance a recording of the chosen microphones; the folders are the speakers.
+    """One utterance per recording of the selected microphones; the folders are the speakers.
 
     Not every speaker has both microphones, and p315 has no transcripts: its text is empty. A
     transcript without any recording is listed with the recording that it should have.

@@ -1,4 +1,4 @@
-"""What the page shows of a text that was to be said: sound and picture, or what was wrong with it."""
+"""The result of a request to the page: audio and figure, or an error message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from allophone_demo.figure import figure
 from allophone_demo.voices import Said, Voices
 
 Row = tuple[str, float | None, float | None]
-"""A phoneme, when it begins in seconds, and how many milliseconds it lasts."""
+"""A phoneme, its start in seconds, and its duration in milliseconds."""
 
 _BOX = (
     '<div role="{role}" style="border-left: 4px solid {colour}; padding: 0.6em 1em; '
@@ -26,11 +26,11 @@ _BOX = (
 
 @frozen(kw_only=True)
 class Answer:
-    """message: HTML; what went wrong, without all else, or a remark; empty where there is neither.
+    """message: HTML; an error, in which case all else is empty, or a warning, or empty.
 
     wav: the bytes of a WAV file.
-    figure: an SVG picture of the mel spectrogram and the phonemes.
-    phonemes: without times where the voice does not tell them.
+    figure: an SVG image of the mel spectrogram and the phonemes.
+    phonemes: without times if the voice does not predict them.
     """
 
     message: str = ""
@@ -40,7 +40,7 @@ class Answer:
 
 
 def answer(voices: Voices, place: str, text: str, **how: Any) -> Answer:
-    """Say a text as `Voices.say` does; what the user can put right is in the message."""
+    """Call `Voices.say`; a UserError becomes the message."""
     try:
         said = voices.say(place, text, **how)
     except UserError as error:
@@ -56,7 +56,7 @@ def answer(voices: Voices, place: str, text: str, **how: Any) -> Answer:
 
 
 def error_message(error: UserError) -> str:
-    """What went wrong, as HTML."""
+    """An error message as HTML."""
     return _BOX.format(role="alert", colour="#d33", text=escape(str(error)))
 
 
@@ -64,7 +64,7 @@ def _remark(waveform: Waveform) -> str:
     clipped = int((np.abs(waveform.samples) > 1).sum())
     if not clipped:
         return ""
-    text = f"{clipped:,} of {len(waveform.samples):,} samples were too loud, and are clipped."
+    text = f"{clipped:,} of {len(waveform.samples):,} samples exceeded full scale and were clipped."
     return _BOX.format(role="status", colour="#d93", text=text)
 
 

@@ -1,4 +1,4 @@
-"""`allophone demo`: a page in the browser on which voices speak."""
+"""`allophone demo`: a web page to try voices."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from allophone.errors import UserError
     "places",
     multiple=True,
     metavar="VOICE",
-    help="A voice folder, a run, a checkpoint, an installed voice, or what was exported of one; may be "
-    "repeated. Without it, all installed voices can be chosen.",
+    help="A voice folder, a run, a checkpoint, an installed voice, or an exported voice; may be "
+    "repeated.  [default: all installed voices]",
 )
 @click.option(
     "--vocoder",
     "vocoders",
     multiple=True,
     metavar="VOCODER",
-    help="For voices that make mel spectrograms: a vocoder's folder, a run, or a checkpoint; may be "
+    help="For voices that predict mel spectrograms: a vocoder folder, a run, or a checkpoint; may be "
     "repeated.",
 )
 @click.option(
     "--engine",
     metavar="NAME",
-    help="What computes the speech: onnx, torch, ...; by default the lightest that can.",
+    help="The inference engine: onnx, torch, ...  [default: the lightest that can run the voice]",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Where the page is; the first free one from 7860 on, unless given.",
+    help="The port of the page.  [default: the first free one from 7860]",
 )
 @click.option(
     "--share",
     type=bool,
     default=False,
     metavar="yes|no",
-    help="Whether Gradio makes the page public for some days, through a server of its own.  [default: no]",
+    help="Whether to make the page public for some days, through a server run by Gradio.  [default: no]",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="How many characters are said at once.",
+    help="The maximum number of characters of a text.",
 )
 def command(
     places: tuple[str, ...],
@@ -58,9 +58,9 @@ def command(
     share: bool,
     limit: int,
 ) -> None:
-    """Open a page on which voices speak: text, speaker, controls, waveform, phonemes.
+    """Start a web page to try voices: text, speaker, controls, waveform, phonemes.
 
-    Only this machine can open it, unless it is shared; Ctrl-C ends it.
+    Only this machine can open the page, unless it is shared. Ctrl-C stops it.
     """
     try:
         from allophone_demo.page import launch
@@ -81,7 +81,7 @@ def command(
         registry=default_registry(),
     )
     page = launch(voices, port=port, share=share)
-    click.echo(f"The page is at {page.local_url} (Ctrl-C ends it).", err=True)
+    click.echo(f"The page is at {page.local_url} (Ctrl-C stops it).", err=True)
     if page.share_url:
         click.echo(f"It is public at {page.share_url}.", err=True)
     page.block_thread()

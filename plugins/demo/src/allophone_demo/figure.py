@@ -1,4 +1,4 @@
-"""The picture of speech: its mel spectrogram, and below it the phonemes at their times.
+"""The figure of the page: a mel spectrogram with the phonemes below.
 
 M mel bands, F frames, K frequency bins.
 """
@@ -28,16 +28,16 @@ _BELOW = 44
 _TICKS = (0.1, 0.2, 0.5, 1.0)
 _TICK_WIDTH = 60
 _DECIBELS = 80
-"""From the brightest colour to the darkest."""
+"""Dynamic range of the colour map."""
 
 _COLOURS = np.array([[10, 12, 40], [84, 28, 116], [196, 60, 86], [250, 152, 56], [252, 246, 190]])
 
 
 def figure(waveform: Waveform, audio: MelSpec) -> str:
-    """An SVG picture of speech, for an HTML page.
+    """An SVG image of speech, for an HTML page.
 
-    Its mel spectrogram, in bands as `audio` has them and always in decibels; below it the phonemes,
-    where the voice tells their times, and the seconds.
+    Shows the mel spectrogram with the bands of `audio`, always in decibels; below it the phonemes, if
+    the voice predicts their times, and a time axis.
     """
     seconds = waveform.seconds
     width = max(_LEAST_WIDTH, round(_WIDTH_OF_A_SECOND * seconds))
@@ -57,10 +57,10 @@ def figure(waveform: Waveform, audio: MelSpec) -> str:
 
 
 def decibels(waveform: Waveform, audio: MelSpec) -> NDArray[np.float32]:
-    """The mel spectrogram of a waveform [M, F] in decibels below its loudest value.
+    """The mel spectrogram of a waveform [M, F] in decibels relative to its maximum.
 
-    In NumPy, so that voices whose engine needs no PyTorch are drawn without it. Frames and bands are those
-    of `audio`; its logarithm, gain and clipping are left aside.
+    In NumPy, so that engines without PyTorch can be shown without it. Frames and bands are those
+    of `audio`; its logarithm, gain and clipping are ignored.
     """
     missing = max(0, audio.min_samples - len(waveform.samples))
     mode: Literal["reflect", "constant"] = "reflect" if audio.padding == "reflect" else "constant"
@@ -74,7 +74,7 @@ def decibels(waveform: Waveform, audio: MelSpec) -> NDArray[np.float32]:
 
 
 def _window(audio: MelSpec) -> NDArray[np.float64]:
-    """The Hann window, in the middle of the transform."""
+    """A Hann window, centred in the FFT frame."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(audio.win_length) / audio.win_length)
     if audio.normalize_window:
         window /= np.linalg.norm(window)
@@ -83,7 +83,7 @@ def _window(audio: MelSpec) -> NDArray[np.float64]:
 
 
 def _png(mel: NDArray[np.float32]) -> bytes:
-    """Decibels [M, F] as a picture, the highest band on top."""
+    """Decibels [M, F] as a PNG image, with the highest band on top."""
     levels = (1 + mel[::-1] / _DECIBELS).clip(0, 1)
     stops = np.linspace(0, 1, len(_COLOURS))
     channels = [np.interp(levels, stops, colours) for colours in _COLOURS.T]

@@ -1,4 +1,4 @@
-"""What this plugin offers: the command `allophone demo`. Light."""
+"""The entries of this plugin: the command `allophone demo`. Light."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ CONTRACT = 1
 def allophone_commands() -> Iterator[CommandEntry]:
     yield CommandEntry(
         name="demo",
-        summary="Open a page in the browser on which voices speak.",
+        summary="Start a web page to try voices.",
         command="allophone_demo.command:command",
     )

@@ -1,4 +1,4 @@
-"""What a page shows for each control of a voice: a slider with its range, a choice, a switch, a field."""
+"""The widgets for the controls of a voice: a slider with its range, a choice, a switch, or a text field."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from attrs import frozen
 from allophone.config.tables import parse_assignment
 
 _STEPS = (0.05, 0.01, 0.001)
-"""Of a slider: the first on whose grid the default lies."""
+"""Steps of sliders: the first of which the default is a multiple."""
 
 _EXPLAINED = re.compile(r"^(\w+(?:, \w+)*):[ \t]+(.+(?:\n[ \t]+.+)*)", re.MULTILINE)
-"""`name: text` or `name, name: text` in a docstring, with the indented lines that go on with it."""
+"""`name: text` or `name, name: text` in a docstring, with indented continuation lines."""
 
 
 @frozen(kw_only=True)
 class Knob:
-    """One control: its name, what its family's docstring says of it, and what it is unless it is set."""
+    """One control: its name, its explanation from the docstring, and its default."""
 
     name: str
     explanation: str
@@ -31,17 +31,17 @@ class Knob:
 
     @property
     def label(self) -> str:
-        """The name as a page shows it."""
+        """The label on the page."""
         return self.name.replace("_", " ").capitalize()
 
     def value(self, shown: Any) -> Any:
-        """What the control gets where the page shows `shown`."""
+        """The value of the control for the widget value `shown`."""
         return shown
 
 
 @frozen(kw_only=True)
 class Slider(Knob):
-    """A number from `low` to `high`; whole where `step` is."""
+    """A number from `low` to `high`; an int if `step` is an int."""
 
     low: float
     high: float
@@ -72,10 +72,10 @@ class Field(Knob):
 
 
 def knobs(controls: Any, accepts: Callable[[str, Any], bool]) -> tuple[Knob, ...]:
-    """A knob for each field of some controls.
+    """One knob for each field of `controls`.
 
-    controls: an instance of a model family's controls, with a voice's own defaults.
-    accepts: whether a control, by its name, may have a value: for what validators do not tell.
+    controls: an instance of a model family's controls, with the voice's defaults.
+    accepts: whether a control may have a value, for limits that validators do not express.
     """
     cls = type(controls)
     hints = get_type_hints(cls)
@@ -96,7 +96,7 @@ def knobs(controls: Any, accepts: Callable[[str, Any], bool]) -> tuple[Knob, ...
 
 
 def wanted(offered: Iterable[Knob], shown: Iterable[Any]) -> dict[str, Any]:
-    """The controls that differ from what they are unless they are set."""
+    """The controls that differ from their defaults."""
     values = {
         knob.name: (knob.default, knob.value(each))
         for knob, each in zip(offered, shown, strict=True)
@@ -135,10 +135,10 @@ def _range(
     whole: bool,
     accepts: Callable[[str, Any], bool],
 ) -> tuple[float, float, float]:
-    """From where to where, and the step.
+    """Minimum, maximum and step of a slider.
 
-    What no validator bounds goes from 0, or as far below as above where that is allowed, to twice the
-    default.
+    Without an upper bound, the maximum is twice the default. Without a lower bound, the minimum is the
+    negative of the maximum if that is allowed, otherwise 0.
     """
     bounds = list(_bounds(attribute.validator))
     step = 1 if whole else next((step for step in _STEPS if _on_grid(default, step)), _STEPS[-1])
@@ -158,7 +158,7 @@ def _range(
 
 
 def _bounds(validator: Any) -> Iterator[tuple[str, float]]:
-    """The operators and bounds of the comparisons in a validator of attrs; none of a function."""
+    """The operators and bounds of the comparisons in an attrs validator; empty for a function."""
     if hasattr(validator, "compare_op"):
         yield validator.compare_op, validator.bound
     for inner in (*getattr(validator, "_validators", ()), getattr(validator, "validator", None)):
@@ -171,7 +171,7 @@ def _on_grid(value: float, step: float) -> bool:
 
 
 def _explanations(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and of those that it builds on say of each field."""
+    """The explanations of fields in the docstrings of a class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for names, text in _EXPLAINED.findall(inspect.cleandoc(base.__doc__ or "")):

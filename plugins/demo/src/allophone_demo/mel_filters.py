@@ -1,4 +1,4 @@
-"""The filter bank of a mel spectrogram, in NumPy, so that pictures need no PyTorch.
+"""A mel filter bank in NumPy, so that figures need no PyTorch.
 
 M mel bands, K frequency bins.
 """

@@ -1,7 +1,7 @@
-"""The page of `allophone demo` in Gradio: a thin layer over what is said and shown.
+"""The Gradio page of `allophone demo`.
 
-Nothing of it comes from the internet, or goes there: fonts and scripts are Gradio's own files, its
-analytics and its history of runs are off.
+It loads nothing from the internet and sends nothing there: fonts and scripts are Gradio's local files, and its
+analytics and run history are disabled.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from allophone_demo.voices import Panel, Voices
 _FIRST_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
 
 _KEPT_FOR = 3600
-"""Seconds until recordings that the page has played are deleted."""
+"""Seconds after which the page's audio files are deleted."""
 
 
 def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
-    """Show the page, on this machine alone unless it is shared; it is served by threads of its own.
+    """Serve the page in background threads, only on this machine unless it is shared.
 
-    port: unless given, the first that is free from 7860 on. Raises UserError for one that is taken.
+    port: defaults to the first free one from 7860. Raises UserError if the port is in use.
     """
     page = build(voices)
     try:
@@ -41,21 +41,21 @@ def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
         )
     except OSError as error:
         raise UserError(
-            f"The page cannot be shown: {f'the port {port} is taken' if port else error}.",
-            hint="Give a port that is free with --port.",
+            f"The page cannot be served: {f'port {port} is already in use' if port else error}.",
+            hint="Choose a free port with --port.",
         ) from error
     return page
 
 
 def build(voices: Voices) -> gr.Blocks:
-    """The page; choosing a voice makes its speakers and controls anew."""
+    """Build the page; selecting a voice rebuilds the speakers and controls."""
     with gr.Blocks(
         title="Allophone", analytics_enabled=False, delete_cache=(_KEPT_FOR, _KEPT_FOR)
     ) as page:
         gr.Markdown("# Allophone")
         with gr.Row():
             with gr.Column():
-                # What a page reads only in listeners that are made later is taken for read-only.
+                # Gradio makes inputs read-only if they are used only in listeners that are added later.
                 text = gr.Textbox(
                     _FIRST_TEXT, label="Text", lines=4, interactive=True, elem_id="text"
                 )
@@ -75,7 +75,7 @@ def build(voices: Voices) -> gr.Blocks:
         figure = gr.HTML(elem_id="figure")
         with gr.Accordion("Phonemes", open=False, elem_id="phonemes"):
             phonemes = gr.Dataframe(
-                headers=["phoneme", "from (s)", "lasts (ms)"],
+                headers=["phoneme", "start (s)", "duration (ms)"],
                 datatype=["str", "number", "number"],
                 interactive=False,
             )
@@ -95,7 +95,7 @@ def _show_panel(
     button: gr.Button,
     outputs: list[gr.components.Component],
 ) -> None:
-    """The speakers and controls of a voice, and what the button does with them."""
+    """Build the speakers and controls of a voice, and connect the button."""
     try:
         panel = voices.panel(place)
     except UserError as error:
@@ -137,27 +137,25 @@ def _show_panel(
 
 
 def _choices(panel: Panel) -> list[gr.components.Component]:
-    """What can be chosen for every voice: each is seen where there is a choice."""
+    """The inputs common to all voices; each is visible only if there is a choice."""
     return [
         _dropdown("Speaker", panel.speakers),
         _dropdown("Language", panel.languages),
         _dropdown("Vocoder", panel.vocoders),
         gr.Audio(
-            label="In the voice of this recording, of a few seconds",
+            label="Reference recording (a few seconds), whose voice is cloned",
             type="filepath",
             visible=panel.takes_prompt,
             elem_id="prompt-audio",
         ),
         gr.Textbox(
             "",
-            label="What is said in the recording",
-            info="Every word. If empty, the text begins with those words, and the speech goes on from it.",
+            label="Transcript of the recording",
+            info="If empty, the text must begin with the transcript, and the speech continues the recording.",
             visible=panel.takes_prompt,
             elem_id="prompt-text",
         ),
-        gr.Number(
-            0, label="Seed", precision=0, minimum=0, info="What is random follows from this."
-        ),
+        gr.Number(0, label="Seed", precision=0, minimum=0, info="Seed of all randomness."),
         gr.Slider(
             0, 2, value=SENTENCE_PAUSE, step=0.05, label="Pause", info="Seconds between sentences."
         ),

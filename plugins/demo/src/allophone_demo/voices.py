@@ -1,4 +1,4 @@
-"""The voices that a page offers: what can be chosen for each of them, and saying a text with it."""
+"""The voices of the page: their settings, and synthesis."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from allophone_demo.knobs import Knob, knobs
 
 @frozen(kw_only=True)
 class Panel:
-    """What can be chosen for a voice.
+    """The settings of a voice.
 
-    speakers, languages: by name; one or none where there is no choice.
-    vocoders: through which it can be heard; empty where it makes waveforms itself.
-    takes_prompt: whether it can be given a recording in whose voice to speak.
+    speakers, languages: by name; at most one if there is no choice.
+    vocoders: available vocoders; empty if the voice needs none.
+    takes_prompt: whether the voice can clone the voice of a recording.
     """
 
     speakers: tuple[str, ...]
@@ -37,7 +37,7 @@ class Panel:
 
 @frozen(kw_only=True)
 class Said:
-    """A text that was spoken: how it was read, its audio, and the mels that its voice works with."""
+    """A synthesized text: its script, its waveform, and the MelSpec of the voice."""
 
     script: Script
     waveform: Waveform
@@ -46,13 +46,13 @@ class Said:
 
 @define(kw_only=True, eq=False)
 class Voices:
-    """Voices by their places, each loaded when it is first asked for; one speaks at a time.
+    """Voices by path or name, loaded on first use; one text is synthesized at a time.
 
-    places: as `allophone.load` takes them.
-    vocoders: places of vocoders that are offered, beside those that need no training, to voices that
-        make mel spectrograms.
-    engine, device: as `allophone.load` takes them.
-    limit: how many characters are said at once.
+    places: as for `allophone.load`.
+    vocoders: trained vocoders offered to voices that predict mel spectrograms, in addition to those that
+        need no training.
+    engine, device: as for `allophone.load`.
+    limit: the maximum number of characters of a text.
     """
 
     places: tuple[str, ...]
@@ -66,7 +66,7 @@ class Voices:
     _turn: threading.RLock = Factory(threading.RLock)
 
     def panel(self, place: str) -> Panel:
-        """What can be chosen for a voice. Raises UserError and PluginError as `allophone.load` does."""
+        """The settings of a voice. Raises UserError and PluginError as `allophone.load` does."""
         return self._voice(place)[1]
 
     def say(
@@ -83,10 +83,10 @@ class Voices:
         pause: float,
         controls: Mapping[str, Any],
     ) -> Said:
-        """Say a text with a voice; the prompt is as `Voice.prompt` takes it.
+        """Synthesize a text; prompt_audio and prompt_text are as for `Voice.prompt`.
 
-        Raises UserError for a text that is too long or has nothing to say, and all that `Voice.say` and
-        `Voice.use_vocoder` raise.
+        Raises UserError if the text is too long or has nothing to say, and all errors of `Voice.say` and
+        `Voice.use_vocoder`.
         """
         self._refuse_length(text)
         with self._turn:
@@ -104,23 +104,26 @@ class Voices:
             (waveform,) = voice.synthesize([script], pause=pause, batch_size=1, controls=chosen)
         if not np.isfinite(waveform.samples).all():
             raise UserError(
-                f"'{place}' made samples that are not finite numbers.",
-                hint="A control is set too high, or the voice's training has diverged.",
+                f"The voice '{place}' generated NaN or infinite samples.",
+                hint="Lower the controls; if that does not help, the training of the voice has diverged.",
             )
         return Said(script=script, waveform=waveform, audio=voice.description.audio)
 
     def _refuse_length(self, text: str) -> None:
         if len(text) > self.limit:
             raise UserError(
-                f"The text has {len(text):,} characters; at most {self.limit:,} are said at once.",
-                hint="Say it in parts, start the demo with a higher --limit, or let allophone say "
-                "read it from a file.",
+                f"The text has {len(text):,} characters; the limit is {self.limit:,}.",
+                hint="Shorten the text, start the demo with a higher --limit, or use "
+                "allophone say --file.",
             )
 
     def _voice(self, place: str) -> tuple[Voice, Panel]:
         with self._turn:
             if place not in self.places:
-                raise UserError(f"The voice '{place}' is not offered here.")
+                raise UserError(
+                    f"The voice '{place}' is not available on this page; it offers "
+                    f"{', '.join(self.places)}."
+                )
             if place not in self._loaded:
                 voice = load(place, engine=self.engine, device=self.device, registry=self.registry)
                 self._loaded[place] = voice, self._panel(voice)
@@ -151,18 +154,17 @@ def open_voices(
     limit: int = 1000,
     registry: Registry,
 ) -> Voices:
-    """The voices at `places`, loaded; or all installed ones, where none is named, when they are chosen.
+    """Load the voices at `places`; if there are none, offer all installed voices, loaded on first use.
 
-    Raises UserError for a voice or a vocoder that is not there or does not work, and where there is no
-    voice at all.
+    Raises UserError if a voice or vocoder does not exist or cannot be loaded, or if there is no voice at all.
     """
     installed = tuple(registry.entries("voices"))
     if not places and not installed:
         raise UserError(
-            "No voice was named, and none is installed.",
+            "No voice was given, and none is installed.",
             hint="\n".join(
                 [
-                    "Say which with --voice: a voice folder, a run or a checkpoint.",
+                    "Give one with --voice: a voice folder, a run or a checkpoint.",
                     *registry.unavailable(),
                 ]
             ),

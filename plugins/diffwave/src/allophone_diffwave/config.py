@@ -1,6 +1,6 @@
 """The configuration of DiffWave: the tables `[vocoder]` and `[trainer]` of an experiment.
 
-The defaults are the published base model (Kong et al. 2021, section 5.1). Light: attrs alone.
+The defaults are the published base model (Kong et al. 2021, section 5.1). Light: imports only attrs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ..
 
 @frozen(kw_only=True)
 class NoiseConfig:
-    """How recordings are diffused into noise, in training: by more and more of it from step to step.
+    """The noise schedule of training, with linearly spaced betas (section 5.1 and appendix A.1).
 
-    steps: until hardly anything of the recording is left.
-    first, last: the share of noise (variance) that the first and the last step add; those between rise
-        evenly (section 5.1 and appendix A.1).
+    steps: number of diffusion steps.
+    first, last: beta, the variance of the added noise, of the first and the last step.
     """
 
     steps: int = field(default=50, validator=validators.ge(2))
@@ -40,7 +39,7 @@ class NoiseConfig:
     def __attrs_post_init__(self) -> None:
         if self.first >= self.last:
             raise ConfigError(
-                f"vocoder.noise.first ({self.first}) must lie below vocoder.noise.last ({self.last})"
+                f"vocoder.noise.first ({self.first}) must be less than vocoder.noise.last ({self.last})"
             )
 
 
@@ -49,11 +48,11 @@ class DiffwaveConfig:
     """The denoiser, `type = "diffwave"`; the number of mel bands comes from `[audio]`.
 
     channels: of each layer.
-    layers: how many there are.
-    dilation_cycle: after so many layers, whose dilations double from 1 on, dilations begin again.
-    upsample_rates: of the transposed convolutions that bring mels to the rate of samples. Their product
-        is the hop length.
-    noise: the steps of training.
+    layers: number of residual layers.
+    dilation_cycle: number of layers after which the dilations 1, 2, 4, ... start again at 1.
+    upsample_rates: strides of the transposed convolutions that upsample mels to the sample rate. Their
+        product must be the hop length.
+    noise: the noise schedule of training.
     """
 
     channels: int = field(default=64, validator=_positive)
@@ -64,16 +63,16 @@ class DiffwaveConfig:
 
     @property
     def dilations(self) -> tuple[int, ...]:
-        """Layer by layer."""
+        """The dilation of each layer."""
         return tuple(2 ** (layer % self.dilation_cycle) for layer in range(self.layers))
 
     @property
     def hop_length(self) -> int:
-        """Samples that belong to a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates)
 
     def check_audio(self, audio: MelSpec) -> None:
-        """ConfigError unless a frame becomes exactly one hop."""
+        """Raise ConfigError unless the upsampling rates multiply to the hop length of `audio`."""
         audio.check_upsampling(self.upsample_rates, "vocoder.upsample_rates")
 
 
@@ -81,11 +80,11 @@ class DiffwaveConfig:
 class DiffwaveTrainerConfig:
     """Training as published, `type = "diffwave"`.
 
-    decay: factor on the learning rate after each epoch; 1 leaves it as it is.
+    decay: factor on the learning rate after each epoch; 1 keeps it constant.
     weight_decay: of AdamW; 0 makes it Adam.
-    segment_frames: of the piece of each utterance that a step learns from.
-    input_mels: "recorded" are analysed from the recordings. "predicted" are the feature "mel", what an
-        acoustic model says in step with the recordings: this is how a vocoder is fine-tuned to it.
+    segment_frames: length in frames of the segment of each utterance in a step.
+    input_mels: "recorded" mels are computed from the recordings. "predicted" mels are the feature "mel",
+        predicted by an acoustic model with the durations of the recordings, to fine-tune a vocoder to it.
     """
 
     learning_rate: float = field(default=2e-4, validator=_positive)

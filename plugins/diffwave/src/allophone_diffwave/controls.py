@@ -1,4 +1,4 @@
-"""What can be chosen of how a waveform is freed of its noise. Light: attrs alone."""
+"""The controls of sampling. Light: imports only attrs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from allophone.errors import ConfigError
 
 def _shares(instance: Any, attribute: Attribute[Any], value: tuple[float, ...]) -> None:
     if not all(0 < beta < 1 for beta in value):
-        raise ConfigError(f"{attribute.name} must lie between 0 and 1, not {value}")
+        raise ConfigError(f"every value of {attribute.name} must be between 0 and 1, not {value}")
 
 
 @frozen(kw_only=True)
 class DiffwaveControls:
-    """How a waveform is freed of its noise.
+    """How noise is denoised into a waveform.
 
-    sampler: "ddpm" goes back the way of training, with fresh noise in each step; "ddim" and "dpm", which are
-        for few steps, have no noise but that at the beginning.
-    steps: how often the denoiser is asked; as many as in training are those of training.
-    betas: in the place of `steps`, the share of noise that each step takes away, the last step's first;
+    sampler: "ddpm" samples with fresh noise in each step; "ddim" and "dpm", meant for few steps, are
+        deterministic after the initial noise.
+    steps: number of network evaluations; the number of training steps gives the training schedule.
+    betas: a noise schedule instead of `steps`, beginning with the last step of sampling;
         [1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5] was published with the base model.
-    seed: all noise follows from this.
-    clamp: "end" brings samples into -1 to 1 when all is done; "always" does so after each step, as the
-        reference implementation, although noise belongs beyond.
-    precision: of the network; sums are float32 in both.
+    seed: of all noise.
+    clamp: "end" clamps samples to -1 to 1 after the last step; "always" does so after each step, as in the
+        reference implementation, which also clips noise that should exceed this range.
+    precision: of the network; sums are float32 in both cases.
     """
 
     sampler: Literal["ddpm", "ddim", "dpm"] = "ddpm"

@@ -1,4 +1,4 @@
-"""The diffusion of recordings into noise, step by step, and the loss of its prediction (sections 2 and 3).
+"""The forward diffusion process, and the training loss (sections 2 and 3).
 
 Legend: B batch, N samples.
 """
@@ -18,32 +18,32 @@ from allophone_diffwave.config import NoiseConfig
 
 @frozen
 class NoiseSchedule:
-    """How much of a recording is left after each step of its diffusion.
+    """A noise schedule.
 
-    alpha_bar: the share of the variance that is the recording's; it falls from step to step. The rest is
-        noise.
+    alpha_bar: the fraction of the variance that comes from the recording after each step; it decreases
+        from step to step. The rest is noise.
     """
 
     alpha_bar: tuple[float, ...]
 
     @classmethod
-    def adding(cls, betas: Iterable[float]) -> NoiseSchedule:
-        """Of the share of noise that each step adds, the paper's beta."""
+    def from_betas(cls, betas: Iterable[float]) -> NoiseSchedule:
+        """The schedule of `betas`, the variance of the noise added in each step."""
         return cls(tuple(accumulate((1 - beta for beta in betas), lambda left, keep: left * keep)))
 
     @classmethod
-    def of_training(cls, config: NoiseConfig) -> NoiseSchedule:
-        """The one that a denoiser is trained with."""
+    def from_config(cls, config: NoiseConfig) -> NoiseSchedule:
+        """The schedule of training: linearly spaced betas."""
         rise = (config.last - config.first) / (config.steps - 1)
-        return cls.adding(config.first + rise * step for step in range(config.steps))
+        return cls.from_betas(config.first + rise * step for step in range(config.steps))
 
     def __len__(self) -> int:
         return len(self.alpha_bar)
 
-    def step_of(self, alpha_bar: float) -> float:
-        """The step after which just this share is left, with a fraction where it lies between two.
+    def fractional_step(self, alpha_bar: float) -> float:
+        """The training step with this `alpha_bar`, interpolated between two steps.
 
-        The fraction is counted in amplitudes (appendix B). What lies outside is the nearest step.
+        Interpolation is linear in the amplitude (appendix B). Values outside of the range give the nearest step.
         """
         if alpha_bar >= self.alpha_bar[0]:
             return 0.0
@@ -55,15 +55,14 @@ class NoiseSchedule:
 
 
 def diffuse(waveform: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """waveform [B, N] and noise [B, N] in shares of variance, `alpha_bar` [B] and the rest (equation 2)."""
+    """Add `noise` [B, N] to `waveform` [B, N] at the levels `alpha_bar` [B] (equation 2)."""
     alpha_bar = alpha_bar.unsqueeze(1)
     return alpha_bar.sqrt() * waveform + (1 - alpha_bar).sqrt() * noise
 
 
 def noise_loss(predicted_noise: Tensor, noise: Tensor) -> Tensor:
-    """How far the denoiser's prediction is from the noise that was added.
+    """The L1 distance between the predicted and the added noise, a scalar.
 
-    The mean absolute difference, as published weights were trained with; the paper's algorithm 1 has
-    the squared one.
+    The published weights were trained with L1; algorithm 1 of the paper has the squared error.
     """
     return functional.l1_loss(predicted_noise, noise)

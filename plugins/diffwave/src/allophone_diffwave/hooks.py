@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""The entries of this plugin. Light: does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTRACT = 1
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="diffwave",
-        summary="DiffWave (Kong et al. 2021): a vocoder that denoises noise into a waveform, step by step.",
+        summary="DiffWave (Kong et al. 2021): a diffusion vocoder.",
         config="allophone_diffwave.config:DiffwaveConfig",
         vocoder="allophone_diffwave.vocoder:build_vocoder",
         importers=importers(
@@ -31,7 +31,7 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="diffwave",
-        summary="DiffWave's own: the distance between the noise that was added and the predicted noise.",
+        summary="The training of DiffWave: an L1 loss on the predicted noise.",
         config="allophone_diffwave.config:DiffwaveTrainerConfig",
         objective="allophone_diffwave.objective:DiffwaveObjective",
         trains="diffwave",
@@ -48,6 +48,6 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
             "ljspeech": "The published base model of one English speaker, 22.05 kHz, 80 mels.",
             "libritts": "The base model on more than a thousand readers, 24 kHz, 100 mels up to 12 kHz.",
             "festvox-ru": "The base model of one Russian speaker, 16 kHz, 80 mels up to 8 kHz.",
-            "tiny": "A fraction of a million parameters: an hour on a CPU, 16 kHz, 80 mels.",
+            "tiny": "A small model that trains in an hour on a CPU, 16 kHz, 80 mels.",
         },
     )

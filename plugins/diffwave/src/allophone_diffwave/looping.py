@@ -1,11 +1,11 @@
-"""All updates of a plan as one loop over buffers that stay where they are, as a CUDA graph has to have it.
+"""All updates of a plan as one loop over static buffers, as CUDA graphs require.
 
-A GPU is done with a layer's kernels before Python has launched the next layer's. So there an utterance is taken
-whole, and a graph launches all kernels of all layers in all updates at once. A graph is for one number of
-samples: buffers have some room past the end of the utterance, where every layer is given zeros for as far as
-it sees, as it would be if nothing were there.
+A GPU finishes the kernels of a layer before Python has launched those of the next. So on a GPU, an utterance is
+processed as a whole, and one graph launches the kernels of all layers in all updates. A graph has a fixed number
+of samples, so the buffers may be longer than the utterance. Past its end, the input of every layer is zero for
+the width of the layer's context, as it is at the end of a shorter buffer.
 
-Legend: C channels, M mel bands, F frames, N samples of the utterance, R samples that there is room for.
+Legend: C channels, M mel bands, F frames, N samples of the utterance, R capacity of the buffers in samples.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from torch import Tensor
 from allophone.inference.devices import capture_cuda_graph
 from allophone_diffwave.folded import FoldedDenoiser, StepBiases
 from allophone_diffwave.samplers import Plan
-from allophone_diffwave.sampling import Progress, SeededNoise, advance
+from allophone_diffwave.sampling import SamplerState, SeededNoise, apply_update
 
-LONGEST = 2**18
-"""Samples of the longest utterance that is taken whole."""
-ROOM = 2**15
-"""Buffers have room for a multiple of so many samples: so that utterances of any length need few graphs."""
-LOOPS = 4
-"""How many are kept, those that were used last."""
+MAX_SAMPLES = 2**18
+"""Longer utterances are processed in chunks."""
+CAPACITY_STEP = 2**15
+"""Capacities are multiples of this, so that utterances of all lengths share few graphs."""
+MAX_LOOPS = 4
+"""How many loops are kept, the most recently used ones."""
 
 
 class StaticLoop:
-    """Follows a plan over utterances of up to R samples. What it computes past their ends is of no account.
+    """Runs a plan on utterances of up to R samples. Samples past the end of an utterance are ignored.
 
-    hidden: [margin + R + margin, C], what a layer is given, with as much around it as layers see.
-    past: [margin], the rows of it that follow the utterance.
+    hidden: [margin + R + margin, C], the input of a layer with its context.
+    past: [margin], the indices of the rows of `hidden` that follow the utterance.
     """
 
     def __init__(
-        self, denoiser: FoldedDenoiser, plan: Plan, room: int, *, clamp_always: bool
+        self, denoiser: FoldedDenoiser, plan: Plan, capacity: int, *, clamp_always: bool
     ) -> None:
         self._denoiser = denoiser
         self._plan = plan
@@ -47,22 +47,22 @@ class StaticLoop:
         self._biases = [denoiser.step_biases(update.step) for update in plan.updates]
         self._margin = margin = max(layer.dilation for layer in denoiser.layers)
         device, dtype = denoiser.device, denoiser.dtype
-        self._room = room
-        self._bands = torch.zeros(room, denoiser.mels, dtype=dtype, device=device)
+        self._capacity = capacity
+        self._bands = torch.zeros(capacity, denoiser.mels, dtype=dtype, device=device)
         self._hidden = torch.zeros(
-            margin + room + margin, denoiser.channels, dtype=dtype, device=device
+            margin + capacity + margin, denoiser.channels, dtype=dtype, device=device
         )
         self._past = torch.arange(margin, device=device)
         drawing = [number for number, update in enumerate(plan.updates, start=1) if update.noise]
-        self._noise = {number: torch.zeros(room, device=device) for number in (0, *drawing)}
-        self._waveform = torch.zeros(room, device=device)
-        self._run: Callable[[], None] = self._follow
+        self._noise = {number: torch.zeros(capacity, device=device) for number in (0, *drawing)}
+        self._waveform = torch.zeros(capacity, device=device)
+        self._run: Callable[[], None] = self._run_plan
         if device.type == "cuda":
-            self._follow()
-            self._run = capture_cuda_graph(self._follow)
+            self._run_plan()
+            self._run = capture_cuda_graph(self._run_plan)
 
     def waveform(self, mel: Tensor, noise: SeededNoise) -> Tensor:
-        """Samples [N] from -1 to 1 of a mel [M, F]."""
+        """mel [M, F] -> samples [N] from -1 to 1."""
         samples = mel.size(1) * self._denoiser.hop_length
         self._bands[:samples] = self._denoiser.upsampled(mel)
         for update, drawn in self._noise.items():
@@ -71,23 +71,23 @@ class StaticLoop:
         self._run()
         return self._waveform[:samples].clone()
 
-    def _follow(self) -> None:
-        """From noise to `_waveform`: the same kernels each time, whatever is in the buffers."""
+    def _run_plan(self) -> None:
+        """Denoise into `_waveform`, with the same kernels on each call."""
         beginning = self._plan.start * self._noise[0]
-        progress = Progress(waveform=beginning, clean=torch.zeros_like(beginning))
+        state = SamplerState(waveform=beginning, clean=torch.zeros_like(beginning))
         updates = zip(self._plan.updates, self._biases, strict=True)
         for number, (update, biases) in enumerate(updates, start=1):
-            predicted_noise = self._predict(progress.waveform, biases)
-            progress = advance(progress, predicted_noise, update, self._noise.get(number))
+            predicted_noise = self._predict(state.waveform, biases)
+            state = apply_update(state, predicted_noise, update, self._noise.get(number))
             if self._clamp_always:
-                progress.waveform.clamp_(-1, 1)
-        self._waveform.copy_(progress.waveform.clamp_(-1, 1))
+                state.waveform.clamp_(-1, 1)
+        self._waveform.copy_(state.waveform.clamp_(-1, 1))
 
     def _predict(self, noisy: Tensor, biases: StepBiases) -> Tensor:
-        """The noise in a waveform [R]."""
-        begin, end = self._margin, self._margin + self._room
+        """noisy [R] -> the predicted noise [R]."""
+        begin, end = self._margin, self._margin + self._capacity
         hidden = self._hidden[begin:end]
-        hidden.copy_(self._denoiser.entered(noisy, biases))
+        hidden.copy_(self._denoiser.input(noisy, biases))
         skips = torch.zeros(hidden.shape, device=hidden.device)
         for layer, bias in zip(self._denoiser.layers, biases.outputs, strict=True):
             self._hidden.index_fill_(0, self._past, 0)
@@ -99,7 +99,7 @@ class StaticLoop:
 
 
 class StaticLoops:
-    """A plan's loops by the samples that they have room for, each made when it is needed."""
+    """The loops of a plan by capacity, created on demand."""
 
     def __init__(self, denoiser: FoldedDenoiser, plan: Plan, *, clamp_always: bool) -> None:
         self._denoiser = denoiser
@@ -108,25 +108,25 @@ class StaticLoops:
         self._loops: OrderedDict[int, StaticLoop] = OrderedDict()
         self._lock = Lock()
 
-    def take(self, mel: Tensor) -> bool:
-        """Whether a mel [M, F] is short enough to be taken whole."""
-        return 0 < mel.size(1) * self._denoiser.hop_length <= LONGEST
+    def accepts(self, mel: Tensor) -> bool:
+        """Whether a mel [M, F] is short enough."""
+        return 0 < mel.size(1) * self._denoiser.hop_length <= MAX_SAMPLES
 
     def waveform(self, mel: Tensor, *, seed: int) -> Tensor:
-        """Samples [N] from -1 to 1 of a mel [M, F] that `take` agrees to."""
+        """mel [M, F], for which `accepts` is true -> samples [N] from -1 to 1."""
         samples = mel.size(1) * self._denoiser.hop_length
         noise = SeededNoise(seed=seed, device=self._denoiser.device)
         with self._lock:
-            return self._with_room(-(-samples // ROOM) * ROOM).waveform(mel, noise)
+            return self._loop(-(-samples // CAPACITY_STEP) * CAPACITY_STEP).waveform(mel, noise)
 
-    def _with_room(self, room: int) -> StaticLoop:
-        if room not in self._loops:
-            if len(self._loops) == LOOPS:
+    def _loop(self, capacity: int) -> StaticLoop:
+        if capacity not in self._loops:
+            if len(self._loops) == MAX_LOOPS:
                 self._loops.popitem(last=False)
-            # Buffers made in inference mode could not be written to outside of it.
+            # Buffers created in inference mode cannot be written to outside of it.
             with torch.inference_mode(False), torch.no_grad():
-                self._loops[room] = StaticLoop(
-                    self._denoiser, self._plan, room, clamp_always=self._clamp_always
+                self._loops[capacity] = StaticLoop(
+                    self._denoiser, self._plan, capacity, clamp_always=self._clamp_always
                 )
-        self._loops.move_to_end(room)
-        return self._loops[room]
+        self._loops.move_to_end(capacity)
+        return self._loops[capacity]

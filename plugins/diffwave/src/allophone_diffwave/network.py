@@ -1,4 +1,4 @@
-"""The denoiser: predicts the noise in a waveform, given its mel and how much noise was added (figure 2).
+"""The denoiser: predicts the noise in a waveform, given its mel and the diffusion step (figure 2).
 
 Legend: B batch, C channels, M mel bands, F frames, N samples.
 """
@@ -15,7 +15,7 @@ from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.diffusion import NoiseSchedule
 
 SLOPE = 0.4
-"""Of the leaky rectifiers of the upsampler."""
+"""Of the leaky ReLUs of the upsampler."""
 
 FREQUENCIES = 64
 STEP_CHANNELS = 512
@@ -24,7 +24,7 @@ STEP_CHANNELS = 512
 class Denoiser(nn.Module):
     """Predicts the noise in a waveform; its output layer starts at zero.
 
-    alpha_bar: of training, after each step: [steps].
+    alpha_bar: of the training schedule, [steps].
     """
 
     alpha_bar: Tensor
@@ -32,7 +32,7 @@ class Denoiser(nn.Module):
     def __init__(self, config: DiffwaveConfig, *, mels: int) -> None:
         super().__init__()
         channels = config.channels
-        schedule = NoiseSchedule.of_training(config.noise)
+        schedule = NoiseSchedule.from_config(config.noise)
         self.register_buffer("alpha_bar", torch.tensor(schedule.alpha_bar), persistent=False)
         self.step_embedding = StepEmbedding(config.noise.steps)
         self.upsampler = Upsampler(config.upsample_rates)
@@ -45,7 +45,7 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.output.weight)
 
     def forward(self, noisy: Tensor, mel: Tensor, step: Tensor) -> Tensor:
-        """noisy [B, N], mel [B, M, F], step [B] from 0 on, whole or between -> the noise [B, N]."""
+        """noisy [B, N], mel [B, M, F], step [B] from 0, may be fractional -> the predicted noise [B, N]."""
         embedding = self.step_embedding(step)
         conditioner = self.upsampler(mel)
         hidden = functional.relu(self.input(noisy.unsqueeze(1)))
@@ -59,7 +59,7 @@ class Denoiser(nn.Module):
 
 
 class StepEmbedding(nn.Module):
-    """How much noise was added, as the oscillations of a transformer's positions (section 3.2)."""
+    """Sinusoidal embedding of the diffusion step, and two linear layers (section 3.2)."""
 
     table: Tensor
 
@@ -73,7 +73,7 @@ class StepEmbedding(nn.Module):
         self.second = nn.Linear(STEP_CHANNELS, STEP_CHANNELS)
 
     def forward(self, step: Tensor) -> Tensor:
-        """step [B] -> [B, STEP_CHANNELS]; between two whole steps lies the line between theirs."""
+        """step [B] -> [B, STEP_CHANNELS]; fractional steps are interpolated linearly."""
         step = step.float()
         below = step.floor().long()
         between = (step - below).unsqueeze(1)
@@ -83,7 +83,7 @@ class StepEmbedding(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Brings mels to the rate of samples, in a convolution for each rate."""
+    """Upsamples mels to the sample rate, with one transposed convolution per rate."""
 
     def __init__(self, rates: tuple[int, ...]) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Upsampler(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """A gated dilated convolution that sees both directions, told of the mel and of the step."""
+    """A gated, non-causal dilated convolution, conditioned on the mel and the step."""
 
     def __init__(self, channels: int, *, mels: int, dilation: int) -> None:
         super().__init__()
@@ -121,9 +121,9 @@ class ResidualLayer(nn.Module):
     def forward(
         self, hidden: Tensor, conditioner: Tensor, embedding: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """hidden [B, C, N], conditioner [B, M, N], embedding -> the next hidden, and the skip."""
-        told = hidden + self.step(embedding).unsqueeze(2)
-        gate, values = (self.dilated(told) + self.conditioner(conditioner)).chunk(2, dim=1)
+        """hidden, conditioner [B, M, N], embedding [B, STEP_CHANNELS] -> next hidden, skip; all [B, C, N]."""
+        conditioned = hidden + self.step(embedding).unsqueeze(2)
+        gate, values = (self.dilated(conditioned) + self.conditioner(conditioner)).chunk(2, dim=1)
         change, skip = self.output(gate.sigmoid() * values.tanh()).chunk(2, dim=1)
         return (hidden + change) / math.sqrt(2), skip
 
@@ -131,7 +131,7 @@ class ResidualLayer(nn.Module):
 def convolution(
     in_channels: int, out_channels: int, *, kernel_size: int = 1, dilation: int = 1
 ) -> nn.Conv1d:
-    """A convolution whose output is as long as its input, with weights as He et al. (2015) draw them."""
+    """A convolution whose output is as long as its input, with the initialisation of He et al. (2015)."""
     made = nn.Conv1d(
         in_channels,
         out_channels,

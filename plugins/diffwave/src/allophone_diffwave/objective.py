@@ -1,6 +1,6 @@
-"""Training DiffWave: to predict the noise in a waveform, however much there is (algorithm 1).
+"""Training of DiffWave: predicting the noise in a waveform at all noise levels (algorithm 1).
 
-Legend: B batch, M mel bands, F frames, N samples, L levels of noise.
+Legend: B batch, M mel bands, F frames, N samples, L noise levels.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule, diffuse, noise_loss
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.network import Denoiser
-from allophone_diffwave.samplers import plan_of
+from allophone_diffwave.samplers import make_plan
 from allophone_diffwave.sampling import sample
 
 VALIDATION_LEVELS = 4
-"""At how many levels of noise each utterance is judged: the loss depends on the level most of all."""
+"""Noise levels per utterance in validation. The loss depends strongly on the level."""
 
 
 class DiffwaveObjective:
-    """A denoiser, which is shown recordings with more or less noise."""
+    """Trains a denoiser on recordings with added noise."""
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         del vocabulary
@@ -50,7 +50,7 @@ class DiffwaveObjective:
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.denoiser}
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW, with a rate that may decay from epoch to epoch."""
+        """AdamW, with an exponential decay per epoch."""
         trainer = self.trainer
         return {
             "denoiser": adamw(
@@ -64,11 +64,11 @@ class DiffwaveObjective:
         }
 
     def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
-        """What has no mel, or a predicted one that is not in step with it."""
+        """Reject utterances that are too short, or whose predicted mel has another length."""
         return self.segmenter.reject(lengths)
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """A segment of each utterance, each in noise of a level of its own."""
+        """A random segment of each utterance, each at a random noise level."""
         segments = self.segmenter.cut(batch, random_starts)
         clean = segments.waveform
         alpha_bar = self.denoiser.alpha_bar
@@ -82,12 +82,12 @@ class DiffwaveObjective:
         return {"noise_loss": loss}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The segment in the middle of each utterance, at levels from all over the schedule.
+        """The middle segment of each utterance, at levels spread over the whole schedule.
 
-        Noise and levels are always the same for an utterance, in whatever batch it comes.
+        Noise and levels depend only on the utterance, not on the batch.
         """
         segments = self.segmenter.cut(batch, middle_starts)
-        drawn = [self._drawn(name) for name in batch.ids]
+        drawn = [self._validation_noise(name) for name in batch.ids]
         noise = torch.cat([noise for noise, _ in drawn]).to(segments.waveform.device)
         step = torch.cat([step for _, step in drawn]).to(noise.device)
         clean = segments.waveform.repeat_interleave(VALIDATION_LEVELS, dim=0)
@@ -98,18 +98,18 @@ class DiffwaveObjective:
         return {"noise_loss": noise_loss(predicted_noise, noise)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each utterance from its mel, whole, as a vocoder makes it unless it is told otherwise."""
+        """Each whole utterance, synthesized from its mel with the default controls."""
         denoiser = FoldedDenoiser(self.denoiser)
-        plan = plan_of(DiffwaveControls(), NoiseSchedule.of_training(self.config.noise))
+        plan = make_plan(DiffwaveControls(), NoiseSchedule.from_config(self.config.noise))
         samples: dict[str, SampleAudio | SampleImage] = {}
         for whole in self.segmenter.wholes(batch):
             waveform = torch.cat(list(sample(denoiser, whole.mel[0], plan, seed=0)))
             samples |= self.segmenter.shown(whole, waveform.unsqueeze(0))
         return samples
 
-    def _drawn(self, name: str) -> tuple[Tensor, Tensor]:
-        """Noise [L, N] and steps [L], evenly spread, that belong to an utterance by its name."""
-        own = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    def _validation_noise(self, utterance: str) -> tuple[Tensor, Tensor]:
+        """Noise [L, N] and evenly spread steps [L], seeded by the id of the utterance."""
+        own = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
         noise = torch.randn(VALIDATION_LEVELS, self.segmenter.samples, generator=own)
         position = torch.arange(VALIDATION_LEVELS) + torch.rand((), generator=own)
         return noise, (position / VALIDATION_LEVELS * self.config.noise.steps).long()

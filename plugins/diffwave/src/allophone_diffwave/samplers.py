@@ -1,8 +1,8 @@
-"""Samplers: ways out of the noise, each a plan of linear updates.
+"""Samplers, each as a plan of linear updates.
 
-Whatever a sampler's theory is, its step comes to this: the denoiser is asked what noise there is; so the
-clean waveform is estimated; and the next waveform is a weighted sum of the one at hand, of that estimate,
-of the estimate before, and of fresh noise. A plan is these weights, so that one loop serves all samplers.
+In each update, the denoiser predicts the noise, which gives an estimate of the clean waveform. The next waveform
+is a weighted sum of the current waveform, this estimate, the previous estimate, and fresh noise. A plan holds
+these weights, so that one loop can run all samplers.
 
 A noisy waveform is `sqrt(alpha_bar) * clean + sqrt(1 - alpha_bar) * noise`; levels are values of `alpha_bar`.
 """
@@ -25,12 +25,12 @@ FAST_BETAS = (1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5)
 
 @frozen(kw_only=True)
 class Update:
-    """From one level to the next.
+    """The update from one noise level to the next.
 
-    step: what the denoiser is told of the level, see `NoiseSchedule.step_of`.
-    alpha_bar: the level; the clean waveform is estimated with it.
-    keep, clean, previous, noise: weights of the waveform at hand, of the estimate, of the estimate in
-        the update before, and of fresh noise of unit variance.
+    step: the input of the denoiser, see `NoiseSchedule.fractional_step`.
+    alpha_bar: the current level, used to estimate the clean waveform.
+    keep, clean, previous, noise: weights of the current waveform, of the estimate, of the estimate in
+        the previous update, and of fresh noise of unit variance.
     """
 
     step: float
@@ -43,14 +43,14 @@ class Update:
 
 @frozen(kw_only=True)
 class Plan:
-    """The updates from noise to a waveform; `start` is the amplitude of the noise at the beginning."""
+    """The updates from noise to a waveform; `start` is the amplitude of the initial noise."""
 
     start: float
     updates: tuple[Update, ...]
 
 
 def ancestral(levels: Sequence[float], training: NoiseSchedule) -> Plan:
-    """Back the way the noise came, with as much fresh noise as the model's posterior has.
+    """DDPM: ancestral sampling, with fresh noise in each update.
 
     Ho, Jain and Abbeel 2020, algorithm 2; Kong et al. 2021, algorithms 1 and 2 and appendix B.
     """
@@ -59,7 +59,7 @@ def ancestral(levels: Sequence[float], training: NoiseSchedule) -> Plan:
         added = 1 - now / then
         updates.append(
             Update(
-                step=training.step_of(now),
+                step=training.fractional_step(now),
                 alpha_bar=now,
                 keep=math.sqrt(now / then) * (1 - then) / (1 - now),
                 clean=math.sqrt(then) * added / (1 - now),
@@ -70,25 +70,28 @@ def ancestral(levels: Sequence[float], training: NoiseSchedule) -> Plan:
 
 
 def implicit(levels: Sequence[float], training: NoiseSchedule) -> Plan:
-    """Without fresh noise: DDIM (Song, Meng and Ermon 2021, equation 12 with sigma = 0)."""
+    """DDIM, without fresh noise (Song, Meng and Ermon 2021, equation 12 with sigma = 0)."""
     return Plan(
         start=math.sqrt(1 - levels[0]),
-        updates=tuple(_straight(now, then, training) for now, then in pairwise((*levels, 1.0))),
+        updates=tuple(_ddim_update(now, then, training) for now, then in pairwise((*levels, 1.0))),
     )
 
 
 def multistep(levels: Sequence[float], training: NoiseSchedule) -> Plan:
-    """Without fresh noise, and with an eye on how the estimate moves: DPM-Solver++(2M).
+    """DPM-Solver++(2M): second order, without fresh noise.
 
-    Lu et al. 2022, "DPM-Solver++", algorithm 2. The first update and the last are DDIM's.
+    Lu et al. 2022, "DPM-Solver++", algorithm 2. The first and the last update are those of DDIM.
     """
-    updates = [_straight(levels[0], (*levels, 1.0)[1], training)]
+    updates = [_ddim_update(levels[0], (*levels, 1.0)[1], training)]
     for before, now, then in zip(levels, levels[1:], (*levels[2:], 1.0), strict=False):
-        straight = _straight(now, then, training)
+        straight = _ddim_update(now, then, training)
         if then == 1.0:
             updates.append(straight)
             continue
-        stride, stride_before = log_ratio(then) - log_ratio(now), log_ratio(now) - log_ratio(before)
+        stride, stride_before = (
+            half_log_snr(then) - half_log_snr(now),
+            half_log_snr(now) - half_log_snr(before),
+        )
         ahead = stride / (2 * stride_before)
         updates.append(
             Update(
@@ -102,11 +105,11 @@ def multistep(levels: Sequence[float], training: NoiseSchedule) -> Plan:
     return Plan(start=math.sqrt(1 - levels[0]), updates=tuple(updates))
 
 
-def _straight(now: float, then: float, training: NoiseSchedule) -> Update:
-    """The same noise, less of it."""
+def _ddim_update(now: float, then: float, training: NoiseSchedule) -> Update:
+    """An update of DDIM, from level `now` to level `then`."""
     keep = math.sqrt((1 - then) / (1 - now))
     return Update(
-        step=training.step_of(now),
+        step=training.fractional_step(now),
         alpha_bar=now,
         keep=keep,
         clean=math.sqrt(then) - math.sqrt(now) * keep,
@@ -114,36 +117,36 @@ def _straight(now: float, then: float, training: NoiseSchedule) -> Update:
 
 
 Sampler = Callable[[Sequence[float], NoiseSchedule], Plan]
-"""Levels, the noisiest first, and the schedule of training, which says what step they are."""
+"""Takes the noise levels, the noisiest first, and the schedule of training."""
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {"ddpm": ancestral, "ddim": implicit, "dpm": multistep}
 )
 
 
-def log_ratio(alpha_bar: float) -> float:
-    """The logarithm of the ratio of amplitudes, signal to noise."""
+def half_log_snr(alpha_bar: float) -> float:
+    """The logarithm of the signal-to-noise ratio of amplitudes."""
     return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
 
 
-def plan_of(controls: DiffwaveControls, training: NoiseSchedule) -> Plan:
-    """The plan that was chosen."""
+def make_plan(controls: DiffwaveControls, training: NoiseSchedule) -> Plan:
+    """The plan for `controls`."""
     if controls.betas:
-        levels = tuple(reversed(NoiseSchedule.adding(controls.betas).alpha_bar))
+        levels = tuple(reversed(NoiseSchedule.from_betas(controls.betas).alpha_bar))
     else:
-        levels = levels_of(controls.steps, training)
+        levels = noise_levels(controls.steps, training)
     return SAMPLERS[controls.sampler](levels, training)
 
 
-def levels_of(steps: int, training: NoiseSchedule) -> tuple[float, ...]:
-    """`steps` levels from the noisiest of training to its least noisy.
+def noise_levels(steps: int, training: NoiseSchedule) -> tuple[float, ...]:
+    """`steps` levels, from the noisiest to the least noisy of training.
 
-    As many as training had are those. Others are evenly apart in the logarithm of the signal-to-noise
-    ratio, as the six published ones nearly are; a single one is the noisiest.
+    The number of training steps gives the training schedule. Other numbers are evenly spaced in log-SNR, as
+    the six published steps nearly are; a single step uses the noisiest level.
     """
     if steps == len(training):
         return tuple(reversed(training.alpha_bar))
-    low, high = log_ratio(training.alpha_bar[-1]), log_ratio(training.alpha_bar[0])
+    low, high = half_log_snr(training.alpha_bar[-1]), half_log_snr(training.alpha_bar[0])
     apart = (high - low) / max(1, steps - 1)
     ratios = [low + apart * step for step in range(steps)]
     return tuple(1 / (1 + math.exp(-2 * ratio)) for ratio in ratios)

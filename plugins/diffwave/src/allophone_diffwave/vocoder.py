@@ -1,4 +1,4 @@
-"""DiffWave as the core vocodes with it.
+"""The vocoder interface of DiffWave.
 
 Legend: B batch, M mel bands, F frames, N samples.
 """
@@ -18,7 +18,7 @@ from allophone_diffwave.diffusion import NoiseSchedule
 from allophone_diffwave.folded import FoldedDenoiser
 from allophone_diffwave.looping import StaticLoops
 from allophone_diffwave.network import Denoiser
-from allophone_diffwave.samplers import plan_of
+from allophone_diffwave.samplers import make_plan
 from allophone_diffwave.sampling import sample
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -27,10 +27,10 @@ _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def build_vocoder(
     spec: VocoderSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> DiffwaveVocoder:
-    """Make a denoiser's weights ready to be heard.
+    """Build a vocoder from a denoiser's weights.
 
-    Raises ConfigError where its rates do not make the hop of the mels, and UserError for weights that
-    do not fit its description.
+    Raises ConfigError if the upsampling rates do not multiply to the hop length, and UserError if the
+    weights do not match the configuration.
     """
     spec.vocoder.check_audio(spec.audio)
     with skip_init():
@@ -41,10 +41,10 @@ def build_vocoder(
 
 
 class DiffwaveVocoder:
-    """A denoiser and a way out of the noise.
+    """A denoiser and a sampling plan.
 
-    What is random follows from the seed, and in each sample from its position: so an utterance is what it
-    would be in any batch, and a stream joins to what is heard at once.
+    Noise depends only on the seed and the position of each sample, so an utterance is the same in
+    any batch, and a stream joins to the whole.
     """
 
     def __init__(self, denoiser: Denoiser, spec: VocoderSpec, controls: DiffwaveControls) -> None:
@@ -53,7 +53,7 @@ class DiffwaveVocoder:
         self._denoiser = denoiser
         self._spec = spec
         self._folded = FoldedDenoiser(denoiser, dtype=_PRECISIONS[controls.precision])
-        self._plan = plan_of(controls, NoiseSchedule.of_training(spec.vocoder.noise))
+        self._plan = make_plan(controls, NoiseSchedule.from_config(spec.vocoder.noise))
         self._clamp_always = controls.clamp == "always"
         self._loops: StaticLoops | None = None
         if self._folded.device.type == "cuda":
@@ -69,16 +69,16 @@ class DiffwaveVocoder:
         waveform = mel.new_zeros(len(mel), mel.size(2) * hop_length, dtype=torch.float32)
         for row, frames in enumerate(lengths.tolist()):
             start = 0
-            for piece in self.stream(mel[row : row + 1, :, :frames]):
-                waveform[row, start : start + len(piece)] = piece
-                start += len(piece)
+            for chunk in self.stream(mel[row : row + 1, :, :frames]):
+                waveform[row, start : start + len(chunk)] = chunk
+                start += len(chunk)
         return waveform
 
     @torch.no_grad()
     def stream(self, mel: Tensor) -> Iterator[Tensor]:
-        """The pieces [N] of one mel [1, M, F]; on a GPU a short one comes as one piece."""
+        """Yield the chunks [N] of one mel [1, M, F]; on a GPU, a short utterance is a single chunk."""
         mel, seed = mel[0].float(), self.controls.seed
-        if self._loops is not None and self._loops.take(mel):
+        if self._loops is not None and self._loops.accepts(mel):
             yield self._loops.waveform(mel, seed=seed)
             return
         yield from sample(self._folded, mel, self._plan, seed=seed, clamp_always=self._clamp_always)

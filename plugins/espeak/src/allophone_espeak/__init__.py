@@ -1,1 +1,1 @@
-"""Phonemes by eSpeak NG and phonemizer, for Allophone: hooks in `hooks`, configuration in `config`."""
+"""Phonemizers for Allophone, based on eSpeak NG and the package phonemizer: hooks in `hooks`, configuration in `config`."""

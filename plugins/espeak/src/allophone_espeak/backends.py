@@ -1,4 +1,4 @@
-"""`BackendPhonemizer`: what the package phonemizer can do beyond the IPA of eSpeak NG."""
+"""`BackendPhonemizer`: the backends of the package phonemizer other than eSpeak NG."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from allophone_espeak.engine import MARK_OF
 _PHONE, _SYLLABLE = "\x1f", "\x1e"
 _BETWEEN_PHONES = re.compile(f"[{_PHONE}{_SYLLABLE}]+")
 _MARKS = "".join(map(re.escape, MARK_OF))
-# The point of 3.5 is no full stop.
+# The point in 3.5 does not end a clause.
 _CLAUSE_END = re.compile(rf"((?<!\d)[{_MARKS}]|[{_MARKS}](?!\d))")
 
 
 class BackendPhonemizer:
-    """The phones of one of phonemizer's backends, one symbol a phone, as the backend writes it.
+    """Phones from one of phonemizer's backends, one symbol per phone.
 
-    A phone may have several characters: "oʊ", "hh". Words are separated by a space, where the backend
-    tells them apart; a clause ends in one of `. , ; : ? !` and a space, as with `EspeakPhonemizer`.
+    A phone may have several characters: "oʊ", "hh". Words are separated by a space, if the backend
+    marks them; a clause ends in one of `. , ; : ? !` and a space, as with `EspeakPhonemizer`.
     """
 
     def __init__(self, config: PhonemizerConfig) -> None:
         self._config = config
         self._backends: dict[str, Any] = {}
-        # A backend is not made for several threads.
+        # Backends are not thread-safe.
         self._lock = Lock()
 
     def phonemize(self, texts: Sequence[str], language: str) -> list[list[str]]:
@@ -67,13 +67,13 @@ def _build(name: str, language: str) -> Any:
         return backend(language)
     except RuntimeError as error:
         raise UserError(
-            f"The backend '{name}' has no language '{language}': {error}.",
+            f"The backend '{name}' does not support the language '{language}': {error}.",
             hint=near_miss(language, backend.supported_languages()),
         ) from error
 
 
 def _clauses(text: str) -> Iterator[tuple[str, str]]:
-    """Each clause that has a letter or a number, with the mark that ends it, or an empty one."""
+    """Each clause with a letter or digit, and its final punctuation mark or an empty string."""
     pieces = [*_CLAUSE_END.split(text), ""]
     for words, mark in zip(pieces[::2], pieces[1::2], strict=True):
         if any(character.isalnum() for character in words):
@@ -81,7 +81,7 @@ def _clauses(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _phonemized(backend: Any, clauses: list[str]) -> list[str]:
-    """What the backend writes for each clause."""
+    """The output of the backend for each clause."""
     from phonemizer.separator import Separator
 
     if not clauses:
@@ -92,13 +92,13 @@ def _phonemized(backend: Any, clauses: list[str]) -> list[str]:
     except (RuntimeError, ValueError) as error:
         if len(clauses) == 1:
             raise UserError(
-                f"The backend '{backend.name()}' cannot read {clauses[0]!r}: {error}",
-                hint="Spell it in letters that the backend knows.",
+                f"The backend '{backend.name()}' cannot phonemize {clauses[0]!r}: {error}",
+                hint="Use only letters that the backend supports.",
             ) from error
         written = []
     if len(written) == len(clauses):
         return written
-    # Festival leaves out what it reads as nothing, and one bad clause spoils them all.
+    # Festival omits clauses without phones, and one bad clause makes the whole call fail.
     if len(clauses) == 1:
         return [""]
     return [one for clause in clauses for one in _phonemized(backend, [clause])]

@@ -1,4 +1,4 @@
-"""The tables `[text.phonemizer]` of this plugin. Light: attrs alone."""
+"""The tables `[text.phonemizer]` of this plugin. Light: imports only attrs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class EspeakConfig:
-    """`type = "espeak"`: phonemes in the International Phonetic Alphabet, by eSpeak NG."""
+    """`type = "espeak"`: IPA phonemes from eSpeak NG."""
 
     stress: bool = True
     """Whether the stress marks ˈ and ˌ are kept."""
@@ -17,11 +17,11 @@ class EspeakConfig:
 
 @frozen(kw_only=True)
 class PhonemizerConfig:
-    """`type = "espeak.phonemizer"`: the backends of the package phonemizer that need more than eSpeak NG."""
+    """`type = "espeak.phonemizer"`: the other backends of the package phonemizer."""
 
     backend: Literal["segments", "festival", "espeak-mbrola"] = "segments"
-    """What phonemizes: `segments` by a table of graphemes, whose language is one of phonemizer's or the
-    path of such a table; `festival` for "en-us"; `espeak-mbrola` for "mb-fr1" and other voices of
-    MBROLA. The last two are programs that the system has to have."""
+    """The backend: `segments` uses a table of graphemes, and its language is one of phonemizer's tables or the
+    path of a table; `festival` for "en-us"; `espeak-mbrola` for MBROLA voices such as "mb-fr1".
+    The last two need programs to be installed on the system."""
     lowercase: bool = True
-    """Whether `segments` reads capitals as small letters: the tables of phonemizer have no others."""
+    """Whether to lowercase texts for `segments`; phonemizer's tables have only lowercase letters."""

@@ -1,8 +1,8 @@
-"""eSpeak NG through ctypes, clause by clause: the phonemes, and which punctuation mark ended them.
+"""eSpeak NG through ctypes: the phonemes and the final punctuation mark of each clause.
 
-The shared library and its data come from the package `espeakng-loader`, so nothing has to be installed
-on the system. The functions are those of `speak_lib.h` in the sources of eSpeak NG. The library keeps its
-state in global variables, so each engine has a library of its own, and only one thread at a time may
+The shared library and its data come from the package `espeakng-loader`, so no system packages are
+needed. The functions are declared in `speak_lib.h` of eSpeak NG's sources. The library keeps its
+state in global variables, so each engine loads its own copy of the library, and only one thread at a time may
 use an engine.
 """
 
@@ -30,8 +30,8 @@ _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: without it, missing data ends
 _UTF8 = 1  # espeakCHARS_UTF8
 _IPA = 2  # espeakPHONEMES_IPA
 
-# What ends a clause, as Unicode writes it in the scripts that eSpeak NG reads, by the mark it means.
-# Dashes make the pause of a semicolon; an ellipsis falls like a full stop.
+# Unicode characters that end a clause in the scripts that eSpeak NG supports, by the equivalent ASCII mark.
+# A dash is a pause like a semicolon; an ellipsis has the falling intonation of a full stop.
 _MARKS = {
     ".": ".\u2026\u3002\uff0e\uff61\u06d4\u0964\u0965\u0589\u1362\u17d4\u104b",
     ",": ",\uff0c\u3001\uff64\u060c\u055d\u1363\u104a",
@@ -41,18 +41,18 @@ _MARKS = {
     "!": "!\uff01\u203c",
 }
 MARK_OF = {written: mark for mark, variants in _MARKS.items() for written in variants}
-"""The punctuation marks of all scripts -> the one of `. , ; : ? !` that a model knows."""
+"""Maps the punctuation marks of all scripts to one of `. , ; : ? !`, which models know."""
 _ANY_MARK = "".join(map(re.escape, MARK_OF))
 
-# eSpeak NG has read up to two characters past the mark when it returns a clause.
+# When it returns a clause, eSpeak NG has read up to two characters past the mark.
 _CLAUSE_END = re.compile(rf"([{_ANY_MARK}])\W*\w{{0,2}}$")
-# Marks alone say nothing, but eSpeak NG would name some of them: "exclamation".
+# eSpeak NG would read some marks without words aloud: "exclamation".
 _SILENT = re.compile(rf"[{_ANY_MARK}\s\"'()\[\]\u2018-\u201f\u00ab\u00bb-]*")
 _TEXT_END = re.compile(rf"([{_ANY_MARK}])\W*$")
 
 _POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
 
-# Around the words of another language than the voice's: "(en)weekend(de)".
+# eSpeak NG flags words in another language: "(en)weekend(de)".
 _LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
 
 
@@ -61,7 +61,7 @@ class Clause:
     """Words between two punctuation marks.
 
     phonemes: IPA in NFD, words separated by single spaces; never empty.
-    mark: one of `. , ; : ? !`, or empty where none ended the clause.
+    mark: one of `. , ; : ? !`, or empty if the clause has no final mark.
     """
 
     phonemes: str
@@ -69,19 +69,19 @@ class Clause:
 
 
 class EspeakEngine:
-    """A library of its own that phonemizes one language; not for two threads at once.
+    """Phonemizes one language with its own copy of the library; not thread-safe.
 
-    Raises UserError where eSpeak NG lacks the language, or cannot be started.
+    Raises UserError if eSpeak NG does not support the language or cannot be initialised.
     """
 
     def __init__(self, language: str) -> None:
         voice = languages().by_code[languages().resolve(language)]
         self._library = _take_library()
-        # A voice is found by the name of its file.
+        # Voices are looked up by file name.
         self._library.espeak_SetVoiceByName(voice.identifier.encode())
 
     def clauses(self, text: str) -> list[Clause]:
-        """The clauses of `text`, as eSpeak NG divides it; marks without words are left out."""
+        """The clauses of `text`, as split by eSpeak NG; marks without words are dropped."""
         if _SILENT.fullmatch(text):
             return []
         # It would name each point of Hebrew.
@@ -90,7 +90,7 @@ class EspeakEngine:
         encoded = text.encode("utf-8", errors="replace").replace(b"\0", b" ")
         buffer = ctypes.create_string_buffer(encoded)
         start = ctypes.addressof(buffer)
-        # Each call reads one clause and moves this pointer behind it; after the last it is null.
+        # Each call reads one clause and advances this pointer past it; after the last it is null.
         rest = ctypes.c_void_p(start)
         consumed = 0
         clauses: list[Clause] = []
@@ -118,9 +118,9 @@ def languages() -> Languages:
 
 
 class EspeakPool:
-    """Engines that wait for work, by language: as many as were ever busy at once.
+    """Idle engines by language; the pool grows to the largest number used at the same time.
 
-    An engine a thread would leak one for every short-lived thread, since a loaded library stays.
+    An engine per thread would leak one for every short-lived thread, since libraries are never unloaded.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class EspeakPool:
 
     @contextmanager
     def engine(self, language: str) -> Iterator[EspeakEngine]:
-        """An engine of this language for the caller alone, until the context ends."""
+        """An engine of this language for exclusive use within the context."""
         try:
             # Appending to and popping from a list are atomic.
             engine = self._idle[language].pop()
@@ -143,16 +143,16 @@ def _cleaned(phonemes: str) -> str:
 
 
 _unused: list[ctypes.CDLL] = []
-"""Libraries that were started and belong to no engine."""
+"""Initialised libraries that are not in use."""
 _started = itertools.count()
 
 
 def _take_library() -> ctypes.CDLL:
-    """A started library that nobody else here uses."""
+    """An initialised library that no other engine uses."""
     try:
         return _unused.pop()
     except IndexError:
-        # A path is loaded once in a process: each library but the first is a copy of the file.
+        # A process loads a path only once, so each library after the first is a copy of the file.
         return _start_library(copied=next(_started) > 0)
 
 
@@ -175,11 +175,11 @@ def _start_library(*, copied: bool) -> ctypes.CDLL:
     for name, (parameters, result) in signatures.items():
         function = getattr(library, name)
         function.argtypes, function.restype = parameters, result
-    # It returns the sample rate.
+    # It returns the sample rate, or -1 on failure.
     if library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), _DONT_EXIT) <= 0:
         raise UserError(
             f"eSpeak NG cannot read its data in {data}.",
-            hint="It takes no path of more than 158 bytes. If this one is shorter, reinstall the data: "
+            hint="The path must not be longer than 158 bytes. If it is not, reinstall the data: "
             "pip install --force-reinstall espeakng-loader",
         )
     return library
@@ -191,6 +191,6 @@ def _load(path: str, *, copied: bool) -> ctypes.CDLL:
     import shutil
     import tempfile
 
-    # What is loaded stays loaded when the file goes; Windows alone keeps a file that is in use.
+    # A loaded library survives the deletion of its file; only Windows refuses to delete it.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return ctypes.CDLL(shutil.copy(path, folder))

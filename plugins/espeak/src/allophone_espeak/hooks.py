@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: neither eSpeak NG nor phonemizer is loaded here."""
+"""The entries of this plugin. Light: loads neither eSpeak NG nor phonemizer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CONTRACT = 1
 def allophone_phonemizers() -> Iterator[PhonemizerEntry]:
     yield PhonemizerEntry(
         name="espeak",
-        summary="IPA by eSpeak NG, more than a hundred languages.",
+        summary="IPA from eSpeak NG, for more than a hundred languages.",
         config="allophone_espeak.config:EspeakConfig",
         phonemizer="allophone_espeak.phonemizers:EspeakPhonemizer",
     )
     yield PhonemizerEntry(
         name="espeak.phonemizer",
-        summary="Festival, segments and MBROLA, by the package phonemizer.",
+        summary="Festival, segments and MBROLA, through the package phonemizer.",
         config="allophone_espeak.config:PhonemizerConfig",
         phonemizer="allophone_espeak.backends:BackendPhonemizer",
     )

@@ -1,4 +1,4 @@
-"""`EspeakPhonemizer`: texts to the symbols of the International Phonetic Alphabet."""
+"""`EspeakPhonemizer`: texts to IPA symbols."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ENGINES = EspeakPool()
 
 
 class EspeakPhonemizer:
-    """IPA by eSpeak NG, one symbol a code point of its NFD form.
+    """IPA from eSpeak NG; each symbol is one code point in NFD.
 
     Words are separated by a space; a clause ends in one of `. , ; : ? !` and a space. For the same
     library version these are the symbols that Piper's voices were trained on.
 
-    engines: where it borrows engines; those of this process unless given.
+    engines: the pool of engines; defaults to that of the process.
     """
 
     def __init__(self, config: EspeakConfig, engines: EspeakPool = _ENGINES) -> None:

@@ -1,7 +1,7 @@
-"""Convolutions with the channels innermost in memory, which a CPU goes through faster both ways.
+"""Convolutions in channels-last layout, which are faster on a CPU, both forward and backward.
 
-PyTorch has that layout for images alone, so there a waveform is convolved as an image of one row. What
-comes out of one convolution lies right for the next. On other devices these are PyTorch's own.
+PyTorch supports this layout only in 2-D, so on a CPU a waveform is convolved as an image of one row. The
+output keeps the layout. On other devices, these are PyTorch's own convolutions.
 
 Legend: B batch, C channels, N positions.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class Convolution(nn.Conv1d):
-    """An `nn.Conv1d` whose padding is zeros."""
+    """An `nn.Conv1d` with zero padding."""
 
     def forward(self, input: Tensor) -> Tensor:
         """input [B, C, N] -> [B, C', N']."""
@@ -49,7 +49,7 @@ class TransposedConvolution(nn.ConvTranspose1d):
 
 
 def channels_innermost(values: Tensor) -> Tensor:
-    """The same [B, C, N] with its channels next to each other, where that is of use."""
+    """values [B, C, N] in channels-last layout on a CPU, unchanged on other devices."""
     if values.device.type != "cpu":
         return values
     return values.transpose(1, 2).contiguous().transpose(1, 2)
@@ -57,7 +57,7 @@ def channels_innermost(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def lay_out_weights(module: nn.Module) -> None:
-    """Bring all weights below `module` into the layout too, once and for inference alone."""
+    """Convert all weights of `module` to channels-last layout, for inference only."""
     for part in module.modules():
         if isinstance(part, Convolution | TransposedConvolution):
             part.weight.data = channels_innermost(part.weight)

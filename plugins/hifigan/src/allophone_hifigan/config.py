@@ -1,6 +1,6 @@
 """The configuration of HiFi-GAN: the tables `[vocoder]` and `[trainer]` of an experiment.
 
-The defaults are the published V1 (Kong et al. 2020, section 3 and appendix A.1). Light: attrs alone.
+The defaults are the published V1 (Kong et al. 2020, section 3 and appendix A.1). Light: imports only attrs.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _positive: Any = validators.gt(0)
 _not_negative: Any = validators.ge(0)
 
 
-def _each(what: str, fits: Any) -> Any:
-    """A validator of tuples: every number must be `what`, which `fits` tells."""
+def _each(what: str, is_valid: Any) -> Any:
+    """A validator of tuples: `is_valid` must hold for every number; `what` describes them in the error."""
 
     def validate(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
-        if not all(fits(number) for number in value):
+        if not all(is_valid(number) for number in value):
             raise ConfigError(
                 f"{type(instance).__name__}.{attribute.name} must hold {what}, not {value}"
             )
@@ -40,10 +40,10 @@ class HifiganConfig:
     """The generator, `type = "hifigan"`; the number of mel bands comes from `[audio]`.
 
     channels: before the first upsampling; each stage halves them.
-    upsample_rates, upsample_kernel_sizes: of the transposed convolutions, stage by stage. The product
-        of the rates is the hop length.
-    residual_block: "1" follows each dilated convolution by one without dilation, "2" does not.
-    residual_kernel_sizes, residual_dilations: one parallel residual block for each entry.
+    upsample_rates, upsample_kernel_sizes: of the transposed convolution of each stage. The product
+        of the rates must be the hop length.
+    residual_block: "1" adds a convolution without dilation after each dilated one, "2" does not.
+    residual_kernel_sizes, residual_dilations: each entry is one parallel residual block.
     """
 
     channels: int = field(default=512, validator=_positive)
@@ -62,13 +62,13 @@ class HifiganConfig:
         if not rates or len(rates) != len(kernels):
             raise ConfigError(
                 f"vocoder.upsample_rates has {len(rates)} entries and "
-                f"vocoder.upsample_kernel_sizes {len(kernels)}; each stage needs one of both"
+                f"vocoder.upsample_kernel_sizes has {len(kernels)}; both must have one entry per stage"
             )
         for rate, kernel in zip(rates, kernels, strict=True):
             if kernel < rate:
                 raise ConfigError(
-                    f"vocoder: an upsampling kernel of {kernel} does not fit a rate of {rate}: it "
-                    "must be as long, or longer"
+                    f"vocoder.upsample_kernel_sizes: a kernel of {kernel} is too small for a rate of "
+                    f"{rate}; it must be at least as large as the rate"
                 )
         if self.channels % 2 ** len(rates):
             raise ConfigError(
@@ -80,18 +80,18 @@ class HifiganConfig:
         if not kernels or len(kernels) != len(dilations):
             raise ConfigError(
                 f"vocoder.residual_kernel_sizes has {len(kernels)} entries and "
-                f"vocoder.residual_dilations {len(dilations)}; each block needs one of both"
+                f"vocoder.residual_dilations has {len(dilations)}; both must have one entry per block"
             )
         if any(not block or min(block) < 1 for block in dilations):
             raise ConfigError("vocoder.residual_dilations must hold lists of positive numbers")
 
     @property
     def hop_length(self) -> int:
-        """Samples that are made of a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates)
 
     def check_audio(self, audio: MelSpec) -> None:
-        """ConfigError unless a frame becomes exactly one hop."""
+        """Raise ConfigError unless the upsampling rates multiply to the hop length of `audio`."""
         audio.check_upsampling(self.upsample_rates, "vocoder.upsample_rates")
 
 
@@ -109,7 +109,7 @@ SIZES: Mapping[str, HifiganConfig] = MappingProxyType(
         ),
     }
 )
-"""The three published sizes: the best, the smallest and the quickest."""
+"""The three published sizes: V1 has the best quality, V2 is the smallest, V3 the fastest."""
 
 SCALE_LAYERS = 7
 _SCALE_GROUPS = 16
@@ -119,9 +119,9 @@ _SCALE_GROUPS = 16
 class ConstantQConfig:
     """One resolution of the constant-Q transform discriminator (Gu et al. 2023).
 
-    bins_per_octave: more tell pitches better apart, fewer tell moments better apart.
-    octaves: below half the sample rate.
-    hop_length: samples from one frame to the next, divisible by 2 ** (octaves - 1).
+    bins_per_octave: more bins give a higher resolution in frequency and a lower one in time.
+    octaves: number of octaves below half the sample rate.
+    hop_length: in samples, divisible by 2 ** (octaves - 1).
     """
 
     bins_per_octave: int = field(default=24, validator=_positive)
@@ -131,22 +131,22 @@ class ConstantQConfig:
     def __attrs_post_init__(self) -> None:
         if self.hop_length % 2 ** (self.octaves - 1):
             raise ConfigError(
-                f"trainer.discriminators.constant_q: a hop_length of {self.hop_length} cannot be "
-                f"halved for each of {self.octaves} octaves but the highest"
+                f"trainer.discriminators.constant_q: hop_length {self.hop_length} cannot be halved "
+                f"{self.octaves - 1} times, once for each octave below the highest"
             )
 
 
 @frozen(kw_only=True)
 class DiscriminatorsConfig:
-    """Who tells generated waveforms from recorded ones; the defaults are those of the paper.
+    """The discriminators; the defaults are those of the paper.
 
-    periods, period_channels: one discriminator for each period, and the channels of its layers.
-    scales, scale_channels: one discriminator of the waveform and of each of its averages over two
-        samples, over four and so on, and the channels of its seven layers.
-    stft_sizes: one discriminator of the complex spectrum for each length of transform, in samples
-        (Defossez et al. 2022, section 3.4, with sizes 2048, 1024, 512 there).
-    constant_q: one for each of these transforms (Gu et al. 2023: 24, 36 and 48 bins an octave).
-    spectral_channels: of the layers of both these kinds.
+    periods, period_channels: one multi-period discriminator per period, and the channels of its layers.
+    scales, scale_channels: number of multi-scale discriminators, of the waveform and of its averages over
+        2, 4, ... samples, and the channels of their seven layers.
+    stft_sizes: one discriminator of the complex spectrogram per FFT size, in samples
+        (Defossez et al. 2022, section 3.4, use 2048, 1024, 512).
+    constant_q: one discriminator per constant-Q transform (Gu et al. 2023 use 24, 36 and 48 bins per octave).
+    spectral_channels: channels of the layers of the STFT and constant-Q discriminators.
     """
 
     periods: tuple[int, ...] = field(default=(2, 3, 5, 7, 11), validator=_positive_numbers)
@@ -164,7 +164,7 @@ class DiscriminatorsConfig:
     def __attrs_post_init__(self) -> None:
         if not (self.periods or self.scales or self.stft_sizes or self.constant_q):
             raise ConfigError(
-                "trainer.discriminators has none: set periods, scales, stft_sizes or constant_q"
+                "trainer.discriminators is empty: set periods, scales, stft_sizes or constant_q"
             )
         if not self.period_channels:
             raise ConfigError("trainer.discriminators.period_channels is empty")
@@ -182,12 +182,12 @@ class HifiganTrainerConfig:
     """Training as published (sections 2.4 and 3), `type = "hifigan"`.
 
     decay: factor on the learning rate after each epoch.
-    segment_size: samples of each utterance in a step.
-    input_mels: "recorded" are analysed from the recordings. "predicted" are the feature "mel", what an
-        acoustic model says in step with the recordings: this is how a vocoder is fine-tuned to it.
-    normalize_peaks: whether recordings are brought to a peak of .95, as published; recordings that
-        predicted mels belong to never are.
-    feature_weight, mel_weight: of the losses beside the adversarial one.
+    segment_size: samples of each utterance per step.
+    input_mels: "recorded" mels are computed from the recordings. "predicted" mels are the feature "mel",
+        predicted by an acoustic model with the durations of the recordings, to fine-tune a vocoder to it.
+    normalize_peaks: whether to normalize recordings to a peak of .95, as published; not done for
+        predicted mels.
+    feature_weight, mel_weight: weights of the feature matching loss and the mel loss.
     """
 
     learning_rate: float = field(default=2e-4, validator=_positive)
@@ -203,10 +203,10 @@ class HifiganTrainerConfig:
     discriminators: DiscriminatorsConfig = Factory(DiscriminatorsConfig)
 
     def segment_frames(self, audio: MelSpec) -> int:
-        """`segment_size` in frames; ConfigError where it is not a whole number of them."""
+        """`segment_size` in frames; ConfigError if it is not a multiple of the hop length."""
         return audio.whole_frames(self.segment_size, "trainer.segment_size")
 
 
 def loss_audio(audio: MelSpec) -> MelSpec:
-    """The mels that the loss compares: as those that go in, but up to half the sample rate."""
+    """The MelSpec of the mel loss: that of the input, but up to half the sample rate."""
     return evolve(audio, f_max=None)

@@ -1,4 +1,4 @@
-"""The discriminators: of periods, of scales (section 2.3), and of spectra.
+"""The discriminators: multi-period and multi-scale (section 2.3), STFT and constant-Q.
 
 Legend: B batch, H hidden channels, N samples, K frequency bins, F frames.
 """
@@ -22,9 +22,9 @@ from allophone_hifigan.transforms import ConstantQTransform, ShortTimeFourierTra
 
 
 class SpectralDiscriminator(ConvolutionalDiscriminator):
-    """Convolutions over a complex spectrum (Defossez et al. 2022, section 3.4; Gu et al. 2023, section 2.2).
+    """Convolutions over a complex spectrogram (Defossez et al. 2022, section 3.4; Gu et al. 2023, section 2.2).
 
-    Octaves of a constant-Q spectrum are each filtered by a convolution of their own first.
+    For constant-Q, each octave has its own input convolution.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SpectralDiscriminator(ConvolutionalDiscriminator):
 
 
 class Discriminators(nn.Module):
-    """All discriminators that a config asks for: periods, scales, spectra."""
+    """All discriminators of a config."""
 
     def __init__(self, config: DiscriminatorsConfig) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Discriminators(nn.Module):
                 kernel_sizes=(15, 41, 41, 41, 41, 41, 5),
                 strides=(1, 2, 2, 4, 4, 1, 1),
                 groups=(1, 4, 16, 16, 16, 16, 1),
-                # That of the waveform itself is kept from growing steep by the spectral norm.
+                # As published, spectral norm stabilises the discriminator of the full-rate waveform.
                 norm=parametrizations.weight_norm if scale else parametrizations.spectral_norm,
             )
             for scale in range(config.scales)
@@ -85,7 +85,7 @@ class Discriminators(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        """What each of them makes of waveforms [B, N]."""
+        """waveform [B, N] -> the output of each discriminator."""
         outputs = [discriminator(waveform) for discriminator in (*self.periods, *self.spectra)]
         averaged = waveform
         for scale, discriminator in enumerate(self.scales):
@@ -103,7 +103,7 @@ def _image_convolution(
     dilation: int = 1,
     stride: int = 1,
 ) -> nn.Module:
-    """Over [B, H, F, K]: dilated in time, with a stride in frequency."""
+    """A convolution over [B, H, F, K], with dilation in time and stride in frequency."""
     frames, bins = kernel_size
     return parametrizations.weight_norm(
         nn.Conv2d(

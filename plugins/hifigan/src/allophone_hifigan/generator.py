@@ -1,4 +1,4 @@
-"""The generator: a mel spectrogram to a waveform, through convolutions alone (section 2.2).
+"""The generator: mel spectrogram to waveform (section 2.2).
 
 Legend: B batch, M mel bands, H hidden channels of a stage, F frames, N samples.
 """
@@ -20,13 +20,13 @@ from allophone_hifigan.config import HifiganConfig
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01
-"""Of the leaky rectifiers; before the last convolution the published models have PyTorch's default."""
+"""Slopes of the leaky ReLUs; before the last convolution, the published models use PyTorch's default."""
 
 EDGE_KERNEL_SIZE = 7
 
 
 class Generator(nn.Module):
-    """Mels to samples between -1 and 1, one hop of them a frame."""
+    """Mels to samples between -1 and 1, `hop_length` samples per frame."""
 
     def __init__(self, config: HifiganConfig, *, mels: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Generator(nn.Module):
 
 
 class Stage(nn.Module):
-    """Upsampling, and the mean of residual blocks that see more or less far (figure 1)."""
+    """Upsampling, then the mean of residual blocks with different receptive fields (figure 1)."""
 
     def __init__(self, config: HifiganConfig, stage: int) -> None:
         super().__init__()
@@ -81,9 +81,9 @@ class Stage(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Dilated convolutions, each with a residual connection around it.
+    """Dilated convolutions with residual connections.
 
-    With `paired`, the connection goes around a convolution without dilation too.
+    With `paired`, each dilated convolution is followed by one without dilation.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """hidden [B, H, N] -> [B, H, N], in memory of its own."""
+        """hidden [B, H, N] -> [B, H, N], a new tensor."""
         for index, dilated in enumerate(self.dilated):
             change = dilated(functional.leaky_relu(hidden, SLOPE))
             if self.plain:
@@ -124,10 +124,10 @@ def _convolution(
 
 
 def receptive_margin(config: HifiganConfig) -> int:
-    """How many frames to each side of a frame its samples depend on.
+    """The generator's context in frames on each side of a frame.
 
-    From the waveform back to the mel: `reach` is how far before its own first sample the beginning of
-    a frame sees, at the resolution of each stage; what its end sees behind it is as much.
+    Computed from the waveform back to the mel: `reach` is the left context of the first sample of
+    a frame at the resolution of each stage; the right context of its last sample is the same.
     """
     edge = EDGE_KERNEL_SIZE // 2
     paired = config.residual_block == "1"

@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""The entries of this plugin. Light: does not import torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CONTRACT = 1
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="hifigan",
-        summary="HiFi-GAN (Kong et al. 2020): a quick convolutional vocoder, in any of its sizes.",
+        summary="HiFi-GAN (Kong et al. 2020): a fast convolutional GAN vocoder.",
         config="allophone_hifigan.config:HifiganConfig",
         vocoder="allophone_hifigan.vocoder:build_vocoder",
         importers=importers(
             "allophone_hifigan.importers",
             {
-                "jik876": "A checkpoint of the reference: g_<step> beside config.json.",
+                "jik876": "A checkpoint of the reference implementation: g_<step>, with config.json.",
                 "amphion": "A checkpoint of Amphion's HiFi-GAN recipe, with args.json.",
-                "coqui": "A HiFi-GAN of Coqui: NAME.pth beside config.json.",
+                "coqui": "A HiFi-GAN of Coqui: NAME.pth, with config.json.",
             },
         ),
     )
@@ -32,7 +32,7 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="hifigan",
-        summary="HiFi-GAN's own: adversarial, with feature matching and mel losses.",
+        summary="The training of HiFi-GAN: adversarial, feature matching and mel losses.",
         config="allophone_hifigan.config:HifiganTrainerConfig",
         objective="allophone_hifigan.objective:HifiganObjective",
         trains="hifigan",
@@ -49,7 +49,7 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
             "ljspeech": "The published V1 of one English speaker, 22.05 kHz, 80 mels up to 8 kHz.",
             "vctk": "The published V1 of 109 English speakers, 22.05 kHz, 80 mels up to 8 kHz.",
             "libritts": "V1 on more than a thousand English readers, 24 kHz, 100 mels.",
-            "festvox-ru": "V1 on one Russian speaker out of a Debian package, 16 kHz, 80 mels.",
-            "tiny": "A fraction of a million parameters: minutes on a CPU, 16 kHz, 80 mels.",
+            "festvox-ru": "V1 on one Russian speaker, from a Debian package, 16 kHz, 80 mels.",
+            "tiny": "A small model that trains in minutes on a CPU, 16 kHz, 80 mels.",
         },
     )

@@ -1,4 +1,4 @@
-"""Training HiFi-GAN, as section 2.4 of its paper says it.
+"""Training of HiFi-GAN (section 2.4).
 
 Legend: B batch, M mel bands, F frames, N samples.
 """
@@ -33,7 +33,7 @@ PEAK = 0.95
 
 
 class HifiganObjective:
-    """A generator, and discriminators that tell its waveforms from recorded ones."""
+    """Trains a generator against discriminators."""
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         del vocabulary
@@ -56,7 +56,7 @@ class HifiganObjective:
         }
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW for each module, with a rate that decays from epoch to epoch."""
+        """AdamW for each module, with an exponential decay per epoch."""
         trainer = self.trainer
         return {
             name: adamw(
@@ -72,11 +72,11 @@ class HifiganObjective:
         }
 
     def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
-        """What has no mel, or a predicted one that is not in step with it."""
+        """Reject utterances that are too short, or whose predicted mel has another length."""
         return self.segmenter.reject(lengths)
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The discriminators learn first, on what the generator makes now; then the generator."""
+        """Update the discriminators on detached generated audio, then the generator."""
         segments = self.segmenter.cut(batch, random_starts)
         recorded = segments.waveform
         with rt.autocast():
@@ -107,14 +107,14 @@ class HifiganObjective:
         }
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The mel loss of the segment in the middle of each utterance."""
+        """The mel loss of the middle segment of each utterance."""
         segments = self.segmenter.cut(batch, middle_starts)
         with rt.autocast():
             generated = rt["generator"](segments.mel)
         return {"mel_loss": self._mel_loss(generated, segments.waveform)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each utterance from its mel, whole, and the mel of that beside the recording's."""
+        """Each whole utterance synthesized from its mel, and its mel next to that of the recording."""
         samples: dict[str, SampleAudio | SampleImage] = {}
         for whole in self.segmenter.wholes(batch):
             with rt.autocast():
@@ -123,7 +123,7 @@ class HifiganObjective:
         return samples
 
     def _mel_loss(self, generated: Tensor, recorded: Tensor) -> Tensor:
-        """The distance of mels, up to half the sample rate (equation 3)."""
+        """The L1 distance of mels up to half the sample rate (equation 3)."""
         return functional.l1_loss(
             mel_spectrogram(generated, self.loss_audio), mel_spectrogram(recorded, self.loss_audio)
         )

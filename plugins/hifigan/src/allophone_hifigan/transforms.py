@@ -1,4 +1,4 @@
-"""Spectra for discriminators to look at: real and imaginary part as two channels.
+"""Complex spectrograms for discriminators, with real and imaginary part as two channels.
 
 Legend: B batch, N samples, K frequency bins, F frames.
 """
@@ -17,7 +17,7 @@ LOWPASS_TAPS = 127
 
 
 class ShortTimeFourierTransform(nn.Module):
-    """The complex spectrum by windows of `size` samples, a quarter of it apart, of unit energy."""
+    """An STFT with Hann windows of `size` samples and unit energy, and a hop of a quarter window."""
 
     window: Tensor
 
@@ -42,12 +42,11 @@ class ShortTimeFourierTransform(nn.Module):
 
 
 class ConstantQTransform(nn.Module):
-    """The complex spectrum in bins of equal width in pitch, up to half the sample rate.
+    """The constant-Q transform up to half the sample rate.
 
-    Computed octave by octave, from the highest down (Schorkhuber and Klapuri 2010): the kernels of
-    one octave serve all, since for the next one the waveform is low-passed and every other sample left
-    out. What is nearer than a bin's width to half the sample rate is folded back by the highest
-    kernels.
+    Computed octave by octave from the highest (Schorkhuber and Klapuri 2010): all octaves use the same
+    kernels, since the waveform is low-passed and downsampled by two for each lower octave. Within one
+    bin's width of half the sample rate, the highest kernels alias.
     """
 
     kernels: Tensor
@@ -76,17 +75,17 @@ class ConstantQTransform(nn.Module):
                 half = self.kernels.size(2) // 2
                 around = functional.pad(samples, (half, half))
                 spectrum = functional.conv1d(around, self.kernels, stride=hop_length)
-                # Kernels have unit energy at the rate that they work at; at the full one they have
-                # twice as many samples for each octave.
+                # Kernels have unit energy at the rate of their octave. At the full rate they have
+                # twice as many samples for each lower octave.
                 octaves.insert(0, spectrum[:, :, :frames] * math.sqrt(2) ** octave)
         parts = [torch.unflatten(octave, 1, (2, -1)) for octave in octaves]
         return torch.cat(parts, dim=2).transpose(2, 3)
 
 
 def _octave_kernels(bins: int) -> Tensor:
-    """Windowed complex oscillations of the highest octave: real parts, then imaginary, [2 bins, 1, L].
+    """Windowed complex exponentials of the highest octave: real parts, then imaginary parts, [2 bins, 1, L].
 
-    Each is as long as its frequency needs to be told from the next one's.
+    The length of each resolves its frequency from that of the next bin.
     """
     quality = 1 / (2 ** (1 / bins) - 1)
     frequencies = 0.5 * 2.0 ** (torch.arange(bins, dtype=torch.float64) / bins - 1)
@@ -104,7 +103,7 @@ def _octave_kernels(bins: int) -> Tensor:
 
 
 def _half_band_lowpass() -> Tensor:
-    """What leaves nothing above a quarter of the sample rate, [1, 1, LOWPASS_TAPS]."""
+    """A low-pass filter with its cutoff at a quarter of the sample rate, [1, 1, LOWPASS_TAPS]."""
     positions = torch.arange(LOWPASS_TAPS, dtype=torch.float64) - LOWPASS_TAPS // 2
     window = torch.hann_window(LOWPASS_TAPS + 2, periodic=False, dtype=torch.float64)[1:-1]
     taps = 0.5 * torch.sinc(positions / 2) * window

@@ -1,4 +1,4 @@
-"""HiFi-GAN as the core vocodes with it: mels to waveforms, whole or chunk by chunk.
+"""The vocoder interface of HiFi-GAN: mels to waveforms, whole or in chunks.
 
 Legend: B batch, M mel bands, F frames, N samples.
 """
@@ -19,19 +19,19 @@ from allophone_hifigan.channels_last import lay_out_weights
 from allophone_hifigan.generator import Generator, receptive_margin
 
 CPU_FRAMES = 320
-"""Of the others on a CPU, where what is around a chunk then costs less than a tenth of it."""
+"""Frames per chunk on a CPU; the context then adds less than a tenth of the work."""
 
 GPU_FRAMES = 4096
-"""Of the others elsewhere: enough to be busy with, and no more memory for an hour than for a minute."""
+"""Frames per chunk on other devices: large enough for full utilisation, with bounded memory."""
 
 
 def build_vocoder(
     spec: VocoderSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> HifiganVocoder:
-    """Make a generator's weights ready to be heard.
+    """Build a vocoder from a generator's weights.
 
-    Raises ConfigError where its rates do not make the hop of the mels, and UserError for weights that
-    do not fit its description.
+    Raises ConfigError if the upsampling rates do not multiply to the hop length, and UserError if the
+    weights do not match the configuration.
     """
     spec.vocoder.check_audio(spec.audio)
     with for_inference():
@@ -43,9 +43,9 @@ def build_vocoder(
 
 
 class HifiganVocoder:
-    """A generator that goes through mels in chunks, each with as much around it as it depends on.
+    """A generator that processes mels in chunks with context.
 
-    So a stream is what the whole would be, and an utterance is what it would be in any batch.
+    So a stream joins to the whole, and an utterance is the same in any batch.
     """
 
     def __init__(self, generator: Generator, audio: MelSpec, *, margin: int) -> None:
@@ -66,7 +66,7 @@ class HifiganVocoder:
 
     @torch.no_grad()
     def stream(self, mel: Tensor) -> Iterator[Tensor]:
-        """The chunks [N] of one mel [1, M, F]."""
+        """Yield the chunks [N] of one mel [1, M, F]."""
         hop_length = self.audio.hop_length
         start = 0
         for frames in chunk_sizes(mel.size(2), usual=self._usual_frames(mel.device)):

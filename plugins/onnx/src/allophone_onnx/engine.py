@@ -1,8 +1,8 @@
-"""The engine `onnx`: exported voices, and those of Piper, through onnxruntime, without PyTorch.
+"""The engine `onnx`: runs exported voices and Piper voices with onnxruntime, without PyTorch.
 
-A voice is one graph, or three: text encoder, flow and decoder, of which the last two run on stretches of
-an utterance, so that the first samples are there before the whole sentence is synthesized. A Piper voice,
-which is one graph, is cut into three where its nodes say how: see `parts`.
+A voice is one graph, or three: text encoder, flow and decoder. The last two run on ranges of frames, so that
+the first samples are available before the whole sentence is synthesized. A Piper voice is a single graph, which is
+split into three if possible: see `cutting`.
 
 T text, F frames, N samples, C latent channels.
 """
@@ -46,15 +46,15 @@ from allophone_onnx.settings import (
 )
 
 _SEEDS = 2**24
-"""How many whole numbers a scale, which is a float32, can tell apart."""
+"""Seeds are passed as float32, which represents integers up to this exactly."""
 
 _USUAL_HOP = 256
 
 FIRST_FRAMES = 16
-"""Of the first chunk: 186 ms at 22.05 kHz, in which the next is computed on a slow processor too."""
+"""Frames of the first chunk: 186 ms at 22.05 kHz, enough to compute the next chunk on a slow processor."""
 
 CHUNK_FRAMES = 160
-"""As many frames as keep the decoder's largest layers about within a processor core's cache."""
+"""Frames of other chunks: the decoder's largest layers about fit in the cache of a core."""
 
 _TEXT = ("input", "input_lengths", "scales")
 _NEEDS = {
@@ -63,18 +63,18 @@ _NEEDS = {
     FLOW: ("latents",),
     DECODER: ("latents",),
 }
-"""The inputs that each graph must have."""
+"""The required inputs of each graph."""
 
 _log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
 class OnnxControls:
-    """What a caller can set.
+    """The controls of exported voices.
 
-    length_scale: factor on durations; 2 speaks half as fast.
-    noise_scale: how much the sound varies; 0 gives the mean.
-    noise_scale_duration: how much the rhythm varies.
+    length_scale: factor on durations; 2 halves the speed.
+    noise_scale: variation of the sound; 0 uses the mean of the prior.
+    noise_scale_duration: variation of the rhythm.
     """
 
     length_scale: float = field(default=1.0, validator=validators.gt(0))
@@ -83,7 +83,7 @@ class OnnxControls:
 
 
 def load(place: Path, options: EngineOptions) -> LoadedVoice:
-    """Load an exported voice. Raises UserError for files that are damaged, missing or not of a voice."""
+    """Load an exported voice. Raises UserError if a file is missing, corrupt or not part of a voice."""
     providers = providers_of(options.device)
     single = place.is_file()
     settings_file = settings_beside(place) if single else place / SETTINGS
@@ -95,7 +95,7 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
         parts = PartsSettings(**read_json(settings_file)[PARTS])
     hop_length = prepared.hop_length or settings.hop_length or _USUAL_HOP
     if options.vocoder is not None:
-        _log.warning("'%s' generates waveforms: the vocoder is ignored.", place.name)
+        _log.warning("The voice '%s' needs no vocoder; the given vocoder is ignored.", place.name)
     engine: OnnxEngine
     if parts is None:
         (graph,) = prepared.graphs.values()
@@ -112,9 +112,9 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
 
 
 class OnnxEngine:
-    """Speaks through one graph, sentence by sentence.
+    """Runs a voice in one graph, sentence by sentence.
 
-    Graphs of others take no seed: their noise differs each time.
+    Graphs that were not exported by Allophone take no seed: their noise differs each time.
     """
 
     controls = OnnxControls
@@ -143,7 +143,7 @@ class OnnxEngine:
         )
 
     def _feed(self, sentence: Sentence, controls: OnnxControls) -> dict[str, NDArray[Any]]:
-        """What one sentence is to the graph."""
+        """The inputs of the graph for one sentence."""
         scales = [controls.noise_scale, controls.length_scale, controls.noise_scale_duration]
         if not isinstance(self._graph.inputs["scales"][0], int):
             scales.append(sentence.seed % _SEEDS)
@@ -156,11 +156,10 @@ class OnnxEngine:
 
 
 class PartsEngine(OnnxEngine):
-    """Speaks through three graphs; everything random follows from the seed.
+    """Runs a voice in three graphs; all randomness depends on the seed.
 
-    encoder: the text to the mean and the logarithm of the scale of each id's prior [1, C, T], and its
-        duration in frames; flow: what is drawn from the prior to latents [1, C, F]; decoder: latents to
-        samples.
+    encoder: ids to the mean and the log scale of each id's prior [1, C, T], and its duration in frames;
+    flow: samples of the prior to latents [1, C, F]; decoder: latents to samples.
     """
 
     def __init__(
@@ -179,17 +178,17 @@ class PartsEngine(OnnxEngine):
 
     def stream(self, sentence: Sentence, controls: OnnxControls) -> Iterator[Samples]:
         feed = self._feed(sentence, controls)
-        yield from self._chunks(self._read(sentence, feed, controls), feed)
+        yield from self._chunks(self._encode(sentence, feed, controls), feed)
 
     def _speak(self, sentence: Sentence, controls: OnnxControls) -> SentenceAudio:
         feed = self._feed(sentence, controls)
-        reading = self._read(sentence, feed, controls)
+        encoded = self._encode(sentence, feed, controls)
         return SentenceAudio(
-            samples=np.concatenate(list(self._chunks(reading, feed))),
-            durations=tuple(reading.durations.tolist()),
+            samples=np.concatenate(list(self._chunks(encoded, feed))),
+            durations=tuple(encoded.durations.tolist()),
         )
 
-    def _read(self, sentence: Sentence, feed: Feed, controls: OnnxControls) -> _Reading:
+    def _encode(self, sentence: Sentence, feed: Feed, controls: OnnxControls) -> _EncodedSentence:
         noise = seeded_noise(
             sentence.seed,
             Stream.DURATION,
@@ -197,50 +196,51 @@ class PartsEngine(OnnxEngine):
             positions=len(sentence.ids),
         )
         mean, log_scale, durations = self._graph({**feed, "duration_noise": noise[None]})
-        return _Reading(
+        return _EncodedSentence(
             mean=mean,
             scale=np.exp(log_scale) * np.float32(controls.noise_scale),
             durations=durations.reshape(-1).astype(np.int64),
             seed=sentence.seed,
         )
 
-    def _chunks(self, reading: _Reading, feed: Feed) -> Iterator[Samples]:
-        """Chunks [N]. The flow goes through the stretch of the first, that of the second, then the rest, each
-        with the frames around it that decide it: so the first comes soon, and the second in time."""
-        sizes = chunk_sizes(reading.frames, usual=CHUNK_FRAMES, first=FIRST_FRAMES)
+    def _chunks(self, encoded: _EncodedSentence, feed: Feed) -> Iterator[Samples]:
+        """Yield chunks [N]. The flow runs on the frames of the first chunk, of the second, and then of the rest,
+        each with its context, so that the first chunk is ready early and the second in time."""
+        sizes = chunk_sizes(encoded.frames, usual=CHUNK_FRAMES, first=FIRST_FRAMES)
         start = 0
         for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
-            stretch = self._flow_through(reading, start, start + sum(group), feed)
+            latents = self._latents(encoded, start, start + sum(group), feed)
             for size in group:
-                yield self._decode(stretch, start, start + size, feed)
+                yield self._decode(latents, start, start + size, feed)
                 start += size
 
-    def _flow_through(self, reading: _Reading, start: int, stop: int, feed: Feed) -> _Stretch:
-        """The latents that decide frames `start` to `stop`."""
-        first, last = 0, reading.frames
+    def _latents(
+        self, encoded: _EncodedSentence, start: int, stop: int, feed: Feed
+    ) -> _LatentRange:
+        """The latents of frames `start` to `stop` with the decoder's context."""
+        first, last = 0, encoded.frames
         if self._parts.flow_margin is not None:
             margin = self._parts.decoder_margin + self._parts.flow_margin
             first, last = max(0, start - margin), min(last, stop + margin)
         mask = np.ones((1, 1, last - first), dtype=np.float32)
-        drawn = reading.draw(first, last)
-        return _Stretch(
+        drawn = encoded.draw(first, last)
+        return _LatentRange(
             first=first, latents=self._flow({**feed, "latents": drawn, "mask": mask})[0]
         )
 
-    def _decode(self, stretch: _Stretch, start: int, stop: int, feed: Feed) -> Samples:
-        """The samples [N] of frames `start` to `stop`, decoded with the frames around them that decide
-        them."""
+    def _decode(self, latents: _LatentRange, start: int, stop: int, feed: Feed) -> Samples:
+        """The samples [N] of frames `start` to `stop`, decoded with their context."""
         margin, hop_length = self._parts.decoder_margin, self._hop_length
         first = max(0, start - margin)
-        around = stretch.latents[:, :, first - stretch.first : stop + margin - stretch.first]
+        around = latents.latents[:, :, first - latents.first : stop + margin - latents.first]
         samples: Samples = self._decoder({**feed, "latents": around})[0].reshape(-1)
         return samples[(start - first) * hop_length : (stop - first) * hop_length]
 
 
 @frozen(kw_only=True, eq=False)
-class _Reading:
-    """What the encoder makes of a sentence: the mean and the scale of each id's prior [1, C, T], and the
-    frames [T] of each id."""
+class _EncodedSentence:
+    """The encoder's output for a sentence: the mean and the scale of each id's prior [1, C, T], and the
+    duration of each id in frames [T]."""
 
     mean: Samples
     scale: Samples
@@ -249,7 +249,7 @@ class _Reading:
 
     @cached_property
     def _index(self) -> NDArray[np.int64]:
-        """The id that each frame belongs to."""
+        """The index of the id of each frame."""
         return np.repeat(np.arange(len(self.durations)), self.durations)
 
     @property
@@ -257,7 +257,7 @@ class _Reading:
         return len(self._index)
 
     def draw(self, first: int, last: int) -> Samples:
-        """What is drawn from the prior for some frames [1, C, F] (figure 1b of Kim et al. 2021)."""
+        """Samples of the prior for frames `first` to `last` [1, C, F] (figure 1b of Kim et al. 2021)."""
         index = self._index[first:last]
         noise = seeded_noise(
             self.seed,
@@ -270,8 +270,8 @@ class _Reading:
 
 
 @frozen(kw_only=True, eq=False)
-class _Stretch:
-    """Latents [1, C, F] of the frames from `first` on."""
+class _LatentRange:
+    """Latents [1, C, F] of the frames starting at `first`."""
 
     first: int
     latents: Samples

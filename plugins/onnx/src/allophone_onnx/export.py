@@ -1,4 +1,4 @@
-"""From modules to ONNX files: what traces them, and the names that their weights get."""
+"""Exporting modules to ONNX files, with control over the names of weights."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from allophone.atomic import atomic_write
 from allophone.errors import UserError
 
 OPSET = 18
-"""The first that has all operators on bits; onnxruntime 1.14 and later know it."""
+"""The first with all bitwise operators; supported by onnxruntime 1.14 and later."""
 
 _NEEDED = ("onnx", "onnxscript")
 _WITH_WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "LayerNormalization": 1, "Gather": 0}
-"""Operators that stand for a module with weights, and which of their inputs these are."""
+"""Operators of modules with weights, and the index of the weight among their inputs."""
 
 
 @frozen(kw_only=True)
 class Input:
     """An input of a graph.
 
-    example: a tensor as it may be; dynamic: those of its sizes that are free, by axis.
+    example: an example tensor; dynamic: its dynamic sizes, by axis.
     """
 
     example: Tensor
@@ -38,11 +38,11 @@ class Input:
 
 
 def require_exporting() -> None:
-    """UserError unless all packages are there."""
+    """Raise UserError if a package needed for export is missing."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"Writing ONNX files needs {' and '.join(missing)}.",
+            f"Exporting to ONNX needs {' and '.join(missing)}.",
             hint="pip install 'allophone-onnx[export]'",
         )
 
@@ -57,8 +57,8 @@ def write_graph(
 ) -> None:
     """Write a module as an ONNX file.
 
-    inputs: by the names of the arguments of `forward`, in order.
-    name_weight: what the file calls a weight, by its name in `module`.
+    inputs: by argument name of `forward`, in order.
+    name_weight: maps the name of a weight in `module` to its name in the file.
     """
     model = _traced(module, inputs, outputs)
     _forget_origins(model)
@@ -69,7 +69,7 @@ def write_graph(
 
 
 def _traced(module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[str]) -> Any:
-    """The module as an `onnx.ModelProto`, its weights under their own names."""
+    """The module as an `onnx.ModelProto`, with the names of weights kept."""
     import onnx_ir
     from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
 
@@ -82,7 +82,7 @@ def _traced(module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[st
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
-            # Its optimizer would share equal weights and fold others away, and so lose their names.
+            # Its optimizer would merge equal weights and fold others, and so lose their names.
             optimize=False,
             verbose=False,
         )
@@ -102,7 +102,7 @@ def _traced(module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[st
 
 
 def _drop_zero_biases(graph: Any, weights: set[str]) -> None:
-    """Leave out what the exporter gives convolutions without a bias: importers would take it for one."""
+    """Remove the zero biases that the exporter adds to convolutions; importers would read them as weights."""
     for node in graph:
         if node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) == 3:
             bias = node.inputs[2]
@@ -113,7 +113,7 @@ def _drop_zero_biases(graph: Any, weights: set[str]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of packages that are not needed here, and of its own workings."""
+    """Suppress the exporter's warnings about optional packages and about its internals."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -126,7 +126,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _forget_origins(model: Any) -> None:
-    """Leave out where in which files of whose machine each node comes from."""
+    """Remove metadata with source paths of the exporting machine."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]
@@ -136,9 +136,9 @@ def _forget_origins(model: Any) -> None:
 
 
 def _rename(graph: Any, weights: Mapping[str, str]) -> None:
-    """Give weights their names in the file, and nodes those of the modules whose weights they hold.
+    """Rename weights, and name nodes after the modules of their weights.
 
-    Importers of Piper's voices look for both.
+    Importers of Piper voices rely on both.
     """
     for initializer in graph.initializer:
         initializer.name = weights.get(initializer.name, initializer.name)

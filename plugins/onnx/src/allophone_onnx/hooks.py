@@ -1,4 +1,4 @@
-"""What this plugin offers: the engine `onnx`. Light."""
+"""The entries of this plugin: the engine `onnx`. Light."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTRACT = 1
 def allophone_engines() -> Iterator[EngineEntry]:
     yield EngineEntry(
         name="onnx",
-        summary="Exported voices and those of Piper, through onnxruntime, without PyTorch.",
+        summary="Runs exported voices and Piper voices with onnxruntime, without PyTorch.",
         engine="allophone_onnx.engine:load",
         recognises="allophone_onnx.recognition:recognises",
         light=True,

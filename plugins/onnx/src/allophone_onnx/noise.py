@@ -1,4 +1,4 @@
-"""The noise of exported voices, in NumPy: the same numbers as `export_noise` computes inside a graph.
+"""The noise of exported voices in NumPy, equal to that of `export_noise` inside a graph.
 
 C channels, T positions.
 """
@@ -10,7 +10,7 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-# Below 2^31, so that products of 32 bits by these do not leave 64 bits.
+# Below 2^31, so that products with 32-bit numbers fit in 64 bits.
 ROUNDS = ((16, 0x21F0AAAD), (15, 0x735A2D97))
 """Shift and factor of each round of the hash."""
 
@@ -18,7 +18,7 @@ _32_BITS = np.uint64(2**32 - 1)
 
 
 class Stream(enum.IntEnum):
-    """What the noise is for; each use has a stream of its own, so that none shifts another."""
+    """The use of the noise; each use has an independent stream."""
 
     DURATION = 0
     LATENT = 1
@@ -27,11 +27,11 @@ class Stream(enum.IntEnum):
 def seeded_noise(
     seed: int, stream: Stream, *, channels: int, positions: int, first: int = 0
 ) -> NDArray[np.float32]:
-    """Standard normal noise [C, T] of the positions from `first` on.
+    """Standard normal noise [C, T] of `positions` positions starting at `first`.
 
-    Each number is a hash of the seed and its place, so any stretch can be had by itself.
+    Each number is a hash of the seed and its position, so any range can be computed on its own.
     """
-    key = _scrambled(np.array((seed * len(Stream) + stream) % 2**32, dtype=np.uint64))
+    key = _hash(np.array((seed * len(Stream) + stream) % 2**32, dtype=np.uint64))
     place = np.arange(first, first + positions, dtype=np.uint64) * np.uint64(channels)
     place = place + np.arange(channels, dtype=np.uint64)[:, None]
     one, other = (_uniform(np.uint64(2) * place + np.uint64(half), key) for half in (0, 1))
@@ -41,14 +41,14 @@ def seeded_noise(
 
 
 def _uniform(counter: NDArray[np.uint64], key: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """Numbers between 0 and 1, both excluded."""
-    bits = _scrambled((counter & _32_BITS) ^ key)
-    # All that a fraction of float32 can hold, and a half more.
+    """Numbers in the open interval (0, 1)."""
+    bits = _hash((counter & _32_BITS) ^ key)
+    # The 23 bits of a float32 fraction, plus one half to exclude 0.
     return ((bits >> np.uint64(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
-def _scrambled(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of 32 bits, one to one, in which each bit of the input moves about half of the output's."""
+def _hash(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijective 32-bit hash: each input bit flips about half of the output bits."""
     for shift, factor in ROUNDS:
         bits = ((bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)) & _32_BITS
     return bits ^ (bits >> np.uint64(15))

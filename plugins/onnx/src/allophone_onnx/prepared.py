@@ -1,8 +1,8 @@
-"""Graphs as they are loaded: cut, optimised once, and kept in the user's cache without their weights.
+"""Loading graphs from the user's cache, where they are stored split, optimised and without weights.
 
-onnxruntime spends most of a start on optimising a graph. What it makes of a graph is kept, at the level
-"extended", whose results do not depend on the processor. Weights are not copied: a kept graph refers to
-them in the voice's own files, which are mapped into memory, so a cache entry has a megabyte.
+onnxruntime spends most of its start-up time on optimising a graph, so the optimised graph is cached, at the level
+"extended", which does not depend on the processor. Weights are not copied: a cached graph refers to
+the voice's own files, which are memory-mapped, so a cache entry takes about a megabyte.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import INDEX, PartsSettings
 
 _FORMAT = 2
-"""Part of the name of every entry: raised when what is kept changes."""
+"""Part of the name of every cache entry; increase it when the content of entries changes."""
 
 
 @frozen(kw_only=True)
 class Prepared:
-    """The graphs of a voice: one, or three with how they work together.
+    """The graphs of a voice: one, or three with their settings.
 
-    hop_length: samples a frame, where cutting has found it.
+    hop_length: samples per frame, if known from splitting the graph.
     """
 
     graphs: Mapping[str, Graph]
@@ -41,19 +41,19 @@ class Prepared:
 def load_prepared(
     files: Sequence[Path], *, providers: Sequence[str], needs: Mapping[str, Sequence[str]]
 ) -> Prepared:
-    """Load a voice's graphs, preparing them where nothing is kept of these files yet.
+    """Load a voice's graphs, preparing them first if they are not in the cache.
 
-    files: one file, which is cut if it can be, or several, each a graph. needs: the inputs that each
-    graph must have, by the name of its file.
-    Raises UserError for files that are missing, damaged or not of a voice.
+    files: one file, which is split if possible, or several, each a graph. needs: the required inputs
+    of each graph, by file name.
+    Raises UserError if a file is missing, corrupt or not part of a voice.
     """
     for file in files:
         if not file.is_file():
-            raise UserError(f"{file} is missing.", hint="Copy the voice again, whole.")
+            raise UserError(f"{file} is missing.", hint="Copy all files of the voice again.")
     folder = cache_folder() / "onnx" / _key(files)
     if (folder / INDEX).is_file():
         return _load(folder, files, providers, needs)
-    # Imported here: once a voice is prepared, nothing of it is needed.
+    # Imported here, since a voice in the cache does not need it.
     from allophone_onnx import preparing
 
     with preparing.prepared(files, folder) as made:
@@ -61,7 +61,7 @@ def load_prepared(
 
 
 def _key(files: Sequence[Path]) -> str:
-    """What decides an entry. Files are known by size and time: reading them would take longer than all else."""
+    """The name of a cache entry. Uses size and modification time of the files: reading them would take too long."""
     told: list[Any] = [_FORMAT, onnxruntime.__version__]
     for file in files:
         told += [str(file.resolve()), *state_of(file)]
@@ -69,7 +69,7 @@ def _key(files: Sequence[Path]) -> str:
 
 
 def state_of(file: Path) -> list[int]:
-    """What changes when a file does: its size, and when it was written."""
+    """Size and modification time of a file."""
     status = file.stat()
     return [status.st_size, status.st_mtime_ns]
 
@@ -98,7 +98,7 @@ def _load(
             options,
             providers=providers,
             needs=needs.get(name, ()),
-            called=files[0],
+            source=files[0],
             weights=values,
         )
     parts = index["parts"]

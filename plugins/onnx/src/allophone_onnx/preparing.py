@@ -1,4 +1,4 @@
-"""Making what `prepared` loads: graphs that are cut and optimised, without their weights."""
+"""Preparing graphs for `prepared`: splitting and optimising them, and removing their weights."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
 from allophone_onnx.text_encoder import rewrite
 
-_LEAST = 1024
-"""Bytes; smaller weights stay in the graph."""
+_MIN_BYTES = 1024
+"""Smaller weights stay in the graph."""
 
 _TRIAL_IDS = 64
 _TOLERANCES = (1e-3, 1e-3, 1.0)
-"""Of mean, logarithm of scale and duration, when a rewritten encoder is compared: rounding may move a duration
-over a whole frame."""
+"""Tolerances of mean, log scale and duration when a rewritten encoder is compared. Rounding may change a
+duration by a whole frame."""
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
-    """Prepare a voice's files and keep the result in `folder`; yields a folder that holds it.
+    """Prepare a voice's files and cache the result in `folder`; yields a folder with the result.
 
-    Raises UserError for files that are damaged or hold no ONNX graph.
+    Raises UserError for files that are corrupt or not ONNX graphs.
     """
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)
@@ -52,13 +52,13 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
             with atomic_folder(folder) as kept:
                 shutil.copytree(made, kept, dirs_exist_ok=True)
         except (UserError, OSError) as error:
-            # Another process was quicker, or nothing can be written there: the voice speaks all the same.
-            _log.info("Nothing is kept in %s: %s", folder, error)
+            # Another process was faster, or the cache is not writable: the voice works without it.
+            _log.info("Nothing is cached in %s: %s", folder, error)
         yield made
 
 
 def _discard_stale(cache: Path) -> None:
-    """Remove what is kept of files that are gone or have changed since."""
+    """Remove cache entries of files that were removed or changed."""
     for index in cache.glob(f"*/{INDEX}"):
         of = json.loads(index.read_text(encoding="utf-8")).get("files", [["", 0, 0]])
         if not all(Path(path).is_file() and state_of(Path(path)) == state for path, *state in of):
@@ -66,7 +66,7 @@ def _discard_stale(cache: Path) -> None:
 
 
 def _prepare(files: Sequence[Path], folder: Path) -> None:
-    """Fill a folder with what is kept of some files."""
+    """Write the prepared graphs of `files` and their index to `folder`."""
     contents = [file.read_bytes() for file in files]
     models: dict[str, Any] = {}
     parts, hop_length = None, None
@@ -85,7 +85,7 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
             voice = cut(model)
             parts, hop_length = voice.settings, voice.hop_length
             models = {
-                ENCODER: _light(voice.encoder, called=files[0]),
+                ENCODER: _rewritten_encoder(voice.encoder, source=files[0]),
                 FLOW: voice.flow,
                 DECODER: voice.decoder,
             }
@@ -93,7 +93,7 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
     index: dict[str, Any] = {
         "files": [[str(file.resolve()), *state_of(file)] for file in files],
         "graphs": {
-            name: _keep(folder / name, model, weights, called=files[0])
+            name: _write_optimised(folder / name, model, weights, source=files[0])
             for name, model in models.items()
         },
         "parts": None if parts is None else asdict(parts),
@@ -102,30 +102,30 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def _light(encoder: Any, *, called: Path) -> Any:
-    """A cut voice's encoder in fewer operators, or as it is where that does not compute the same."""
+def _rewritten_encoder(encoder: Any, *, source: Path) -> Any:
+    """The encoder rewritten with fewer operators, or unchanged if the result is not the same."""
     try:
         rewritten = rewrite(encoder)
-        expected, found = (_try(model, called=called) for model in (encoder, rewritten))
-    # Of rewriting, and of onnxruntime, whose exceptions have no common base.
+        expected, found = (_run_encoder(model, source=source) for model in (encoder, rewritten))
+    # Errors of rewriting, and of onnxruntime, whose exceptions have no common base class.
     except Exception as error:
-        _log.info("The text encoder of %s is not rewritten: %s", called, error)
+        _log.info("The text encoder of %s is not rewritten: %s", source, error)
         return encoder
     differences = [float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True)]
     if not all(np.array(differences) <= _TOLERANCES):
-        _log.info("The text encoder of %s is not rewritten: it differs by %s", called, differences)
+        _log.info("The text encoder of %s is not rewritten: it differs by %s", source, differences)
         return encoder
     return rewritten
 
 
-def _try(encoder: Any, *, called: Path) -> list[NDArray[Any]]:
-    """What an encoder makes of some ids, in the order of its outputs."""
+def _run_encoder(encoder: Any, *, source: Path) -> list[NDArray[Any]]:
+    """The outputs of an encoder for test ids."""
     graph = Graph(
         encoder.SerializeToString(),
         session_options(),
         providers=["CPUExecutionProvider"],
         needs=(),
-        called=called,
+        source=source,
     )
     noise = np.random.default_rng(0).standard_normal((1, 2, _TRIAL_IDS))
     return graph(
@@ -139,8 +139,8 @@ def _try(encoder: Any, *, called: Path) -> list[NDArray[Any]]:
     )
 
 
-def _keep(path: Path, model: Any, weights: _Weights, *, called: Path) -> list[list[Any]]:
-    """Optimise a graph and write it without its weights: where these lie in the voice's files."""
+def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path) -> list[list[Any]]:
+    """Optimise a graph and write it without its weights; returns their positions in the voice's files."""
     kinds = {FLOAT: "<f4", INT64: "<i8"}
     options = session_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -150,12 +150,12 @@ def _keep(path: Path, model: Any, weights: _Weights, *, called: Path) -> list[li
         options,
         providers=["CPUExecutionProvider"],
         needs=(),
-        called=called,
+        source=source,
     )
     optimised = Model.FromString(path.read_bytes())
     placed = []
     for tensor in optimised.graph.initializer:
-        if len(tensor.raw_data) < _LEAST or tensor.data_type not in kinds:
+        if len(tensor.raw_data) < _MIN_BYTES or tensor.data_type not in kinds:
             continue
         found = weights.find(tensor.raw_data)
         if found is None:
@@ -172,7 +172,7 @@ def _keep(path: Path, model: Any, weights: _Weights, *, called: Path) -> list[li
 
 
 class _Weights:
-    """Where the weights lie in a voice's files."""
+    """Finds the positions of weights in a voice's files."""
 
     def __init__(self, contents: Sequence[bytes]) -> None:
         self._contents = contents
@@ -185,9 +185,9 @@ class _Weights:
             position = 0
             for tensor in Model.FromString(content).graph.initializer:
                 data = tensor.raw_data
-                if len(data) < _LEAST:
+                if len(data) < _MIN_BYTES:
                     continue
-                # They are written in order, so each is found at once.
+                # Weights are usually stored in order, so search from the last position first.
                 start = content.find(data, position)
                 if start < 0:
                     start = content.find(data)
@@ -196,7 +196,7 @@ class _Weights:
         return found
 
     def find(self, data: bytes) -> tuple[int, int] | None:
-        """File and offset of some tensor's data; None where it is in none of the files."""
+        """File and offset of a tensor's data, or None."""
         return self._starts.get(_digest(data))
 
 

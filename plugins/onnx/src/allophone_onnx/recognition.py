@@ -1,4 +1,4 @@
-"""Whether files look like a voice of this engine. Light: asked of every voice, whoever speaks it."""
+"""Whether files look like a voice of this engine. Light: called for every voice."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _ENCODER = "encoder.onnx"
 
 
 def recognises(place: Path) -> bool:
-    """Whether `place` looks like an ONNX file, or like the folder of a voice in parts."""
+    """Whether `place` looks like an ONNX file, or like the folder of a voice in three parts."""
     return place.suffix == ".onnx" if place.is_file() else (place / _ENCODER).is_file()

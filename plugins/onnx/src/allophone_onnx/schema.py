@@ -1,7 +1,7 @@
-"""The part of ONNX's file format that cutting and writing a graph needs, as protobuf messages.
+"""The part of ONNX's file format needed to split and write a graph, as protobuf messages.
 
-The package `onnx` is large and only exporting needs it. What is not declared here survives reading and
-writing all the same: protobuf keeps fields that it does not know. Numbers are those of onnx.proto3.
+The package `onnx` is large and only needed for export. Fields that are not declared here survive reading and
+writing, because protobuf keeps unknown fields. Numbers are those of onnx.proto3.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "OperatorSet": {"domain": (1, "string"), "version": (2, "int64")},
     "Model": {"graph": (7, "Graph"), "opset_import": (8, "OperatorSet*")},
 }
-"""Fields of each message: number and type, which a star makes a list."""
+"""Number and type of the fields of each message; a star means repeated."""
 
 FLOAT = 1
 """TensorProto.DataType.FLOAT."""
@@ -96,7 +96,7 @@ Value: Any = _CLASSES["Value"]
 
 
 def value(name: str, kind: int, sizes: list[int | str]) -> Any:
-    """An input or output of a graph; a size with a name is free."""
+    """An input or output of a graph; a size given as a name is dynamic."""
     described = Value(name=name)
     described.type.tensor_type.elem_type = kind
     for size in sizes:

@@ -1,7 +1,7 @@
-"""The JSON file of an exported voice: what Piper's programs read, and all that we know of the voice.
+"""The JSON file of an exported voice: Piper's settings, and the complete description of the voice.
 
-Piper adds a mark of the beginning, a blank after it and after each phoneme, and a mark of the end. A
-voice that was trained without one of these gets no id for it, and so Piper adds nothing there.
+Piper adds a start symbol, a blank after it and after each phoneme, and an end symbol. For a voice that was
+trained without one of these symbols, the file has no id for it, so Piper does not add it.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ ENCODER = "encoder.onnx"
 FLOW = "flow.onnx"
 DECODER = "decoder.onnx"
 SETTINGS = "config.json"
-"""The files in the folder of a voice in three parts."""
+"""Files of a voice in three parts."""
 
 WHOLE = "whole.onnx"
 INDEX = "index.json"
-"""In the user's cache: a voice in one graph, and where the weights of its graphs lie."""
+"""Files in the user's cache: a voice in one graph, and the positions of weights."""
 
 PARTS = "parts"
-"""The entry that only a voice in parts has: its `PartsSettings`."""
+"""The key of `PartsSettings`, only for a voice in three parts."""
 
 OURS = "allophone"
-"""The entry that only Allophone reads: `voice`, a `VoiceDescription` without its model, and `vocabulary`."""
+"""The key that only Allophone reads: `voice`, a `VoiceDescription` without its model, and `vocabulary`."""
 
 PIPER_CONTROLS: Mapping[str, str] = {
     "noise_scale": "noise_scale",
     "length_scale": "length_scale",
     "noise_w": "noise_scale_duration",
 }
-"""Piper's names of controls, and ours."""
+"""Maps Piper's names of controls to ours."""
 
 _log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
 class PartsSettings:
-    """How the three graphs of a voice work together.
+    """Settings of a voice in three graphs.
 
-    decoder_margin: how many frames before and after it decide a frame's samples.
-    flow_margin: the same for a frame's latents; None where the flow needs the whole utterance.
-    duration_channels: of the noise that the duration predictor takes; 0 where it takes none.
+    decoder_margin: context of the decoder in frames, on each side.
+    flow_margin: context of the flow in frames, on each side; None if it needs the whole utterance.
+    duration_channels: channels of the duration predictor's noise; 0 if it takes none.
     """
 
     decoder_margin: int
@@ -66,9 +66,9 @@ class PartsSettings:
 
 @frozen(kw_only=True)
 class VoiceSettings:
-    """What the JSON file of an exported voice or of a Piper checkpoint says.
+    """The contents of the JSON file of an exported voice or of a Piper checkpoint.
 
-    hop_length: where the file says it; mel, about: only where we wrote the file.
+    hop_length: None if the file does not have it; mel, about: only in files written by Allophone.
     """
 
     sample_rate: int
@@ -80,7 +80,7 @@ class VoiceSettings:
     about: About | None = None
 
     def audio(self, *, hop_length: int) -> MelSpec:
-        """Piper trains on VITS's spectrogram; its own files hold the sample rate alone."""
+        """The MelSpec. Piper trains on VITS's spectrogram, and its files have only the sample rate."""
         if self.mel is not None:
             return self.mel
         window = 4 * hop_length
@@ -93,12 +93,12 @@ class VoiceSettings:
 
 
 def settings_beside(model: Path) -> Path:
-    """Where the JSON file of an ONNX file lies."""
+    """The path of the JSON file of an ONNX file."""
     return model.with_name(f"{model.name}.json")
 
 
 def read_settings(path: Path, registry: Registry | None = None) -> VoiceSettings:
-    """Read the JSON file of a voice; UserError for what is missing or unknown."""
+    """Read the JSON file of a voice; UserError if it or an entry is missing or unknown."""
     if not path.is_file():
         raise UserError(
             f"{path} is missing.",
@@ -122,13 +122,12 @@ def read_settings(path: Path, registry: Registry | None = None) -> VoiceSettings
 def write_settings(
     description: VoiceDescription, vocabulary: Vocabulary, controls: Any, registry: Registry
 ) -> dict[str, Any]:
-    """What the JSON file of a voice says; controls: the voice's own."""
+    """The content of the JSON file of a voice. controls: the voice's defaults."""
     text = description.text
     phonemizer = registry.entry_of("phonemizers", text.phonemizer).name
     for reason in _what_piper_cannot(text, phonemizer, vocabulary.symbols):
         _log.warning(
-            "Piper's programs cannot read texts for '%s' as it learned them: %s. "
-            "`allophone say` can.",
+            "Piper's programs cannot process texts as '%s' was trained: %s. `allophone say` can.",
             description.about.name,
             reason,
         )
@@ -152,7 +151,7 @@ def write_settings(
 
 
 def _our_settings(content: Settings, registry: Registry) -> VoiceSettings:
-    """What `write_settings` has written, all of it."""
+    """Settings from a file written by `write_settings`."""
     ours = content.table(OURS)
     voice = structure(
         VoiceDescription, ours["voice"], where=f"{content.path}, {OURS}.voice", registry=registry
@@ -172,8 +171,7 @@ def _text(content: Settings, registry: Registry) -> TextConfig:
     kind = content.get("phoneme_type", "espeak")
     if kind not in ("espeak", "text"):
         raise UserError(
-            f"{content.path}: the voice reads phonemes of the type '{kind}', which no phonemizer here "
-            "makes."
+            f"{content.path}: phoneme_type '{kind}' is not supported; it must be 'espeak' or 'text'."
         )
     phonemizer = registry.load(
         "phonemizers", "espeak" if kind == "espeak" else "graphemes", "config"
@@ -186,13 +184,16 @@ def _text(content: Settings, registry: Registry) -> TextConfig:
 def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
     several = [symbol for symbol, ids in phoneme_ids.items() if len(ids) != 1]
     if several:
-        raise UserError(f"{path} gives more than one id to: {', '.join(map(repr, several))}")
+        raise UserError(
+            f"{path} must have one id per phoneme, but has several for: "
+            f"{', '.join(map(repr, several))}"
+        )
     ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
     return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
 
 
 def _speakers(content: Settings) -> tuple[str, ...]:
-    """Names in the order of ids; a number stands for a speaker without a name."""
+    """Speaker names in the order of ids; speakers without a name get their number."""
     names = {id: name for name, id in content.get("speaker_id_map", {}).items()}
     count = content.get("num_speakers", 1)
     return tuple(names.get(id, str(id)) for id in range(count)) if count > 1 else ()
@@ -216,8 +217,8 @@ def _what_piper_cannot(text: TextConfig, phonemizer: str, table: SymbolTable) ->
     if phonemizer not in ("espeak", "graphemes"):
         yield f"its phonemizer is '{phonemizer}'"
     if text.phones or text.edges is not None:
-        yield "its symbols are phones of a corpus"
+        yield "its symbols are phones of corpus labels"
     roles = {BLANK: table.blank, BOS: table.bos, EOS: table.eos}
     for name, symbol in roles.items():
         if name in table.ids and symbol != name:
-            yield f"'{name}' is a symbol of its texts, and a mark of Piper's"
+            yield f"its texts use the symbol '{name}', which Piper reserves"

@@ -1,10 +1,10 @@
-"""The text encoder and duration predictor of a Piper voice, in a quarter of the operators.
+"""The text encoder and duration predictor of a Piper voice, rewritten with a quarter of the operators.
 
-PyTorch's exporter writes them as two thousand nodes, most of which compute shapes, normalize by hand or
-select by mask. Here are the same functions (sections 2.2.2 and 2.5.1 of Kim et al. 2021) of the same weights,
-for one sentence at a time, so without masks.
+PyTorch's exporter writes two thousand nodes, most of which compute shapes, decompose layer norm or
+select by mask. This module writes the same functions (sections 2.2.2 and 2.5.1 of Kim et al. 2021) with the same
+weights, for a batch size of one, so without masks.
 
-Legend: T text, H hidden channels, A attention heads, D channels a head, W positions in the window of relative
+Legend: T text, H hidden channels, A attention heads, D channels per head, W positions in the window of relative
 attention, K bins of a spline.
 """
 
@@ -26,23 +26,25 @@ _MIN_SLOPE = 1e-3
 
 
 def rewrite(encoder: Any) -> Any:
-    """Write the encoder of a `CutVoice` in fewer operators, with the same inputs and outputs.
+    """Rewrite the encoder of a `CutVoice` with fewer operators and the same inputs and outputs.
 
-    Returns a `Model`. Raises MissingWeightError where the weights do not have VITS's names.
+    Returns a `Model`. Raises MissingWeightError if the weights do not have VITS's names.
     """
     writer = Writer(encoder)
-    hidden = _encode(writer, embedding=_gathered(encoder, "enc_p/emb"))
+    hidden = _encode(writer, embedding=_embedding_table(encoder, "enc_p/emb"))
     channels = writer.shape("enc_p.proj.weight")[0] // 2
     mean, log_scale = _convolve(hidden, "enc_p.proj").split(channels, channels, axis=1)
-    speakers = _gathered(encoder, "emb_g") if "dp.cond.weight" in writer.weight_names() else None
+    speakers = (
+        _embedding_table(encoder, "emb_g") if "dp.cond.weight" in writer.weight_names() else None
+    )
     writer.output(mean, "mean")
     writer.output(log_scale, "log_scale")
     writer.output(_durations(hidden, speakers=speakers), "durations")
     return writer.model
 
 
-def _gathered(encoder: Any, module: str) -> str:
-    """The table that an embedding looks its rows up in: exporters do not keep its name."""
+def _embedding_table(encoder: Any, module: str) -> str:
+    """The name of an embedding's weight, which exporters do not keep."""
     for node in encoder.graph.node:
         if node.name == f"/{module}/Gather":
             return str(node.input[0])
@@ -88,9 +90,9 @@ def _attention_name(layer: int) -> str:
 
 
 class _Neighbours:
-    """The positions in the window around each, for all layers.
+    """The positions in the window around each position, shared by all layers.
 
-    index: [T, W], clamped to the text; inside: [T, W], 1 where there is such a position, else 0.
+    index: [T, W], clamped to the text; inside: [T, W], 1 for positions inside of the text, else 0.
     """
 
     def __init__(self, ids: Tensor, *, window: int) -> None:
@@ -136,7 +138,7 @@ def _attend(hidden: Tensor, name: str, near: _Neighbours) -> Tensor:
 
 
 def _feed_forward(hidden: Tensor, name: str) -> Tensor:
-    """Two convolutions with a rectifier between them: [1, H, T] -> [1, H, T]."""
+    """Two convolutions with a ReLU in between: [1, H, T] -> [1, H, T]."""
     kernel_size = hidden.writer.shape(f"{name}.conv_1.weight")[2]
     pads = (kernel_size - 1) // 2, kernel_size // 2
     inner = _convolve(hidden, f"{name}.conv_1", pads=pads).apply("Relu")

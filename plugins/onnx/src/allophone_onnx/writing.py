@@ -27,12 +27,12 @@ _KINDS = {"float32": FLOAT, "int64": INT64}
 
 
 class MissingWeightError(Exception):
-    """A graph lacks a weight that is looked for by name."""
+    """A graph does not have a weight of the given name."""
 
 
 @frozen
 class Tensor:
-    """A tensor of the graph that a `Writer` writes; arithmetic on it adds nodes."""
+    """A tensor of a `Writer`'s graph; arithmetic on it adds nodes to the graph."""
 
     writer: Writer
     name: str
@@ -63,7 +63,7 @@ class Tensor:
         return self.apply("Transpose", perm=order)
 
     def reshape(self, *sizes: int) -> Tensor:
-        """One size may be -1, for what is left; a size of 0 is kept."""
+        """As in ONNX, one size may be -1 (inferred), and 0 keeps the current size."""
         return self.apply("Reshape", np.array(sizes))
 
     def slice(self, start: int, stop: int, *, axis: int) -> Tensor:
@@ -80,9 +80,9 @@ Attributes = int | float | str | Sequence[int]
 
 
 class Writer:
-    """Writes a graph with the inputs and outputs, and some of the weights, of another.
+    """Writes a graph with the inputs, outputs and weights of another graph.
 
-    model: the graph as written so far, a `Model`.
+    model: the graph so far, a `Model`.
     """
 
     def __init__(self, source: Any) -> None:
@@ -106,18 +106,18 @@ class Writer:
         return list(self._weights)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The sizes of a weight; MissingWeightError where there is none of the name."""
+        """The shape of a weight; MissingWeightError if there is none with this name."""
         if name not in self._weights:
             raise MissingWeightError(f"there is no weight '{name}'")
         return tuple(self._weights[name].dims)
 
     def values(self, name: str) -> NDArray[np.float32]:
-        """The numbers of a weight."""
+        """The values of a weight."""
         sizes = self.shape(name)
         return np.frombuffer(self._weights[name].raw_data, dtype="<f4").reshape(sizes)
 
     def weight(self, name: str) -> Tensor:
-        """A weight of the other graph; MissingWeightError where there is none of the name."""
+        """A weight of the source graph; MissingWeightError if there is none with this name."""
         self.shape(name)
         if name not in self._written:
             self._written.add(name)

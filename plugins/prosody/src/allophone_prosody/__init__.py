@@ -1,1 +1,1 @@
-"""F0 and energy for Allophone: hooks in `hooks`, configuration in `config`, an extractor a file."""
+"""F0 and energy for Allophone: hooks in `hooks`, configuration in `config`, one extractor per module."""

@@ -1,4 +1,4 @@
-"""The tables `[features.<name>]` of F0 and energy. Light: attrs alone."""
+"""The tables `[features.<name>]` of F0 and energy. Light: imports only attrs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class F0Config:
     """Fundamental frequency.
 
     method: see `allophone_prosody.f0.fundamental_frequency`; all but "yin" need an extra.
-    f_min, f_max: where it is looked for, Hz.
+    f_min, f_max: the search range in Hz.
     """
 
     method: PitchMethod = "yin"

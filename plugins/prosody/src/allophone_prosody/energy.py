@@ -39,7 +39,7 @@ class EnergyExtractor:
         }
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
-        """One contour an utterance."""
+        """Yield one energy contour per utterance."""
         for utterance in utterances:
             yield frame_energy(self._context.load_audio(utterance), self._context.audio)
 
@@ -47,10 +47,10 @@ class EnergyExtractor:
 def frame_energy(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32]:
     """The L2 norm of each frame's magnitude spectrum (arXiv 2006.04558, section 2.3).
 
-    samples [N] at `spec.sample_rate` -> [F], aligned to the frames of `spec`; the magnitude is taken
-    as `spec` says, to its first power.
+    samples [N] at `spec.sample_rate` -> [F], aligned to the frames of `spec`. The magnitude is computed
+    with the settings of `spec`, but always with power 1.
     """
-    # Imported here, because a run that has nothing to extract does without PyTorch.
+    # Imported here, so that a run with nothing to extract does not import PyTorch.
     import torch
 
     from allophone.audio.spectrogram import linear_spectrogram

@@ -36,7 +36,7 @@ class F0Extractor:
         }
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
-        """One contour an utterance."""
+        """Yield one F0 contour per utterance."""
         for utterance in utterances:
             yield fundamental_frequency(
                 self._context.load_audio(utterance),
@@ -59,22 +59,21 @@ def fundamental_frequency(
 
     Args:
         samples: [N] at `spec.sample_rate`.
-        method: `yin` (de Cheveigné and Kawahara 2002) needs nothing more. `pyin` (Mauch and Dixon 2014,
-            by `allophone-prosody[librosa]`) calls more frames voiced and is many times slower. As quick as
-            `yin` are `praat`, its autocorrelation method (Boersma 1993, by `allophone-prosody[praat]`), and
-            `dio` with StoneMask (Morise 2009 and 2016, by `allophone-prosody[pyworld]`), as FastSpeech 2
-            has it.
-        f_min, f_max: where F0 is looked for, Hz.
+        method: `yin` (de Cheveigné and Kawahara 2002) has no dependencies. `pyin` (Mauch and Dixon 2014,
+            needs `allophone-prosody[librosa]`) marks more frames as voiced and is many times slower. `praat`
+            (Boersma 1993, autocorrelation, needs `allophone-prosody[praat]`) and `dio` with StoneMask (Morise
+            2009 and 2016, needs `allophone-prosody[pyworld]`), used by FastSpeech 2, are as fast as `yin`.
+        f_min, f_max: the search range in Hz.
 
     Returns:
         [F] float32, with F = `spec.frames(N)`.
 
     Raises:
-        UserError: the range makes no sense, or the method's package is not installed.
+        UserError: the range is invalid, or the method's package is not installed.
     """
     if not 0 < f_min < f_max <= spec.sample_rate / 2:
         raise UserError(
-            f"F0 cannot be looked for from {f_min:g} to {f_max:g} Hz at {spec.sample_rate} Hz",
+            f"Invalid F0 range {f_min:g} to {f_max:g} Hz at a sample rate of {spec.sample_rate} Hz",
             hint=f"Choose 0 < f_min < f_max <= {spec.sample_rate / 2:g}.",
         )
     track = {"pyin": _pyin, "yin": yin, "praat": _praat, "dio": _dio}[method]
@@ -85,7 +84,7 @@ def _pyin(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
     librosa = _package("librosa", method="pyin", extra="librosa")
-    # Four periods of the lowest tone: with fewer, its period is not seen twice.
+    # Four periods of the lowest frequency, so that the window contains its period twice.
     window = 2 ** math.ceil(math.log2(4 * spec.sample_rate / f_min))
     f0, _, _ = librosa.pyin(
         _framed(samples, spec, window),
@@ -104,7 +103,7 @@ def _praat(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
     parselmouth = _package("parselmouth", method="praat", extra="praat")
-    # Praat lays as many windows of three periods of the lowest tone as fit, in the middle of the sound.
+    # Praat uses windows of three periods of the lowest frequency, centred in the sound.
     window = 2 * math.ceil(1.5 * spec.sample_rate / f_min) + 2
     sound = parselmouth.Sound(
         _framed(samples, spec, window).astype(np.float64), sampling_frequency=spec.sample_rate
@@ -120,7 +119,7 @@ def _dio(
     samples: NDArray[np.float32], spec: MelSpec, f_min: float, f_max: float
 ) -> NDArray[np.float32]:
     pyworld = _package("pyworld", method="dio", extra="pyworld")
-    # WORLD's first frame is centred on the first sample, and its last may fall short of ours.
+    # WORLD's first frame is centred on the first sample, and it may have fewer frames than `spec`.
     frames = spec.frames(len(samples))
     shifted = samples[spec.frame_center :].astype(np.float64)
     padded = np.pad(shifted, (0, max(0, frames * spec.hop_length - len(shifted))))
@@ -133,18 +132,18 @@ def _dio(
 
 
 def _framed(samples: NDArray[np.float32], spec: MelSpec, window: int) -> NDArray[np.float32]:
-    """Padded or cut so that windows of this length, laid without gaps at its ends, have our centres."""
+    """Pad or cut samples so that unpadded windows of this length have the frame centres of `spec`."""
     before = window // 2 - spec.frame_center
     total = (spec.frames(len(samples)) - 1) * spec.hop_length + window
     return np.pad(samples, (before, max(0, total - before - len(samples))))[:total]
 
 
 def _package(module: str, *, method: PitchMethod, extra: str) -> Any:
-    """The package behind a method; UserError naming the extra that brings it."""
+    """Import the package of a method; UserError that names the extra to install."""
     try:
         return import_module(module)
     except ImportError as error:
         raise UserError(
-            f"F0 by '{method}' needs the package {module}, which cannot be imported: {error}.",
+            f"The F0 method '{method}' needs the package {module}, which cannot be imported: {error}.",
             hint=f"pip install 'allophone-prosody[{extra}]', or use the method 'yin'",
         ) from error

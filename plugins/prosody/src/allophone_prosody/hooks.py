@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""The entries of this plugin. Light: does not import torch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CONTRACT = 1
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
     yield FeatureExtractorEntry(
         name="f0",
-        summary="Fundamental frequency a frame, in Hz, 0 where unvoiced.",
+        summary="Fundamental frequency of each frame in Hz, 0 if unvoiced.",
         config="allophone_prosody.config:F0Config",
         extractor="allophone_prosody.f0:F0Extractor",
     )
     yield FeatureExtractorEntry(
         name="energy",
-        summary="L2 norm of the magnitude spectrum a frame.",
+        summary="L2 norm of the magnitude spectrum of each frame.",
         config="allophone_prosody.config:EnergyConfig",
         extractor="allophone_prosody.energy:EnergyExtractor",
     )

@@ -1,6 +1,6 @@
-"""YIN (de Cheveigné and Kawahara 2002), all frames at once.
+"""YIN (de Cheveigné and Kawahara 2002), vectorised over frames.
 
-N samples, F frames, W samples that are compared with those a lag later, L lags.
+N samples, F frames, W window size in samples, L lags.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
 
-_CLEAR = 0.15
-"""The first lag whose difference dips below this is the period (the paper's step 4)."""
+_THRESHOLD = 0.15
+"""Absolute threshold: the first minimum below this is the period (step 4 of the paper)."""
 
-_VOICED = 0.3
-"""A frame whose deepest dip is shallower than this is unvoiced."""
+_VOICING_THRESHOLD = 0.3
+"""A frame whose lowest minimum is above this is unvoiced."""
 
-_QUIET = 1e-4
-"""A frame of less power than this share of the loudest one's is unvoiced."""
+_MIN_RELATIVE_POWER = 1e-4
+"""A frame with less than this fraction of the power of the loudest frame is unvoiced."""
 
-_TINY = 1e-12
+_EPSILON = 1e-12
 
 
 def yin(
@@ -31,34 +31,36 @@ def yin(
     shortest = max(2, math.floor(spec.sample_rate / f_max))
     longest = math.ceil(spec.sample_rate / f_min)
     window = 2 * longest
-    # What is compared reaches from the window's beginning to a lag past its end.
+    # The comparison covers the window and one lag past its end.
     middle = (window + round(math.sqrt(shortest * longest))) // 2
     frames = _frames(samples, spec, size=window + longest + 1, middle=middle)
     difference, power = _differences(frames, window)
     lags = np.arange(1, longest + 2)
-    mean_so_far = np.cumsum(difference[:, 1:], axis=1) / lags
-    normalised = difference[:, 1:] / np.maximum(mean_so_far, _TINY)  # of the lags from 1 on
+    cumulative_mean = np.cumsum(difference[:, 1:], axis=1) / lags
+    normalised = difference[:, 1:] / np.maximum(cumulative_mean, _EPSILON)  # for lags from 1
 
     searched = normalised[:, shortest - 1 :]
     before, at, after = searched[:, :-2], searched[:, 1:-1], searched[:, 2:]
-    dips = np.where((at <= before) & (at < after), at, np.inf)
-    clear = dips < _CLEAR
-    best = np.where(clear.any(axis=1), clear.argmax(axis=1), dips.argmin(axis=1))[:, None]
+    minima = np.where((at <= before) & (at < after), at, np.inf)
+    below_threshold = minima < _THRESHOLD
+    best = np.where(
+        below_threshold.any(axis=1), below_threshold.argmax(axis=1), minima.argmin(axis=1)
+    )[:, None]
 
     depth, left, right = (
         np.take_along_axis(values, best, axis=1)[:, 0] for values in (at, before, after)
     )
-    curvature = np.maximum(left - 2 * depth + right, _TINY)
+    curvature = np.maximum(left - 2 * depth + right, _EPSILON)
     period = best[:, 0] + shortest + 1 + np.clip((left - right) / (2 * curvature), -1, 1)
-    dips_somewhere = np.take_along_axis(dips, best, axis=1)[:, 0] < _VOICED
-    voiced = dips_somewhere & (power > _QUIET * power.max())
+    periodic = np.take_along_axis(minima, best, axis=1)[:, 0] < _VOICING_THRESHOLD
+    voiced = periodic & (power > _MIN_RELATIVE_POWER * power.max())
     return np.where(voiced, spec.sample_rate / period, 0).astype(np.float32)
 
 
 def _frames(
     samples: NDArray[np.float32], spec: MelSpec, *, size: int, middle: int
 ) -> NDArray[np.float64]:
-    """[F, size], each with its sample `middle` where the frame of `spec` has its centre."""
+    """Frames [F, size], whose sample `middle` is at the centre of the frame of `spec`."""
     frames = spec.frames(len(samples))
     before = middle - spec.frame_center
     total = (frames - 1) * spec.hop_length + size
@@ -70,8 +72,8 @@ def _frames(
 def _differences(
     frames: NDArray[np.float64], window: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared differences [F, L] of each frame's first W samples and those a lag later, by their
-    autocorrelation (equation 7), and the power [F] of the former."""
+    """The difference function [F, L] of each frame, computed by autocorrelation (equation 7), and the
+    power [F] of its first W samples."""
     size = frames.shape[1]
     padded = 1 << (size - 1).bit_length()
     spectrum, head = np.fft.rfft(frames, padded), np.fft.rfft(frames[:, :window], padded)

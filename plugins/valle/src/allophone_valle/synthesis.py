@@ -82,7 +82,7 @@ class ValleSynthesizer:
             for row, continuation in zip(rows, continuations, strict=True)
         ]
         said = predict_codebooks(self.nar, inputs)
-        return self._hear(
+        return self._decode_codec(
             rows,
             said,
             cut_off=tuple(
@@ -153,7 +153,7 @@ class ValleSynthesizer:
             text=text, known=known, prompt_length=prompt_length, first=continuation.codes
         )
 
-    def _hear(
+    def _decode_codec(
         self, rows: Sequence[Row], said: Sequence[Tensor], *, cut_off: tuple[str | None, ...]
     ) -> Speech:
         """Decode what was said behind its prompt, so that it begins as something that goes on."""

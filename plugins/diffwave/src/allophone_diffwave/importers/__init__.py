@@ -1,1 +1,1 @@
-"""Other projects' checkpoints, one format a file."""
+"""Importers of other projects' checkpoints, one format per module."""

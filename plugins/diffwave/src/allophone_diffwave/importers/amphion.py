@@ -11,12 +11,12 @@ from allophone_diffwave.importers.checkpoint import write_checkpoint
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` belongs to an experiment that trained a DiffWave."""
+    """Whether `source` belongs to an experiment with a DiffWave model."""
     return peek_arguments(source).get("model.generator") == "diffwave"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the vocoder folder of a checkpoint, or of the latest one of an experiment."""
+    """Convert a checkpoint, or the latest one of an experiment, to a vocoder folder."""
     arguments = read_arguments(source)
     given = arguments.table("model.diffwave")
     first, last, steps = given["noise_schedule_factors"]

@@ -1,4 +1,4 @@
-"""What the importers have in common: the reference's names, and the folder of a vocoder.
+"""Code shared by the importers: the reference's names of weights, and writing the vocoder folder.
 
 Both projects kept the names of the first implementation.
 """
@@ -36,7 +36,7 @@ _RULES: tuple[Rule, ...] = (
 
 
 def reference_name(name: str) -> str:
-    """What the reference calls the weight `name` of `Denoiser`."""
+    """The reference's name of the weight `name` of `Denoiser`."""
     return renamed(name, _RULES)
 
 
@@ -48,9 +48,9 @@ def write_checkpoint(
     config: DiffwaveConfig,
     audio: MelSpec,
 ) -> None:
-    """Write the folder of a vocoder from tensors of the reference's names.
+    """Write a vocoder folder from tensors with the reference's names.
 
-    Raises UserError that names every tensor without a place, and every place without a tensor.
+    Raises UserError that lists all missing and unexpected tensors.
     """
     config.check_audio(audio)
     with skip_init():
@@ -63,14 +63,14 @@ def write_checkpoint(
 
 
 def noise_of(betas: Sequence[float], where: Path) -> NoiseConfig:
-    """The steps of training from a list of what each adds; UserError where they do not rise evenly."""
+    """The noise schedule from its betas; UserError if they are not linearly spaced."""
     first, last, steps = betas[0], betas[-1], len(betas)
     rise = (last - first) / max(1, steps - 1)
     if not all(
         math.isclose(beta, first + rise * step, rel_tol=1e-4) for step, beta in enumerate(betas)
     ):
         raise UserError(
-            f"The steps of noise in {where} do not rise evenly from {first} to {last}, and no others "
-            "are known here."
+            f"The noise schedule in {where} is not linearly spaced from {first} to {last}; "
+            "only linear schedules are supported."
         )
     return NoiseConfig(steps=steps, first=first, last=last)

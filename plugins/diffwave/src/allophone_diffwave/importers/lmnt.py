@@ -15,7 +15,7 @@ _OF_ITS_PARAMETERS = ("noise_schedule", "residual_channels", "dilation_cycle_len
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a file that names the parameters of a DiffWave, or a folder with such a one."""
+    """Whether `source` is a file with the parameters of a DiffWave, or a folder with such a file."""
     path = _file(source)
     if path.suffix != ".pt" or not path.is_file():
         return False
@@ -27,7 +27,7 @@ def recognises(source: Path) -> bool:
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the vocoder folder of a checkpoint, or of the latest one in a folder."""
+    """Convert a checkpoint, or the latest one in a folder, to a vocoder folder."""
     path = _file(source)
     content = read_pickled(path)
     parameters = Settings(path=path, content=content).table("params")
@@ -53,7 +53,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
 def mels_of(
     *, sample_rate: int = 22050, n_fft: int = 1024, hop_length: int = 256, n_mels: int = 80
 ) -> MelSpec:
-    """The mels of the package: decibels below 20, from -100 to 0, brought to 0 to 1."""
+    """The mels of the package: decibels relative to 20 dB, scaled from -100 to 0 into 0 to 1."""
     return MelSpec(
         sample_rate=sample_rate,
         n_fft=n_fft,

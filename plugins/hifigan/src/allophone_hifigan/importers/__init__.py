@@ -1,1 +1,1 @@
-"""Reading the weights of other implementations of HiFi-GAN: one module a format, over `checkpoint`."""
+"""Importers of other implementations' checkpoints, one format per module; `checkpoint` has shared code."""

@@ -1,7 +1,7 @@
 """Vocoders of Amphion's HiFi-GAN recipe.
 
-Older ones have an entry `generator_state_dict` in `NAME.pt`. Its discriminators are of several kinds and
-are not read.
+Older checkpoints have an entry `generator_state_dict` in `NAME.pt`. Discriminators, of which there are several
+kinds, are not imported.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from allophone_hifigan.importers.checkpoint import (
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` belongs to an experiment that trained a HiFi-GAN."""
+    """Whether `source` belongs to an experiment with a HiFi-GAN model."""
     return peek_arguments(source).get("model.generator") == "hifigan"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the vocoder folder of a checkpoint, or of the latest one of an experiment."""
+    """Convert a checkpoint, or the latest one of an experiment, to a vocoder folder."""
     arguments = read_arguments(source)
     checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,

@@ -1,4 +1,4 @@
-"""What the importers have in common: what they read, and the folder of a vocoder that they write."""
+"""Code shared by the importers: the checkpoint record, and writing the vocoder folder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Tensors = Mapping[str, Tensor]
 
 @frozen(kw_only=True)
 class ReferenceCheckpoint:
-    """A vocoder of the reference's architecture; its tensors have the reference's names.
+    """A vocoder with the reference's architecture and names of tensors.
 
-    discriminators: the published ones, as "mpd...." and "msd....", or none.
+    discriminators: the published ones, as "mpd...." and "msd....", or empty.
     """
 
     name: str
@@ -63,7 +63,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
 
 
 def config_of(given: Settings) -> HifiganConfig:
-    """The generator that the reference's names of its sizes describe."""
+    """The config of a generator from the reference's hyperparameters."""
     return HifiganConfig(
         channels=given["upsample_initial_channel"],
         upsample_rates=tuple(given["upsample_rates"]),

@@ -1,4 +1,4 @@
-"""HiFi-GANs of Coqui: `NAME.pth` with `config.json` beside it.
+"""HiFi-GANs of Coqui: `NAME.pth`, with `config.json` in the same folder.
 
 Its mels are librosa's, in decibels or natural logarithms, and often scaled to a range, all of which a
 `MelSpec` can say. Mels that are normalised by the statistics of a corpus have no such description.
@@ -27,18 +27,18 @@ _GENERATOR, _DISCRIMINATORS = "model_g", "model_d"
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a checkpoint beside the configuration of a HiFi-GAN."""
+    """Whether `source` is a checkpoint with the `config.json` of a HiFi-GAN in the same folder."""
     config = peek_json(source.parent / "config.json")
     return source.suffix == ".pth" and config.get("generator_model") == "hifigan_generator"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the vocoder folder of a checkpoint."""
+    """Convert a checkpoint to a vocoder folder."""
     path = source.parent / "config.json"
     if not path.is_file():
         raise UserError(
-            f"{source} has no config.json beside it.",
-            hint="Copy there the configuration that it was trained with.",
+            f"There is no config.json in the folder of {source}.",
+            hint="Copy the configuration that the checkpoint was trained with to this folder.",
         )
     settings = read_json(path)
     config, audio = (
@@ -68,8 +68,8 @@ def _audio(settings: Settings) -> MelSpec:
     normalised = settings.get("signal_norm", True)
     if normalised and settings.get("stats_path"):
         raise UserError(
-            f"{settings.path}: the vocoder takes mels that are normalised by the statistics in "
-            f"{settings['stats_path']}, band by band; this has no counterpart here."
+            f"{settings.path}: the vocoder needs mels normalized per band by the statistics in "
+            f"{settings['stats_path']}, which is not supported."
         )
     if settings.get("preemphasis"):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference implementation: `g_<step>`, and `do_<step>` beside it, with `config.json`.
+"""Checkpoints of the reference implementation: `g_<step>` with `config.json`, and optionally `do_<step>`.
 
 Its published vocoders have the same content under other names, and so have those that come with
 implementations of acoustic models ("generator_v1", "generator_universal.pth.tar").
@@ -25,7 +25,7 @@ _OF_ITS_CONFIG = ("upsample_initial_channel", "resblock", "num_mels", "sampling_
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a file beside the configuration of a HiFi-GAN, or a folder of checkpoints."""
+    """Whether `source` is a file with the `config.json` of a HiFi-GAN, or a folder of checkpoints."""
     config = source / "config.json" if source.is_dir() else source.with_name("config.json")
     there = any(source.glob("g_*")) if source.is_dir() else source.suffix != ".json"
     settings = peek_json(config)
@@ -33,13 +33,13 @@ def recognises(source: Path) -> bool:
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the vocoder folder of a checkpoint, or of the latest one in a folder."""
+    """Convert a checkpoint, or the latest one in a folder, to a vocoder folder."""
     path = _latest(source) if source.is_dir() else source
     config = path.with_name("config.json")
     if not config.is_file():
         raise UserError(
-            f"{path} has no config.json beside it.",
-            hint="Copy there the configuration that it was trained with.",
+            f"There is no config.json in the folder of {path}.",
+            hint="Copy the configuration that the checkpoint was trained with to this folder.",
         )
     settings = read_json(config)
     checkpoint = ReferenceCheckpoint(
@@ -64,7 +64,7 @@ def _latest(folder: Path) -> Path:
 
 
 def _discriminators(generator: Path) -> Tensors:
-    """Those of the same step, where they are there."""
+    """The discriminators of the same step, if there are any."""
     path = generator.with_name(generator.name.replace("g_", "do_", 1))
     if not generator.name.startswith("g_") or not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""What the reference implementation calls the weights that we have; everybody kept its names.
+"""The reference implementation's names of our weights; other implementations use the same.
 
 Rules are applied in order, each to what the one before has left.
 """
@@ -19,12 +19,12 @@ _DISCRIMINATORS: tuple[Rule, ...] = (
 
 
 def generator_name(name: str, config: HifiganConfig) -> str:
-    """What the reference calls the weight `name` of `Generator(config)`."""
+    """The reference's name of the weight `name` of `Generator(config)`."""
     paired = config.residual_block == "1"
     blocks = len(config.residual_kernel_sizes)
 
     def block(found: re.Match[str]) -> str:
-        # The blocks of all stages are numbered through.
+        # The reference numbers the blocks of all stages consecutively.
         number = int(found[1]) * blocks + int(found[2])
         convolutions = {"dilated": "convs1", "plain": "convs2"} if paired else {"dilated": "convs"}
         return f"resblocks.{number}.{convolutions[found[3]]}."
@@ -42,5 +42,5 @@ def generator_name(name: str, config: HifiganConfig) -> str:
 
 
 def discriminators_name(name: str) -> str:
-    """What the reference calls the weight `name` of `Discriminators`, after "mpd." or "msd."."""
+    """The reference's name of the weight `name` of `Discriminators`, beginning with "mpd." or "msd."."""
     return renamed(name, (*NORMS, *_DISCRIMINATORS))

