@@ -1,4 +1,4 @@
-"""The times of a text in recordings, by a voice that has kept its posterior encoder's weights."""
+"""Forced alignment with a voice that includes the posterior encoder."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def spec(speakers: int) -> VoiceSpec:
     return VoiceSpec(model=MODEL, audio=AUDIO, vocabulary=Vocabulary(symbols=table, speakers=names))
 
 
-def trained(speakers: int) -> Vits:
-    """The model as training has it, with weights that are not those of the beginning."""
+def randomized_model(speakers: int) -> Vits:
+    """A model in eval mode whose zero-initialized weights are randomized."""
     torch.manual_seed(0)
     size = spec(speakers).vocabulary.symbols.size
     model = Vits(MODEL, vocabulary_size=size, speakers=speakers, audio=AUDIO).eval()
@@ -50,7 +50,7 @@ def trained(speakers: int) -> Vits:
     return model
 
 
-def questions() -> tuple[TextBatch, Tensor, Tensor]:
+def texts_and_recordings() -> tuple[TextBatch, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     lengths = torch.tensor([16000, 9999])
     waveform = 0.1 * torch.randn(2, 16000, generator=generator)
@@ -68,9 +68,9 @@ def questions() -> tuple[TextBatch, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("speakers", [1, 2])
-def test_a_voice_aligns_as_the_model_in_training(speakers: int) -> None:
-    model = trained(speakers)
-    text, waveform, lengths = questions()
+def test_a_voice_aligns_like_the_training_model(speakers: int) -> None:
+    model = randomized_model(speakers)
+    text, waveform, lengths = texts_and_recordings()
     voice = build_synthesizer(spec(speakers), model.state_dict(), CPU)
     assert hasattr(voice, "align")
     frames = torch.tensor([AUDIO.frames(length) for length in lengths.tolist()])
@@ -91,17 +91,19 @@ def test_a_voice_aligns_as_the_model_in_training(speakers: int) -> None:
     assert hasattr(voice, "convert") == (speakers > 1)
 
 
-def test_a_voice_that_can_only_speak_does_not_align() -> None:
-    weights = trained(1).state_dict()
-    speaking = {name: weight for name, weight in weights.items() if not TRAINING_ONLY.match(name)}
-    voice = build_synthesizer(spec(1), speaking, CPU)
+def test_a_voice_without_posterior_encoder_cannot_align() -> None:
+    weights = randomized_model(1).state_dict()
+    inference_weights = {
+        name: weight for name, weight in weights.items() if not TRAINING_ONLY.match(name)
+    }
+    voice = build_synthesizer(spec(1), inference_weights, CPU)
     assert type(voice) is VitsSynthesizer
     assert not hasattr(voice, "align")
 
 
-def test_speaking_builds_no_posterior_encoder() -> None:
-    voice = build_synthesizer(spec(1), trained(1).state_dict(), CPU)
-    text, waveform, lengths = questions()
+def test_synthesis_does_not_load_the_posterior_encoder() -> None:
+    voice = build_synthesizer(spec(1), randomized_model(1).state_dict(), CPU)
+    text, waveform, lengths = texts_and_recordings()
     with torch.inference_mode():
         before = voice.synthesize(text, voice.controls())
         assert not hasattr(voice._model, "posterior_encoder")

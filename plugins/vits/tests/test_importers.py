@@ -1,4 +1,4 @@
-"""Checkpoints of other implementations become voices that hold just their weights."""
+"""Imported voices hold exactly the weights of the checkpoint."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ IPA = ["_", "^", "$", "a", "b", "ə"]
 def reference_state(
     config: VitsConfig, *, symbols: int, speakers: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """A random model's weights, under our names and under the reference's."""
+    """The weights of a random model under our names and under the reference's."""
     torch.manual_seed(0)
     model = Vits(config, vocabulary_size=symbols, speakers=speakers, audio=AUDIO)
     ours = {name: torch.randn_like(weight) for name, weight in model.state_dict().items()}
@@ -59,7 +59,7 @@ def reference_state(
 
 @pytest.fixture(scope="module")
 def discriminator() -> dict[str, torch.Tensor]:
-    """The discriminator's state under the reference's names; its full size is all it comes in."""
+    """A full-size discriminator's state under the reference's names; importers accept no other size."""
     state = Discriminator(DiscriminatorConfig()).state_dict()
     return {reference_discriminator_name(name): weight for name, weight in state.items()}
 
@@ -81,7 +81,7 @@ def assert_holds(voice: StoredVoice, config: VitsConfig, weights: dict[str, torc
 
 
 @pytest.mark.parametrize(("speakers", "tensors"), [(0, 838), (109, 858)])
-def test_names_are_those_of_the_published_models(speakers: int, tensors: int) -> None:
+def test_names_match_the_published_models(speakers: int, tensors: int) -> None:
     _, theirs = reference_state(VitsConfig(), symbols=178, speakers=speakers)
     assert len(theirs) == tensors
     assert sum(weight.numel() for weight in theirs.values()) > 36_000_000
@@ -113,9 +113,7 @@ def write_jaywalnut310(folder: Path, state: dict[str, torch.Tensor], **config: A
     return folder
 
 
-def test_a_checkpoint_of_the_reference(
-    tmp_path: Path, discriminator: dict[str, torch.Tensor]
-) -> None:
+def test_reference_checkpoint(tmp_path: Path, discriminator: dict[str, torch.Tensor]) -> None:
     ours, theirs = reference_state(SMALL, symbols=178, speakers=0)
     source = write_jaywalnut310(tmp_path, theirs)
     torch.save({"model": {}}, source / "G_1000.pth")
@@ -128,14 +126,14 @@ def test_a_checkpoint_of_the_reference(
     assert voice.description.audio == AUDIO
     assert voice.vocabulary.symbols.blank == "_"
     assert voice.vocabulary.symbols.ids["ə"] == jaywalnut310.PUBLISHED_SYMBOLS.index("ə")
-    beginning = read_source(destination, inference_module="generator")
-    assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
+    source_weights = read_source(destination, inference_module="generator")
+    assert sum(name.startswith("discriminator.") for name in source_weights.weights) == len(
         discriminator
     )
-    assert beginning.weights["generator.decoder.input.bias"].equal(ours["decoder.input.bias"])
+    assert source_weights.weights["generator.decoder.input.bias"].equal(ours["decoder.input.bias"])
 
 
-def test_forks_of_the_reference_list_symbols_and_speakers(tmp_path: Path) -> None:
+def test_symbols_and_speakers_are_read_from_forks(tmp_path: Path) -> None:
     ours, theirs = reference_state(SMALL, symbols=len(IPA), speakers=2)
     source = write_jaywalnut310(
         tmp_path, theirs, symbols=IPA, speakers={"b": 1, "a": 0}, data={"n_speakers": 2}
@@ -148,7 +146,7 @@ def test_forks_of_the_reference_list_symbols_and_speakers(tmp_path: Path) -> Non
     assert not (tmp_path / "voice" / TRAINING_WEIGHTS).exists()
 
 
-def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
+def test_unknown_symbols_are_an_error(tmp_path: Path) -> None:
     _, theirs = reference_state(SMALL, symbols=40, speakers=0)
     source = write_jaywalnut310(tmp_path, theirs)
     with pytest.raises(UserError, match="40 symbols"):
@@ -156,7 +154,7 @@ def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (lambda state: state.pop("dp.conv_2.bias"), "missing: dp.conv_2.bias"),
         (lambda state: state.update({"enc_q.odd": torch.ones(1)}), "left over: enc_q.odd"),
@@ -166,33 +164,33 @@ def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(
-    tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], object], complaint: str
+def test_mismatched_tensors_are_named(
+    tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], object], message: str
 ) -> None:
     _, theirs = reference_state(SMALL, symbols=178, speakers=0)
     damage(theirs)
     source = write_jaywalnut310(tmp_path, theirs)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         jaywalnut310.import_checkpoint(source, tmp_path / "voice")
     assert not (tmp_path / "voice").exists()
 
 
-def test_a_discriminator_is_no_generator(
+def test_importing_a_discriminator_is_an_error(
     tmp_path: Path, discriminator: dict[str, torch.Tensor]
 ) -> None:
     source = write_jaywalnut310(tmp_path, discriminator)
-    with pytest.raises(UserError, match="holds no generator"):
+    with pytest.raises(UserError, match="does not contain a generator"):
         jaywalnut310.import_checkpoint(source, tmp_path / "voice")
 
 
-def test_a_pickle_that_could_run_code_is_not_opened(tmp_path: Path) -> None:
+def test_unsafe_pickles_are_rejected(tmp_path: Path) -> None:
     source = write_jaywalnut310(tmp_path, {})
     torch.save({"model": Path.exists}, source / "G_3000.pth")
     with pytest.raises(UserError, match="not opened for safety"):
         jaywalnut310.import_checkpoint(source, tmp_path / "voice")
 
 
-def test_a_checkpoint_of_piper(tmp_path: Path) -> None:
+def test_piper_checkpoint(tmp_path: Path) -> None:
     ours, theirs = reference_state(SMALL, symbols=256, speakers=3)
     folder = tmp_path / "lightning_logs" / "version_0" / "checkpoints"
     folder.mkdir(parents=True)
@@ -233,7 +231,7 @@ def test_a_checkpoint_of_piper(tmp_path: Path) -> None:
 
 
 def onnx_file(path: Path, nodes: list[Any], **initializers: np.ndarray) -> Path:
-    """A graph of `nodes` whose inputs need not come from anywhere."""
+    """Write an ONNX graph of `nodes`; their inputs need no producers."""
     tensors = [onnx.numpy_helper.from_array(value, name) for name, value in initializers.items()]
     graph = onnx.helper.make_graph(nodes, "graph", [], [], initializer=tensors)
     onnx.save(onnx.helper.make_model(graph), str(path))
@@ -261,9 +259,9 @@ SCALE = np.array([[0.5], [-1.5]], dtype=np.float32)
             {"dp.flows.0.logs": SCALE},
         ),
     ],
-    ids=["folded", "half folded", "whole"],
+    ids=["folded", "half folded", "not folded"],
 )
-def test_exporters_fold_the_scale_of_durations_to_varying_degrees(
+def test_duration_scale_is_read_however_far_it_is_folded(
     tmp_path: Path, nodes: list[Any], stored: dict[str, np.ndarray]
 ) -> None:
     users = [
@@ -281,7 +279,7 @@ def test_exporters_fold_the_scale_of_durations_to_varying_degrees(
     assert tensors["enc_p.emb.weight"].shape == (4, 2)
 
 
-def test_norms_are_found_though_equal_ones_are_shared(tmp_path: Path) -> None:
+def test_norms_that_share_tensors_are_found(tmp_path: Path) -> None:
     ones, zeros, small = (
         np.full(size, value, np.float32) for size, value in ((2, 1), (2, 0), ((), 1e-5))
     )
@@ -312,22 +310,22 @@ def test_norms_are_found_though_equal_ones_are_shared(tmp_path: Path) -> None:
         assert tensors[f"enc_p.encoder.norm_layers_1.{layer}.beta"].tolist() == [0, 0]
 
 
-def test_a_file_without_names_of_modules(tmp_path: Path) -> None:
+def test_files_without_module_names_are_rejected(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Gather", ["12", "input"], ["13"], name="Gather_5")
     path = onnx_file(tmp_path / "voice.onnx", [node], **{"12": np.ones((4, 2), np.float32)})
-    with pytest.raises(UserError, match="no nodes named after the parts of a VITS model"):
+    with pytest.raises(UserError, match="no node is named after a module of VITS"):
         read_graph(path)
     (tmp_path / "voice.onnx").write_bytes(b"not a model")
-    with pytest.raises(UserError, match="no readable ONNX file"):
+    with pytest.raises(UserError, match="not a valid ONNX file"):
         read_graph(path)
 
 
 @pytest.mark.parametrize("as_safetensors", [True, False])
-def test_an_experiment_of_amphion(
+def test_amphion_experiment(
     tmp_path: Path, as_safetensors: bool, discriminator: dict[str, torch.Tensor]
 ) -> None:
     ours, theirs = reference_state(SMALL, symbols=512, speakers=0)
-    # What an idle speaker embedding adds to its models of one speaker.
+    # Amphion's single-speaker models have unused speaker conditioning.
     theirs["dec.cond.weight"] = torch.ones(256, 256, 1)
     theirs["flow.flows.0.enc.cond_layer.weight_g"] = torch.ones(8, 1, 1)
     experiment = tmp_path / "experiment"
@@ -363,7 +361,7 @@ def test_an_experiment_of_amphion(
     assert voice.vocabulary.symbols.ids == {
         "<pad>": 0, "<bos>": 1, "<eos>": 2, "<eps>": 3, "_": 4, "aɪ": 5, "b": 6,
     }  # fmt: skip
-    beginning = read_source(tmp_path / "voice", inference_module="generator")
-    assert sum(name.startswith("discriminator.") for name in beginning.weights) == len(
+    source_weights = read_source(tmp_path / "voice", inference_module="generator")
+    assert sum(name.startswith("discriminator.") for name in source_weights.weights) == len(
         discriminator
     )

@@ -1,4 +1,4 @@
-"""The voice `joe` says what onnxruntime says with the file that it was made from."""
+"""The voice `joe` matches onnxruntime running the file that it was imported from."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ def batch_of(*rows: torch.Tensor, seeds: tuple[int, ...] | None = None) -> TextB
     )
 
 
-def say(synthesizer: VitsSynthesizer, text: TextBatch, **controls: object) -> Speech:
+def synthesize(synthesizer: VitsSynthesizer, text: TextBatch, **controls: object) -> Speech:
     with torch.inference_mode():
         return synthesizer.synthesize(text, VitsControls(**controls))
 
 
-SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
+NOISELESS = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 
 @pytest.mark.parametrize(
     ("length", "length_scale"), [*((length, 1.0) for length in LENGTHS), (31, 1.3), (100, 0.7)]
 )
-def test_without_noise_it_equals_onnxruntime(
+def test_matches_onnxruntime_without_noise(
     synthesizer: VitsSynthesizer,
     session: onnxruntime.InferenceSession,
     length: int,
@@ -86,30 +86,30 @@ def test_without_noise_it_equals_onnxruntime(
     scales = np.array([0.0, length_scale, 0.0], dtype=np.float32)
     inputs = {"input": ids[None].numpy(), "input_lengths": np.array([length]), "scales": scales}
     theirs = session.run(None, inputs)[0].reshape(-1)
-    ours = say(synthesizer, batch_of(ids), length_scale=length_scale, **SILENT)
+    ours = synthesize(synthesizer, batch_of(ids), length_scale=length_scale, **NOISELESS)
     assert ours.waveform.shape == (1, len(theirs))
     np.testing.assert_allclose(ours.waveform[0].numpy(), theirs, rtol=0, atol=PARITY)
 
 
-def test_a_batch_says_what_its_rows_say(synthesizer: VitsSynthesizer) -> None:
+def test_batching_does_not_change_the_output(synthesizer: VitsSynthesizer) -> None:
     rows = [ids_of(length) for length in (31, 1, 100, 5)]
-    together = say(synthesizer, batch_of(*rows, seeds=(7, 8, 9, 10)))
+    batched = synthesize(synthesizer, batch_of(*rows, seeds=(7, 8, 9, 10)))
     for row, ids in enumerate(rows):
-        alone = say(synthesizer, batch_of(ids, seeds=(7 + row,)))
-        length = int(together.lengths[row])
+        alone = synthesize(synthesizer, batch_of(ids, seeds=(7 + row,)))
+        length = int(batched.lengths[row])
         assert length == int(alone.lengths) == alone.waveform.size(1)
         torch.testing.assert_close(
-            together.waveform[row, :length], alone.waveform[0], rtol=0, atol=ROUNDING
+            batched.waveform[row, :length], alone.waveform[0], rtol=0, atol=ROUNDING
         )
-        assert not together.waveform[row, length:].any()
-        assert together.durations[row, : len(ids)].tolist() == alone.durations[0].tolist()
-        assert not together.durations[row, len(ids) :].any()
+        assert not batched.waveform[row, length:].any()
+        assert batched.durations[row, : len(ids)].tolist() == alone.durations[0].tolist()
+        assert not batched.durations[row, len(ids) :].any()
 
 
 @pytest.mark.parametrize("length", [3, 500])
-def test_chunks_join_to_the_whole(synthesizer: VitsSynthesizer, length: int) -> None:
+def test_chunks_concatenate_to_the_whole(synthesizer: VitsSynthesizer, length: int) -> None:
     text = batch_of(ids_of(length))
-    whole = say(synthesizer, text).waveform[0]
+    whole = synthesize(synthesizer, text).waveform[0]
     with torch.inference_mode():
         chunks = list(synthesizer.stream(text, VitsControls()))
     assert torch.equal(torch.cat(chunks), whole)
@@ -118,25 +118,25 @@ def test_chunks_join_to_the_whole(synthesizer: VitsSynthesizer, length: int) -> 
         assert len(chunks[0]) < len(chunks[1])
 
 
-def test_half_precision_stays_close(synthesizer: VitsSynthesizer) -> None:
+def test_bf16_is_close_to_fp32(synthesizer: VitsSynthesizer) -> None:
     text = batch_of(ids_of(100))
-    whole = say(synthesizer, text).waveform
-    half = say(synthesizer, text, precision="bf16")
+    whole = synthesize(synthesizer, text).waveform
+    half = synthesize(synthesizer, text, precision="bf16")
     error = (half.waveform - whole).square().mean() / whole.square().mean()
     assert half.waveform.dtype == torch.float32
     assert -10 * error.log10() > 30
 
 
-def test_seeds_decide_what_is_random(synthesizer: VitsSynthesizer) -> None:
+def test_seeds_determine_the_output(synthesizer: VitsSynthesizer) -> None:
     ids = ids_of(31)
     first, again, other = (
-        say(synthesizer, batch_of(ids, seeds=(seed,))).waveform for seed in (1, 1, 2)
+        synthesize(synthesizer, batch_of(ids, seeds=(seed,))).waveform for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert first.shape != other.shape or not torch.allclose(first, other)
 
 
-def test_the_folder_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_voice_is_converted_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parents[2]))
     monkeypatch.setattr(importing, "import_checkpoint", lambda *_: pytest.fail("converted again"))
     assert find_or_import("joe", default_registry()).folder == folder
@@ -145,7 +145,7 @@ def test_the_folder_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sum(weight.numel() for weight in stored.weights.values()) > 15_000_000
 
 
-def test_it_reads_text(voice: Voice) -> None:
+def test_says_text(voice: Voice) -> None:
     speech = voice.say("Hello there, how are you?")
     assert speech.sample_rate == 22050
     assert 1.0 < len(speech.samples) / speech.sample_rate < 3.0

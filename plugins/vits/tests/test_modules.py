@@ -1,4 +1,4 @@
-"""The parts of the model, each by what it promises."""
+"""Unit tests of the modules."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from allophone_vits.decoder import Decoder, receptive_margin
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.duration_flow import DurationFlow
 from allophone_vits.flow import Flow
-from allophone_vits.gaussian import Gaussian, kl_divergence, prior_log_likelihood
+from allophone_vits.gaussian import Gaussian, kl_loss, prior_log_likelihood
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,
     decode,
-    rows,
-    speak_in_chunks,
-    through_flow,
-    tokens_of_frames,
+    decode_in_chunks,
+    frame_to_token,
+    invert_flow,
+    unbatch,
 )
 from allophone_vits.layers import sequence_mask
 from allophone_vits.model import Vits
@@ -57,8 +57,8 @@ DECODERS = {name: SIZES[name].decoder for name in ("base", "medium")}
 TINY_DECODERS = {name: evolve(decoder, channels=32) for name, decoder in DECODERS.items()}
 
 
-def shaken(module: nn.Module) -> nn.Module:
-    """The module with weights that do something: some are zero at first."""
+def randomized(module: nn.Module) -> nn.Module:
+    """Randomize all weights: some are initialized to zero."""
     torch.manual_seed(0)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -71,25 +71,25 @@ class TestSpline:
         torch.manual_seed(0)
         return Spline.from_parameters(torch.randn(400, 29), bins=10, bound=5.0)
 
-    def test_the_inverse_undoes_it(self, spline: Spline) -> None:
+    def test_inverse_inverts_forward(self, spline: Spline) -> None:
         x = torch.linspace(-7, 7, 400)
         y, _ = spline.forward(x)
         torch.testing.assert_close(spline.inverse(y), x, rtol=0, atol=2e-4)
 
-    def test_its_slope_is_its_derivative(self, spline: Spline) -> None:
+    def test_slope_is_the_derivative(self, spline: Spline) -> None:
         x = torch.linspace(-6.9, 6.9, 400, requires_grad=True)
         y, log_slope = spline.forward(x)
         (slope,) = torch.autograd.grad(y.sum(), x)
         torch.testing.assert_close(log_slope.exp(), slope, rtol=1e-3, atol=1e-4)
 
-    def test_outside_it_is_the_identity(self, spline: Spline) -> None:
+    def test_identity_outside_the_bounds(self, spline: Spline) -> None:
         x = torch.tensor([-5.001, 5.001, 1e6, -torch.inf]).repeat(100)
         y, log_slope = spline.forward(x)
         assert torch.equal(y, x)
         assert not log_slope.any()
         assert torch.equal(spline.inverse(x), x)
 
-    def test_it_rises_and_keeps_its_bounds(self) -> None:
+    def test_monotonic_and_bounded(self) -> None:
         torch.manual_seed(1)
         parameters = torch.randn(29).expand(1001, -1)
         spline = Spline.from_parameters(parameters, bins=10, bound=5.0)
@@ -99,19 +99,19 @@ class TestSpline:
         assert y[-1] == 5
 
 
-def test_duration_flow_samples_what_it_maps() -> None:
-    flow = shaken(DurationFlow(channels=8, kernel_size=3, couplings=3))
+def test_duration_flow_sample_inverts_forward() -> None:
+    flow = randomized(DurationFlow(channels=8, kernel_size=3, couplings=3))
     text, mask = torch.randn(2, 8, 6), sequence_mask(torch.tensor([6, 4]), 6)
     pair = torch.randn(2, 2, 6) * mask
     mapped, _ = flow(pair, text, mask)
     torch.testing.assert_close(flow.sample(mapped, text, mask), pair[:, :1], rtol=0, atol=1e-4)
 
 
-def test_duration_flow_exports_with_any_length() -> None:
+def test_duration_flow_exports_with_dynamic_length() -> None:
     class Sample(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.flow = shaken(DurationFlow(channels=8, kernel_size=3, couplings=2))
+            self.flow = randomized(DurationFlow(channels=8, kernel_size=3, couplings=2))
 
         def forward(self, noise: Tensor, text: Tensor) -> Tensor:
             return self.flow.sample(noise, text, None)
@@ -128,7 +128,7 @@ def test_duration_flow_exports_with_any_length() -> None:
 
 
 class TestGaussian:
-    def test_likelihood_is_that_of_a_normal_distribution(self) -> None:
+    def test_log_likelihood_matches_torch_distributions(self) -> None:
         torch.manual_seed(0)
         latent = torch.randn(2, 4, 7)
         prior = Gaussian(mean=torch.randn(2, 4, 5), log_scale=0.5 * torch.randn(2, 4, 5))
@@ -139,15 +139,15 @@ class TestGaussian:
             prior_log_likelihood(latent, prior), expected.sum(1), rtol=1e-4, atol=1e-4
         )
 
-    def test_it_is_float32_under_autocast(self) -> None:
+    def test_log_likelihood_is_float32_under_autocast(self) -> None:
         prior = Gaussian(mean=torch.zeros(1, 2, 3), log_scale=torch.zeros(1, 2, 3))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values = prior_log_likelihood(torch.zeros(1, 2, 4, dtype=torch.bfloat16), prior)
         assert values.dtype == torch.float32
 
-    def test_expansion_repeats_each_token_for_its_frames(self) -> None:
+    def test_expand_repeats_tokens_by_duration(self) -> None:
         durations = torch.tensor([[2, 1, 3], [1, 1, 0]])
-        index = tokens_of_frames(durations)
+        index = frame_to_token(durations)
         assert index.tolist() == [[0, 0, 1, 2, 2, 2], [0, 1, 2, 2, 2, 2]]
         mean = torch.arange(6.0).reshape(2, 1, 3).requires_grad_()
         expanded = Gaussian(mean=mean, log_scale=mean).expand(index)
@@ -155,74 +155,74 @@ class TestGaussian:
         (gradient,) = torch.autograd.grad(expanded.mean[:1].sum(), mean)
         assert gradient[0, 0].tolist() == [2, 1, 3]
 
-    def test_divergence_ignores_padding(self) -> None:
+    def test_kl_loss_ignores_padding(self) -> None:
         torch.manual_seed(0)
         mask = sequence_mask(torch.tensor([3, 2]), 3)
         posterior, prior = (
             Gaussian(mean=torch.randn(2, 4, 3), log_scale=torch.randn(2, 4, 3)) for _ in range(2)
         )
         latent = torch.randn(2, 4, 3)
-        before = kl_divergence(latent, posterior, prior, mask)
+        before = kl_loss(latent, posterior, prior, mask)
         prior.mean[1, :, 2] = torch.nan
-        assert torch.equal(kl_divergence(latent, posterior, prior, mask), before)
+        assert torch.equal(kl_loss(latent, posterior, prior, mask), before)
 
 
 class TestDecoder:
     @pytest.mark.parametrize("name", DECODERS)
-    def test_no_frame_beyond_the_margin_matters_and_the_margin_does(self, name: str) -> None:
+    def test_margin_is_the_exact_receptive_field(self, name: str) -> None:
         config = TINY_DECODERS[name]
-        decoder = shaken(Decoder(config, latent_channels=4))
+        decoder = randomized(Decoder(config, latent_channels=4))
         margin = receptive_margin(config)
         frames, middle = 2 * margin + 5, margin + 2
         latent = torch.zeros(1, 4, frames, requires_grad=True)
         samples = decoder(latent)[0, middle * config.hop_length :][: config.hop_length]
         (gradient,) = torch.autograd.grad(samples.sum(), latent)
-        seen = gradient.abs().sum((0, 1)).nonzero().flatten()
-        assert margin == max(middle - int(seen[0]), int(seen[-1]) - middle)
+        frames_used = gradient.abs().sum((0, 1)).nonzero().flatten()
+        assert margin == max(middle - int(frames_used[0]), int(frames_used[-1]) - middle)
 
-    def test_margins_of_the_published_sizes(self) -> None:
+    def test_margins_of_published_sizes(self) -> None:
         assert {name: receptive_margin(config) for name, config in DECODERS.items()} == {
             "base": 13,
             "medium": 11,
         }
 
     @pytest.mark.parametrize("name", DECODERS)
-    def test_padding_is_not_heard(self, name: str) -> None:
+    def test_padding_has_no_effect(self, name: str) -> None:
         config = TINY_DECODERS[name]
-        decoder = shaken(Decoder(config, latent_channels=4, speaker_channels=3))
+        decoder = randomized(Decoder(config, latent_channels=4, speaker_channels=3))
         lengths = torch.tensor([9, 30])
         latents = Latents(
             values=torch.randn(2, 4, 30), lengths=lengths, speaker=torch.randn(2, 3, 1)
         )
-        together = decode(decoder, latents)
-        for row, alone in enumerate(rows(latents)):
+        batched = decode(decoder, latents)
+        for row, alone in enumerate(unbatch(latents)):
             samples = int(lengths[row]) * config.hop_length
             torch.testing.assert_close(
-                together[row, :samples], decode(decoder, alone)[0], rtol=0, atol=1e-5
+                batched[row, :samples], decode(decoder, alone)[0], rtol=0, atol=1e-5
             )
-            assert not together[row, samples:].any()
+            assert not batched[row, samples:].any()
 
     @pytest.mark.parametrize("frames", [20, 170, 333])
-    def test_chunks_join_to_the_whole(self, frames: int) -> None:
-        decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+    def test_chunks_concatenate_to_the_whole(self, frames: int) -> None:
+        decoder = randomized(Decoder(TINY_DECODERS["medium"], latent_channels=4))
         config = FlowConfig(hidden_channels=4, couplings=2, layers=2)
-        flow = shaken(Flow.from_config(config, channels=4))
+        flow = randomized(Flow.from_config(config, channels=4))
         prior = Latents(
             values=torch.randn(1, 4, frames), lengths=torch.tensor([frames]), speaker=None
         )
-        whole = decode(decoder, through_flow(flow, prior))[0]
-        chunks = list(speak_in_chunks(flow, decoder, prior))
+        whole = decode(decoder, invert_flow(flow, prior))[0]
+        chunks = list(decode_in_chunks(flow, decoder, prior))
         assert len(chunks) == len(chunk_sizes(frames, usual=CHUNK_FRAMES))
         torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-5)
 
-    def test_the_first_chunk_waits_for_the_beginning_alone(self) -> None:
-        decoder = shaken(Decoder(TINY_DECODERS["medium"], latent_channels=4))
-        flow = shaken(Flow.from_config(FlowConfig(hidden_channels=4, layers=2), channels=4))
+    def test_the_first_chunk_depends_only_on_the_first_frames(self) -> None:
+        decoder = randomized(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+        flow = randomized(Flow.from_config(FlowConfig(hidden_channels=4, layers=2), channels=4))
         values = torch.randn(1, 4, 333)
         needed = chunk_sizes(333, usual=CHUNK_FRAMES)[0] + decoder.margin + flow.margin
         values[:, :, needed:] = torch.nan
         prior = Latents(values=values, lengths=torch.tensor([333]), speaker=None)
-        chunks = speak_in_chunks(flow, decoder, prior)
+        chunks = decode_in_chunks(flow, decoder, prior)
         assert next(chunks).isfinite().all()
         assert not next(chunks).isfinite().all()
 
@@ -234,26 +234,26 @@ class TestDecoder:
         assert max(sizes) <= CHUNK_FRAMES
 
     @pytest.mark.parametrize("name", DECODERS)
-    def test_the_other_layout_computes_the_same(self, name: str) -> None:
-        decoder = shaken(Decoder(TINY_DECODERS[name], latent_channels=4))
+    def test_channels_last_matches_the_default_layout(self, name: str) -> None:
+        decoder = randomized(Decoder(TINY_DECODERS[name], latent_channels=4))
         with for_inference():
-            quick = Decoder(TINY_DECODERS[name], latent_channels=4)
-        quick.load_state_dict(fold_weight_norm(decoder.state_dict()))
-        use_channels_last(quick)
-        assert not any(isinstance(part, nn.Conv1d) for part in quick.modules())
+            channels_last = Decoder(TINY_DECODERS[name], latent_channels=4)
+        channels_last.load_state_dict(folded(decoder.state_dict()))
+        use_channels_last(channels_last)
+        assert not any(isinstance(part, nn.Conv1d) for part in channels_last.modules())
         latent = torch.randn(2, 4, 12)
-        torch.testing.assert_close(quick(latent), decoder(latent), rtol=0, atol=1e-5)
+        torch.testing.assert_close(channels_last(latent), decoder(latent), rtol=0, atol=1e-5)
 
 
 class TestSegments:
-    def test_windows_lie_inside(self) -> None:
+    def test_segments_lie_inside_utterances(self) -> None:
         lengths = torch.tensor([5, 9, 3])
         starts = torch.stack([random_starts(lengths, 4) for _ in range(200)])
         assert starts.amin(0).tolist() == [0, 0, 0]
         assert starts.amax(0).tolist() == [1, 5, 0]
         assert middle_starts(lengths, 4).tolist() == [0, 2, 0]
 
-    def test_windows_hold_what_was_there_and_zeros_beyond(self) -> None:
+    def test_segments_are_zero_padded(self) -> None:
         values = torch.arange(1.0, 11.0).reshape(2, 1, 5)
         cut = slice_segments(values, torch.tensor([1, 0]), 3)
         assert cut.tolist() == [[[2, 3, 4]], [[6, 7, 8]]]
@@ -261,7 +261,7 @@ class TestSegments:
         assert longer[0, 0].tolist() == [1, 2, 3, 4, 5, 0, 0]
 
 
-def test_noise_belongs_to_the_row() -> None:
+def test_noise_does_not_depend_on_the_batch() -> None:
     batch = normal_noise([3, 4], Stream.LATENT, channels=5, lengths=[20, 33], size=40)
     alone = normal_noise([3], Stream.LATENT, channels=5, lengths=[20])
     assert batch.shape == (2, 5, 40)
@@ -283,7 +283,7 @@ SMALL = VitsConfig(
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 
 
-def test_the_training_pass_in_half_precision_has_losses_in_float32() -> None:
+def test_losses_are_float32_under_autocast() -> None:
     torch.manual_seed(0)
     model = Vits(SMALL, vocabulary_size=9, speakers=1, audio=AUDIO)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -295,13 +295,13 @@ def test_the_training_pass_in_half_precision_has_losses_in_float32() -> None:
             speakers=torch.tensor([0, 0]),
             segment_frames=8,
         )
-    kl = kl_divergence(output.prior_latent, output.posterior, output.prior, output.frame_mask)
+    kl = kl_loss(output.z_p, output.posterior, output.prior, output.frame_mask)
     for value in (output.waveform, output.duration_loss, kl):
         assert value.dtype == torch.float32
         assert value.isfinite().all()
 
 
-def test_alignment_is_that_of_the_likelihoods() -> None:
+def test_alignment_maximizes_the_likelihood() -> None:
     torch.manual_seed(0)
     model = Vits(SMALL, vocabulary_size=9, speakers=1, audio=AUDIO).eval()
     given = {
@@ -314,13 +314,13 @@ def test_alignment_is_that_of_the_likelihoods() -> None:
     }
     output = model(**given, seeds=[0])
     prior = model.text_encoder(given["tokens"], None).prior
-    scores = prior_log_likelihood(output.prior_latent, prior).detach()
+    scores = prior_log_likelihood(output.z_p, prior).detach()
     expected = monotonic_alignment(scores, torch.tensor([20]), torch.tensor([5]))
     assert torch.equal(output.alignment.index, expected.index)
     assert output.alignment.durations.sum() == 20
 
 
-def test_training_rejects_what_has_more_tokens_than_frames() -> None:
+def test_training_rejects_more_tokens_than_frames() -> None:
     trainer = VitsTrainerConfig(
         segment_size=64,
         discriminator=DiscriminatorConfig(
@@ -334,13 +334,13 @@ def test_training_rejects_what_has_more_tokens_than_frames() -> None:
     samples = 16 * 20
     assert AUDIO.frames(samples) == 20
     assert objective.reject({"waveform": samples, "phonemes": 20}) is None
-    why = objective.reject({"waveform": samples, "phonemes": 21})
-    assert why is not None
-    assert why.reason == "more tokens than frames"
-    assert why.detail == "21 tokens, 20 frames"
+    dropped = objective.reject({"waveform": samples, "phonemes": 21})
+    assert dropped is not None
+    assert dropped.reason == "more tokens than frames"
+    assert dropped.detail == "21 tokens, 20 frames"
 
 
-def test_a_model_of_one_speaker_has_nothing_for_speakers() -> None:
+def test_single_speaker_model_has_no_speaker_weights() -> None:
     one, three = (
         Vits(SMALL, vocabulary_size=9, speakers=speakers, audio=AUDIO) for speakers in (1, 3)
     )
@@ -348,54 +348,60 @@ def test_a_model_of_one_speaker_has_nothing_for_speakers() -> None:
     assert len([name for name in three.state_dict() if name.startswith("speaker_embedding")]) == 1
 
 
-def test_real_waveforms_as_targets_cost_the_generator_nothing_of_its_gradient() -> None:
+def test_detaching_real_features_does_not_change_the_generator_gradient() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(
         DiscriminatorConfig(periods=(2, 3), scale_channels=(4, 8, 8), period_channels=(4, 8))
     ).requires_grad_(False)
     real = torch.randn(3, 200)
-    learned = []
+    gradients = []
     for detach_real in (False, True):
         generated = torch.linspace(-1, 1, 600).view(3, 200).requires_grad_()
-        of_real, of_generated = discriminate(
+        outputs_real, outputs_generated = discriminate(
             discriminator, real, generated, detach_real=detach_real
         )
-        (adversarial_loss(of_generated) + feature_matching_loss(of_real, of_generated)).backward()
-        learned.append(generated.grad)
-    assert not any(output.score.requires_grad for output in of_real)
-    assert learned[0].abs().max() > 0
-    torch.testing.assert_close(learned[1], learned[0])
+        (
+            adversarial_loss(outputs_generated)
+            + feature_matching_loss(outputs_real, outputs_generated)
+        ).backward()
+        gradients.append(generated.grad)
+    assert not any(output.score.requires_grad for output in outputs_real)
+    assert gradients[0].abs().max() > 0
+    torch.testing.assert_close(gradients[1], gradients[0])
 
 
 class TestConfig:
     @pytest.mark.parametrize(
-        ("build", "complaint"),
+        ("build", "message"),
         [
             (lambda: TextEncoderConfig(hidden_channels=7), "heads"),
             (lambda: TextEncoderConfig(kernel_size=4), "odd"),
             (lambda: VitsConfig(latent_channels=3), "even"),
-            (lambda: DecoderConfig(upsample_rates=(8, 8)), "upsample_kernel_sizes has 4"),
+            (lambda: DecoderConfig(upsample_rates=(8, 8)), "got 4 for 2 upsample_rates"),
             (lambda: DecoderConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "rate of 8"),
-            (lambda: DecoderConfig(channels=24), "halved 4 times"),
-            (lambda: DecoderConfig(residual_dilations=((1,),)), "residual_dilations has 1"),
+            (lambda: DecoderConfig(channels=24), "divisible by 16"),
+            (
+                lambda: DecoderConfig(residual_dilations=((1,),)),
+                "got 1 for 3 residual_kernel_sizes",
+            ),
         ],
     )
-    def test_what_cannot_be_is_refused_at_once(self, build: object, complaint: str) -> None:
-        with pytest.raises(ConfigError, match=complaint):
+    def test_invalid_configs_are_rejected(self, build: object, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
             build()  # type: ignore[operator]
 
-    def test_the_decoder_must_make_one_hop_of_a_frame(self) -> None:
-        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256, .*hop_length is 200"):
+    def test_decoder_must_upsample_to_the_hop_length(self) -> None:
+        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
             Vits(VitsConfig(), vocabulary_size=9, speakers=1, audio=MelSpec(hop_length=200))
 
-    def test_a_segment_is_whole_frames(self) -> None:
+    def test_segment_size_must_be_whole_frames(self) -> None:
         assert VitsTrainerConfig().segment_frames(MelSpec()) == 32
         with pytest.raises(ConfigError, match="not a multiple"):
             VitsTrainerConfig(segment_size=1000).segment_frames(MelSpec())
 
 
-def test_sizes_are_those_of_the_published_models() -> None:
-    """Weights and biases as the inference graphs of Piper's medium and of the reference have them."""
+def test_sizes_match_the_published_models() -> None:
+    """Parameter counts of the inference graphs of Piper's medium voices and of the reference."""
     sizes = {}
     for name in ("base", "medium"):
         with for_inference():

@@ -1,4 +1,4 @@
-"""Convolutions as products with packed matrices compute what convolutions do."""
+"""Packed convolutions match `nn.Conv1d`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     ids=repr,
 )
 @torch.inference_mode()
-def test_a_packed_convolution_computes_the_same(source, positions, batch):
+def test_packed_convolution_matches_conv1d(source, positions, batch):
     packed = PackedConv1d(source)
     values = torch.randn(batch, source.in_channels, positions)
     transposed = torch.randn(batch, positions, source.in_channels).transpose(1, 2)
@@ -49,9 +49,9 @@ def test_a_packed_convolution_computes_the_same(source, positions, batch):
     ],
     ids=repr,
 )
-def test_what_cannot_be_packed_is_left_alone(module):
+def test_unsupported_modules_are_not_packed(module):
     assert not is_packable(module)
-    whole = nn.Sequential(nn.Sequential(module, nn.Conv1d(4, 4, 1)))
-    pack_convolutions(whole)
-    assert whole[0][0] is module
-    assert isinstance(whole[0][1], PackedConv1d)
+    network = nn.Sequential(nn.Sequential(module, nn.Conv1d(4, 4, 1)))
+    pack_convolutions(network)
+    assert network[0][0] is module
+    assert isinstance(network[0][1], PackedConv1d)

@@ -1,9 +1,9 @@
-"""The model computes what the reference implementation computes, to rounding.
+"""The model matches the reference implementation numerically.
 
-The numbers in data/reference.npz were computed once by the public reference implementation
-(jaywalnut310/vits, in float32 on a CPU), with the sizes of `SIZES`, the inputs of `inputs`, dropout off,
-and PyTorch's global generator seeded with 0 before every call. Its compiled alignment search was replaced
-by the textbook recursion. Weights are not stored: each is drawn anew from the reference's name for it.
+data/reference.npz was computed with the public reference implementation (jaywalnut310/vits) in float32 on
+a CPU, with the sizes in `SIZES`, the inputs of `inputs`, dropout off and PyTorch's global generator seeded
+with 0 before every call. Its compiled alignment search was replaced by the textbook recursion. Weights are
+not stored; each is generated from its name in the reference.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from allophone_vits.config import (
     VitsControls,
 )
 from allophone_vits.discriminator import Discriminator
-from allophone_vits.gaussian import kl_divergence
+from allophone_vits.gaussian import kl_loss
 from allophone_vits.importers.names import reference_discriminator_name, reference_generator_name
 from allophone_vits.inference import convert_latents, decode, infer_latents
 from allophone_vits.layers import sequence_mask
@@ -121,7 +121,7 @@ def expect(ours: torch.Tensor, golden: Golden, *name: str) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), golden["/".join(name)], **TOLERANCE)
 
 
-def test_the_training_pass(model: Vits, size: str, golden: Golden) -> None:
+def test_training_pass(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     torch.manual_seed(0)
     output = model(
@@ -140,22 +140,22 @@ def test_the_training_pass(model: Vits, size: str, golden: Golden) -> None:
     expect(output.posterior.log_scale, golden, size, "posterior_log_scale")
     expect(output.prior.mean * mask, golden, size, "prior_mean")
     expect(output.prior.log_scale * mask, golden, size, "prior_log_scale")
-    expect(output.prior_latent, golden, size, "prior_latent")
+    expect(output.z_p, golden, size, "prior_latent")
     expect(output.duration_loss, golden, size, "duration_loss")
-    kl = kl_divergence(output.prior_latent, output.posterior, output.prior, mask)
+    kl = kl_loss(output.z_p, output.posterior, output.prior, mask)
     expect(kl, golden, size, "kl")
 
 
-def test_the_flow_inverts(model: Vits) -> None:
+def test_flow_inverse(model: Vits) -> None:
     given = inputs()
     mask = sequence_mask(given["frame_lengths"], 30)
     latent = torch.randn(2, 8, 30) * mask
     speaker = model.speaker(given["speakers"])
-    back = model.flow.inverse(model.flow(latent, mask, speaker), mask, speaker)
-    torch.testing.assert_close(back, latent, rtol=0, atol=2e-5)
+    restored = model.flow.inverse(model.flow(latent, mask, speaker), mask, speaker)
+    torch.testing.assert_close(restored, latent, rtol=0, atol=2e-5)
 
 
-def test_durations_from_noise(model: Vits, size: str, golden: Golden) -> None:
+def test_duration_predictor(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     mask = sequence_mask(given["token_lengths"], 9)
     hidden = model.text_encoder(given["tokens"], mask).hidden
@@ -168,7 +168,7 @@ def test_durations_from_noise(model: Vits, size: str, golden: Golden) -> None:
     expect(log_durations, golden, size, "log_durations")
 
 
-def test_speaking_without_noise(model: Vits, size: str, golden: Golden) -> None:
+def test_synthesis_without_noise(model: Vits, size: str, golden: Golden) -> None:
     given = inputs()
     latents = infer_latents(
         model,
@@ -198,7 +198,7 @@ def test_voice_conversion(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> No
     expect(decode(model.decoder, latents)[0], golden, "multi", "converted")
 
 
-def test_the_discriminators_and_their_losses(golden: Golden) -> None:
+def test_discriminators_and_losses(golden: Golden) -> None:
     model = Discriminator(DiscriminatorConfig())
     model.load_state_dict(
         {
@@ -218,7 +218,7 @@ def test_the_discriminators_and_their_losses(golden: Golden) -> None:
     expect(2 * feature_matching_loss(real, generated), golden, "discriminator", "feature_loss")
 
 
-def test_the_mel_spectrogram(golden: Golden) -> None:
+def test_mel_spectrogram(golden: Golden) -> None:
     given = inputs()
     expect(mel_spectrogram(given["real"], AUDIO), golden, "mel", "of_waveform")
     expect(mel_from_linear(given["spectrogram"], AUDIO), golden, "mel", "of_linear")

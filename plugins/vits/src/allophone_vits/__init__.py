@@ -1,1 +1,1 @@
-"""VITS, for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""
+"""VITS for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""

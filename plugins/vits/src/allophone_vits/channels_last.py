@@ -1,7 +1,7 @@
-"""Convolutions with the channels innermost in memory, which CPUs compute faster.
+"""1-D convolutions in channels-last memory format, which is faster on CPUs.
 
-PyTorch has no such layout for one dimension, so a waveform is convolved as an image of one row. The
-layout then spreads by itself: what comes out of one convolution goes into the next as it lies.
+PyTorch has `channels_last` for 2-D convolutions only, so the input is treated as an image of height 1.
+The output keeps the format, so the next convolution needs no conversion.
 
 Legend: B batch, C channels, N positions.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class ChannelsLastConv1d(nn.Module):
-    """An `nn.Conv1d` or `nn.ConvTranspose1d` for inference, in the other layout."""
+    """An inference-only `nn.Conv1d` or `nn.ConvTranspose1d` in channels-last format."""
 
     def __init__(self, source: nn.Conv1d | nn.ConvTranspose1d) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ChannelsLastConv1d(nn.Module):
         self.groups = source.groups
 
     def forward(self, values: Tensor) -> Tensor:
-        """values [B, C, N] -> [B, C', N'], as the source's."""
+        """values [B, C, N] -> [B, C', N'], as the source module."""
         row = values.unsqueeze(2)
         if self.transposed:
             return functional.conv_transpose2d(
@@ -42,7 +42,7 @@ class ChannelsLastConv1d(nn.Module):
 
 
 def use_channels_last(module: nn.Module) -> None:
-    """Replace every one-dimensional convolution below `module`, built in `for_inference`."""
+    """Replace every 1-D convolution in `module` in place; weight norm must already be folded."""
     for name, child in module.named_children():
         if isinstance(child, nn.Conv1d | nn.ConvTranspose1d):
             setattr(module, name, ChannelsLastConv1d(child))

@@ -1,6 +1,6 @@
-"""The configuration of VITS: the tables `[model]` and `[trainer]` of an experiment.
+"""Configuration of VITS: the tables `[model]` and `[trainer]` of an experiment.
 
-The defaults are the published LJSpeech model (Kim et al. 2021, section 4.2). Light: attrs alone.
+The defaults are those of the published LJSpeech model (Kim et al. 2021). Imports no torch.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ _probability: Any = validators.and_(validators.ge(0), validators.lt(1))
 
 
 def _odd(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    """Even kernels would shift what they filter by half a position."""
+    """Validate kernel sizes; an even kernel would shift its output by half a position."""
     for size in value if isinstance(value, tuple) else (value,):
         if size < 1 or size % 2 == 0:
             raise ConfigError(
-                f"{type(instance).__name__}.{attribute.name} must be odd and positive, not {value}"
+                f"{type(instance).__name__}.{attribute.name} must be odd and positive, got {value}"
             )
 
 
 def _all_positive(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
     if not value or min(value) < 1:
         raise ConfigError(
-            f"{type(instance).__name__}.{attribute.name} must hold positive numbers, not {value}"
+            f"{type(instance).__name__}.{attribute.name} must be one or more positive integers, got {value}"
         )
 
 
 def even_latents(instance: Any, attribute: Attribute[Any], value: int) -> None:
-    """A validator of `latent_channels`."""
+    """Validate `latent_channels`."""
     if value < 1 or value % 2:
         raise ConfigError(
-            f"model.latent_channels ({value}) must be even and positive: "
-            "the flow splits them in halves"
+            f"model.latent_channels must be even and positive, got {value}: "
+            "each coupling of the flow splits the channels in half"
         )
 
 
 @frozen(kw_only=True)
 class TextEncoderConfig:
-    """A transformer with windowed relative positions (section 2.5.1).
+    """Transformer with windowed relative position embeddings (section 2.5.2).
 
-    window: how many positions to each side have a relative embedding of their own.
+    window: number of positions on each side that have a relative embedding.
     """
 
     hidden_channels: int = field(default=192, validator=_positive)
@@ -62,14 +62,16 @@ class TextEncoderConfig:
     def __attrs_post_init__(self) -> None:
         if self.hidden_channels % self.heads:
             raise ConfigError(
-                f"model.text_encoder.hidden_channels ({self.hidden_channels}) cannot be divided "
-                f"among {self.heads} heads"
+                f"model.text_encoder.hidden_channels ({self.hidden_channels}) must be divisible "
+                f"by heads ({self.heads})"
             )
 
 
 @frozen(kw_only=True)
 class PosteriorEncoderConfig:
-    """A non-causal WaveNet over the linear spectrogram; it serves training and voice conversion."""
+    """Non-causal WaveNet over the linear spectrogram; used in training, alignment and voice
+    conversion (section 2.5.1).
+    """
 
     hidden_channels: int = field(default=192, validator=_positive)
     layers: int = field(default=16, validator=_positive)
@@ -78,7 +80,7 @@ class PosteriorEncoderConfig:
 
 @frozen(kw_only=True)
 class FlowConfig:
-    """Volume-preserving affine couplings, each with a WaveNet of `layers` layers."""
+    """Volume-preserving affine coupling layers, each with a WaveNet of `layers` layers (section 2.5.2)."""
 
     hidden_channels: int = field(default=192, validator=_positive)
     couplings: int = field(default=4, validator=_positive)
@@ -88,12 +90,12 @@ class FlowConfig:
 
 @frozen(kw_only=True)
 class DurationConfig:
-    """How durations are predicted from text.
+    """Duration predictor.
 
-    kind: "stochastic" is the flow of section 2.2.2, whose speech varies in rhythm;
-        "deterministic" is the regression of its ablation, quicker and steadier.
-    channels: the published models have 192 for the stochastic kind and 256 for the other.
-    couplings: of the stochastic kind's two flows.
+    kind: "stochastic" is the flow-based predictor of section 2.2.2, which samples varied rhythms;
+        "deterministic" is the regression of the ablation, faster and with a fixed rhythm.
+    channels: 192 (stochastic) or 256 (deterministic) in the published models.
+    couplings: coupling layers in each of the two flows of the stochastic predictor.
     """
 
     kind: Literal["stochastic", "deterministic"] = "stochastic"
@@ -105,12 +107,12 @@ class DurationConfig:
 
 @frozen(kw_only=True)
 class DecoderConfig:
-    """The HiFi-GAN generator (Kong et al. 2020); the defaults are its V1.
+    """HiFi-GAN generator (Kong et al. 2020); the defaults are its V1.
 
-    residual_block: "1" has two convolutions for each dilation, "2" one, as in that paper.
-    residual_kernel_sizes, residual_dilations: one parallel block for each entry.
-    upsample_rates: samples a frame grows to, stage by stage; their product is the hop length.
-    channels: at the first stage's input; each stage halves them.
+    residual_block: "1" has two convolutions per dilation, "2" has one (ResBlock1 and ResBlock2).
+    residual_kernel_sizes, residual_dilations: one parallel residual block per entry.
+    upsample_rates: upsampling factor of each stage; their product must equal the hop length.
+    channels: input channels of the first stage; each stage halves them.
     """
 
     residual_block: Literal["1", "2"] = "1"
@@ -123,35 +125,41 @@ class DecoderConfig:
     def __attrs_post_init__(self) -> None:
         if len(self.residual_dilations) != len(self.residual_kernel_sizes):
             raise ConfigError(
-                f"model.decoder.residual_dilations has {len(self.residual_dilations)} entries, "
-                f"but there are {len(self.residual_kernel_sizes)} residual_kernel_sizes"
+                "model.decoder.residual_dilations must have one entry per residual kernel size: "
+                f"got {len(self.residual_dilations)} for {len(self.residual_kernel_sizes)} "
+                "residual_kernel_sizes"
             )
         if any(not dilations or min(dilations) < 1 for dilations in self.residual_dilations):
-            raise ConfigError("model.decoder.residual_dilations must hold positive numbers")
+            raise ConfigError(
+                "model.decoder.residual_dilations must be lists of positive integers, "
+                f"got {self.residual_dilations}"
+            )
         if len(self.upsample_kernel_sizes) != len(self.upsample_rates):
             raise ConfigError(
-                f"model.decoder.upsample_kernel_sizes has {len(self.upsample_kernel_sizes)} "
-                f"entries, but there are {len(self.upsample_rates)} upsample_rates"
+                "model.decoder.upsample_kernel_sizes must have one entry per upsampling rate: "
+                f"got {len(self.upsample_kernel_sizes)} for {len(self.upsample_rates)} "
+                "upsample_rates"
             )
         for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
             if kernel < rate or (kernel - rate) % 2:
                 raise ConfigError(
-                    f"model.decoder: an upsampling kernel of {kernel} does not fit a rate of "
-                    f"{rate}: it must be larger by an even number, or equal"
+                    f"model.decoder.upsample_kernel_sizes: a kernel of {kernel} does not fit an "
+                    f"upsampling rate of {rate}; it must equal the rate or exceed it by an even number"
                 )
         if self.channels % 2 ** len(self.upsample_rates):
             raise ConfigError(
-                f"model.decoder.channels ({self.channels}) cannot be halved "
-                f"{len(self.upsample_rates)} times"
+                f"model.decoder.channels ({self.channels}) must be divisible by "
+                f"{2 ** len(self.upsample_rates)}: each of the {len(self.upsample_rates)} stages "
+                "halves them"
             )
 
     @property
     def hop_length(self) -> int:
-        """Samples that the decoder makes of a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates)
 
     def check_audio(self, audio: MelSpec) -> None:
-        """ConfigError unless the decoder makes exactly one hop of each frame."""
+        """Raise ConfigError unless the decoder upsamples each frame to exactly one hop."""
         audio.check_upsampling(self.upsample_rates, "model.decoder.upsample_rates")
 
 
@@ -159,8 +167,8 @@ class DecoderConfig:
 class VitsConfig:
     """The model of Kim et al. 2021, `type = "vits"`.
 
-    latent_channels: of the posterior, the prior and the flow between them.
-    speaker_channels: size of a speaker's embedding; used only where there are two speakers or more.
+    latent_channels: channels of the latent z, shared by the posterior, the prior and the flow.
+    speaker_channels: size of the speaker embedding; unused with fewer than two speakers.
     """
 
     latent_channels: int = field(default=192, validator=even_latents)
@@ -174,13 +182,13 @@ class VitsConfig:
 
 @frozen(kw_only=True)
 class VitsControls:
-    """What a speaker of text may set, sentence by sentence.
+    """Synthesis controls, set per sentence.
 
     length_scale: factor on durations; 2 speaks half as fast.
-    noise_scale: how freely the sound varies; 0 is the prior's mean.
-    noise_scale_duration: how freely the rhythm varies, with stochastic durations.
-    precision: of the decoder; "bf16" is about twice as fast where the processor has instructions for
-        it, and adds noise some 40 dB below the speech.
+    noise_scale: standard deviation of the noise on the prior; 0 decodes the prior's mean.
+    noise_scale_duration: standard deviation of the duration predictor's noise ("stochastic" only).
+    precision: precision of the decoder; "bf16" is about twice as fast on processors with bfloat16
+        instructions and adds noise some 40 dB below the speech.
     """
 
     length_scale: float = field(default=1.0, validator=_positive)
@@ -191,9 +199,9 @@ class VitsControls:
 
 @frozen(kw_only=True)
 class DiscriminatorConfig:
-    """One discriminator of the waveform itself and one for each period (section 2.5.3).
+    """One scale discriminator and one discriminator per period (section 2.5.4).
 
-    scale_channels, period_channels: output channels of the convolutions of each kind.
+    scale_channels, period_channels: output channels of each convolution.
     """
 
     periods: tuple[int, ...] = field(default=(2, 3, 5, 7, 11), validator=_all_positive)
@@ -208,17 +216,17 @@ class DiscriminatorConfig:
         if len(self.scale_channels) < 2 or any(size % 4 for size in self.scale_channels):
             raise ConfigError(
                 "trainer.discriminator.scale_channels must be two or more multiples of 4, "
-                f"not {self.scale_channels}"
+                f"got {self.scale_channels}"
             )
 
 
 @frozen(kw_only=True)
 class VitsTrainerConfig:
-    """Training as published (sections 2.4 and 4.3), `type = "vits"`.
+    """Training as published (sections 2.4 and 3.3), `type = "vits"`.
 
     decay: factor on the learning rate after each epoch.
-    segment_size: samples that the decoder makes of each utterance in a step.
-    mel_weight, kl_weight, duration_weight, feature_weight: of the losses beside the adversarial one.
+    segment_size: samples that are decoded of each utterance in a training step.
+    mel_weight, kl_weight, duration_weight, feature_weight: loss weights; the adversarial loss has 1.
     """
 
     learning_rate: float = field(default=2e-4, validator=_positive)
@@ -234,7 +242,7 @@ class VitsTrainerConfig:
     discriminator: DiscriminatorConfig = Factory(DiscriminatorConfig)
 
     def segment_frames(self, audio: MelSpec) -> int:
-        """`segment_size` in frames; ConfigError where it is not a whole number of hops."""
+        """Return `segment_size` in frames; ConfigError if it is not a multiple of the hop length."""
         return audio.whole_frames(self.segment_size, "trainer.segment_size")
 
 
@@ -265,4 +273,4 @@ SIZES: Mapping[str, VitsConfig] = MappingProxyType(
         ),
     }
 )
-"""The published model ("base"), and the sizes that Piper's voices come in; "low" is "medium" at 16 kHz."""
+"""The published model ("base") and the sizes of Piper's voices; Piper's "low" is "medium" at 16 kHz."""

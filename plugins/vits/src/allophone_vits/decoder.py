@@ -1,4 +1,4 @@
-"""The decoder: latents to a waveform, by HiFi-GAN's generator (Kong et al. 2020; VITS, section 2.5.3).
+"""Decoder: latents to a waveform with the HiFi-GAN generator (Kong et al. 2020; VITS, section 2.5.3).
 
 Legend: B batch, C latent channels, H hidden channels of a stage, S speaker channels, F frames,
 N samples.
@@ -22,15 +22,15 @@ LAST_SLOPE = 0.01
 EDGE_KERNEL_SIZE = 7
 
 
-def activated(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """What a residual block convolves: hidden [B, H, N], mask [B, 1, N] -> [B, H, N]."""
+def masked_leaky_relu(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """hidden [B, H, N], mask [B, 1, N] -> [B, H, N]."""
     return masked(functional.leaky_relu(hidden, SLOPE), mask)
 
 
 class ResidualBlock(nn.Module):
     """Dilated convolutions with residual connections.
 
-    With `paired`, each is followed by one without dilation (HiFi-GAN's first kind of block).
+    paired: whether an undilated convolution follows each dilated one (HiFi-GAN's ResBlock1).
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class ResidualBlock(nn.Module):
             for _ in (dilations if paired else ())
         )
 
-    def forward(self, hidden: Tensor, active: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, N], mask [B, 1, N] -> [B, H, N]; what is outside the mask is undefined.
+    def forward(self, hidden: Tensor, activated: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden [B, H, N], mask [B, 1, N] -> [B, H, N]; values outside the mask are undefined.
 
-        active: what `activated` makes of hidden; parallel blocks begin with the same.
+        activated: `masked_leaky_relu(hidden, mask)`, computed once for all parallel blocks.
         """
         for index, dilated in enumerate(self.dilated):
-            change = dilated(activated(hidden, mask) if index else active)
+            change = dilated(masked_leaky_relu(hidden, mask) if index else activated)
             if self.plain:
-                change = self.plain[index](activated(change, mask))
-            hidden = change.add_(hidden)  # In place: memory is what the decoder waits for.
+                change = self.plain[index](masked_leaky_relu(change, mask))
+            hidden = change.add_(hidden)  # In place: the decoder is memory-bound.
         return hidden
 
 
 class UpsamplingStage(nn.Module):
-    """A transposed convolution, and the mean of parallel residual blocks of several widths."""
+    """Transposed convolution, then the mean of parallel residual blocks (multi-receptive-field fusion)."""
 
     def __init__(self, config: DecoderConfig, stage: int) -> None:
         super().__init__()
@@ -84,21 +84,21 @@ class UpsamplingStage(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden [B, 2H, N] -> [B, H, N * rate]; mask [B, 1, N * rate] is that of the output."""
+        """hidden [B, 2H, N] -> [B, H, N * rate]; mask [B, 1, N * rate] is the output's."""
         hidden = self.upsample(functional.leaky_relu(hidden, SLOPE))
-        # Each block masks what it convolves, but not the sum that goes through it.
+        # The blocks mask the inputs of their convolutions but not the residual branch.
         hidden = masked(hidden, mask)
-        active = activated(hidden, mask)
-        total: Tensor = self.blocks[0](hidden, active, mask)
+        activated = masked_leaky_relu(hidden, mask)
+        total: Tensor = self.blocks[0](hidden, activated, mask)
         for block in self.blocks[1:]:
-            total.add_(block(hidden, active, mask))
+            total.add_(block(hidden, activated, mask))
         return masked(total.div_(len(self.blocks)), mask)
 
 
 class Decoder(nn.Module):
-    """Latents to samples between -1 and 1, `hop_length` of them a frame.
+    """Latents to samples in [-1, 1], `hop_length` per frame.
 
-    margin: how many frames before and after it decide a frame's samples.
+    margin: frames of context on each side that a frame's samples depend on.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """latent [B, C, F], mask [B, 1, F], speaker [B, S, 1] -> waveform [B, N], float32.
 
-        With a mask, an utterance's samples do not depend on what it is padded with. Computes in the
-        type of its own weights.
+        With a mask, an utterance's samples do not depend on its padding. Computes in the dtype of the
+        weights.
         """
         precision = self.input.weight.dtype
         hidden = self.input(masked(latent.to(precision), mask))
@@ -142,14 +142,14 @@ class Decoder(nn.Module):
 
 
 def receptive_margin(config: DecoderConfig) -> int:
-    """How many frames before and after it decide a frame's samples.
+    """Return the frames of context on each side that a frame's samples depend on.
 
-    Walks back from one frame of output to the interval of input that it is made of.
+    Propagates the sample interval of one frame backward through the layers to an interval of frames.
     """
     edge = EDGE_KERNEL_SIZE // 2
     first, last = -edge, config.hop_length - 1 + edge
     widest = max(
-        _reach(size, dilations, paired=config.residual_block == "1")
+        _receptive_radius(size, dilations, paired=config.residual_block == "1")
         for size, dilations in zip(
             config.residual_kernel_sizes, config.residual_dilations, strict=True
         )
@@ -165,7 +165,7 @@ def receptive_margin(config: DecoderConfig) -> int:
     return max(edge - first, last + edge)
 
 
-def _reach(kernel_size: int, dilations: tuple[int, ...], *, paired: bool) -> int:
-    """Samples to each side that a residual block sees."""
+def _receptive_radius(kernel_size: int, dilations: tuple[int, ...], *, paired: bool) -> int:
+    """Receptive field of a residual block, in samples on each side."""
     half = kernel_size // 2
     return sum(half * dilation + (half if paired else 0) for dilation in dilations)

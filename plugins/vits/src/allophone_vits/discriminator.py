@@ -1,4 +1,4 @@
-"""The discriminators: one of the waveform itself and one for each period (section 2.5.3)."""
+"""Discriminators: one scale discriminator and one per period (section 2.5.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from allophone_vits.config import DiscriminatorConfig
 
 
 class Discriminator(nn.Module):
-    """All discriminators: the scale's first, then the periods' in order."""
+    """All discriminators: the scale discriminator first, then the period discriminators in order."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
                     config.scale_channels,
                     kernel_sizes=(15, *[41] * len(strided), 5),
                     strides=(1, *[4] * len(strided), 1),
-                    # A group has four input channels, whatever the size.
+                    # Four input channels per group, as in HiFi-GAN's scale discriminator.
                     groups=(1, *(size // 4 for size in strided), 1),
                 ),
                 *(PeriodDiscriminator(period, config.period_channels) for period in config.periods),
@@ -32,5 +32,5 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        """waveform [B, N], B batch, N samples."""
+        """waveform [B, N] -> one output per discriminator; B batch, N samples."""
         return tuple(discriminator(waveform) for discriminator in self.judges)

@@ -1,6 +1,6 @@
-"""The flow over durations, given text (section 2.2.2): an affine map and neural spline couplings.
+"""Flow over durations conditioned on text (section 2.2.2): an affine layer and neural spline couplings.
 
-Legend: B batch, T text, D channels of the predictor, K bins.
+Legend: B batch, T text, D predictor channels, K bins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEPARABLE_LAYERS = 3
 
 
 class SeparableConvolutions(nn.Module):
-    """Dilated depth-wise separable convolutions with residual connections."""
+    """Dilated depthwise-separable convolutions with residual connections (DDSConv)."""
 
     def __init__(self, channels: int, kernel_size: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class SeparableConvolutions(nn.Module):
 
 
 class SplineCoupling(nn.Module):
-    """Bends the second of two channels by a spline that the first and the text decide."""
+    """Transforms the second of two channels by a spline conditioned on the first and on the text."""
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
@@ -71,20 +71,25 @@ class SplineCoupling(nn.Module):
         return Spline.from_parameters(parameters, bins=BINS, bound=BOUND)
 
     def forward(self, pair: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """pair [B, 2, T], text [B, D, T] -> the bent pair, and the log-determinant [B]."""
+        """pair [B, 2, T], text [B, D, T], mask [B, 1, T] -> [B, 2, T] and log-determinant [B]."""
         first, second = pair.chunk(2, dim=1)
-        bent, log_slope = self._spline(first, text, mask).forward(second.float())
-        return masked(torch.cat([first.float(), bent], dim=1), mask), total_inside(log_slope, mask)
+        transformed, log_slope = self._spline(first, text, mask).forward(second.float())
+        return masked(torch.cat([first.float(), transformed], dim=1), mask), masked_sum(
+            log_slope, mask
+        )
 
     def inverse(self, pair: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
-        """Undo `forward`: [B, 2, T] -> [B, 2, T]."""
+        """Invert `forward`: [B, 2, T] -> [B, 2, T]."""
         first, second = pair.chunk(2, dim=1)
-        straight = self._spline(first, text, mask).inverse(second.float())
-        return masked(torch.cat([first.float(), straight], dim=1), mask)
+        original = self._spline(first, text, mask).inverse(second.float())
+        return masked(torch.cat([first.float(), original], dim=1), mask)
 
 
 class DurationFlow(nn.Module):
-    """A flow over pairs (log duration, auxiliary), given text: affine, then spline couplings."""
+    """Flow over pairs (log duration, v) conditioned on text: affine layer, then spline couplings.
+
+    v is the variable of variational data augmentation (section 2.2.2).
+    """
 
     def __init__(self, channels: int, kernel_size: int, couplings: int) -> None:
         super().__init__()
@@ -97,7 +102,7 @@ class DurationFlow(nn.Module):
     def forward(self, pair: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """pair [B, 2, T], text [B, D, T], mask [B, 1, T] -> [B, 2, T] and log-determinant [B]."""
         pair = masked(self.shift + self.log_scale.exp() * pair, mask)
-        log_determinant = total_inside(self.log_scale * mask, mask)
+        log_determinant = masked_sum(self.log_scale * mask, mask)
         for coupling in self.couplings:
             pair, change = coupling(pair, text, mask)
             pair = pair.flip(1)
@@ -105,9 +110,9 @@ class DurationFlow(nn.Module):
         return pair, log_determinant
 
     def sample(self, noise: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
-        """The log durations [B, 1, T] that `noise` [B, 2, T] maps back to, given text.
+        """Map noise [B, 2, T] to log durations [B, 1, T] with the inverse flow.
 
-        The first coupling changes the auxiliary channel alone, which nobody asks for here.
+        Skips the first coupling, which only changes v.
         """
         pair = noise
         for coupling in list(self.couplings)[:0:-1]:
@@ -117,10 +122,10 @@ class DurationFlow(nn.Module):
 
 
 def standard_normal_log_density(values: Tensor) -> Tensor:
-    """log N(values; 0, 1), element by element, in float32."""
+    """Elementwise log N(values; 0, 1), in float32."""
     return -0.5 * (math.log(2 * math.pi) + values.float().square())
 
 
-def total_inside(values: Tensor, mask: Tensor) -> Tensor:
-    """The sum over what is inside the mask, an utterance: [B, C, T], [B, 1, T] -> [B]."""
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum values [B, C, T] over the positions where mask [B, 1, T] is true -> [B]."""
     return torch.where(mask, values, 0.0).sum(dim=(1, 2))

@@ -1,10 +1,10 @@
-"""Predicting how many frames each token lasts (section 2.2.2): the stochastic predictor, a flow over
-durations, and the deterministic one of the ablation.
+"""Duration predictors (section 2.2.2): the stochastic one, a flow over durations, and the deterministic
+one of the ablation.
 
-Both have the same face: `loss` against durations that the alignment found, and `log_durations` to
-speak with. Gradients do not reach the text encoder from here, as in the paper.
+Both have a `loss` against the durations of the alignment search and `log_durations` for synthesis. Their
+input is detached, so no gradient reaches the text encoder, as in the paper.
 
-Legend: B batch, T text, H hidden channels, D channels of the predictor, S speaker channels.
+Legend: B batch, T text, H hidden channels, D predictor channels, S speaker channels.
 """
 
 from __future__ import annotations
@@ -20,31 +20,28 @@ from allophone_vits.config import DurationConfig
 from allophone_vits.duration_flow import (
     DurationFlow,
     SeparableConvolutions,
+    masked_sum,
     standard_normal_log_density,
-    total_inside,
 )
 from allophone_vits.layers import ChannelNorm, masked, same_convolution
 
 
 @frozen(kw_only=True)
-class Dequantised:
-    """What makes whole durations continuous, and pairs.
+class DequantizedDurations:
+    """A sample of u and v from q(u, v | d, text) (section 2.2.2).
 
-    fraction: [B, 1, T], taken off each duration, between 0 and 1.
-    auxiliary: [B, 1, T], the second channel of each pair.
-    log_density: [B], of both under the posterior, in nats.
+    u: [B, 1, T], in (0, 1), subtracted from each integer duration (variational dequantization).
+    v: [B, 1, T], the second channel of each pair (variational data augmentation).
+    log_density: [B], log q(u, v | d, text), in nats.
     """
 
-    fraction: Tensor
-    auxiliary: Tensor
+    u: Tensor
+    v: Tensor
     log_density: Tensor
 
 
 class DurationPosterior(nn.Module):
-    """Dequantises durations and adds the auxiliary channel, variationally (section 2.2.2).
-
-    Only training needs it.
-    """
+    """Posterior q(u, v | d, text) of the stochastic duration predictor (section 2.2.2); training only."""
 
     def __init__(self, config: DurationConfig) -> None:
         super().__init__()
@@ -55,25 +52,27 @@ class DurationPosterior(nn.Module):
         self.output = nn.Conv1d(config.channels, config.channels, 1)
         self.flow = DurationFlow(config.channels, config.kernel_size, config.couplings)
 
-    def forward(self, durations: Tensor, noise: Tensor, text: Tensor, mask: Tensor) -> Dequantised:
-        """durations [B, 1, T], noise [B, 2, T], text [B, D, T], mask [B, 1, T] -> `Dequantised`."""
+    def forward(
+        self, durations: Tensor, noise: Tensor, text: Tensor, mask: Tensor
+    ) -> DequantizedDurations:
+        """durations [B, 1, T], noise [B, 2, T], text [B, D, T], mask [B, 1, T] -> `DequantizedDurations`."""
         hidden = self.convolutions(self.input(durations), mask)
         hidden = masked(self.output(hidden), mask)
         noise = masked(noise, mask)
         pair, log_determinant = self.flow(noise, text + hidden, mask)
-        logit, auxiliary = pair.chunk(2, dim=1)
-        log_determinant = log_determinant + total_inside(
-            functional.logsigmoid(logit) + functional.logsigmoid(-logit), mask
+        u_logit, v = pair.chunk(2, dim=1)
+        log_determinant = log_determinant + masked_sum(
+            functional.logsigmoid(u_logit) + functional.logsigmoid(-u_logit), mask
         )
-        return Dequantised(
-            fraction=masked(logit.sigmoid(), mask),
-            auxiliary=auxiliary,
-            log_density=total_inside(standard_normal_log_density(noise), mask) - log_determinant,
+        return DequantizedDurations(
+            u=masked(u_logit.sigmoid(), mask),
+            v=v,
+            log_density=masked_sum(standard_normal_log_density(noise), mask) - log_determinant,
         )
 
 
 class StochasticDurationPredictor(nn.Module):
-    """A flow-based predictor: the same text, said twice, has two rhythms."""
+    """Flow-based predictor, which samples a different rhythm for each noise (section 2.2.2)."""
 
     noise_channels = 2
 
@@ -103,21 +102,19 @@ class StochasticDurationPredictor(nn.Module):
         mask: Tensor,
         speaker: Tensor | None = None,
     ) -> Tensor:
-        """The negative variational bound of the durations' log-likelihood, nats an utterance [B].
+        """Negative variational lower bound of log p(d | text), in nats per utterance [B] (equation 7).
 
         hidden [B, H, T], durations [B, 1, T] frames, noise [B, 2, T], mask [B, 1, T],
         speaker [B, S, 1].
         """
         text = self._text(hidden, mask, speaker)
         durations = durations.float()
-        extra = self.posterior(durations, noise, text, mask)
-        log_duration = masked((durations - extra.fraction).clamp_min(1e-5).log(), mask)
-        pair, log_determinant = self.flow(
-            torch.cat([log_duration, extra.auxiliary], dim=1), text, mask
-        )
+        posterior = self.posterior(durations, noise, text, mask)
+        log_duration = masked((durations - posterior.u).clamp_min(1e-5).log(), mask)
+        pair, log_determinant = self.flow(torch.cat([log_duration, posterior.v], dim=1), text, mask)
         log_determinant = log_determinant - log_duration.sum(dim=(1, 2))
-        log_likelihood = total_inside(standard_normal_log_density(pair), mask) + log_determinant
-        loss: Tensor = extra.log_density - log_likelihood
+        log_likelihood = masked_sum(standard_normal_log_density(pair), mask) + log_determinant
+        loss: Tensor = posterior.log_density - log_likelihood
         return loss
 
     def log_durations(
@@ -127,14 +124,14 @@ class StochasticDurationPredictor(nn.Module):
         return self.flow.sample(noise, self._text(hidden, mask, speaker), mask)
 
     def discard_training_parts(self) -> None:
-        """Drop what `log_durations` does not use."""
+        """Delete the modules that `log_durations` does not use."""
         del self.posterior
-        # An empty module keeps the other couplings' names.
+        # An identity in its place keeps the indices, and so the weight names, of the other couplings.
         self.flow.couplings[0] = nn.Identity()
 
 
 class DeterministicDurationPredictor(nn.Module):
-    """Two convolutions that regress the logarithm of each duration."""
+    """Two convolutions that regress log durations."""
 
     noise_channels = 0
 
@@ -168,9 +165,9 @@ class DeterministicDurationPredictor(nn.Module):
         mask: Tensor,
         speaker: Tensor | None = None,
     ) -> Tensor:
-        """The squared error of the log durations, summed over the tokens of each utterance [B].
+        """Squared error of the log durations, summed over the tokens of each utterance [B].
 
-        As the stochastic predictor's; `noise` is [B, 0, T], and not used.
+        Arguments as for the stochastic predictor; `noise` is [B, 0, T] and unused.
         """
         predicted = self.log_durations(hidden, noise, mask, speaker)
         return total_squared_error(predicted, durations, mask)
@@ -178,21 +175,21 @@ class DeterministicDurationPredictor(nn.Module):
     def log_durations(
         self, hidden: Tensor, noise: Tensor, mask: Tensor | None, speaker: Tensor | None = None
     ) -> Tensor:
-        """As the stochastic predictor's; `noise` is [B, 0, T], and not used."""
+        """As in the stochastic predictor; `noise` is [B, 0, T] and unused."""
         return self.forward(hidden.detach(), mask, speaker)
 
     def discard_training_parts(self) -> None:
-        """Nothing here is for training alone."""
+        """No-op: synthesis uses every module."""
 
 
-def log_of_durations(durations: Tensor) -> Tensor:
-    """What a regression of durations is after: frames [B, 1, T] -> [B, 1, T]; 0 frames are finite."""
+def log_duration_target(durations: Tensor) -> Tensor:
+    """Regression target: durations [B, 1, T] in frames -> finite logarithms [B, 1, T], also of 0."""
     return (durations.float() + 1e-6).log()
 
 
 def total_squared_error(predicted: Tensor, durations: Tensor, mask: Tensor) -> Tensor:
-    """Predicted log durations [B, 1, T] against durations [B, 1, T], summed over tokens: [B]."""
-    return total_inside((predicted.float() - log_of_durations(durations)).square(), mask)
+    """Squared error of log durations [B, 1, T] against durations [B, 1, T] in frames, summed: [B]."""
+    return masked_sum((predicted.float() - log_duration_target(durations)).square(), mask)
 
 
 DurationPredictor = StochasticDurationPredictor | DeterministicDurationPredictor
@@ -201,7 +198,7 @@ DurationPredictor = StochasticDurationPredictor | DeterministicDurationPredictor
 def build_duration_predictor(
     config: DurationConfig, *, text_channels: int, speaker_channels: int = 0
 ) -> DurationPredictor:
-    """The predictor of the kind that `config` names."""
+    """Build the predictor of the configured kind."""
     kind: type[DurationPredictor] = (
         StochasticDurationPredictor
         if config.kind == "stochastic"

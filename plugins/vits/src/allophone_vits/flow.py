@@ -1,6 +1,6 @@
-"""The normalising flow between the posterior's latents and the prior's (section 2.5.2).
+"""Normalizing flow f between the posterior's latents z and the prior's latents z_p (section 2.5.2).
 
-Affine couplings that only shift: they preserve volume, so the flow has no log-determinant.
+The coupling layers only add a shift, so the flow preserves volume: its log-determinant is 0.
 
 Legend: B batch, C latent channels, H hidden channels, S speaker channels, F frames.
 """
@@ -18,16 +18,16 @@ from allophone_vits.layers import masked, zero_initialised
 from allophone_vits.wavenet import WaveNet
 
 
-class ShiftCoupling(nn.Module):
-    """Shifts the upper half of the channels by what `shift` makes of the lower half.
+class AdditiveCoupling(nn.Module):
+    """Adds a function of the lower half of the channels to the upper half.
 
-    margin: how many frames before and after it decide a frame.
+    margin: frames of context on each side that an output frame depends on.
     """
 
     margin: int
 
     def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
-        """What is added to the upper half: lower [B, C / 2, F] -> [B, C / 2, F]."""
+        """Compute the shift of the upper half: lower [B, C / 2, F] -> [B, C / 2, F]."""
         raise NotImplementedError
 
     def forward(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
@@ -36,13 +36,13 @@ class ShiftCoupling(nn.Module):
         return torch.cat([lower, masked(upper, mask) + self.shift(lower, mask, speaker)], dim=1)
 
     def inverse(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
-        """Undo `forward`: [B, C, F] -> [B, C, F]."""
+        """Invert `forward`: [B, C, F] -> [B, C, F]."""
         lower, upper = latent.chunk(2, dim=1)
         return torch.cat([lower, masked(upper - self.shift(lower, mask, speaker), mask)], dim=1)
 
 
-class ResidualCoupling(ShiftCoupling):
-    """A coupling whose shift a WaveNet makes."""
+class ResidualCoupling(AdditiveCoupling):
+    """Additive coupling whose shift is computed by a WaveNet."""
 
     def __init__(self, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ResidualCoupling(ShiftCoupling):
             speaker_channels=speaker_channels,
         )
         self.margin = config.layers * (config.kernel_size // 2)
-        # A flow begins as the identity.
+        # The flow starts as the identity.
         self.output = zero_initialised(nn.Conv1d(config.hidden_channels, channels // 2, 1))
 
     def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
@@ -63,9 +63,9 @@ class ResidualCoupling(ShiftCoupling):
 
 
 class Coupling(Protocol):
-    """What a flow is made of: a map of latents with an inverse that is as easy to compute.
+    """An invertible layer of a flow.
 
-    margin: how many frames before and after it decide a frame; `sys.maxsize` where all of them do.
+    margin: frames of context on each side that an output frame depends on; `sys.maxsize` for all.
     """
 
     @property
@@ -77,9 +77,9 @@ class Coupling(Protocol):
 
 
 class Flow(nn.Module):
-    """Couplings, after each of which the channels are reversed, so that the halves take turns.
+    """Coupling layers, each followed by a reversal of the channels, which swaps the halves.
 
-    margin: how many frames before and after it decide a frame.
+    margin: frames of context on each side that an output frame depends on.
     """
 
     def __init__(self, couplings: Iterable[nn.Module]) -> None:
@@ -89,20 +89,20 @@ class Flow(nn.Module):
 
     @classmethod
     def from_config(cls, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> Flow:
-        """The flow of VITS over `channels` latent channels."""
+        """Build the flow of VITS for `channels` latent channels."""
         return cls(
             ResidualCoupling(config, channels=channels, speaker_channels=speaker_channels)
             for _ in range(config.couplings)
         )
 
     def forward(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
-        """The posterior's latents to the prior's: latent [B, C, F], mask [B, 1, F] -> [B, C, F]."""
+        """Map z to z_p: latent [B, C, F], mask [B, 1, F] -> [B, C, F]."""
         for coupling in self.couplings:
             latent = coupling(latent, mask, speaker).flip(1)
         return latent
 
     def inverse(self, latent: Tensor, mask: Tensor | None, speaker: Tensor | None = None) -> Tensor:
-        """The prior's latents to the posterior's: [B, C, F] -> [B, C, F]."""
+        """Map z_p to z: [B, C, F] -> [B, C, F]."""
         for coupling in reversed(self.couplings):
             latent = cast(Coupling, coupling).inverse(latent.flip(1), mask, speaker)
         return latent

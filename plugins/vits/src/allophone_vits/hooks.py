@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""Hook implementations of the plugin. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ CONTRACT = 1
 def allophone_models() -> Iterator[ModelEntry]:
     yield ModelEntry(
         name="vits",
-        summary="VITS (Kim et al. 2021): text straight to a waveform, one model, many speakers.",
+        summary="VITS (Kim et al. 2021): end-to-end text to waveform, single- or multi-speaker.",
         config="allophone_vits.config:VitsConfig",
         synthesizer="allophone_vits.synthesis:build_synthesizer",
         importers=importers(
             "allophone_vits.importers",
             {
-                "piper": "A voice of Piper: NAME.onnx beside NAME.onnx.json.",
-                "piper-checkpoint": "A training checkpoint of Piper: .ckpt.",
-                "jaywalnut310": "A checkpoint of the reference: G_<step>.pth.",
+                "piper": "A Piper voice: NAME.onnx with NAME.onnx.json.",
+                "piper-checkpoint": "A Piper training checkpoint: .ckpt.",
+                "jaywalnut310": "A checkpoint of the reference implementation: G_<step>.pth.",
                 "amphion": "An experiment of Amphion's VITS recipe.",
             },
         ),
         exporters=(
             ExporterEntry(
                 name="onnx",
-                summary="An ONNX file that Piper's programs play, and its JSON file.",
+                summary="An ONNX file and its JSON file, compatible with Piper.",
                 exporter="allophone_vits.exporters.voices:export_voice",
                 streaming="allophone_vits.exporters.voices:export_streaming_voice",
             ),
@@ -48,7 +48,7 @@ def allophone_models() -> Iterator[ModelEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="vits",
-        summary="VITS's own: adversarial, with feature matching, mel, KL and duration losses.",
+        summary="VITS training: adversarial, feature matching, mel, KL and duration losses.",
         config="allophone_vits.config:VitsTrainerConfig",
         objective="allophone_vits.objective:VitsObjective",
         trains="vits",
@@ -62,10 +62,10 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
         "vits",
         "allophone_vits",
         {
-            "ljspeech": "The published model of one English speaker, 22.05 kHz.",
-            "vctk": "The published model of 109 English speakers, 22.05 kHz.",
-            "libritts": "More than a thousand English readers, 24 kHz.",
-            "festvox-ru": "One Russian speaker out of a Debian package, 16 kHz.",
-            "tiny": "Under a million parameters: minutes on a CPU.",
+            "ljspeech": "The published single-speaker model, English, 22.05 kHz.",
+            "vctk": "The published multi-speaker model, 109 English speakers, 22.05 kHz.",
+            "libritts": "More than a thousand English speakers, 24 kHz.",
+            "festvox-ru": "One Russian speaker from a Debian package, 16 kHz.",
+            "tiny": "Under a million parameters; trains in minutes on a CPU.",
         },
     )

@@ -1,8 +1,7 @@
-"""Using a trained model: text to latents, latents to a waveform, one voice to another, and the times
-of a text in a recording.
+"""Inference: text to latents, latents to a waveform, voice conversion and forced alignment.
 
-What is random in an utterance depends on its seed alone, and what is padded on nothing, so a batch says
-what its utterances say one by one.
+An utterance's noise depends on its seed alone, and padding has no effect, so each row of a batch is
+synthesized as if it were alone.
 
 Legend: B batch, T text, F frames, N samples, C latent channels, K frequency bins, S speaker channels.
 """
@@ -25,15 +24,15 @@ from allophone_vits.model import Generator, align
 from allophone_vits.noise import Stream, normal_noise
 
 CHUNK_FRAMES = 160
-"""As many frames as keep the decoder's largest layers about within a processor core's cache."""
+"""Chunk size at which the decoder's largest activations roughly fit into the cache of a CPU core."""
 
 
 @frozen(kw_only=True)
 class Latents:
-    """What is to be decoded.
+    """Latents of a batch of utterances, before or after the flow.
 
-    values: [B, C, F], zero past lengths [B] (frames); speaker: [B, S, 1] or None.
-    durations: [B, T], frames of each token; None where there was no text.
+    values: [B, C, F], zero past lengths [B] in frames; speaker: [B, S, 1] or None.
+    durations: [B, T], frames of each token; None without text.
     """
 
     values: Tensor
@@ -42,17 +41,17 @@ class Latents:
     durations: Tensor | None = None
 
     def mask(self) -> Tensor | None:
-        """Which frames are real, [B, 1, F]; None for one utterance, which has no padding."""
+        """Frame mask [B, 1, F]; None for a single utterance, which has no padding."""
         if len(self.values) == 1:
             return None
         return sequence_mask(self.lengths, self.values.size(2))
 
 
 @frozen(kw_only=True)
-class Plan:
-    """How a text is to be said.
+class PredictedPrior:
+    """Prior and duration of each token.
 
-    prior: [B, C, T] of each token; durations: [B, T], frames of each; speaker: [B, S, 1] or None.
+    prior: [B, C, T]; durations: [B, T], in frames; speaker: [B, S, 1] or None.
     """
 
     prior: Gaussian
@@ -69,12 +68,12 @@ def infer_latents(
     seeds: Sequence[int],
     controls: VitsControls,
 ) -> Latents:
-    """What to say: durations, the prior that they expand, and the flow's inverse (figure 1b).
+    """Sample the latents z of a text: durations, prior, inverse flow (figure 1b).
 
-    tokens [B, T] ids, token_lengths [B], speakers [B] ids, one seed a row. Durations are rounded up
+    tokens [B, T] ids, token_lengths [B], speakers [B] ids, one seed per row. Durations are rounded up
     to whole frames, as published.
     """
-    prior = infer_prior(
+    prior = sample_prior(
         model,
         tokens=tokens,
         token_lengths=token_lengths,
@@ -82,10 +81,10 @@ def infer_latents(
         seeds=seeds,
         controls=controls,
     )
-    return through_flow(model.flow, prior)
+    return invert_flow(model.flow, prior)
 
 
-def infer_prior(
+def sample_prior(
     model: Generator,
     *,
     tokens: Tensor,
@@ -94,7 +93,7 @@ def infer_prior(
     seeds: Sequence[int],
     controls: VitsControls,
 ) -> Latents:
-    """As `infer_latents`, but before the flow: what is drawn from the prior."""
+    """Sample z_p from the prior; as `infer_latents`, without the flow."""
     mask = None if len(tokens) == 1 else sequence_mask(token_lengths, tokens.size(1))
     noise = normal_noise(
         seeds,
@@ -102,7 +101,7 @@ def infer_prior(
         channels=model.duration_predictor.noise_channels,
         lengths=token_lengths.tolist(),
     )
-    plan = plan_speech(
+    predicted = predict_prior(
         model,
         tokens=tokens,
         mask=mask,
@@ -110,22 +109,22 @@ def infer_prior(
         noise=noise.to(tokens.device),
         controls=controls,
     )
-    lengths = plan.durations.sum(dim=1)
+    lengths = predicted.durations.sum(dim=1)
 
-    prior = plan.prior.expand(tokens_of_frames(plan.durations))
+    prior = predicted.prior.expand(frame_to_token(predicted.durations))
     noise = normal_noise(
         seeds, Stream.LATENT, channels=prior.mean.size(1), lengths=lengths.tolist()
     )
-    drawn = Latents(
+    z_p = Latents(
         values=prior.sample(noise.to(tokens.device) * controls.noise_scale),
         lengths=lengths,
-        speaker=plan.speaker,
-        durations=plan.durations,
+        speaker=predicted.speaker,
+        durations=predicted.durations,
     )
-    return evolve(drawn, values=masked(drawn.values, drawn.mask()))
+    return evolve(z_p, values=masked(z_p.values, z_p.mask()))
 
 
-def plan_speech(
+def predict_prior(
     model: Generator,
     *,
     tokens: Tensor,
@@ -133,27 +132,27 @@ def plan_speech(
     speakers: Tensor,
     noise: Tensor,
     controls: VitsControls,
-) -> Plan:
-    """Read a text: tokens [B, T] ids, mask [B, 1, T], speakers [B] ids.
+) -> PredictedPrior:
+    """Encode a text and predict its durations: tokens [B, T] ids, mask [B, 1, T], speakers [B] ids.
 
-    noise: [B, channels, T], standard normal, as many channels as the duration predictor takes.
+    noise: [B, channels, T], standard normal, with the duration predictor's `noise_channels`.
     """
     speaker = model.speaker(speakers)
     text = model.encode_text(tokens, mask, speaker)
     log_durations = model.predict_durations(text.hidden, noise, mask, speaker, controls)
     durations = torch.ceil(masked(log_durations.exp(), mask) * controls.length_scale)
-    return Plan(prior=text.prior, durations=durations.squeeze(1).long(), speaker=speaker)
+    return PredictedPrior(prior=text.prior, durations=durations.squeeze(1).long(), speaker=speaker)
 
 
-def through_flow(flow: Flow, prior: Latents) -> Latents:
-    """From the prior's latents to those that are decoded."""
+def invert_flow(flow: Flow, prior: Latents) -> Latents:
+    """Map z_p to z with the inverse flow."""
     return evolve(prior, values=flow.inverse(prior.values, prior.mask(), prior.speaker))
 
 
-def tokens_of_frames(durations: Tensor) -> Tensor:
-    """Which token each frame says: durations [B, T] -> [B, F], F the longest of their sums.
+def frame_to_token(durations: Tensor) -> Tensor:
+    """Return the token index of each frame: durations [B, T] -> [B, F], F their largest sum.
 
-    Frames past the end of an utterance get its last position.
+    Frames past the end of an utterance get the last index.
     """
     ends = durations.cumsum(dim=1)
     frames = torch.arange(int(ends[:, -1].max()), device=durations.device)
@@ -164,18 +163,18 @@ def tokens_of_frames(durations: Tensor) -> Tensor:
 def convert_latents(
     model: Generator, spectrogram: Tensor, *, source: Tensor, target: Tensor, seed: int
 ) -> Latents:
-    """Say a recording again in another voice: through the flow as one speaker, back as another.
+    """Convert a recording to another speaker: flow with the source speaker, inverse flow with the target.
 
-    spectrogram [1, K, F]; source, target [1] speaker ids (section 4.4).
+    spectrogram [1, K, F]; source, target [1] speaker ids.
     """
     source_speaker, target_speaker = model.speaker(source), model.speaker(target)
     posterior = model.posterior_encoder(spectrogram, None, source_speaker)
     channels, frames = posterior.mean.shape[1:]
     noise = normal_noise([seed], Stream.LATENT, channels=channels, lengths=[frames])
-    latent = posterior.sample(noise.to(spectrogram.device))
-    prior_latent = model.flow(latent, None, source_speaker)
+    z = posterior.sample(noise.to(spectrogram.device))
+    z_p = model.flow(z, None, source_speaker)
     return Latents(
-        values=model.flow.inverse(prior_latent, None, target_speaker),
+        values=model.flow.inverse(z_p, None, target_speaker),
         lengths=torch.tensor([frames], device=spectrogram.device),
         speaker=target_speaker,
     )
@@ -190,58 +189,55 @@ def align_recordings(
     frame_lengths: Tensor,
     speakers: Tensor,
 ) -> Tensor:
-    """How many frames each token lasts in a recording of it: [B, T] int64, zero past the text.
+    """Align recordings with their texts: durations [B, T] int64 in frames, zero past the text.
 
-    spectrogram [B, K, F], tokens [B, T] ids, lengths and speakers [B]. The search of training (section
-    2.2.1), with the posterior's mean where training draws from it, so that it is repeatable.
+    spectrogram [B, K, F], tokens [B, T] ids, lengths and speakers [B]. Runs the alignment search of
+    training (section 2.2.1) on the posterior's mean instead of a sample, so it is deterministic.
     """
     text_mask = sequence_mask(token_lengths, tokens.size(1))
     frame_mask = sequence_mask(frame_lengths, spectrogram.size(2))
     speaker = model.speaker(speakers)
     posterior = model.posterior_encoder(spectrogram, frame_mask, speaker)
-    prior_latent = model.flow(masked(posterior.mean, frame_mask), frame_mask, speaker)
+    z_p = model.flow(masked(posterior.mean, frame_mask), frame_mask, speaker)
     prior = model.encode_text(tokens, text_mask, speaker).prior
-    return align(prior_latent, prior, frame_lengths, token_lengths).durations
+    return align(z_p, prior, frame_lengths, token_lengths).durations
 
 
 def decode(decoder: Decoder, latents: Latents) -> Tensor:
-    """The waveforms [B, N], zero past each utterance's frames."""
+    """Decode latents to waveforms [B, N], zero past each utterance's frames."""
     waveform: Tensor = decoder(latents.values, latents.mask(), latents.speaker)
     return waveform
 
 
-def speak_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Tensor]:
-    """Chunks [N] of one utterance (B = 1), which join to what flow and `decode` give up to rounding.
+def decode_in_chunks(flow: Flow, decoder: Decoder, prior: Latents) -> Iterator[Tensor]:
+    """Decode one utterance (B = 1) in chunks [N].
 
-    The first is heard before the flow has gone through the whole utterance: it goes through so much
-    of the beginning as that chunk depends on, and then through all.
+    The chunks concatenate to the output of `invert_flow` and `decode`, up to rounding. For low latency
+    the flow first runs only on the frames that the first chunk depends on, then on all of them.
     """
     frames = prior.values.size(2)
     stop, *rest = chunk_sizes(frames, usual=CHUNK_FRAMES)
     needed = stop + decoder.margin + flow.margin
-    latents = through_flow(flow, evolve(prior, values=prior.values[:, :, :needed]))
+    latents = invert_flow(flow, evolve(prior, values=prior.values[:, :, :needed]))
     yield decode_chunk(decoder, latents, 0, stop)
     if needed < frames:
-        latents = through_flow(flow, prior)
+        latents = invert_flow(flow, prior)
     for size in rest:
         start, stop = stop, stop + size
         yield decode_chunk(decoder, latents, start, stop)
 
 
 def decode_chunk(decoder: Decoder, latents: Latents, start: int, stop: int) -> Tensor:
-    """The samples [N] of frames `start` to `stop` of one utterance (B = 1).
-
-    They are decoded with as many frames around them as they depend on.
-    """
+    """Decode frames `start` to `stop` of one utterance (B = 1) with the context they need -> [N]."""
     first = max(0, start - decoder.margin)
-    around = latents.values[:, :, first : stop + decoder.margin]
-    waveform = decoder(around, None, latents.speaker)
+    context = latents.values[:, :, first : stop + decoder.margin]
+    waveform = decoder(context, None, latents.speaker)
     hop_length = decoder.hop_length
     return waveform[0, (start - first) * hop_length : (stop - first) * hop_length]
 
 
-def rows(latents: Latents) -> Iterator[Latents]:
-    """Each utterance alone, without padding."""
+def unbatch(latents: Latents) -> Iterator[Latents]:
+    """Yield each utterance as a batch of one, without padding."""
     for row, length in enumerate(latents.lengths.tolist()):
         one = slice(row, row + 1)
         yield Latents(

@@ -1,4 +1,4 @@
-"""What several parts of the model share: masks, a norm over channels, convolutions.
+"""Shared building blocks: masks, layer norm over channels, convolutions.
 
 Legend: B batch, T text or frames, C channels.
 """
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 
 def sequence_mask(lengths: Tensor, size: int) -> Tensor:
-    """True where a position lies inside its sequence: lengths [B] -> [B, 1, size], boolean."""
+    """Boolean mask of the positions inside each sequence: lengths [B] -> [B, 1, size]."""
     return (torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)
 
 
 def masked(values: Tensor, mask: Tensor | None) -> Tensor:
-    """`values` [B, C, T] with zeros where `mask` [B, 1, T] is false; a mask of None masks nothing.
+    """Zero `values` [B, C, T] where `mask` [B, 1, T] is false; no-op if the mask is None.
 
-    A batch of one utterance has no padding, and None spares it the multiplications. A boolean mask
-    keeps the type of the values, where a float one would widen half precision.
+    None saves the multiplications for a single utterance, which has no padding. The mask is boolean so
+    that half-precision values are not promoted to float32.
     """
     return values if mask is None else values * mask
 
@@ -33,7 +33,7 @@ class ChannelNorm(nn.LayerNorm):
 def same_convolution(
     in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1, groups: int = 1
 ) -> nn.Conv1d:
-    """A convolution whose output is as long as its input; `kernel_size` is odd."""
+    """Build a convolution that keeps the length of its input; `kernel_size` must be odd."""
     return nn.Conv1d(
         in_channels,
         out_channels,
@@ -45,7 +45,7 @@ def same_convolution(
 
 
 def zero_initialised(module: nn.Conv1d) -> nn.Conv1d:
-    """`module` with zeros for weights and bias, so that what it feeds begins as the identity."""
+    """Zero the weight and bias of `module`, so that the layer it feeds starts as the identity."""
     nn.init.zeros_(module.weight)
     if module.bias is not None:
         nn.init.zeros_(module.bias)

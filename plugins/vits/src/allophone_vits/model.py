@@ -34,65 +34,64 @@ from allophone_vits.text_encoder import EncodedText, TextEncoder
 TRAINING_ONLY = re.compile(
     r"posterior_encoder\.|duration_predictor\.posterior\.|duration_predictor\.flow\.couplings\.0\."
 )
-"""The names of weights that speaking does not need; aligning and converting recordings take the
-posterior encoder."""
+"""Names of weights that synthesis does not use. Alignment and voice conversion need the posterior encoder."""
 
 
 class AlignmentSearch(Protocol):
-    """Finds which token each frame says; `align` is VITS's."""
+    """Aligns frames with tokens; `align` is the search of VITS."""
 
     def __call__(
-        self, prior_latent: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
+        self, z_p: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
     ) -> Alignment: ...
 
 
 @frozen(kw_only=True)
-class LearnedDurations:
-    """loss: nats (or squared errors, for a regression) a token."""
+class DurationOutput:
+    """loss: in nats per token, or squared error per token for a regression."""
 
     loss: Tensor
 
 
 @frozen(kw_only=True)
 class VitsOutput:
-    """What a training step is made of.
+    """Output of the training pass.
 
-    waveform: [B, N], decoded from one segment of each utterance; segment_starts: [B], in frames.
-    posterior: [B, C, F]; prior: [B, C, F], expanded to frames; prior_latent: [B, C, F], the
-        posterior's sample after the flow.
-    durations: what is learned from those that the alignment found.
-    alignment: which token each frame says; frame_mask: [B, 1, F].
+    waveform: [B, N], decoded from one segment per utterance; segment_starts: [B], in frames.
+    posterior: q(z | x), [B, C, F]; prior: [B, C, F], expanded to frames.
+    z_p: [B, C, F], f(z), the posterior's sample after the flow.
+    durations: output of the duration predictor.
+    alignment: of frames with tokens; frame_mask: [B, 1, F].
     """
 
     waveform: Tensor
     segment_starts: Tensor
     posterior: Gaussian
     prior: Gaussian
-    prior_latent: Tensor
-    durations: LearnedDurations
+    z_p: Tensor
+    durations: DurationOutput
     alignment: Alignment
     frame_mask: Tensor
 
     @property
     def duration_loss(self) -> Tensor:
-        """Of the predictor, nats (or squared errors) a token."""
+        """Duration loss, in nats per token, or squared error per token for a regression."""
         return self.durations.loss
 
 
 class Generator(nn.Module):
-    """Everything but the discriminators: the parts of VITS, and how they work together.
+    """The VITS model without its discriminators, assembled from its parts.
 
-    Models that build on VITS give it other parts of the same faces, and override what they do otherwise
-    of `encode_text`, `learn_durations` and `predict_durations`.
+    A model that extends VITS passes other parts with the same interfaces and overrides `encode_text`,
+    `forward_durations` and `predict_durations` as needed.
 
-    spectrogram: what the posterior encoder is shown.
-    speaker_embedding: None for a model of one speaker, in which nothing is conditioned on one.
+    spectrogram: input of the posterior encoder.
+    speaker_embedding: None for a single-speaker model, which has no speaker conditioning.
     """
 
     controls: ClassVar[type[VitsControls]] = VitsControls
-    """What may be set when it speaks."""
+    """The model's synthesis controls."""
     training_only: ClassVar[re.Pattern[str]] = TRAINING_ONLY
-    """The names of weights that `discard_training_parts` drops."""
+    """Names of the weights that `discard_training_parts` deletes."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class Generator(nn.Module):
         self.spectrogram = spectrogram
 
     def speaker(self, speakers: Tensor) -> Tensor | None:
-        """Speaker ids [B] -> [B, S, 1], or None for a model of one speaker."""
+        """Embed speaker ids [B] -> [B, S, 1]; None for a single-speaker model."""
         if self.speaker_embedding is None:
             return None
         embedded: Tensor = self.speaker_embedding(speakers).unsqueeze(2)
@@ -135,10 +134,10 @@ class Generator(nn.Module):
     ) -> VitsOutput:
         """The training pass of figure 1a.
 
-        tokens [B, T] ids and spectrogram [B, K, F], with lengths [B]; speakers [B] ids, which a
-        model of one speaker does not look at. Noise and segments are drawn from PyTorch's global
-        generators, unless each row is given a seed: then its noise is its own, and its segment the
-        middle one, as validation wants it. search: how frames find their tokens; `align` if None.
+        tokens [B, T] ids and spectrogram [B, K, F], with lengths [B]; speakers [B] ids, ignored by a
+        single-speaker model. Without seeds, noise and segments are random. With one seed per row, as
+        in validation, the noise depends on the seed alone and the segment is the middle one.
+        search: the alignment search; `align` if None.
         """
         text_mask = sequence_mask(token_lengths, tokens.size(1))
         frame_mask = sequence_mask(frame_lengths, spectrogram.size(2))
@@ -147,26 +146,26 @@ class Generator(nn.Module):
         text = self.encode_text(tokens, text_mask, speaker)
         posterior = self.posterior_encoder(spectrogram, frame_mask, speaker)
         noise = _noise(seeds, Stream.LATENT, posterior.mean.size(1), frame_lengths, frame_mask)
-        latent = masked(posterior.sample(noise), frame_mask)
-        prior_latent = self.flow(latent, frame_mask, speaker)
+        z = masked(posterior.sample(noise), frame_mask)
+        z_p = self.flow(z, frame_mask, speaker)
 
         search = search or align
-        alignment = search(prior_latent, text.prior, frame_lengths, token_lengths)
+        alignment = search(z_p, text.prior, frame_lengths, token_lengths)
         channels = self.duration_predictor.noise_channels
         noise = _noise(seeds, Stream.DURATION, channels, token_lengths, text_mask)
         durations = alignment.durations.unsqueeze(1)
-        learned = self.learn_durations(text.hidden, durations, noise, text_mask, speaker)
+        duration_output = self.forward_durations(text.hidden, durations, noise, text_mask, speaker)
 
         choose_starts = random_starts if seeds is None else middle_starts
         starts = choose_starts(frame_lengths, segment_frames)
-        segments = slice_segments(latent, starts, segment_frames)
+        segments = slice_segments(z, starts, segment_frames)
         return VitsOutput(
             waveform=self.decoder(segments, speaker=speaker),
             segment_starts=starts,
             posterior=posterior,
             prior=text.prior.expand(alignment.index),
-            prior_latent=prior_latent,
-            durations=learned,
+            z_p=z_p,
+            durations=duration_output,
             alignment=alignment,
             frame_mask=frame_mask,
         )
@@ -174,21 +173,21 @@ class Generator(nn.Module):
     def encode_text(
         self, tokens: Tensor, mask: Tensor | None, speaker: Tensor | None
     ) -> EncodedText:
-        """tokens [B, T] ids, mask [B, 1, T], speaker [B, S, 1], at which VITS's encoder does not look."""
+        """tokens [B, T] ids, mask [B, 1, T]; VITS ignores speaker [B, S, 1]."""
         encoded: EncodedText = self.text_encoder(tokens, mask)
         return encoded
 
-    def learn_durations(
+    def forward_durations(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None,
-    ) -> LearnedDurations:
+    ) -> DurationOutput:
         """hidden [B, H, T], durations [B, 1, T] frames, noise [B, noise_channels, T], mask [B, 1, T]."""
         loss = self.duration_predictor.loss(hidden, durations, noise, mask, speaker)
-        return LearnedDurations(loss=loss.sum() / mask.sum())
+        return DurationOutput(loss=loss.sum() / mask.sum())
 
     def predict_durations(
         self,
@@ -198,24 +197,23 @@ class Generator(nn.Module):
         speaker: Tensor | None,
         controls: VitsControls,
     ) -> Tensor:
-        """Log durations [B, 1, T] to speak with; hidden [B, H, T], noise [B, noise_channels, T]."""
+        """hidden [B, H, T], noise [B, noise_channels, T] -> log durations [B, 1, T], for synthesis."""
         noise = noise * controls.noise_scale_duration
         return self.duration_predictor.log_durations(hidden, noise, mask, speaker)
 
     def discard_training_parts(self) -> None:
-        """Drop what speaking does not use, in place."""
+        """Delete the modules that synthesis does not use, in place."""
         self.duration_predictor.discard_training_parts()
         del self.posterior_encoder
 
 
 class Vits(Generator):
-    """The generator as published.
+    """The published model.
 
-    vocabulary_size: rows of the symbols' embedding.
-    speakers: how many there are; with one or none there is no speaker embedding, and nothing is
-        conditioned on one.
-    audio: the spectrogram that the posterior encoder reads. ConfigError where its hop is not the
-        decoder's.
+    vocabulary_size: rows of the symbol embedding.
+    speakers: number of speakers; below 2, the model has no speaker conditioning.
+    audio: spectrogram settings of the posterior encoder.
+    Raises ConfigError if the hop length of `audio` is not the decoder's upsampling factor.
     """
 
     def __init__(
@@ -250,7 +248,7 @@ class Vits(Generator):
 def _noise(
     seeds: Sequence[int] | None, stream: Stream, channels: int, lengths: Tensor, mask: Tensor
 ) -> Tensor:
-    """Standard normal noise as wide as the mask: lengths [B], mask [B, 1, F] -> [B, channels, F]."""
+    """Standard normal noise for a mask: lengths [B], mask [B, 1, F] -> [B, channels, F]."""
     if seeds is None:
         return torch.randn(len(mask), channels, mask.size(2), device=mask.device)
     return normal_noise(
@@ -259,21 +257,16 @@ def _noise(
 
 
 @torch.no_grad()
-def align(
-    prior_latent: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
-) -> Alignment:
-    """The most likely monotonic alignment of frames with tokens (section 2.2.1).
+def align(z_p: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor) -> Alignment:
+    """Find the most likely monotonic alignment of frames with tokens (MAS, section 2.2.1).
 
-    prior_latent [B, C, F], prior [B, C, T], lengths [B].
+    z_p [B, C, F], prior [B, C, T], lengths [B].
     """
-    return best_alignment(prior_log_likelihood(prior_latent, prior), frame_lengths, token_lengths)
+    return best_alignment(prior_log_likelihood(z_p, prior), frame_lengths, token_lengths)
 
 
 def best_alignment(scores: Tensor, frame_lengths: Tensor, token_lengths: Tensor) -> Alignment:
-    """The monotonic alignment of the greatest score: scores [B, F, T], lengths [B].
-
-    The search runs on the CPU.
-    """
+    """Find the monotonic alignment with the highest score: scores [B, F, T], lengths [B]. Runs on the CPU."""
     found = monotonic_alignment(scores.cpu(), frame_lengths.cpu(), token_lengths.cpu())
     device = scores.device
     return Alignment(index=found.index.to(device), durations=found.durations.to(device))

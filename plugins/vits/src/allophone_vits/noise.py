@@ -1,7 +1,7 @@
-"""Noise that belongs to an utterance and not to the batch that it happens to be in.
+"""Per-utterance noise, independent of batching and device.
 
-Each row is drawn by a generator of its own, at the row's own length, on the CPU. So an utterance with
-a seed sounds the same alone, in any batch, and on any device.
+Each row is drawn on the CPU with its own generator and at its own length, so an utterance with a given
+seed sounds the same alone, in any batch and on any device.
 
 Legend: B batch, C channels, T positions.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Stream(enum.IntEnum):
-    """What the noise is for; each use has a stream of its own, so that none shifts another."""
+    """Independent noise streams of one seed."""
 
     DURATION = 0
     LATENT = 1
@@ -30,10 +30,10 @@ def normal_noise(
     lengths: Sequence[int],
     size: int | None = None,
 ) -> Tensor:
-    """Standard normal noise [B, C, T], T the longest of `lengths` or `size`; zeros beyond a length."""
+    """Standard normal noise [B, C, T], zero past each length; T is `size` or the largest of `lengths`."""
     noise = torch.zeros(len(seeds), channels, max(lengths) if size is None else size)
     for row, seed, length in zip(noise, seeds, lengths, strict=True):
-        # PyTorch's CPU generator takes the lowest 32 bits of a seed alone.
+        # PyTorch's CPU generator uses only the lowest 32 bits of a seed.
         generator = torch.Generator().manual_seed((seed * len(Stream) + stream) % 2**32)
         row[:, :length] = torch.randn(channels, length, generator=generator)
     return noise

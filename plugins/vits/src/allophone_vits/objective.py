@@ -1,6 +1,6 @@
-"""Training VITS, as section 2 of its paper says it.
+"""VITS training (Kim et al. 2021, section 2).
 
-Legend: B batch, T text, F frames, N samples, M mel bands.
+Legend: B batch, T text, F frames, N samples, K frequency bins.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.optimizers import adamw, exponential
 from allophone_vits.config import VitsTrainerConfig
 from allophone_vits.discriminator import Discriminator
-from allophone_vits.gaussian import kl_divergence
-from allophone_vits.inference import decode, infer_latents, rows
+from allophone_vits.gaussian import kl_loss
+from allophone_vits.inference import decode, infer_latents, unbatch
 from allophone_vits.model import AlignmentSearch, Generator, Vits, VitsOutput, align
 from allophone_vits.segments import slice_segments
 
 
 @frozen(kw_only=True)
 class Target:
-    """What the recordings of a batch are to the model.
+    """The recordings of a batch.
 
-    waveform: [B, N]; spectrogram: as the posterior encoder reads it, [B, K, F], with frame_lengths [B].
+    waveform: [B, N]; spectrogram: input of the posterior encoder, [B, K, F]; frame_lengths: [B].
     """
 
     waveform: Tensor
@@ -51,11 +51,11 @@ class Target:
 
 
 class VitsObjective:
-    """A generator, and discriminators that tell its segments from recorded ones.
+    """Adversarial training of the VITS generator.
 
-    Objectives that build on this one override `build_generator` and what they do otherwise.
+    Subclasses override `build_generator` and single steps.
 
-    weights: of the generator's losses, by their names.
+    weights: weights of the generator's losses, by name.
     """
 
     features = ("waveform", "phonemes")
@@ -86,11 +86,11 @@ class VitsObjective:
     def build_generator(
         self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
     ) -> Generator:
-        """The generator of a model's config."""
+        """Build the generator from the model's config."""
         return Vits(model, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW for each module, with a rate that decays from epoch to epoch."""
+        """AdamW for each module, with a learning rate that decays exponentially per epoch."""
         trainer = self.trainer
         return {
             name: adamw(
@@ -106,17 +106,17 @@ class VitsObjective:
         }
 
     def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
-        """A frame belongs to one token, so an utterance must have as many frames as tokens."""
+        """Reject utterances with fewer frames than tokens: each token needs at least one frame."""
         frames, tokens = self.audio.frames(lengths["waveform"]), lengths["phonemes"]
         if tokens <= frames:
             return None
         return Dropped(reason="more tokens than frames", detail=f"{tokens} tokens, {frames} frames")
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The discriminators learn first, on what the generator makes now; then the generator."""
+        """Update the discriminators, then the generator on L_vae (section 2.4, equation 11)."""
         target = self._target(batch)
         with rt.autocast():
-            output = self._generate(rt, batch, target, search=self.alignment_search(rt.step))
+            output = self._forward(rt, batch, target, search=self.alignment_search(rt.step))
         discriminator_losses = self.discriminator_step(rt, output, target)
         losses = {
             **self.adversarial_losses(rt, output, target),
@@ -132,13 +132,13 @@ class VitsObjective:
         }
 
     def alignment_search(self, step: int) -> AlignmentSearch:
-        """How the frames of a training step find their tokens."""
+        """Return the alignment search for a training step."""
         return align
 
     def discriminator_step(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """Update the discriminators on what the generator has made; their losses by name."""
+        """Update the discriminators with L_adv(D) (equation 8); returns their losses by name."""
         with rt.autocast():
             real = self._real_segments(output, target)
             outputs = discriminate(rt["discriminator"], real, output.waveform.detach())
@@ -149,34 +149,34 @@ class VitsObjective:
     def adversarial_losses(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """The generator's losses by the discriminators."""
+        """L_adv(G) and L_fm(G) (equations 9 and 10)."""
         with rt.frozen("discriminator"), rt.autocast():
             real = self._real_segments(output, target)
-            of_real, of_generated = discriminate(
+            outputs_real, outputs_generated = discriminate(
                 rt["discriminator"], real, output.waveform, detach_real=True
             )
         return {
-            "adversarial": adversarial_loss(of_generated),
-            "feature": feature_matching_loss(of_real, of_generated),
+            "adversarial": adversarial_loss(outputs_generated),
+            "feature": feature_matching_loss(outputs_real, outputs_generated),
         }
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The generator's own losses; every utterance has noise of its own, and its middle segment."""
+        """The reconstruction losses, with per-utterance noise and the middle segment of each utterance."""
         target = self._target(batch)
         with rt.autocast():
-            output = self._generate(rt, batch, target, seeds=range(len(batch)))
+            output = self._forward(rt, batch, target, seeds=range(len(batch)))
         losses = self.reconstruction_losses(output, target)
         return {f"{name}_loss": value for name, value in losses.items()}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each text said by the model, its mel beside the recording's, and how they are aligned."""
+        """Synthesized audio and mel, the recording's mel and the alignment of each utterance."""
         target = self._target(batch)
         phonemes = batch["phonemes"]
         seeds = range(len(batch))
         model = self.generator
         with rt.autocast():
-            alignment = self._generate(rt, batch, target, seeds=seeds).alignment.dense()
-        spoken = infer_latents(
+            alignment = self._forward(rt, batch, target, seeds=seeds).alignment.dense()
+        generated = infer_latents(
             model,
             tokens=phonemes.values,
             token_lengths=phonemes.lengths,
@@ -184,11 +184,11 @@ class VitsObjective:
             seeds=seeds,
             controls=model.controls(),
         )
-        recorded = model.spectrogram.mel(
+        recorded = model.spectrogram.to_mel(
             target.spectrogram, self.audio, lengths=target.frame_lengths
         )
         samples: dict[str, SampleAudio | SampleImage] = {}
-        for row, (name, latents) in enumerate(zip(batch.ids, rows(spoken), strict=True)):
+        for row, (name, latents) in enumerate(zip(batch.ids, unbatch(generated), strict=True)):
             waveform = decode(model.decoder, latents)
             frames, tokens = int(target.frame_lengths[row]), int(phonemes.lengths[row])
             mel = mel_spectrogram(waveform, self.audio)[0]
@@ -205,12 +205,12 @@ class VitsObjective:
     def _target(self, batch: Batch) -> Target:
         waveform = batch["waveform"]
         lengths = frame_lengths(waveform.lengths, self.audio)
-        spectrogram = self.generator.spectrogram.of(
+        spectrogram = self.generator.spectrogram.from_waveform(
             waveform.values, self.audio, lengths=waveform.lengths
         )
         return Target(waveform=waveform.values, spectrogram=spectrogram, frame_lengths=lengths)
 
-    def _generate(
+    def _forward(
         self,
         rt: Runtime,
         batch: Batch,
@@ -238,16 +238,15 @@ class VitsObjective:
         return slice_segments(waveform, starts, self.trainer.segment_size).squeeze(1)
 
     def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
-        """The terms of the evidence lower bound, and of the durations (sections 2.1 and 2.2)."""
+        """L_recon, L_kl and L_dur (equations 2 to 4 and 7)."""
         segments = slice_segments(target.spectrogram, output.segment_starts, self.segment_frames)
+        mel_loss = functional.l1_loss(
+            mel_spectrogram(output.waveform, self.audio),
+            self.generator.spectrogram.to_mel(segments, self.audio),
+        )
         return {
-            "mel": functional.l1_loss(
-                mel_spectrogram(output.waveform, self.audio),
-                self.generator.spectrogram.mel(segments, self.audio),
-            ),
-            "kl": kl_divergence(
-                output.prior_latent, output.posterior, output.prior, output.frame_mask
-            ),
+            "mel": mel_loss,
+            "kl": kl_loss(output.z_p, output.posterior, output.prior, output.frame_mask),
             "duration": output.duration_loss,
         }
 

@@ -1,9 +1,9 @@
-"""Small convolutions as products with matrices that are laid out once, for inference on a CPU.
+"""Small 1-D convolutions as matrix products with prepacked weights, for inference on a CPU.
 
-PyTorch lays a weight out anew in every call, or hands the product to a library that uses half the
-width of some processors' vectors: where a sentence is short, that is most of the time. Here oneDNN
-lays the weight out when the model is loaded, by the operators that `torch.compile` uses for linear
-layers; they have no public name.
+PyTorch repacks a convolution's weight in every call, or calls a library that uses only half the vector
+width of some processors; for short sentences this dominates the run time. Here oneDNN packs the weight
+once, when the model is loaded. The operators are those that `torch.compile` emits for linear layers;
+they are private to PyTorch.
 
 Legend: B batch, C channels, N positions.
 """
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _USUAL_POSITIONS = 64
-"""For how many positions oneDNN chooses the layout; others work as well."""
+"""Number of positions that oneDNN optimizes the layout for; any other number works too."""
 
 
 class PackedConv1d(nn.Module):
-    """An `nn.Conv1d` for inference: each window of the input is a row, the weight a matrix."""
+    """An inference-only `nn.Conv1d` as a matrix product over windows of the input (im2col)."""
 
     def __init__(self, source: nn.Conv1d) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class PackedConv1d(nn.Module):
         self.packed = torch.ops.mkldnn._reorder_linear_weight(matrix, _USUAL_POSITIONS)
 
     def forward(self, values: Tensor) -> Tensor:
-        """values [B, C, N] -> [B, C', N], as the source's."""
+        """values [B, C, N] -> [B, C', N], as the source module."""
         rows = values.transpose(1, 2)
         if self.kernel_size > 1:
             rows = functional.pad(rows, (0, 0, self.padding, self.padding))
             batch, positions, channels = rows.shape
-            # Windows overlap in memory: a row is `kernel_size` positions, the next begins one later.
+            # Overlapping views: each row spans `kernel_size` positions and starts one after the last.
             rows = rows.contiguous().as_strided(
                 (batch, positions - self.kernel_size + 1, self.kernel_size * channels),
                 (positions * channels, channels, 1),
@@ -48,7 +48,7 @@ class PackedConv1d(nn.Module):
 
 
 def is_packable(module: nn.Module) -> bool:
-    """Whether `PackedConv1d` can stand for a module on this machine."""
+    """Whether `PackedConv1d` can replace `module` on this machine."""
     return (
         isinstance(module, nn.Conv1d)
         and module.weight.device.type == "cpu"
@@ -62,7 +62,7 @@ def is_packable(module: nn.Module) -> bool:
 
 
 def pack_convolutions(module: nn.Module) -> None:
-    """Replace every packable convolution below `module`, for inference; weight norm is folded."""
+    """Replace every packable convolution in `module` in place; weight norm must already be folded."""
     for name, child in module.named_children():
         if is_packable(child):
             assert isinstance(child, nn.Conv1d)

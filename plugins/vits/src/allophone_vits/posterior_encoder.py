@@ -1,4 +1,4 @@
-"""The posterior encoder: a spectrogram to the latents it is made of (section 2.5.1).
+"""Posterior encoder q(z | x): a spectrogram to a Gaussian over latents (section 2.5.1).
 
 Legend: B batch, K frequency bins, C latent channels, S speaker channels, F frames,
 N samples, M mel bands.
@@ -19,36 +19,40 @@ from allophone_vits.wavenet import WaveNet
 
 
 class Spectrogram(Protocol):
-    """What a posterior encoder is shown of recordings."""
+    """Input features of a posterior encoder."""
 
     def bins(self, audio: MelSpec) -> int:
-        """How many numbers each frame has: K."""
+        """Number of bins K."""
         ...
 
-    def of(self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    def from_waveform(
+        self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None
+    ) -> Tensor:
         """waveform [B, N], lengths [B] in samples -> [B, K, F]."""
         ...
 
-    def mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
-        """The mel [B, M, F] of what `of` gave, [B, K, F]; lengths [B] in frames."""
+    def to_mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+        """Mel spectrogram [B, M, F] of this spectrogram [B, K, F]; lengths [B] in frames."""
         ...
 
 
 class LinearSpectrogram:
-    """Magnitudes, as VITS has them."""
+    """Linear-scale magnitude spectrogram, the input of VITS."""
 
     def bins(self, audio: MelSpec) -> int:
         return audio.n_bins
 
-    def of(self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    def from_waveform(
+        self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None
+    ) -> Tensor:
         return linear_spectrogram(waveform, audio, lengths=lengths)
 
-    def mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    def to_mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
         return mel_from_linear(values, audio, lengths=lengths)
 
 
 class PosteriorEncoder(nn.Module):
-    """q(z | spectrogram): one Gaussian a frame."""
+    """q(z | x): one Gaussian per frame."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Random windows of utterances, which is what the decoder trains on (section 2.5.3).
+"""Random segments of utterances, for windowed training of the decoder (section 3.3).
 
 Legend: B batch, C channels, F frames or samples.
 """
@@ -11,24 +11,21 @@ from torch.nn import functional
 
 
 def random_starts(lengths: Tensor, size: int) -> Tensor:
-    """Where a window of `size` begins in each utterance: lengths [B] -> [B].
+    """Random start of a segment of `size` in each utterance: lengths [B] -> [B].
 
-    The window lies inside the utterance; in one that is shorter, it begins at 0.
+    The segment lies inside the utterance; in shorter utterances it starts at 0.
     """
     room = (lengths - size).clamp_min(0) + 1
     return (torch.rand(len(lengths), device=lengths.device) * room).long()
 
 
 def middle_starts(lengths: Tensor, size: int) -> Tensor:
-    """Where the window of `size` in the middle of each utterance begins: lengths [B] -> [B]."""
+    """Start of the middle segment of `size` in each utterance: lengths [B] -> [B]."""
     return (lengths - size).clamp_min(0) // 2
 
 
 def slice_segments(values: Tensor, starts: Tensor, size: int) -> Tensor:
-    """The windows values[b, :, starts[b] : starts[b] + size]: [B, C, F] -> [B, C, size].
-
-    Zeros stand for what lies beyond F.
-    """
+    """Slice values[b, :, starts[b] : starts[b] + size], zero-padded past F: [B, C, F] -> [B, C, size]."""
     values = functional.pad(values, (0, max(0, size - values.size(2))))
     index = starts.unsqueeze(1) + torch.arange(size, device=starts.device)
     return values.gather(2, index.unsqueeze(1).expand(-1, values.size(1), -1))

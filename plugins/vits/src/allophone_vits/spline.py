@@ -1,7 +1,7 @@
 """Monotonic rational-quadratic splines with linear tails (Durkan et al. 2019).
 
-Without branches on data: what lies outside the interval is clamped into it for the arithmetic and
-chosen by `where` in the end, so the functions export, compile, and never index by a mask.
+There is no data-dependent control flow: inputs outside the interval are clamped and selected with
+`where` at the end, so the functions can be exported and compiled.
 
 Legend: ... any shape, K bins.
 """
@@ -19,9 +19,9 @@ MIN_SLOPE = 1e-3
 
 @frozen(kw_only=True)
 class Spline:
-    """A spline for each element, the identity outside [-bound, bound].
+    """One spline per element; the identity outside [-bound, bound].
 
-    x_knots, y_knots, slopes: [..., K + 1], where the bins meet and how steep the spline is there.
+    x_knots, y_knots: [..., K + 1], edges of the bins; slopes: [..., K + 1], derivatives there.
     """
 
     bound: float
@@ -31,9 +31,9 @@ class Spline:
 
     @classmethod
     def from_parameters(cls, parameters: Tensor, *, bins: int, bound: float) -> Spline:
-        """Make a spline of unconstrained numbers [..., 3K - 1]: widths, heights, inner slopes.
+        """Build a spline from unconstrained widths, heights and inner slopes [..., 3K - 1].
 
-        Computed in float32: in half precision the bins' edges would cross.
+        Computed in float32: in half precision, edges of bins could cross.
         """
         widths, heights, slopes = torch.split(parameters.float(), [bins, bins, bins - 1], dim=-1)
         inner = MIN_SLOPE + functional.softplus(slopes)
@@ -45,13 +45,13 @@ class Spline:
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The spline at `x` [...], and the logarithm of its slope there."""
+        """Evaluate the spline and its log derivative at x [...]."""
         inside = x.abs() <= self.bound
         position = x.clamp(-self.bound, self.bound)
         at = self._bin(self.x_knots, position)
         fraction = (position - at.x) / at.width
         between = fraction * (1 - fraction)
-        denominator = at.mean_slope + at.bend * between
+        denominator = at.mean_slope + at.curvature * between
         rise = at.mean_slope * fraction.square() + at.slope * between
         y = at.y + at.height * rise / denominator
         numerator = at.mean_slope.square() * (
@@ -63,14 +63,14 @@ class Spline:
         return torch.where(inside, y, x), torch.where(inside, log_slope, 0.0)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The x [...] at which the spline is `y`."""
+        """Evaluate the inverse of the spline at y [...]."""
         inside = y.abs() <= self.bound
         position = y.clamp(-self.bound, self.bound)
         at = self._bin(self.y_knots, position)
         above = position - at.y
-        # The root of a quadratic in the form that does not cancel (the paper's equation 8).
-        a = above * at.bend + at.height * (at.mean_slope - at.slope)
-        b = at.height * at.slope - above * at.bend
+        # The numerically stable root of the quadratic.
+        a = above * at.curvature + at.height * (at.mean_slope - at.slope)
+        b = at.height * at.slope - above * at.curvature
         c = -at.mean_slope * above
         discriminant = (b.square() - 4 * a * c).clamp_min(0.0)
         fraction = 2 * c / (-b - discriminant.sqrt())
@@ -98,13 +98,13 @@ class Spline:
             slope=slope,
             next_slope=next_slope,
             mean_slope=mean_slope,
-            bend=slope + next_slope - 2 * mean_slope,
+            curvature=slope + next_slope - 2 * mean_slope,
         )
 
 
 @frozen(kw_only=True)
 class _Bin:
-    """The bin that each element falls into: its lower corner, its size, its slopes; all [...]."""
+    """The bin of each element: lower corner, size and slopes; all [...]."""
 
     x: Tensor
     y: Tensor
@@ -113,13 +113,13 @@ class _Bin:
     slope: Tensor
     next_slope: Tensor
     mean_slope: Tensor
-    bend: Tensor
+    curvature: Tensor
 
 
 def _knots(unconstrained: Tensor, bound: float) -> Tensor:
-    """Sizes of bins, unconstrained [..., K] -> edges [..., K + 1] from -bound to bound."""
+    """Unconstrained sizes of bins [..., K] -> edges [..., K + 1] from -bound to bound."""
     bins = unconstrained.size(-1)
     sizes = MIN_BIN_SIZE + (1 - MIN_BIN_SIZE * bins) * unconstrained.softmax(dim=-1)
     inner = (2 * sizes.cumsum(dim=-1)[..., :-1] - 1) * bound
-    # The outer edges are set rather than summed, so that rounding leaves no gap before the tails.
+    # Set the outer edges exactly, so that rounding leaves no gap before the tails.
     return functional.pad(functional.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)

@@ -1,4 +1,4 @@
-"""VITS as the core's voices speak with it, and align and convert recordings.
+"""The synthesizer of VITS: speech synthesis, forced alignment and voice conversion.
 
 Legend: B batch, T text, F frames, N samples, K frequency bins.
 """
@@ -22,10 +22,10 @@ from allophone_vits.inference import (
     align_recordings,
     convert_latents,
     decode,
-    infer_prior,
-    rows,
-    speak_in_chunks,
-    through_flow,
+    decode_in_chunks,
+    invert_flow,
+    sample_prior,
+    unbatch,
 )
 from allophone_vits.model import Generator, Vits
 from allophone_vits.packed import pack_convolutions
@@ -35,25 +35,25 @@ from allophone_vits.posterior_encoder import PosteriorEncoder
 def build_synthesizer(
     spec: VoiceSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> VitsSynthesizer:
-    """Make a voice's weights ready to speak.
+    """Build a synthesizer from a voice's weights.
 
-    weights: the state of `Vits`; what only training uses may be missing. With the posterior encoder's
-        weights a voice can align recordings, and convert them where it has several speakers.
-    Raises UserError for weights that do not fit the voice's description.
+    weights: the state of `Vits`; weights that only training uses may be missing. With those of the
+        posterior encoder the voice can align recordings and, with several speakers, convert them.
+    Raises UserError if the weights do not fit the voice's description.
     """
-    return synthesizer_of(Vits, spec, weights, device)
+    return build_synthesizer_for(Vits, spec, weights, device)
 
 
-def synthesizer_of(
+def build_synthesizer_for(
     build: Callable[..., Generator],
     spec: VoiceSpec,
     weights: Mapping[str, Tensor],
     device: torch.device,
 ) -> VitsSynthesizer:
-    """The same for any model of VITS's parts; `build` is called as `Vits` is."""
+    """As `build_synthesizer`, for any `Generator`; `build` takes the arguments of `Vits`."""
     model = _unloaded(build, spec)
     posterior_encoder = model.posterior_encoder
-    _load_to_speak(model, weights)
+    _load_for_inference(model, weights)
     model.to(device)
     if device.type == "cpu":
         for part in (model.text_encoder, model.duration_predictor, model.flow):
@@ -66,15 +66,15 @@ def synthesizer_of(
     return kind(model, spec, posterior_encoder, posterior)
 
 
-def speaking_model(
+def inference_model(
     build: Callable[..., Generator], spec: VoiceSpec, weights: Mapping[str, Tensor]
 ) -> Generator:
-    """A voice's model on the CPU, for exporters: with what speaking needs and plain convolutions.
+    """Build a voice's model for export: on the CPU, without training modules, with standard convolutions.
 
-    Arguments and errors as those of `synthesizer_of`.
+    Arguments and errors as in `build_synthesizer_for`.
     """
     model = _unloaded(build, spec)
-    _load_to_speak(model, weights)
+    _load_for_inference(model, weights)
     return model
 
 
@@ -88,20 +88,20 @@ def _unloaded(build: Callable[..., Generator], spec: VoiceSpec) -> Generator:
         )
 
 
-def _load_to_speak(model: Generator, weights: Mapping[str, Tensor]) -> None:
-    """Drop what only training uses, and load the rest."""
+def _load_for_inference(model: Generator, weights: Mapping[str, Tensor]) -> None:
+    """Delete the modules that only training uses and load the weights of the rest."""
     model.discard_training_parts()
     model.eval().requires_grad_(False)
     training_only = model.training_only
-    speaking = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
-    load_weights(model, fold_weight_norm(speaking), where="this voice")
+    used = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
+    load_weights(model, folded(used), where="this voice")
 
 
 class VitsSynthesizer:
-    """Speaks texts, whole or in chunks.
+    """Synthesizes speech from text, whole or in chunks.
 
-    On a CPU, utterances are decoded one by one in chunks that stay in its caches, and streaming hands
-    out the same chunks. A GPU decodes a whole batch at once.
+    On a CPU, utterances are decoded one at a time in chunks that fit its caches; streaming yields the
+    same chunks. A GPU decodes the whole batch at once.
     """
 
     def __init__(self, model: Generator, spec: VoiceSpec) -> None:
@@ -111,13 +111,13 @@ class VitsSynthesizer:
         self._half_decoder: Decoder | None = None
 
     def synthesize(self, text: TextBatch, controls: VitsControls) -> Speech:
-        """Say some sentences: waveform [B, N], and the frames of each id."""
+        """Synthesize a batch: waveform [B, N], and the duration of each id in frames."""
         prior = self._prior(text, controls)
         if prior.values.device.type == "cpu":
-            waveforms = [torch.cat(list(self._chunks(row, controls))) for row in rows(prior)]
+            waveforms = [torch.cat(list(self._chunks(row, controls))) for row in unbatch(prior)]
             waveform = nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
         else:
-            waveform = decode(self._decoder(controls), through_flow(self._model.flow, prior))
+            waveform = decode(self._decoder(controls), invert_flow(self._model.flow, prior))
         return Speech(
             waveform=waveform,
             lengths=prior.lengths * self._audio.hop_length,
@@ -125,15 +125,15 @@ class VitsSynthesizer:
         )
 
     def stream(self, text: TextBatch, controls: VitsControls) -> Iterator[Tensor]:
-        """Say one sentence (B = 1) in chunks [N]."""
+        """Synthesize one sentence (B = 1) in chunks [N]."""
         prior = self._prior(text, controls)
         if prior.values.device.type == "cpu":
             yield from self._chunks(prior, controls)
         else:
-            yield decode(self._decoder(controls), through_flow(self._model.flow, prior))[0]
+            yield decode(self._decoder(controls), invert_flow(self._model.flow, prior))[0]
 
     def _prior(self, text: TextBatch, controls: VitsControls) -> Latents:
-        return infer_prior(
+        return sample_prior(
             self._model,
             tokens=text.ids,
             token_lengths=text.lengths,
@@ -143,7 +143,7 @@ class VitsSynthesizer:
         )
 
     def _chunks(self, prior: Latents, controls: VitsControls) -> Iterator[Tensor]:
-        return speak_in_chunks(self._model.flow, self._decoder(controls), prior)
+        return decode_in_chunks(self._model.flow, self._decoder(controls), prior)
 
     def _decoder(self, controls: VitsControls) -> Decoder:
         if controls.precision == "fp32":
@@ -154,9 +154,9 @@ class VitsSynthesizer:
 
 
 class VitsAligner(VitsSynthesizer):
-    """A synthesizer that knows the weights of its posterior encoder, and so can look at recordings.
+    """A synthesizer with a posterior encoder, which can align recordings with their texts.
 
-    The posterior encoder gets its weights when it is first needed: speaking does without.
+    The posterior encoder is loaded on first use; synthesis does not need it.
     """
 
     def __init__(
@@ -171,19 +171,19 @@ class VitsAligner(VitsSynthesizer):
         self._posterior_weights = weights
 
     def align(self, text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """The frames [B, T] of each id in recordings [B, N] of the texts, lengths [B] in samples."""
+        """Durations [B, T] of each id in frames; waveform [B, N], lengths [B] in samples."""
         device = text.ids.device
         frames = [self._audio.frames(length) for length in lengths.tolist()]
         return align_recordings(
-            self._whole_model(),
-            self._model.spectrogram.of(waveform, self._audio, lengths=lengths),
+            self._full_model(),
+            self._model.spectrogram.from_waveform(waveform, self._audio, lengths=lengths),
             tokens=text.ids,
             token_lengths=text.lengths,
             frame_lengths=torch.tensor(frames, device=device),
             speakers=text.speakers,
         )
 
-    def _whole_model(self) -> Generator:
+    def _full_model(self) -> Generator:
         model = self._model
         if not hasattr(model, "posterior_encoder"):
             encoder, weights = self._posterior_encoder, fold_weight_norm(self._posterior_weights)
@@ -194,13 +194,13 @@ class VitsAligner(VitsSynthesizer):
 
 
 class VitsConverter(VitsAligner):
-    """A synthesizer of two speakers or more that can look at recordings."""
+    """A multi-speaker synthesizer with a posterior encoder, which can also convert recordings."""
 
     def convert(self, waveform: Tensor, source: int, target: int, *, seed: int) -> Tensor:
-        """Say a recording [N] of one speaker again as another, both by id."""
-        spectrogram = self._model.spectrogram.of(waveform.unsqueeze(0), self._audio)
+        """Convert a recording [N] from one speaker id to another -> [N]."""
+        spectrogram = self._model.spectrogram.from_waveform(waveform.unsqueeze(0), self._audio)
         latents = convert_latents(
-            self._whole_model(),
+            self._full_model(),
             spectrogram,
             source=torch.tensor([source], device=waveform.device),
             target=torch.tensor([target], device=waveform.device),

@@ -1,9 +1,9 @@
-"""The text encoder: phonemes to hidden states and the prior's statistics (VITS, section 2.5.1).
+"""Text encoder: phonemes to hidden states and the prior's statistics (VITS, section 2.5.2).
 
-A transformer with post-norm blocks, whose attention knows relative positions within a small window
-(Shaw et al. 2018), and whose feed-forward layers are convolutions.
+A post-norm transformer with windowed relative position embeddings (Shaw et al. 2018) and convolutional
+feed-forward layers.
 
-Legend: B batch, T text, H hidden, C latent channels, A attention heads, D channels a head,
+Legend: B batch, T text, H hidden, C latent channels, A attention heads, D channels per head,
 W positions in the window (2 * window + 1).
 """
 
@@ -24,10 +24,10 @@ from allophone_vits.layers import ChannelNorm, masked, same_convolution
 
 @frozen(kw_only=True)
 class Neighbours:
-    """Which positions lie in the window around each: the same for all layers of an encoder.
+    """The window around each position; shared by all layers of an encoder.
 
-    index: [T, W], the neighbour's position, clamped to the text.
-    inside: [T, W], whether there is such a position.
+    index: [T, W], positions in the window, clamped to the text.
+    inside: [T, W], whether the unclamped position exists.
     """
 
     index: Tensor
@@ -35,17 +35,17 @@ class Neighbours:
 
     @classmethod
     def of(cls, size: int, window: int, device: torch.device) -> Neighbours:
-        """The neighbours of `size` positions, `window` to each side."""
+        """Build the windows of `size` positions, with `window` positions on each side."""
         offsets = torch.arange(-window, window + 1, device=device)
         index = torch.arange(size, device=device).unsqueeze(1) + offsets
         return cls(index=index.clamp(0, size - 1), inside=(index >= 0) & (index < size))
 
 
 class RelativeAttention(nn.Module):
-    """Self-attention in which neighbours have learned keys and values of their own.
+    """Self-attention with learned relative keys and values within a window; shared by the heads.
 
-    The window is added along its few diagonals, so no [T, 2T - 1] matrix of relative positions is
-    ever made; both embeddings are shared by the heads.
+    The relative terms are gathered and scattered along the diagonals of the window, so no [T, 2T - 1]
+    matrix of relative positions is needed.
     """
 
     def __init__(self, channels: int, heads: int, window: int, dropout: float) -> None:
@@ -78,14 +78,14 @@ class RelativeAttention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
         weights = self.dropout(scores.softmax(dim=-1))
-        near = weights.gather(-1, index) * neighbours.inside
-        attended = weights @ value + near @ self.relative_values  # [B, A, T, D]
+        window_weights = weights.gather(-1, index) * neighbours.inside
+        attended = weights @ value + window_weights @ self.relative_values  # [B, A, T, D]
         output: Tensor = self.output(attended.transpose(2, 3).flatten(1, 2))
         return output
 
 
 class FeedForward(nn.Module):
-    """Two convolutions with a rectifier between them."""
+    """Two convolutions with a ReLU between them."""
 
     def __init__(
         self, channels: int, inner_channels: int, kernel_size: int, dropout: float
@@ -102,10 +102,10 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each with a residual connection and a norm after it.
+    """Post-norm transformer block: attention and feed-forward with residual connections.
 
-    attention: called with the hidden states, the neighbours and the mask; feed_forward without the
-        neighbours.
+    attention: called as `attention(hidden, neighbours, mask)`.
+    feed_forward: called as `feed_forward(hidden, mask)`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class TransformerBlock(nn.Module):
 
     @classmethod
     def from_config(cls, config: TextEncoderConfig) -> TransformerBlock:
-        """A block of the text encoder."""
+        """Build a block of the text encoder."""
         channels, dropout = config.hidden_channels, config.dropout
         return cls(
             RelativeAttention(channels, config.heads, config.window, dropout),
@@ -130,7 +130,7 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, hidden: Tensor, neighbours: Neighbours | None, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]; attention may do without neighbours."""
+        """hidden [B, H, T], mask [B, 1, T] -> [B, H, T]; neighbours are passed to the attention."""
         attended = self.attention(hidden, neighbours, mask)
         hidden = self.attention_norm(hidden + self.dropout(attended))
         transformed = self.feed_forward(hidden, mask)
@@ -140,14 +140,14 @@ class TransformerBlock(nn.Module):
 
 @frozen(kw_only=True)
 class EncodedText:
-    """hidden: [B, H, T], what durations are predicted from; prior: [B, C, T] of each token."""
+    """hidden: [B, H, T], input of the duration predictor; prior: [B, C, T], per token."""
 
     hidden: Tensor
     prior: Gaussian
 
 
 class TextEncoder(nn.Module):
-    """Token ids to hidden states and, for each token, the prior over its frames' latents."""
+    """Token ids to hidden states and the prior of each token."""
 
     def __init__(
         self, config: TextEncoderConfig, *, vocabulary_size: int, latent_channels: int
@@ -163,22 +163,24 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> EncodedText:
         """tokens [B, T] ids, mask [B, 1, T] -> `EncodedText`."""
-        return self.encoded(self.through(self.blocks, self.embedded(tokens, mask), mask), mask)
+        return self.project(self.run_blocks(self.blocks, self.embed(tokens, mask), mask), mask)
 
-    def embedded(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """What the blocks begin with: tokens [B, T] ids -> [B, H, T]."""
+    def embed(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Embed tokens [B, T] ids -> [B, H, T]."""
         hidden = self.embedding(tokens).transpose(1, 2) * math.sqrt(self.embedding.embedding_dim)
         return masked(hidden, mask)
 
-    def through(self, blocks: Iterable[nn.Module], hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """What some of the blocks make of hidden states: [B, H, T] -> [B, H, T]."""
+    def run_blocks(
+        self, blocks: Iterable[nn.Module], hidden: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """Run some of the blocks: hidden [B, H, T] -> [B, H, T]."""
         neighbours = Neighbours.of(hidden.size(2), self.window, hidden.device)
         for block in blocks:
             hidden = block(hidden, neighbours, mask)
         return masked(hidden, mask)
 
-    def encoded(self, hidden: Tensor, mask: Tensor | None) -> EncodedText:
-        """What the encoder says once the blocks are through: hidden [B, H, T] -> `EncodedText`."""
+    def project(self, hidden: Tensor, mask: Tensor | None) -> EncodedText:
+        """Project the output of the last block, [B, H, T], to the prior."""
         return EncodedText(
             hidden=hidden, prior=Gaussian.from_statistics(masked(self.prior(hidden), mask))
         )

@@ -1,5 +1,5 @@
-"""A non-causal WaveNet: gated convolutions with residual and skip connections (van den Oord et al.
-2016; without dilation, as VITS has it in its posterior encoder and its flow).
+"""Non-causal WaveNet without dilation, as in the posterior encoder and the flow of VITS (van den Oord et
+al. 2016).
 
 Legend: B batch, H hidden channels, S speaker channels, F frames.
 """
@@ -13,7 +13,7 @@ from allophone_vits.layers import masked, same_convolution
 
 
 class WaveNet(nn.Module):
-    """`layers` gated convolutions, whose skip outputs are added up."""
+    """Gated convolutions with residual connections; returns the sum of the skip connections."""
 
     def __init__(
         self, channels: int, *, layers: int, kernel_size: int, speaker_channels: int = 0
@@ -24,7 +24,7 @@ class WaveNet(nn.Module):
             apply_weight_norm(same_convolution(channels, 2 * channels, kernel_size))
             for _ in range(layers)
         )
-        # The last layer feeds nothing but the sum, so it has no residual half.
+        # The last layer has only a skip output, no residual one.
         self.outputs = nn.ModuleList(
             apply_weight_norm(
                 nn.Conv1d(channels, channels if layer == layers - 1 else 2 * channels, 1)
@@ -43,14 +43,16 @@ class WaveNet(nn.Module):
         if self.speaker is not None:
             conditions = self.speaker(speaker).chunk(len(self.gates), dim=1)
         total = hidden.new_zeros(())
-        for gate, output, condition in zip(self.gates, self.outputs, conditions, strict=True):
-            gated = gate(hidden)
+        for convolution, output, condition in zip(
+            self.gates, self.outputs, conditions, strict=True
+        ):
+            gated = convolution(hidden)
             if condition is not None:
                 gated = gated + condition
-            content, opening = gated.chunk(2, dim=1)
-            result = output(content.tanh() * opening.sigmoid())
-            if result.size(1) > self.channels:
-                residual, result = result.chunk(2, dim=1)
+            filtered, gate = gated.chunk(2, dim=1)
+            skip = output(filtered.tanh() * gate.sigmoid())
+            if skip.size(1) > self.channels:
+                residual, skip = skip.chunk(2, dim=1)
                 hidden = masked(hidden + residual, mask)
-            total = total + result
+            total = total + skip
         return masked(total, mask)

@@ -1,1 +1,1 @@
-"""Voices for others to play: ONNX files as Piper has them, and in two parts to be streamed."""
+"""Export to ONNX: one file compatible with Piper, or three parts for streaming."""

@@ -1,4 +1,4 @@
-"""What is exported of a model: modules whose inputs and outputs are those of the ONNX files.
+"""Modules with the inputs and outputs of the exported ONNX graphs.
 
 Legend: B batch, T text, F frames, N samples, C latent channels, S speaker channels.
 """
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from allophone_onnx.export_noise import seeded_noise
 from allophone_onnx.noise import Stream
 from allophone_vits.config import VitsControls
-from allophone_vits.inference import plan_speech
+from allophone_vits.inference import predict_prior
 from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Generator
 
 
 @frozen(kw_only=True)
-class Read:
-    """latents: [B, C, F], zero past an utterance; mask: [B, 1, F]; durations: [B, T], frames."""
+class InferredLatents:
+    """latents: [B, C, F], zero past each utterance; mask: [B, 1, F]; durations: [B, T], in frames."""
 
     latents: Tensor
     mask: Tensor
@@ -31,9 +31,9 @@ class Read:
 
 
 class _TextGraph(nn.Module):
-    """What begins with ids: text encoder, durations and the flow's inverse (figure 1b).
+    """Base of the graphs that take ids: text encoder, duration predictor and inverse flow (figure 1b).
 
-    controls: how it is spoken, where the graph's inputs do not say.
+    controls: values of the controls that are not inputs of the graph.
     """
 
     def __init__(self, model: Generator, controls: VitsControls) -> None:
@@ -41,17 +41,19 @@ class _TextGraph(nn.Module):
         self.model = model
         self._controls = attrs.asdict(controls, recurse=False)
 
-    def _read(self, ids: Tensor, lengths: Tensor, scales: Tensor, speakers: Tensor) -> Read:
-        """ids [B, T], lengths [B], speakers [B]; scales [3 or 4]: of noise, length, noise of durations.
+    def _infer_latents(
+        self, ids: Tensor, lengths: Tensor, scales: Tensor, speakers: Tensor
+    ) -> InferredLatents:
+        """ids [B, T], lengths [B], speakers [B].
 
-        A fourth scale is a seed: row r is said with it plus r, as sentence r of a text is. Without
-        one, what is random is so each time.
+        scales: [3 or 4], noise_scale, length_scale, noise_scale_duration and optionally a seed. Row r
+            uses the seed plus r, as sentence r of a text does. Without a seed, noise differs per call.
         """
         model = self.model
         seed = torch.cat([scales, torch.full_like(scales[:1], -1.0)])[3].long()
-        controls = self._with(scales)
+        controls = self._controls_from(scales)
         mask = sequence_mask(lengths, ids.size(1))
-        plan = plan_speech(
+        predicted = predict_prior(
             model,
             tokens=ids,
             mask=mask,
@@ -59,21 +61,21 @@ class _TextGraph(nn.Module):
             noise=self._duration_noise(ids, seed),
             controls=controls,
         )
-        ends = plan.durations.cumsum(dim=1)
-        frames = _count(ends[:, -1].max())
-        index = _tokens_of_frames(ends, frames)
+        ends = predicted.durations.cumsum(dim=1)
+        frames = _to_size(ends[:, -1].max())
+        index = _frame_to_token(ends, frames)
         frame_mask = sequence_mask(ends[:, -1], frames)
-        prior = plan.prior.expand(index)
+        prior = predicted.prior.expand(index)
         noise = seeded_noise(seed, Stream.LATENT, channels=prior.mean.size(1), like=index)
-        drawn = masked(prior.sample(noise * controls.noise_scale), frame_mask)
-        return Read(
-            latents=model.flow.inverse(drawn, frame_mask, plan.speaker),
+        z_p = masked(prior.sample(noise * controls.noise_scale), frame_mask)
+        return InferredLatents(
+            latents=model.flow.inverse(z_p, frame_mask, predicted.speaker),
             mask=frame_mask,
-            durations=plan.durations,
+            durations=predicted.durations,
         )
 
-    def _with(self, scales: Tensor) -> VitsControls:
-        """The controls with tensors for numbers, at which their validators shall not look."""
+    def _controls_from(self, scales: Tensor) -> VitsControls:
+        """Controls that hold tensors, in a namespace: the validators only accept numbers."""
         values = self._controls | {
             "noise_scale": scales[0],
             "length_scale": scales[1],
@@ -88,24 +90,24 @@ class _TextGraph(nn.Module):
         return seeded_noise(seed, Stream.DURATION, channels=channels, like=ids)
 
 
-class SpeakingGraph(_TextGraph):
-    """The whole model: ids to samples, as Piper's files are called."""
+class SynthesisGraph(_TextGraph):
+    """The whole model: ids to samples, with the inputs and outputs of Piper's graphs."""
 
     def forward(
         self, input: Tensor, input_lengths: Tensor, scales: Tensor, sid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """input [B, T] ids, input_lengths [B], scales [3 or 4]; sid [B] where there are speakers.
+        """input [B, T] ids, input_lengths [B], scales [3 or 4], sid [B] speaker ids (multi-speaker only).
 
-        Returns output [B, 1, 1, N], zero past an utterance, and durations [B, T] in frames.
+        Returns output [B, 1, 1, N], zero past each utterance, and durations [B, T] in frames.
         """
         speakers = _speakers(sid, input)
-        read = self._read(input, input_lengths, scales, speakers)
-        waveform = self.model.decoder(read.latents, read.mask, self.model.speaker(speakers))
-        return waveform.unsqueeze(1).unsqueeze(1), read.durations
+        inferred = self._infer_latents(input, input_lengths, scales, speakers)
+        waveform = self.model.decoder(inferred.latents, inferred.mask, self.model.speaker(speakers))
+        return waveform.unsqueeze(1).unsqueeze(1), inferred.durations
 
 
 class EncoderGraph(_TextGraph):
-    """The first part of three: ids to each id's prior and duration."""
+    """First of three parts: ids to the prior and duration of each id."""
 
     def forward(
         self,
@@ -115,23 +117,23 @@ class EncoderGraph(_TextGraph):
         duration_noise: Tensor,
         sid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `SpeakingGraph.forward`; duration_noise [B, channels, T].
+        """As `SynthesisGraph.forward`, with duration_noise [B, channels, T].
 
-        Returns the prior's mean and the logarithm of its scale [B, C, T], and durations [B, T] in frames.
+        Returns the prior's mean and log scale [B, C, T], and durations [B, T] in frames.
         """
-        plan = plan_speech(
+        predicted = predict_prior(
             self.model,
             tokens=input,
             mask=sequence_mask(input_lengths, input.size(1)),
             speakers=_speakers(sid, input),
             noise=duration_noise,
-            controls=self._with(scales),
+            controls=self._controls_from(scales),
         )
-        return plan.prior.mean, plan.prior.log_scale, plan.durations
+        return predicted.prior.mean, predicted.prior.log_scale, predicted.durations
 
 
 class FlowGraph(nn.Module):
-    """The second part: what was drawn from the prior to what is decoded."""
+    """Second of three parts: z_p, sampled from the prior, to z."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
@@ -139,17 +141,17 @@ class FlowGraph(nn.Module):
         self.speaker_embedding = model.speaker_embedding
 
     def forward(self, latents: Tensor, mask: Tensor, sid: Tensor | None = None) -> Tensor:
-        """latents [B, C, F], mask [B, 1, F] float, sid [B] for a model of several speakers -> [B, C, F]."""
+        """latents [B, C, F], mask [B, 1, F] float, sid [B] (multi-speaker only) -> [B, C, F]."""
         speaker = None
         if self.speaker_embedding is not None:
             speaker = self.speaker_embedding(sid).unsqueeze(2)
-        # Piper's graphs, cut in the same places, have a mask of numbers; attention needs one of truth values.
-        drawn: Tensor = self.flow.inverse(latents, mask > 0, speaker)
-        return drawn
+        # The mask is float as in Piper's graphs; attention needs a boolean one.
+        z: Tensor = self.flow.inverse(latents, mask > 0, speaker)
+        return z
 
 
 class DecoderGraph(nn.Module):
-    """The third part: any stretch of one utterance's latents to its samples."""
+    """Third of three parts: any range of frames of the latents to samples."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
@@ -157,7 +159,7 @@ class DecoderGraph(nn.Module):
         self.speaker_embedding = model.speaker_embedding
 
     def forward(self, latents: Tensor, sid: Tensor | None = None) -> Tensor:
-        """latents [B, C, F], sid [B] for a model of several speakers -> output [B, 1, 1, N]."""
+        """latents [B, C, F], sid [B] (multi-speaker only) -> output [B, 1, 1, N]."""
         speaker = None
         if self.speaker_embedding is not None:
             speaker = self.speaker_embedding(sid).unsqueeze(2)
@@ -166,26 +168,26 @@ class DecoderGraph(nn.Module):
 
 
 def _speakers(sid: Tensor | None, ids: Tensor) -> Tensor:
-    """Speaker ids [B]; a model of one speaker looks at none."""
+    """Speaker ids [B]; zeros for a single-speaker model, which ignores them."""
     return ids.new_zeros(ids.size(0)) if sid is None else sid
 
 
-def _count(frames: Tensor) -> int:
-    """The number that a tensor [] holds, which the exporter does not know.
+def _to_size(frames: Tensor) -> int:
+    """Read a data-dependent size from a scalar tensor.
 
-    It is told what it takes for granted of all free sizes: that they are not 1, where tensors would be
-    broadcast. What it writes holds for 1 as well.
+    torch.export specializes on sizes 0 and 1, so it is told that the size is at least 2. The exported
+    graph is valid for a size of 1 as well.
     """
-    count: Any = frames.item()
-    check: Any = torch._check  # Typed in some versions of PyTorch only.
-    check(count >= 2)
-    return cast(int, count)
+    size: Any = frames.item()
+    check: Any = torch._check  # Only some versions of PyTorch annotate it.
+    check(size >= 2)
+    return cast(int, size)
 
 
-def _tokens_of_frames(ends: Tensor, frames: int) -> Tensor:
-    """Which token each frame says: ends [B, T], the frame before which each token ends -> [B, F].
+def _frame_to_token(ends: Tensor, frames: int) -> Tensor:
+    """Token index of each frame: ends [B, T], cumulative durations -> [B, F].
 
-    As `inference.tokens_of_frames`, but without the search, for which ONNX has no operator.
+    As `inference.frame_to_token`, without `searchsorted`, which ONNX lacks.
     """
     frame = torch.arange(frames, device=ends.device).view(1, -1, 1)
     return (frame >= ends.unsqueeze(1)).sum(dim=2).clamp_max(ends.size(1) - 1)

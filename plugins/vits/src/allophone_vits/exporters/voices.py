@@ -1,13 +1,13 @@
-"""Writing a voice as one ONNX file, as Piper's are, or in three parts, for streaming.
+"""Export of a voice to one ONNX file, as Piper's voices are, or to three parts for streaming.
 
-joe.onnx            ids to samples; its inputs are Piper's: input, input_lengths, scales, sid
-joe.onnx.json       the sample rate, phoneme ids and all else that reading texts takes
+joe.onnx            ids to samples; inputs as in Piper: input, input_lengths, scales, sid
+joe.onnx.json       sample rate, phoneme ids and front end settings
 
-joe/                in three parts
-    encoder.onnx    ids to the prior and the duration of each
-    flow.onnx       what is drawn from the prior to latents, a stretch or all at once
-    decoder.onnx    stretches of latents to samples
-    config.json     as above, and how many frames around a stretch decide it
+joe/                three parts
+    encoder.onnx    ids to the prior and duration of each id
+    flow.onnx       samples of the prior to latents, for some or all frames
+    decoder.onnx    latents to samples, for some or all frames
+    config.json     as above, and the context that flow and decoder need, in frames
 """
 
 from __future__ import annotations
@@ -38,47 +38,46 @@ from allophone_onnx.settings import (
     write_settings,
 )
 from allophone_vits.config import VitsControls
-from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SpeakingGraph
+from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SynthesisGraph
 from allophone_vits.importers.names import reference_generator_name
 from allophone_vits.model import Generator, Vits
-from allophone_vits.synthesis import speaking_model
+from allophone_vits.synthesis import inference_model
 
 NameWeight = Callable[[str], str]
-"""What a file calls a weight, by its name in the model."""
+"""Maps the name of a weight in the model to its name in the file."""
 
 
 def export_voice(voice: StoredVoice, destination: Path) -> None:
-    """Write a voice of VITS as one ONNX file; the exporter of the model `vits`."""
-    model = speaking_model(Vits, voice.spec, voice.weights)
+    """Export a VITS voice to one ONNX file; the exporter of the model `vits`."""
+    model = inference_model(Vits, voice.spec, voice.weights)
     write_voice(model, voice, destination, name_weight=_reference_names(voice))
 
 
 def export_streaming_voice(voice: StoredVoice, destination: Path) -> None:
-    """Write a voice of VITS in three parts; the exporter of the model `vits`."""
-    model = speaking_model(Vits, voice.spec, voice.weights)
+    """Export a VITS voice to three parts; the streaming exporter of the model `vits`."""
+    model = inference_model(Vits, voice.spec, voice.weights)
     write_streaming_voice(model, voice, destination, name_weight=_reference_names(voice))
 
 
 def write_voice(
     model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
 ) -> None:
-    """Write one ONNX file and the JSON file beside it, for any model of VITS's parts.
+    """Write one ONNX file and its JSON file, for any `Generator`.
 
-    model: with the weights of `voice`, see `synthesis.speaking_model`.
-    Raises UserError for a name that does not end in ".onnx", and where packages are missing.
+    model: with the weights of `voice`, see `synthesis.inference_model`.
+    name_weight: maps names of weights in the model to names in the file.
+    Raises UserError if `destination` does not end in ".onnx" or a required package is missing.
     """
     if destination.suffix != ".onnx":
-        raise UserError(
-            f"The name '{destination.name}' does not end in .onnx, by which programs know such files."
-        )
+        raise UserError(f"The name of the exported file, '{destination.name}', must end in .onnx.")
     require_exporting()
     controls = _controls(model, voice)
     write_graph(
         destination,
-        SpeakingGraph(model, controls).eval(),
+        SynthesisGraph(model, controls).eval(),
         _text_inputs(model),
         ("output", "durations"),
-        name_weight=_in_the_model(name_weight),
+        name_weight=_strip_model_prefix(name_weight),
     )
     _write_settings(destination.with_name(f"{destination.name}.json"), _settings(voice, controls))
 
@@ -86,7 +85,7 @@ def write_voice(
 def write_streaming_voice(
     model: Generator, voice: StoredVoice, destination: Path, *, name_weight: NameWeight = str
 ) -> None:
-    """Write the folder of a voice in three parts, for any model of VITS's parts; see `write_voice`."""
+    """Write the folder of a voice in three parts, for any `Generator`; see `write_voice`."""
     require_exporting()
     controls = _controls(model, voice)
     destination.mkdir()
@@ -95,7 +94,7 @@ def write_streaming_voice(
         EncoderGraph(model, controls).eval(),
         _text_inputs(model) | _noise_input(model),
         ("mean", "log_scale", "durations"),
-        name_weight=_in_the_model(name_weight),
+        name_weight=_strip_model_prefix(name_weight),
     )
     write_graph(
         destination / FLOW,
@@ -111,10 +110,10 @@ def write_streaming_voice(
         ("output",),
         name_weight=name_weight,
     )
-    whole = model.flow.margin == sys.maxsize
+    unbounded = model.flow.margin == sys.maxsize
     parts = PartsSettings(
         decoder_margin=model.decoder.margin,
-        flow_margin=None if whole else model.flow.margin,
+        flow_margin=None if unbounded else model.flow.margin,
         duration_channels=model.duration_predictor.noise_channels,
     )
     _write_settings(destination / SETTINGS, _settings(voice, controls) | {PARTS: asdict(parts)})
@@ -142,7 +141,7 @@ def _text_inputs(model: Generator) -> dict[str, Input]:
 
 
 def _noise_input(model: Generator) -> dict[str, Input]:
-    """The noise of the duration predictor; one without noise gets an input without channels."""
+    """Input for the duration predictor's noise; it has 0 channels if the predictor takes none."""
     batch, text = Dim("batch_size", min=1), Dim("phonemes", min=1)
     noise = torch.zeros(2, model.duration_predictor.noise_channels, 9)
     return {"duration_noise": Input(example=noise, dynamic={0: batch, 2: text})}
@@ -160,13 +159,13 @@ def _latent_inputs(model: Generator, *, masked: bool = False) -> dict[str, Input
     return inputs
 
 
-def _in_the_model(name_weight: NameWeight) -> NameWeight:
-    """For graphs that hold the model as a part of theirs."""
+def _strip_model_prefix(name_weight: NameWeight) -> NameWeight:
+    """Strip the prefix that weights get in a graph module with an attribute `model`."""
     return lambda name: name_weight(name.removeprefix("model."))
 
 
 def _reference_names(voice: StoredVoice) -> NameWeight:
-    """Those of the reference, by which Piper's voices are imported again."""
+    """Names of the reference implementation, which the `piper` importer expects."""
     decoder = voice.description.model.decoder
     blocks, paired = len(decoder.residual_kernel_sizes), decoder.residual_block == "1"
     return lambda name: reference_generator_name(name, blocks=blocks, paired=paired)

@@ -1,1 +1,1 @@
-"""Reading the weights of other implementations of VITS: one module a format, over `reference`."""
+"""Importers of other implementations of VITS: one module per format, on top of `reference`."""

@@ -1,9 +1,8 @@
-"""Experiments of Amphion's VITS recipe: `args.json`, `symbols.dict`, and weights as accelerate saves
-them.
+"""Importer of Amphion's VITS experiments: `args.json`, `symbols.dict` and weights saved by accelerate.
 
-Its model is the reference's, but its symbols are whole phones without stress, between marks of words
-and syllables, which no phonemizer here makes. The voice says what is written in them inside [[ ]],
-and is there to be fine-tuned and to convert recordings.
+The model is that of the reference implementation. The symbols are phones without stress, with word and
+syllable boundaries; no phonemizer of Allophone produces them. The imported voice reads phones written in
+[[ ]], and can be fine-tuned and used for voice conversion.
 """
 
 from __future__ import annotations
@@ -30,21 +29,21 @@ from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_check
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is the folder of a VITS experiment, or one of its checkpoints."""
+    """Whether `source` is the folder or a checkpoint of a VITS experiment."""
     return peek_arguments(source).get("model_type") == "VITS"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one of an experiment."""
+    """Convert a checkpoint, or the latest checkpoint of an experiment, to a voice folder."""
     arguments = read_arguments(source)
     preprocess, model = arguments.table("preprocess"), arguments.table("model")
     speakers = _speakers(arguments)
     weights = find_weights(source)
-    # Accelerate numbers the models of an experiment from the second on.
+    # Accelerate numbers the models of an experiment, starting with the second.
     discriminator = weights.with_stem(f"{weights.stem}_1")
     generator = read_module(weights)
     if len(speakers) < 2:
-        # A model of one speaker is given layers for an embedding that it does not have.
+        # Amphion builds the speaker conditioning of single-speaker models too, but never uses it.
         generator = {
             name: tensor
             for name, tensor in generator.items()
@@ -71,15 +70,15 @@ def import_checkpoint(source: Path, destination: Path) -> None:
 
 def _symbols(source: Path, *, blank: bool) -> SymbolTable:
     hint = (
-        "It is written by Amphion's preprocessing for every phone extractor but 'lexicon'; "
-        "models of that one are not read."
+        "Amphion's preprocessing writes it for every phone extractor except 'lexicon'; "
+        "models trained with 'lexicon' cannot be imported."
     )
     table = read_symbols(find_file(source, "symbols.dict", hint=hint))
     return evolve(table, blank=PAD if blank else None)
 
 
 def _speakers(arguments: Settings) -> tuple[str, ...]:
-    """Names in the order of ids, filled up with numbers where the model has room for more."""
+    """Speaker names in the order of their ids; ids without a name are named by number."""
     count = arguments.get("model.n_speakers", 0)
     path = arguments.path.parent / arguments.get("preprocess.spk2id", "spk2id.json")
     if not arguments.get("train.multi_speaker_training") or count < 2:

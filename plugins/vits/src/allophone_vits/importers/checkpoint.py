@@ -1,4 +1,4 @@
-"""What importers of training checkpoints have in common: what they read, and the voice they write."""
+"""Shared by the importers: the checkpoint they read and the voice they write."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from allophone_vits.importers.reference import (
 
 @frozen(kw_only=True)
 class ReferenceCheckpoint:
-    """A model of the reference's architecture: its tensors, and what they do not tell.
+    """A checkpoint of the reference architecture, and settings that its tensors do not determine.
 
-    generator, discriminator: under the reference's names; discriminator may be None.
-    inference_only: whether what only training uses was left out of the generator.
-    controls: what to set otherwise than by default when speaking.
+    generator, discriminator: tensors under the reference's names; discriminator may be None.
+    inference_only: whether the generator lacks the weights that only training uses.
+    controls: defaults of the voice's controls.
     """
 
     generator: Tensors
@@ -44,8 +44,8 @@ class ReferenceCheckpoint:
     controls: Mapping[str, float] = Factory(dict)
 
 
-def voice_of(checkpoint: ReferenceCheckpoint, about: About) -> StoredVoice:
-    """The voice that speaks from a checkpoint; UserError where its tensors do not fit together."""
+def build_voice(checkpoint: ReferenceCheckpoint, about: About) -> StoredVoice:
+    """Build the voice of a checkpoint; UserError if its tensors do not match the inferred model."""
     config = infer_config(
         checkpoint.generator,
         upsample_rates=checkpoint.upsample_rates,
@@ -74,8 +74,8 @@ def voice_of(checkpoint: ReferenceCheckpoint, about: About) -> StoredVoice:
 
 
 def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint, *, name: str) -> None:
-    """Write a voice folder, with the discriminator's weights beside the voice's for fine-tuning."""
-    write_voice(destination, voice_of(checkpoint, About(name=name, licence="not stated")))
+    """Write a voice folder, with the discriminator's weights in a separate file for fine-tuning."""
+    write_voice(destination, build_voice(checkpoint, About(name=name, licence="not stated")))
     if checkpoint.discriminator is not None:
         weights = discriminator_weights(checkpoint.discriminator, DiscriminatorConfig())
         write_weights(destination / TRAINING_WEIGHTS, add_prefix(weights, "discriminator"))

@@ -1,7 +1,7 @@
-"""Checkpoints of the reference implementation: `G_<step>.pth`, `D_<step>.pth` and `config.json`.
+"""Importer of the reference implementation: `G_<step>.pth`, `D_<step>.pth` and `config.json`.
 
-The symbols are not part of its files but of its code. Where config.json has a list `symbols`, as forks
-write it, they are taken from there; otherwise they must be those of the published models.
+Its symbols are defined in its code, not in these files. They are read from a list `symbols` in
+config.json, which some forks write; otherwise the checkpoint must use those of the published models.
 """
 
 from __future__ import annotations
@@ -33,34 +33,33 @@ PUBLISHED_SYMBOLS = (
 )
 """The symbols of the published models in the order of their ids."""
 
-
-OTHER_MODELS = ("model.use_mel_posterior_encoder", "model.use_transformer_flows")
-"""Settings of forks that train other models, and name their files as the reference does."""
+FORK_SETTINGS = ("model.use_mel_posterior_encoder", "model.use_transformer_flows")
+"""Settings of forks that train other models but use the same file names."""
 
 
 @frozen(kw_only=True)
 class CheckpointFiles:
-    """A generator's checkpoint, and the configuration that it was trained with."""
+    """A generator's checkpoint and its training configuration."""
 
     generator: Path
     config: Settings
 
-    def beside(self, prefix: str) -> dict[str, Tensor] | None:
-        """The weights of another network of the same step, such as `D_<step>.pth`; None without."""
+    def read_companion(self, prefix: str) -> dict[str, Tensor] | None:
+        """Read another network of the same step, such as `D_<step>.pth`; None if there is no file."""
         path = self.generator.with_name(re.sub(r"^G_", prefix, self.generator.name))
         found = path != self.generator and path.is_file()
         return read_module(path, "model") if found else None
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a generator's checkpoint, or a folder with some."""
+    """Whether `source` is a generator's checkpoint or a folder with such checkpoints."""
     config = peek_config(source)
     known = "data" in config and "model" in config
-    return known and not any(setting in config for setting in OTHER_MODELS)
+    return known and not any(setting in config for setting in FORK_SETTINGS)
 
 
 def peek_config(source: Path) -> Settings:
-    """What config.json says of a generator's checkpoint, or of a folder with some; empty for others."""
+    """Read config.json of a generator's checkpoint, or of a folder with such; empty for other files."""
     if source.is_dir():
         path = source / "config.json" if any(source.glob("G_*.pth")) else None
     else:
@@ -69,18 +68,18 @@ def peek_config(source: Path) -> Settings:
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one in a folder."""
-    write_checkpoint(destination, assemble(find_files(source)), name=source.stem)
+    """Convert a checkpoint, or the latest checkpoint in a folder, to a voice folder."""
+    write_checkpoint(destination, read_checkpoint(find_files(source)), name=source.stem)
 
 
 def find_files(source: Path) -> CheckpointFiles:
-    """A checkpoint, or the latest one in a folder; UserError where something is missing."""
+    """Find a checkpoint, or the latest in a folder, and its config.json; UserError if one is missing."""
     generator = _latest(source) if source.is_dir() else source
     path = _config_of(generator)
     if path is None:
         raise UserError(
-            f"{generator} has no config.json beside it.",
-            hint="Copy there the configuration that it was trained with.",
+            f"No config.json next to {generator}.",
+            hint="Copy the configuration that the model was trained with to that folder.",
         )
     return CheckpointFiles(generator=generator, config=read_json(path))
 
@@ -92,25 +91,25 @@ def _latest(folder: Path) -> Path:
 
     found = sorted(folder.glob("G_*.pth"), key=step)
     if not found:
-        raise UserError(f"There is no G_<step>.pth in {folder}.")
+        raise UserError(f"No checkpoint G_<step>.pth in {folder}.")
     return found[-1]
 
 
 def _config_of(checkpoint: Path) -> Path | None:
-    places = (checkpoint.with_suffix(".json"), checkpoint.with_name("config.json"))
-    return next((place for place in places if place.is_file()), None)
+    candidates = (checkpoint.with_suffix(".json"), checkpoint.with_name("config.json"))
+    return next((path for path in candidates if path.is_file()), None)
 
 
-def assemble(files: CheckpointFiles) -> ReferenceCheckpoint:
-    """Read all that belongs to a checkpoint."""
+def read_checkpoint(files: CheckpointFiles) -> ReferenceCheckpoint:
+    """Read the weights and settings of a checkpoint; UserError if it holds no generator."""
     config, generator = files.config, read_module(files.generator, "model")
     if EMBEDDING not in generator:
         raise UserError(
-            f"The checkpoint beside {config.path} holds no generator: it has no {EMBEDDING}."
+            f"{files.generator} does not contain a generator: the weight {EMBEDDING} is missing."
         )
     return ReferenceCheckpoint(
         generator=generator,
-        discriminator=files.beside("D_"),
+        discriminator=files.read_companion("D_"),
         upsample_rates=config["model.upsample_rates"],
         residual_dilations=config["model.resblock_dilation_sizes"],
         audio=_audio(config.table("data")),
@@ -134,10 +133,11 @@ def _audio(data: Settings) -> MelSpec:
 
 
 def _text(data: Settings) -> TextConfig:
-    """The published cleaner is espeak's American English; others are not known here.
+    """Map the text cleaner to a front end.
 
-    A fork's third English cleaner phonemizes as the published one. For others, texts are taken letter by
-    letter: they have to be given as the cleaner leaves them.
+    The published `english_cleaners2` phonemizes with espeak (American English), as does the
+    `english_cleaners3` of a fork. For any other cleaner the voice reads text symbol by symbol, so the
+    text must already be in the form that the cleaner returns.
     """
     published = list(data["text_cleaners"]) in (["english_cleaners2"], ["english_cleaners3"])
     phonemizer = (
@@ -154,10 +154,10 @@ def _symbols(config: Settings, rows: int) -> SymbolTable:
     symbols = config.get("symbols", PUBLISHED_SYMBOLS)
     if len(symbols) != rows:
         raise UserError(
-            f"The model has {rows} symbols, not the {len(symbols)} that are known of it.",
-            hint=f"Add to {config.path} a list 'symbols' in the order of their ids, the padding first.",
+            f"The model has {rows} symbols, but {len(symbols)} are known.",
+            hint=f"Add a list 'symbols' to {config.path}, in the order of their ids, with padding first.",
         )
-    # Of a symbol that is listed twice, the reference uses the later id.
+    # The reference uses the last id of a symbol that is listed twice.
     ids = {symbol: id for id, symbol in enumerate(symbols)}
     return SymbolTable(ids=ids, blank=symbols[0] if config["data.add_blank"] else None)
 

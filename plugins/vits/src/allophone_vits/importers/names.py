@@ -1,7 +1,7 @@
-"""How the reference implementation names the weights that we have.
+"""Mapping from our weight names to those of the reference implementation.
 
-Every other implementation that is read here kept those names, so this one table serves them all.
-Rules are applied in order, each to what the one before has left.
+All other supported implementations kept these names. Rules are applied in order, each to the result of the
+previous one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LATENTS: tuple[Rule, ...] = (
     (r"^posterior_encoder\.input\.", "enc_q.pre."),
     (r"^posterior_encoder\.output\.", "enc_q.proj."),
     (r"^posterior_encoder\.", "enc_q."),
-    # The reference counts what reverses the channels as a flow too, after each coupling.
+    # In the reference, the reversal after each coupling is a flow with an index of its own.
     (r"^flow\.couplings\.(\d+)\.", lambda found: f"flow.flows.{2 * int(found[1])}."),
     (r"^(flow\.flows\.\d+)\.input\.", r"\1.pre."),
     (r"^(flow\.flows\.\d+)\.output\.", r"\1.post."),
@@ -79,7 +79,7 @@ _DURATIONS: tuple[Rule, ...] = (
 
 
 def _decoder(blocks: int, *, paired: bool) -> tuple[Rule, ...]:
-    """The reference numbers the `blocks` residual blocks of all stages through."""
+    """The reference numbers residual blocks consecutively over all stages, `blocks` per stage."""
 
     def block(found: re.Match[str]) -> str:
         convolutions = {"dilated": "convs1", "plain": "convs2"} if paired else {"dilated": "convs"}
@@ -103,9 +103,9 @@ _DISCRIMINATOR: tuple[Rule, ...] = (
 
 
 def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
-    """What the reference calls the weight `name` of `Vits`.
+    """Return the reference's name for the weight `name` of `Vits`.
 
-    blocks: residual blocks of each stage of the decoder; paired: whether they are of type "1".
+    blocks: residual blocks per stage of the decoder; paired: whether they are of type "1".
     """
     rules = (
         *_SHARED,
@@ -119,5 +119,5 @@ def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
 
 
 def reference_discriminator_name(name: str) -> str:
-    """What the reference calls the weight `name` of `Discriminator`."""
+    """Return the reference's name for the weight `name` of `Discriminator`."""
     return renamed(name, (*_SHARED, *_DISCRIMINATOR))

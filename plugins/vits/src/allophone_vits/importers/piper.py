@@ -1,4 +1,4 @@
-"""Piper's voices: `NAME.onnx`, with `NAME.onnx.json` beside it."""
+"""Importer of Piper's voices: `NAME.onnx` and `NAME.onnx.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About
 from allophone_onnx.settings import read_settings, settings_beside
-from allophone_vits.importers.checkpoint import ReferenceCheckpoint, voice_of
+from allophone_vits.importers.checkpoint import ReferenceCheckpoint, build_voice
 from allophone_vits.importers.piper_onnx import read_graph
 
 
@@ -18,14 +18,14 @@ def recognises(source: Path) -> bool:
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a Piper voice: `source` is its ONNX file."""
+    """Convert a Piper voice to a voice folder; `source` is its ONNX file."""
     write_voice(destination, read_voice(source))
 
 
 def read_voice(source: Path, about: About | None = None) -> StoredVoice:
-    """A Piper voice as one of ours; it lacks what only training and voice conversion use.
+    """Read a Piper voice; it lacks the weights that only training and voice conversion use.
 
-    about: unless given, what its JSON file says, which files of others do not.
+    about: by default, taken from the JSON file if it was exported by Allophone.
     """
     settings = read_settings(settings_beside(source))
     about = about or settings.about or About(name=source.stem, licence="not stated")
@@ -40,4 +40,4 @@ def read_voice(source: Path, about: About | None = None) -> StoredVoice:
         vocabulary=settings.vocabulary,
         controls=settings.controls,
     )
-    return voice_of(checkpoint, about)
+    return build_voice(checkpoint, about)

@@ -1,4 +1,4 @@
-"""Training checkpoints of Piper: Lightning's `.ckpt`, with the voice's `config.json`."""
+"""Importer of Piper's training checkpoints: Lightning's `.ckpt` and the voice's `config.json`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_check
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` looks like a checkpoint of Piper."""
+    """Whether `source` looks like a Piper checkpoint."""
     return source.suffix == ".ckpt" and _settings_of(source) is not None
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint."""
+    """Convert a checkpoint to a voice folder."""
     path = _settings_of(source)
     if path is None:
         raise UserError(
-            f"{source} has no config.json with the voice's phoneme ids.",
-            hint="Copy the config.json that Piper's preprocessing wrote into the checkpoint's folder.",
+            f"No config.json found for {source}.",
+            hint="Copy the config.json that Piper's preprocessing wrote to the checkpoint's folder.",
         )
     settings = read_settings(path)
     content = read_pickled(source)
@@ -34,7 +34,9 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     parameters = content.get("hyper_parameters", {})
     generator = strip_prefix(state, "model_g")
     if not generator:
-        raise UserError(f"{source} holds no generator: none of its tensors begins with 'model_g.'.")
+        raise UserError(
+            f"{source} does not contain a generator: no tensor name starts with 'model_g.'."
+        )
     decoder = SIZES["medium"].decoder
     upsample_rates = _tuple(parameters, "upsample_rates", decoder.upsample_rates)
     checkpoint = ReferenceCheckpoint(
@@ -53,13 +55,16 @@ def import_checkpoint(source: Path, destination: Path) -> None:
 
 
 def _tuple(parameters: Mapping[str, Any], name: str, default: Any) -> Any:
-    """A parameter that the command line may have left as a string."""
+    """Read a hyperparameter, which may be stored as a string from the command line."""
     value = parameters.get(name, default)
     return ast.literal_eval(value) if isinstance(value, str) else value
 
 
 def _settings_of(source: Path) -> Path | None:
-    """Beside the checkpoint, or up to four folders above: <run>/lightning_logs/version_0/checkpoints."""
-    places = [source.with_name(f"{source.name}.json")]
-    places += [folder / "config.json" for folder in source.resolve().parents[:4]]
-    return next((place for place in places if place.is_file()), None)
+    """Find the settings next to the checkpoint or in one of four parent folders.
+
+    Checkpoints are in <run>/lightning_logs/version_0/checkpoints, config.json is in <run>.
+    """
+    candidates = [source.with_name(f"{source.name}.json")]
+    candidates += [folder / "config.json" for folder in source.resolve().parents[:4]]
+    return next((path for path in candidates if path.is_file()), None)

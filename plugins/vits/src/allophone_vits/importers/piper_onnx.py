@@ -1,8 +1,8 @@
-"""Voices of Piper: a VITS model exported for inference to ONNX, with a JSON file beside it.
+"""Read the weights of a Piper voice: a VITS model exported to ONNX for inference.
 
-The exporter keeps the reference's module paths as node names but not all of the weights' own names:
-constants are folded, equal tensors are shared, and what is computed from weights gets a number. So
-tensors are found through the nodes that use them.
+The exporter keeps the reference's module paths as node names, but not all names of weights: it folds
+constants, shares equal tensors and numbers tensors computed from weights. So tensors are found through the
+nodes that use them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = ("enc_p.", "enc_q.", "dec.", "flow.", "dp.", "emb_g.")
 
 @frozen(kw_only=True)
 class PiperGraph:
-    """What an ONNX file says about the model.
+    """The model in an ONNX file.
 
     tensors: under the reference's names; upsample_rates, residual_dilations: of the decoder.
     """
@@ -34,15 +34,14 @@ class PiperGraph:
 
 
 def read_graph(path: Path) -> PiperGraph:
-    """Read a Piper voice's ONNX file; UserError where it is none."""
+    """Read the ONNX file of a Piper voice; UserError if it is not one."""
     graph = _load(path)
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     nodes = [(node, *_module_of(node)) for node in graph.node]
     if not any(module.startswith("enc_p.") for _, module, _ in nodes):
         raise UserError(
-            f"{path} has no nodes named after the parts of a VITS model.",
-            hint="It is not a Piper voice, or one exported by PyTorch 1, which kept no names: "
-            "import the training checkpoint instead.",
+            f"{path} is not a Piper voice: no node is named after a module of VITS.",
+            hint="Voices exported with PyTorch 1 have no names; import their training checkpoint instead.",
         )
     found: dict[str, Any] = {}
     for node, module, operator in nodes:
@@ -74,13 +73,13 @@ def _load(path: Path) -> Any:
         import onnx
     except ImportError as error:
         raise UserError(
-            "Reading Piper voices needs the package onnx.",
+            "Importing Piper voices requires the package onnx.",
             hint="pip install 'allophone-vits[piper]'",
         ) from error
     try:
         return onnx.load(str(path)).graph
     except Exception as error:
-        raise UserError(f"{path} is no readable ONNX file: {error}") from error
+        raise UserError(f"{path} is not a valid ONNX file: {error}") from error
 
 
 def _to_torch(tensor: Any) -> Tensor:
@@ -90,13 +89,13 @@ def _to_torch(tensor: Any) -> Tensor:
 
 
 def _module_of(node: Any) -> tuple[str, str]:
-    """The module that a node belongs to, "dec.ups.0", and the node's operator."""
+    """The module of a node, such as "dec.ups.0", and the node's operator."""
     path, _, _ = node.name.strip("/").rpartition("/")
     return path.replace("/", "."), node.op_type
 
 
 def _weights_of(node: Any, module: str, operator: str) -> Iterator[tuple[str, str]]:
-    """The weights that a node uses: the reference's name, and the initializer's."""
+    """Yield the weights that a node uses: the reference's name and the initializer's."""
     if operator in ("Conv", "ConvTranspose"):
         yield from zip((f"{module}.weight", f"{module}.bias"), node.input[1:], strict=False)
     elif operator == "Gather" and module in ("enc_p.emb", "emb_g"):
@@ -106,7 +105,7 @@ def _weights_of(node: Any, module: str, operator: str) -> Iterator[tuple[str, st
             yield from zip((f"{module}.gamma", f"{module}.beta"), node.input[1:], strict=False)
         elif operator == "Mul":
             yield from ((f"{module}.gamma", source) for source in node.input)
-        # The epsilon is added by a node with a number, before or after, but never to a product.
+        # Another Add node adds epsilon; only beta is added to a product.
         elif operator == "Add" and any("/Mul" in source for source in node.input):
             yield from ((f"{module}.beta", source) for source in node.input)
     elif module == "dp.flows.0" and operator == "Sub":
@@ -114,9 +113,10 @@ def _weights_of(node: Any, module: str, operator: str) -> Iterator[tuple[str, st
 
 
 def _affine_scale(nodes: Sequence[_Node], initializers: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The scale of the durations' affine flow, which exporters fold to varying degrees.
+    """Read the log scale of the duration predictor's affine flow.
 
-    Inverted, it multiplies by exp(-logs): all of that may be one constant, or its exponent.
+    The inverse multiplies by exp(-logs). Depending on the exporter, all of it, the exponent or nothing is
+    folded into a constant.
     """
     producers = {output: node for node, _, _ in nodes for output in node.output}
     for node, module, operator in nodes:
@@ -142,7 +142,7 @@ def _attribute(node: Any, name: str) -> list[int]:
 
 
 def _dilations(nodes: Sequence[_Node]) -> list[list[int]]:
-    """Of each parallel residual block of a stage: the same in all stages, so read from the first."""
+    """Dilations of each parallel residual block, read from the first stage: all stages are alike."""
     by_block: dict[int, dict[int, int]] = {}
     stages = len({module for _, module, _ in nodes if re.fullmatch(r"dec\.ups\.\d+", module)})
     for node, module, operator in nodes:

@@ -1,7 +1,7 @@
-"""From tensors under the reference's names to a model: its sizes, and its weights.
+"""Convert tensors under the reference's names to a configuration and weights.
 
-Whatever the file, its importer brings the tensors to the reference's names first; what is here reads
-sizes off their shapes and makes sure that every tensor has its place and every place its tensor.
+Each importer first brings its tensors to the reference's names. This module infers the sizes from their
+shapes and checks that tensors and parameters match one to one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from allophone_vits.model import TRAINING_ONLY, Vits
 Tensors = Mapping[str, Tensor]
 
 EMBEDDING = "enc_p.emb.weight"
-"""What the reference calls the embedding of symbols."""
+"""The reference's name for the symbol embedding."""
 
 
 def infer_config(
@@ -38,7 +38,7 @@ def infer_config(
     upsample_rates: Sequence[int],
     residual_dilations: Sequence[Sequence[int]],
 ) -> VitsConfig:
-    """The configuration that the shapes of `tensors` tell, and the two things that they do not."""
+    """Infer the configuration from the shapes of `tensors`; the decoder's rates and dilations are given."""
     shape = Shapes(tensors, "VITS")
     flow_layer = shape("flow.flows.0.enc.in_layers.0")
     return VitsConfig(
@@ -64,7 +64,7 @@ def infer_config(
 
 
 def infer_text_encoder(shape: Shapes) -> TextEncoderConfig:
-    """The text encoder's sizes."""
+    """Infer the text encoder's configuration."""
     hidden, key_size = shape("enc_p.emb")[1], shape("enc_p.encoder.attn_layers.0.emb_rel_k")[2]
     feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1")
     return TextEncoderConfig(
@@ -78,7 +78,7 @@ def infer_text_encoder(shape: Shapes) -> TextEncoderConfig:
 
 
 def infer_posterior_encoder(shape: Shapes) -> PosteriorEncoderConfig:
-    """The posterior encoder's sizes."""
+    """Infer the posterior encoder's configuration."""
     return PosteriorEncoderConfig(
         hidden_channels=shape("enc_q.pre")[0],
         layers=shape.count(r"enc_q\.enc\.in_layers\.(\d+)\."),
@@ -87,7 +87,7 @@ def infer_posterior_encoder(shape: Shapes) -> PosteriorEncoderConfig:
 
 
 def infer_durations(shape: Shapes) -> DurationConfig:
-    """The duration predictor's kind and sizes."""
+    """Infer the duration predictor's configuration."""
     if "dp.conv_1.weight" in shape.tensors:
         channels, _, kernel_size = shape("dp.conv_1")
         return DurationConfig(kind="deterministic", channels=channels, kernel_size=kernel_size)
@@ -102,7 +102,7 @@ def infer_durations(shape: Shapes) -> DurationConfig:
 def infer_decoder(
     shape: Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
 ) -> DecoderConfig:
-    """The decoder's sizes, and the two things that shapes do not tell."""
+    """Infer the decoder's configuration; shapes do not determine its rates and dilations."""
     stages = shape.count(r"dec\.ups\.(\d+)\.")
     blocks = shape.count(r"dec\.resblocks\.(\d+)\.") // stages
     paired = any(name.startswith("dec.resblocks.0.convs1.") for name in shape.tensors)
@@ -120,7 +120,7 @@ def infer_decoder(
 
 
 def trim_vocabulary(tensors: Tensors, size: int) -> dict[str, Tensor]:
-    """Without the rows of the embedding that no symbol has: models are often given some to spare."""
+    """Drop rows of the embedding beyond `size`: models are often built with spare rows."""
     return {**tensors, EMBEDDING: tensors[EMBEDDING][:size]}
 
 
@@ -133,28 +133,28 @@ def generator_weights(
     audio: MelSpec,
     inference_only: bool,
 ) -> dict[str, Tensor]:
-    """The state of `Vits(config, ...)`, less `TRAINING_ONLY` where `inference_only`.
+    """Convert tensors to the state of `Vits(config, ...)`, without `TRAINING_ONLY` if `inference_only`.
 
-    UserError names every tensor that is missing, left over, or of another shape.
+    Raises UserError naming every tensor that is missing, unexpected or of the wrong shape.
     """
     with skip_init():
         model = Vits(config, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
-    places = {
-        name: place
-        for name, place in model.state_dict().items()
+    expected = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
         if not (inference_only and TRAINING_ONLY.match(name))
     }
     paired = config.decoder.residual_block == "1"
     blocks = len(config.decoder.residual_kernel_sizes)
     return place(
         tensors,
-        places,
+        expected,
         lambda name: reference_generator_name(name, blocks=blocks, paired=paired),
     )
 
 
 def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict[str, Tensor]:
-    """The state of `Discriminator(config)`; errors as `generator_weights`."""
-    with skip_init():
+    """Convert tensors to the state of `Discriminator(config)`; errors as in `generator_weights`."""
+    with uninitialised():
         model = Discriminator(config)
     return place(tensors, model.state_dict(), reference_discriminator_name)
