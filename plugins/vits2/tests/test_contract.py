@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, model and trainer, kept by VITS2."""
+"""Allophone's contract tests for plugins, models and trainers, run for VITS2."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class TestTrainingManySpeakers(TrainerContract):
 
 class TestSpeaking(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
     overrides = (*SMALL, flow("pre_conv2"))
 
 
 class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "vits2/tiny"
-    exports = False  # test_export.py has every flow.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
     speakers = 3
 
@@ -83,8 +83,8 @@ class TestTrainingPostResidual(TrainerContract):
     )
 
 
-class TestTrainingBeforeDurationsAreJudged(TrainerContract):
-    """Ranks, resuming and the noise of the search where the third optimizer comes in at step 1."""
+class TestTrainingBeforeTheDurationDiscriminatorStarts(TrainerContract):
+    """Ranks, resuming and alignment noise with a third optimizer that starts at step 1."""
 
     recipe = "vits2/tiny"
     overrides = (
@@ -94,37 +94,37 @@ class TestTrainingBeforeDurationsAreJudged(TrainerContract):
         "trainer.duration_discriminator={channels = 16, start = 1}",
         "trainer.alignment_noise={initial = 0.01, decrease = 0.01}",
     )
-    # There are none for the discriminator of durations before its step.
+    # The duration discriminator gets no gradients before it starts.
     test_gradients_reach_every_parameter = None  # type: ignore[assignment]
 
 
 class TestSpeakingPreConv(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
-    exports = False  # test_export.py has every flow.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, flow("pre_conv"), DURATIONS.format("stochastic"))
 
 
 class TestSpeakingFft(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
-    exports = False  # test_export.py has every flow.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, flow("fft"))
     speakers = 3
 
 
 class TestSpeakingInterResidual(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
-    exports = False  # test_export.py has every flow.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, flow("mono_layer_inter_residual"))
     speakers = 3
 
 
 class TestSpeakingPostResidual(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
-    exports = False  # test_export.py has every flow.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
+    exports = False  # Covered by test_export.py.
     overrides = (
         *SMALL,
         flow("mono_layer_post_residual"),
@@ -134,6 +134,6 @@ class TestSpeakingPostResidual(SynthesizerContract):
 
 class TestSpeakingWavenet(SynthesizerContract):
     recipe = "vits2/tiny"
-    inert_controls = ("stochastic_share",)  # Only mixed durations have shares.
-    exports = False  # test_export.py has every flow.
+    inert_controls = ("stochastic_share",)  # Used by mixed durations only.
+    exports = False  # Covered by test_export.py.
     overrides = (*SMALL, flow("wavenet"))

@@ -1,4 +1,4 @@
-"""Exported, a voice says what it says, whatever its flow: through onnxruntime, and by Piper."""
+"""Exported voices match the original with every flow: with onnxruntime and with Piper."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_vits.config import DecoderConfig, TextEncoderConfig
 from allophone_vits.inference import decode, infer_latents
-from allophone_vits.synthesis import speaking_model
+from allophone_vits.synthesis import inference_model
 from allophone_vits2.config import (
     FlowKind,
     Vits2Config,
@@ -35,14 +35,14 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 PARITY = 1e-4
-SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
+NOISELESS = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 TEXTS = ("a cab, faced by a fab dad, faded by a bad cafe. a deed, decade by decade, faded", "be")
 
 
 def random_voice(
     flow: FlowKind, duration: Literal["convolutional", "mixed"], speakers: int
 ) -> StoredVoice:
-    """Weights of which none is as it begins: then flows are the identity."""
+    """A voice with randomized weights; an untrained flow would be the identity."""
     config = Vits2Config(
         latent_channels=16,
         speaker_channels=8,
@@ -68,7 +68,7 @@ def random_voice(
     weights = {
         name: weight + 0.1 * torch.randn_like(weight) for name, weight in model.state_dict().items()
     }
-    weights["decoder.output.weight"] *= 40  # Loud, so that what differs is heard.
+    weights["decoder.output.weight"] *= 40  # Loud enough for differences to exceed the tolerance.
     return StoredVoice(
         description=VoiceDescription(
             about=About(name="letters", licence="CC0-1.0"),
@@ -92,7 +92,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("flow", "duration", "speakers"), CASES)
-def test_every_flow_says_the_same(
+def test_exports_match_the_voice_with_every_flow(
     flow: FlowKind,
     duration: Literal["convolutional", "mixed"],
     speakers: int,
@@ -104,13 +104,13 @@ def test_every_flow_says_the_same(
     exported = allophone.load(str(tmp_path / "letters.onnx"))
     for text in TEXTS:
         for speaker in (None,) if speakers == 1 else ("ann", "bob"):
-            wanted = voice.say(text, speaker=speaker, **SILENT).samples
-            said = exported.say(text, speaker=speaker, **SILENT).samples
-            np.testing.assert_allclose(said, wanted, rtol=0, atol=PARITY)
-            assert np.abs(wanted).max() > 0.1
+            expected = voice.say(text, speaker=speaker, **NOISELESS).samples
+            actual = exported.say(text, speaker=speaker, **NOISELESS).samples
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=PARITY)
+            assert np.abs(expected).max() > 0.1
 
 
-def test_piper_plays_it(tmp_path: Path) -> None:
+def test_piper_plays_an_exported_voice(tmp_path: Path) -> None:
     piper = pytest.importorskip("piper")
     stored = random_voice("pre_conv2", "convolutional", 1)
     write_voice(tmp_path / "letters", stored)
@@ -118,9 +118,9 @@ def test_piper_plays_it(tmp_path: Path) -> None:
     ids = [3, 1, 4, 1, 5, 2]
     config = piper.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
     theirs = piper.PiperVoice.load(tmp_path / "letters.onnx")
-    said = theirs.phoneme_ids_to_audio(ids, config)
+    actual = theirs.phoneme_ids_to_audio(ids, config)
 
-    model = speaking_model(Vits2, stored.spec, stored.weights)
+    model = inference_model(Vits2, stored.spec, stored.weights)
     latents = infer_latents(
         model,
         tokens=torch.tensor([ids]),
@@ -129,5 +129,5 @@ def test_piper_plays_it(tmp_path: Path) -> None:
         seeds=[0],
         controls=Vits2Controls(noise_scale=0, noise_scale_duration=0),
     )
-    wanted = decode(model.decoder, latents)[0]
-    np.testing.assert_allclose(said, wanted, rtol=0, atol=PARITY)
+    expected = decode(model.decoder, latents)[0]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=PARITY)

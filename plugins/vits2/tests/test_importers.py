@@ -1,4 +1,4 @@
-"""Checkpoints of the public implementation become voices that hold just their weights."""
+"""Imported voices hold exactly the weights of the public implementation's checkpoint."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def config_of(kind: FlowKind, *, speakers: int, **changes: Any) -> Vits2Config:
 def write(
     folder: Path, config: Vits2Config, *, speakers: int = 1, **settings: Any
 ) -> dict[str, torch.Tensor]:
-    """Write a checkpoint of random weights, and tell them under our names."""
+    """Write a checkpoint with random weights; returns them under our names."""
     torch.manual_seed(0)
     audio = MelSpec()
     model = Vits2(config, vocabulary_size=len(PUBLISHED_SYMBOLS), speakers=speakers, audio=audio)
@@ -90,9 +90,7 @@ def write(
 
 @pytest.mark.parametrize("speakers", [1, SPEAKERS])
 @pytest.mark.parametrize("kind", get_args(FlowKind))
-def test_every_flow_with_one_speaker_and_with_several(
-    kind: FlowKind, speakers: int, tmp_path: Path
-) -> None:
+def test_every_flow_and_number_of_speakers(kind: FlowKind, speakers: int, tmp_path: Path) -> None:
     config = config_of(kind, speakers=speakers)
     if kind == "fft":
         config = evolve(config, flow=evolve(config.flow, feed_forward_channels=64))
@@ -109,7 +107,7 @@ def test_every_flow_with_one_speaker_and_with_several(
         torch.testing.assert_close(voice.weights[name], weight, msg=name)
 
 
-def test_a_linear_spectrogram_and_stochastic_durations(tmp_path: Path) -> None:
+def test_linear_spectrogram_and_stochastic_durations(tmp_path: Path) -> None:
     config = config_of(
         "pre_conv2",
         speakers=1,
@@ -122,7 +120,7 @@ def test_a_linear_spectrogram_and_stochastic_durations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["normed", "linear"])
-def test_the_discriminator_of_durations_lies_beside(
+def test_the_duration_discriminator_is_kept_for_finetuning(
     kind: Literal["normed", "linear"], tmp_path: Path
 ) -> None:
     write(tmp_path, config_of("wavenet", speakers=1))
@@ -140,19 +138,19 @@ def test_the_discriminator_of_durations_lies_beside(
     torch.save({"model": theirs | unused}, tmp_path / "DUR_2000.pth")
     p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")
 
-    beside = read_weights(tmp_path / "voice" / TRAINING_WEIGHTS)
-    assert len(beside) == len(theirs)
+    extra_weights = read_weights(tmp_path / "voice" / BESIDE_VOICE)
+    assert len(extra_weights) == len(theirs)
     source = read_source(tmp_path / "voice", inference_module="generator")
     assert source.weights["duration_discriminator.duration.weight"].equal(theirs["dur_proj.weight"])
 
 
-def test_a_flow_that_nobody_knows(tmp_path: Path) -> None:
+def test_unknown_flow_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, config_of("pre_conv2", speakers=1), transformer_flow_type="post_conv")
     with pytest.raises(UserError, match="'post_conv'"):
         p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")
 
 
-def test_another_flow_than_the_settings_say(tmp_path: Path) -> None:
+def test_flow_that_contradicts_the_settings_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, config_of("pre_conv2", speakers=1), use_transformer_flows=False)
     with pytest.raises(UserError, match="left over: flow.flows.0.pre_transformer"):
         p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")

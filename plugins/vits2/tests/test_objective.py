@@ -1,4 +1,4 @@
-"""When the discriminator of durations comes in, what the KL divergence counts, what is noisy and when."""
+"""Start of the duration discriminator, KL divergence and alignment noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone_vits.config import DecoderConfig, DiscriminatorConfig, TextEncoderConfig
-from allophone_vits.gaussian import kl_divergence
+from allophone_vits.gaussian import kl_loss
 from allophone_vits.model import align
 from allophone_vits2.alignment import NoisySearch
 from allophone_vits2.config import (
@@ -76,23 +76,23 @@ def runtime(trained: Vits2Objective) -> TrainerRuntime:
     return TrainerRuntime(trained, RuntimeConfig(precision="fp32"), Rank())
 
 
-def test_the_discriminator_of_durations_waits_for_its_step(batch: Batch) -> None:
+def test_the_duration_discriminator_starts_at_its_step(batch: Batch) -> None:
     trained = objective(duration_discriminator=DurationDiscriminatorConfig(channels=8, start=2))
     run = runtime(trained)
-    judge = trained.modules["duration_discriminator"]
-    before = {name: weight.clone() for name, weight in judge.state_dict().items()}
+    discriminator = trained.modules["duration_discriminator"]
+    before = {name: weight.clone() for name, weight in discriminator.state_dict().items()}
     for _ in range(2):
         (metrics,) = run.take_step([batch])
         assert not any("duration_" in name for name in metrics if name != "duration_loss")
-    for name, weight in judge.state_dict().items():
+    for name, weight in discriminator.state_dict().items():
         assert torch.equal(weight, before[name])
     (metrics,) = run.take_step([batch])
     assert {"duration_discriminator_loss", "duration_adversarial_loss"} <= metrics.keys()
-    assert not torch.equal(judge.state_dict()["duration.weight"], before["duration.weight"])
+    assert not torch.equal(discriminator.state_dict()["duration.weight"], before["duration.weight"])
 
 
-def test_the_verdict_moves_the_predictor_as_its_weight_says(batch: Batch) -> None:
-    moved = {}
+def test_the_adversarial_duration_loss_only_updates_the_predictor(batch: Batch) -> None:
+    states = {}
     for weight in (0.0, 100.0):
         trained = objective(
             duration_discriminator=DurationDiscriminatorConfig(channels=8, start=0, weight=weight)
@@ -101,15 +101,15 @@ def test_the_verdict_moves_the_predictor_as_its_weight_says(batch: Batch) -> Non
         torch.manual_seed(1)
         run.take_step([batch])
         generator = trained.generator
-        moved[weight] = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+        states[weight] = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     different = {
-        name for name in moved[0.0] if not torch.equal(moved[0.0][name], moved[100.0][name])
+        name for name in states[0.0] if not torch.equal(states[0.0][name], states[100.0][name])
     }
     assert different
     assert all(name.startswith("duration_predictor.") for name in different)
 
 
-def test_without_a_discriminator_of_durations_there_is_none(batch: Batch) -> None:
+def test_the_duration_discriminator_can_be_disabled(batch: Batch) -> None:
     trained = objective(duration_discriminator=DurationDiscriminatorConfig(kind="none"))
     assert set(trained.modules) == set(trained.optimizers()) == {"generator", "discriminator"}
     (metrics,) = runtime(trained).take_step([batch])
@@ -117,31 +117,31 @@ def test_without_a_discriminator_of_durations_there_is_none(batch: Batch) -> Non
 
 
 @pytest.mark.parametrize("flow", ["pre_conv2", "mono_layer_post_residual"])
-def test_the_divergence_counts_the_volume_that_the_flow_makes(flow: str, batch: Batch) -> None:
+def test_kl_loss_includes_the_log_determinant_of_the_flow(flow: str, batch: Batch) -> None:
     trained = objective(flow=flow)
     generator = trained.generator
     assert isinstance(generator, Vits2)
     target = trained._target(batch)
     torch.manual_seed(0)
-    output = trained._generate(runtime(trained), batch, target)
-    counted = trained.reconstruction_losses(output, target)["kl"]
-    density = kl_divergence(output.prior_latent, output.posterior, output.prior, output.frame_mask)
-    torch.testing.assert_close(counted, density - generator.flow.log_determinant)
+    output = trained._forward(runtime(trained), batch, target)
+    actual = trained.reconstruction_losses(output, target)["kl"]
+    without = kl_loss(output.z_p, output.posterior, output.prior, output.frame_mask)
+    torch.testing.assert_close(actual, without - generator.flow.log_determinant)
     assert (generator.flow.log_determinant > 0) == (flow == "mono_layer_post_residual")
 
 
-def test_the_search_is_noisy_at_first_and_never_in_validation(
+def test_alignment_noise_decays_and_is_off_in_validation(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = objective(alignment_noise=AlignmentNoiseConfig(initial=0.5, decrease=0.25))
     scales: list[float] = []
     search = NoisySearch.__call__
 
-    def noted(self: NoisySearch, *arguments: Any) -> Any:
+    def recorded(self: NoisySearch, *arguments: Any) -> Any:
         scales.append(self.scale)
         return search(self, *arguments)
 
-    monkeypatch.setattr(NoisySearch, "__call__", noted)
+    monkeypatch.setattr(NoisySearch, "__call__", recorded)
     run = runtime(trained)
     for _ in range(4):
         run.take_step([batch])

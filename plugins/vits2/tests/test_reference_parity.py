@@ -1,10 +1,9 @@
-"""The model computes what the public implementation computes, to rounding, where that is right.
+"""The model matches the public implementation numerically, where that is correct.
 
-The numbers in data/reference.npz were computed once by p0p4k/vits2_pytorch (commit 1f4f379, in float32 on a
-CPU), with the sizes of `config_of`, the inputs of `inputs`, dropout and the noise of the alignment search
-off, and PyTorch's global generator seeded with 0 before every call. Its compiled alignment search was
-replaced by the textbook recursion. Weights are not stored: each is drawn anew from the name that the
-implementation has for it.
+data/reference.npz was computed with p0p4k/vits2_pytorch (commit 1f4f379) in float32 on a CPU, with the sizes
+of `config_of`, the inputs of `inputs`, dropout and alignment noise off, and PyTorch's global generator
+seeded with 0 before every call. Its compiled alignment search was replaced by the textbook recursion.
+Weights are not stored; each is generated from its name in the public implementation.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import torch
 from allophone.audio.melspec import MelSpec
 from allophone.testing.parity import Golden, golden_fixture, weight
 from allophone_vits.config import DecoderConfig, TextEncoderConfig
-from allophone_vits.gaussian import kl_divergence
+from allophone_vits.gaussian import kl_loss
 from allophone_vits.inference import convert_latents, decode, infer_latents
 from allophone_vits.layers import sequence_mask
 from allophone_vits2.config import (
@@ -56,7 +55,7 @@ def inputs() -> dict[str, torch.Tensor]:
     tokens = torch.from_numpy(draw.randint(0, VOCABULARY, (2, 9)))
     mel = torch.from_numpy(draw.standard_normal((2, 8, FRAMES)).astype(np.float32))
     mel[1, :, 14:] = 0
-    hidden, found, predicted = (
+    hidden, real, predicted = (
         torch.from_numpy(draw.standard_normal((2, channels, 9)).astype(np.float32))
         for channels in (12, 1, 1)
     )
@@ -67,7 +66,7 @@ def inputs() -> dict[str, torch.Tensor]:
         "frame_lengths": torch.tensor([20, 14]),
         "speakers": torch.tensor([2, 1]),
         "hidden": hidden,
-        "found": found,
+        "real": real,
         "predicted": predicted,
     }
 
@@ -110,7 +109,7 @@ every_flow = pytest.mark.parametrize("kind", get_args(FlowKind))
 
 @pytest.fixture
 def case(request: pytest.FixtureRequest, golden: Golden) -> tuple[Vits2, dict[str, np.ndarray]]:
-    """A model, and what the public implementation computes with it."""
+    """A model and the public implementation's outputs."""
     kind, speakers, duration = request.param
     name = f"{kind}/{speakers}/{duration}/"
     numbers = {key.removeprefix(name): golden[key] for key in golden if key.startswith(name)}
@@ -126,7 +125,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, indirect=True, ids="-".join)
-def test_the_training_pass(
+def test_training_pass(
     case: tuple[Vits2, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, numbers = case
@@ -143,15 +142,15 @@ def test_the_training_pass(
         segment_frames=SEGMENT,
     )
     assert output.alignment.durations.tolist() == numbers["durations"].tolist()
-    expect(output.prior_latent, numbers["prior_latent"])
+    expect(output.z_p, numbers["prior_latent"])
     expect(output.waveform, numbers["waveform"])
     expect(output.duration_loss, numbers["duration_loss"])
-    kl = kl_divergence(output.prior_latent, output.posterior, output.prior, output.frame_mask)
+    kl = kl_loss(output.z_p, output.posterior, output.prior, output.frame_mask)
     expect(kl, numbers["kl"])
 
 
 @pytest.mark.parametrize("case", CASES, indirect=True, ids="-".join)
-def test_the_durations_that_a_discriminator_judges(
+def test_predicted_durations(
     case: tuple[Vits2, dict[str, np.ndarray]],
 ) -> None:
     model, numbers = case
@@ -169,7 +168,7 @@ def test_the_durations_that_a_discriminator_judges(
 
 
 @pytest.mark.parametrize("case", CASES, indirect=True, ids="-".join)
-def test_speaking_without_noise(case: tuple[Vits2, dict[str, np.ndarray]]) -> None:
+def test_synthesis_without_noise(case: tuple[Vits2, dict[str, np.ndarray]]) -> None:
     model, numbers = case
     given = inputs()
     latents = infer_latents(
@@ -200,7 +199,7 @@ def test_voice_conversion(kind: FlowKind, golden: Golden, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", ["linear", "normed"])
-def test_the_duration_discriminators(kind: Literal["linear", "normed"], golden: Golden) -> None:
+def test_duration_discriminators(kind: Literal["linear", "normed"], golden: Golden) -> None:
     config = DurationDiscriminatorConfig(kind=kind, channels=12)
     model = DurationDiscriminator(config, text_channels=12)
     model.load_state_dict(
@@ -211,10 +210,10 @@ def test_the_duration_discriminators(kind: Literal["linear", "normed"], golden: 
     )
     given = inputs()
     mask = sequence_mask(given["token_lengths"], 9)
-    verdict = model(given["hidden"], given["found"], given["predicted"], mask)
-    for name in ("found", "predicted"):
-        score = getattr(verdict, name).squeeze(1)
-        # Theirs has a sigmoid at the end of both kinds, ours at the end of the first alone.
+    output = model(given["hidden"], given["real"], given["predicted"], mask)
+    for name, scores in (("found", output.real), ("predicted", output.predicted)):
+        score = scores.squeeze(1)
+        # The public implementation ends both kinds with a sigmoid, we only the "linear" one.
         probability = score if kind == "linear" else score.sigmoid()
         inside = mask.squeeze(1)
         expected = golden[f"duration_discriminator/{kind}/{name}"]

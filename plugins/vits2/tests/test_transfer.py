@@ -1,4 +1,4 @@
-"""Beginning with a VITS model: what is taken, what is made of the rest, and that all of it is told."""
+"""Fine-tuning from a VITS model: conversion of the weights, and the report."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def vocabulary_of(speakers: int) -> Vocabulary:
 
 
 def source_model(duration: DurationConfig | None = None, *, speakers: int = 1) -> Vits:
-    """A VITS model of which nothing is left as it begins."""
+    """A VITS model with randomized weights."""
     torch.manual_seed(0)
     config = VitsConfig(
         latent_channels=8,
@@ -93,14 +93,14 @@ def recordings() -> Batch:
     )
 
 
-def begun(
+def finetuned(
     weights: dict[str, Tensor],
     *,
     flow: FlowKind = "pre_conv2",
     duration: Vits2DurationConfig | None = None,
     speakers: int = 1,
 ) -> tuple[Vits2Objective, FineTuneReport]:
-    """A VITS2 objective that has begun with some weights, and the report of it."""
+    """A VITS2 objective initialized from `weights`, and the report."""
     model = Vits2Config(
         latent_channels=8,
         text_encoder=TEXT,
@@ -126,9 +126,9 @@ def begun(
 
 @pytest.mark.parametrize("flow", ["wavenet", "pre_conv2", "pre_conv", "mono_layer_inter_residual"])
 @pytest.mark.parametrize("speakers", [1, 3])
-def test_the_flow_and_the_text_encoder_go_on_as_they_were(flow: FlowKind, speakers: int) -> None:
+def test_flow_and_text_encoder_are_unchanged_at_first(flow: FlowKind, speakers: int) -> None:
     source = source_model(speakers=speakers)
-    model = begun(weights_of(source), flow=flow, speakers=speakers)[0].generator.eval()
+    model = finetuned(weights_of(source), flow=flow, speakers=speakers)[0].generator.eval()
     ids = torch.arange(2)
     latent, tokens = torch.randn(2, 8, 12), torch.randint(0, 4, (2, 5))
     torch.testing.assert_close(
@@ -140,8 +140,8 @@ def test_the_flow_and_the_text_encoder_go_on_as_they_were(flow: FlowKind, speake
     )
 
 
-def test_what_is_silent_at_first_learns() -> None:
-    model = begun(weights_of(source_model(speakers=3)), speakers=3)[0].generator
+def test_zeroed_layers_have_gradients() -> None:
+    model = finetuned(weights_of(source_model(speakers=3)), speakers=3)[0].generator
     latent, speaker = torch.randn(2, 8, 12), model.speaker(torch.arange(2))
     model.flow(latent, None, speaker).square().sum().backward()
     norm = model.flow.get_parameter("couplings.0.transformer.feed_forward_norm.weight")
@@ -149,23 +149,22 @@ def test_what_is_silent_at_first_learns() -> None:
     assert norm.grad.any()
 
 
-def test_mel_bands_are_read_as_the_bins_that_they_tell_most_of() -> None:
+def test_the_converted_input_layer_approximates_the_source() -> None:
     source = source_model()
-    model = begun(weights_of(source))[0].generator
+    model = finetuned(weights_of(source))[0].generator
     waveform = recordings()["waveform"]
     mask = sequence_mask(frame_lengths(waveform.lengths, AUDIO), 40)
-    heard = {
-        whose.spectrogram: whose.posterior_encoder.input(
-            whose.spectrogram.of(waveform.values, AUDIO, lengths=waveform.lengths)
+    theirs, ours = (
+        each.posterior_encoder.input(
+            each.spectrogram.from_waveform(waveform.values, AUDIO, lengths=waveform.lengths)
         ).masked_select(mask)
-        for whose in (source, model)
-    }
-    theirs, ours = heard.values()
+        for each in (source, model)
+    )
     assert (ours - theirs).var() < 0.4 * theirs.var()
     assert float((ours - theirs).detach().mean()) == pytest.approx(0, abs=0.01)
 
 
-def test_bands_without_logarithms_are_inverted_as_they_are() -> None:
+def test_linear_mel_bands_use_the_plain_pseudo_inverse() -> None:
     audio = evolve(AUDIO, log_base="none")
     found = bins_from_bands([recordings()["waveform"]], audio)
     inverse = torch.linalg.pinv(mel_filters(audio).double())
@@ -173,7 +172,7 @@ def test_bands_without_logarithms_are_inverted_as_they_are() -> None:
     torch.testing.assert_close(found.offset, torch.zeros_like(found.offset), atol=1e-6, rtol=0)
 
 
-def test_the_energies_of_bands_are_right_in_the_mean() -> None:
+def test_mean_band_energies_are_preserved() -> None:
     waveform = recordings()["waveform"]
     found = bins_from_bands([waveform], AUDIO)
     linear = linear_spectrogram(waveform.values, AUDIO, lengths=waveform.lengths)
@@ -185,20 +184,20 @@ def test_the_energies_of_bands_are_right_in_the_mean() -> None:
     torch.testing.assert_close((rebuilt @ filters.T).mean(0), (bins @ filters.T).mean(0))
 
 
-def test_no_recording_is_opened_where_all_fits() -> None:
-    objective, _ = begun(weights_of(source_model()))
+def test_recordings_are_read_only_if_needed() -> None:
+    objective, _ = finetuned(weights_of(source_model()))
     own = add_prefix(objective.generator.state_dict(), "generator")
 
-    def opened() -> Iterator[Batch]:
+    def unread() -> Iterator[Batch]:
         raise AssertionError
         yield
 
-    assert objective.adapt(own, opened()) == {}
+    assert objective.adapt(own, unread()) == {}
 
 
 def test_every_tensor_is_accounted_for() -> None:
     weights = weights_of(source_model(speakers=3)) | {"discriminator.odd": torch.ones(1)}
-    objective, report = begun(weights, speakers=3)
+    objective, report = finetuned(weights, speakers=3)
     model = {
         name
         for module, part in objective.modules.items()
@@ -206,8 +205,8 @@ def test_every_tensor_is_accounted_for() -> None:
     }
     shares = [set(report.taken), set(report.adapted), set(report.grown), set(report.new)]
     assert sum(map(len, shares)) == len(set.union(*shares))
-    misshapen = report.skipped.keys() & model
-    assert set.union(*shares) | misshapen == model
+    mismatched = report.skipped.keys() & model
+    assert set.union(*shares) | mismatched == model
     assert weights.keys() <= {*report.taken, *report.adapted, *report.grown, *report.skipped}
     assert report.skipped == {"discriminator.odd": "not in the model"}
     assert "generator.duration_predictor.noise.weight" in report.new
@@ -216,7 +215,7 @@ def test_every_tensor_is_accounted_for() -> None:
 
 
 @pytest.mark.parametrize("kind", ["stochastic", "regression"])
-def test_one_predictor_becomes_one_of_two(kind: str) -> None:
+def test_a_predictor_becomes_part_of_a_mixed_one(kind: str) -> None:
     source = (
         DurationConfig(kind="stochastic", channels=12)
         if kind == "stochastic"
@@ -224,34 +223,34 @@ def test_one_predictor_becomes_one_of_two(kind: str) -> None:
     )
     weights = weights_of(source_model(source))
     duration = Vits2DurationConfig(kind="mixed", channels=12, stochastic_channels=12)
-    objective, report = begun(weights, duration=duration)
+    objective, report = finetuned(weights, duration=duration)
     state = objective.generator.state_dict()
-    given = [name for name in weights if ".duration_predictor." in name]
-    assert given
-    for name in given:
+    names = [name for name in weights if ".duration_predictor." in name]
+    assert names
+    for name in names:
         rest = name.removeprefix("generator.duration_predictor.")
         ours = f"duration_predictor.{kind}.{rest}"
         assert torch.equal(state[ours], weights[name])
         assert f"generator.{ours}" in report.adapted
-    assert not any(name in report.skipped for name in given)
+    assert not any(name in report.skipped for name in names)
 
 
-def test_a_voice_without_its_posterior_encoder() -> None:
+def test_voice_without_posterior_encoder() -> None:
     weights = weights_of(source_model())
-    speaking = {name: weights[name] for name in weights if "posterior_encoder" not in name}
-    _, report = begun(speaking)
+    inference_weights = {name: weights[name] for name in weights if "posterior_encoder" not in name}
+    _, report = finetuned(inference_weights)
     assert "generator.posterior_encoder.input.weight" in report.new
     assert "generator.posterior_encoder.wavenet.gates.0.bias" in report.new
     assert not any("posterior" in name for name in report.adapted)
 
 
-def test_a_model_of_its_own_is_taken_as_it_is() -> None:
-    objective, _ = begun(weights_of(source_model()))
+def test_weights_of_vits2_are_taken_unchanged() -> None:
+    objective, _ = finetuned(weights_of(source_model()))
     state = {
         name: tensor.clone()
         for module, part in objective.modules.items()
         for name, tensor in add_prefix(part.state_dict(), module).items()
     }
-    _, report = begun(state)
+    _, report = finetuned(state)
     assert set(report.taken) == state.keys()
     assert not report.adapted

@@ -1,1 +1,1 @@
-"""VITS2, for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""
+"""VITS2 for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""

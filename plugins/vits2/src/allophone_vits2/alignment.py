@@ -1,4 +1,4 @@
-"""The alignment search with noise on its scores (section 2.2).
+"""Monotonic alignment search with Gaussian noise (section 2.2).
 
 Legend: B batch, C latent channels, T text, F frames.
 """
@@ -17,19 +17,19 @@ from allophone_vits.model import best_alignment
 
 @frozen(kw_only=True)
 class NoisySearch:
-    """VITS's search among scores to which noise is added.
+    """The search of VITS with Gaussian noise added to the scores.
 
-    scale: of the noise, in standard deviations of the scores of each utterance, its padding left out.
+    scale: scale of the noise relative to the standard deviation of each utterance's scores.
     """
 
     scale: float
 
     @torch.no_grad()
     def __call__(
-        self, prior_latent: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
+        self, z_p: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
     ) -> Alignment:
         """prior_latent [B, C, F], prior [B, C, T], lengths [B]."""
-        scores = prior_log_likelihood(prior_latent, prior)
+        scores = prior_log_likelihood(z_p, prior)
         noise = torch.randn_like(scores) * self.scale
         deviation = standard_deviation(scores, frame_lengths, token_lengths)
         scores = scores + noise * deviation.view(-1, 1, 1)
@@ -37,7 +37,7 @@ class NoisySearch:
 
 
 def standard_deviation(scores: Tensor, frame_lengths: Tensor, token_lengths: Tensor) -> Tensor:
-    """Of the scores [B, F, T] inside each utterance: [B]."""
+    """Standard deviation of each utterance's scores, without padding: [B, F, T] -> [B]."""
     frames = sequence_mask(frame_lengths, scores.size(1)).transpose(1, 2)
     inside = frames & sequence_mask(token_lengths, scores.size(2))
     count = inside.sum(dim=(1, 2))

@@ -1,7 +1,7 @@
-"""The configuration of VITS2: the tables `[model]` and `[trainer]` of an experiment.
+"""Configuration of VITS2: the tables `[model]` and `[trainer]` of an experiment.
 
-The defaults are those of the paper (Kong et al. 2023) as far as it tells them, and of the public
-implementation p0p4k/vits2_pytorch where it does not. Light: attrs alone.
+The defaults are those of the paper (Kong et al. 2023) and, for values it does not state, those of the public
+implementation p0p4k/vits2_pytorch. Imports no torch.
 """
 
 from __future__ import annotations
@@ -37,20 +37,23 @@ FlowKind = Literal[
 
 @frozen(kw_only=True)
 class Vits2PosteriorEncoderConfig(PosteriorEncoderConfig):
-    """reads: mel spectrograms, as VITS2 does, or linear ones, as VITS."""
+    """reads: input of the encoder, a mel spectrogram as in VITS2 or a linear one as in VITS."""
 
     reads: Literal["mel", "linear"] = "mel"
 
 
 @frozen(kw_only=True)
 class Vits2FlowConfig(FlowConfig):
-    """Couplings that see the whole utterance (section 2.3), under the public implementation's names.
+    """Normalizing flow with transformer blocks (section 2.3).
 
-    kind: "pre_conv2" has a transformer block between the input and the WaveNet of each coupling: closest to
-        figure 1b. "pre_conv" has a transformer before the input. "fft" has a causal transformer in place
-        of the WaveNet. "mono_layer_inter_residual" and "mono_layer_post_residual" have a second coupling
-        after each, of a transformer alone; the latter doubles what goes through. "wavenet" is VITS's flow.
-    feed_forward_channels: of the kind "fft" alone.
+    kind: variant of the coupling layers, named as in the public implementation.
+        "pre_conv2": a transformer block between the input convolution and the WaveNet; closest to figure 1b.
+        "pre_conv": a transformer before the input convolution.
+        "fft": a causal transformer block instead of the WaveNet.
+        "mono_layer_inter_residual", "mono_layer_post_residual": a second, transformer-only coupling after
+        each coupling; the latter doubles the latents.
+        "wavenet": the flow of VITS.
+    feed_forward_channels: used by "fft" only.
     """
 
     kind: FlowKind = "pre_conv2"
@@ -60,22 +63,21 @@ class Vits2FlowConfig(FlowConfig):
         heads = {"pre_conv2": FLOW_HEADS, "fft": CAUSAL_FLOW_HEADS}.get(self.kind, 1)
         if self.hidden_channels % heads:
             raise ConfigError(
-                f"model.flow.hidden_channels ({self.hidden_channels}) cannot be divided among the "
-                f"{heads} heads of a flow of the kind '{self.kind}'"
+                f"model.flow.hidden_channels ({self.hidden_channels}) must be divisible by the "
+                f"{heads} heads of the flow '{self.kind}'"
             )
 
 
 @frozen(kw_only=True)
 class Vits2DurationConfig:
-    """How durations are predicted from text (section 2.1).
+    """Duration predictor (section 2.1).
 
-    kind: "convolutional" is the paper's: a regression that is given noise, for a discriminator to judge.
-        "stochastic" is the flow of VITS. "mixed" has both, and says as much of each as the control
-        `stochastic_share` asks for.
-    channels: of the regression; stochastic_channels: of the flow.
-    noise_channels: of the noise that the regression is given; 0 leaves it without, as the public
-        implementation does.
-    couplings: of the stochastic predictor's two flows.
+    kind: "convolutional" is the paper's regression with a noise input, trained adversarially;
+        "stochastic" is the flow of VITS; "mixed" averages both, weighted by the control
+        `stochastic_share`.
+    channels: channels of the regression; stochastic_channels: of the stochastic predictor.
+    noise_channels: channels of the regression's noise; 0 for none, as in the public implementation.
+    couplings: coupling layers in each of the two flows of the stochastic predictor.
     """
 
     kind: Literal["convolutional", "stochastic", "mixed"] = "convolutional"
@@ -87,15 +89,15 @@ class Vits2DurationConfig:
     couplings: int = 4
 
     def regression(self) -> DurationConfig:
-        """What VITS's deterministic predictor is built from."""
+        """Config of the regression, which is the deterministic predictor of VITS."""
         return self._of("deterministic", self.channels)
 
     def stochastic(self) -> DurationConfig:
-        """What VITS's stochastic predictor is built from."""
+        """Config of the stochastic predictor of VITS."""
         return self._of("stochastic", self.stochastic_channels)
 
     def __attrs_post_init__(self) -> None:
-        self.regression()
+        self.regression()  # Validates the shared fields.
 
     def _of(self, kind: Literal["stochastic", "deterministic"], channels: int) -> DurationConfig:
         return DurationConfig(
@@ -111,9 +113,9 @@ class Vits2DurationConfig:
 class Vits2Config:
     """The model of Kong et al. 2023, `type = "vits2"`.
 
-    latent_channels: of the posterior, the prior and the flow between them.
-    speaker_channels: size of a speaker's embedding; used only where there are two speakers or more.
-    text_speaker: whether the text encoder is told the speaker too, before its third block (section 2.4).
+    latent_channels: channels of the latent z, shared by the posterior, the prior and the flow.
+    speaker_channels: size of the speaker embedding; unused with fewer than two speakers.
+    text_speaker: whether to condition the text encoder on the speaker, at its third block (section 2.4).
     """
 
     latent_channels: int = field(default=192, validator=even_latents)
@@ -134,16 +136,16 @@ class Vits2Config:
             return
         if self.latent_channels % (2 * FLOW_HEADS):
             raise ConfigError(
-                f"half of model.latent_channels ({self.latent_channels}) cannot be divided among the "
-                f"{FLOW_HEADS} heads of a flow of the kind '{self.flow.kind}'"
+                f"half of model.latent_channels ({self.latent_channels}) must be divisible by the "
+                f"{FLOW_HEADS} heads of the flow '{self.flow.kind}'"
             )
 
 
 @frozen(kw_only=True)
 class Vits2Controls(VitsControls):
-    """What a speaker of text may set, sentence by sentence.
+    """Synthesis controls, set per sentence.
 
-    stochastic_share: of the rhythm, how much the stochastic predictor says where there are both.
+    stochastic_share: weight of the stochastic predictor, in [0, 1]; "mixed" durations only.
     """
 
     stochastic_share: float = field(
@@ -153,14 +155,14 @@ class Vits2Controls(VitsControls):
 
 @frozen(kw_only=True)
 class DurationDiscriminatorConfig:
-    """What tells predicted durations from those that the alignment found (section 2.1).
+    """Discriminator of predicted durations against those of the alignment search (section 2.1).
 
-    kind: "normed" has rectifiers and norms between its convolutions (the public implementation's second,
-        without the sigmoid); "linear" has neither, and a sigmoid at its end (the first, for its checkpoints);
-        "none" leaves durations to the regression.
-    start: the step from which it learns and judges; before, alignments are still on their way.
-    weight: of its verdict in the generator's loss.
-    speaker: whether it is told the speaker.
+    kind: "normed" has ReLU and layer norm after each convolution (version 2 of the public implementation,
+        without its sigmoid); "linear" has neither and ends with a sigmoid (version 1, to load its
+        checkpoints); "none" disables the discriminator.
+    start: first step of adversarial duration training; before it, alignments are not yet reliable.
+    weight: weight of the adversarial duration loss.
+    speaker: whether to condition the discriminator on the speaker.
     """
 
     kind: Literal["normed", "linear", "none"] = "normed"
@@ -173,23 +175,23 @@ class DurationDiscriminatorConfig:
 
 @frozen(kw_only=True)
 class AlignmentNoiseConfig:
-    """Noise on the scores of the alignment search, so that it tries other paths at first (section 2.2).
+    """Noise on the scores of the alignment search, for exploration early in training (section 2.2).
 
-    initial: in standard deviations of an utterance's scores; 0 searches as VITS does.
-    decrease: by how much less with each step.
+    initial: scale at step 0, relative to the standard deviation of the scores; 0 disables the noise.
+    decrease: decrease of the scale per step.
     """
 
     initial: float = field(default=0.01, validator=validators.ge(0))
     decrease: float = field(default=2e-6, validator=validators.ge(0))
 
     def at(self, step: int) -> float:
-        """How much noise there is at a step, in standard deviations."""
+        """Scale of the noise at a step, relative to the standard deviation of the scores."""
         return max(0.0, self.initial - self.decrease * step)
 
 
 @frozen(kw_only=True)
 class Vits2TrainerConfig(VitsTrainerConfig):
-    """VITS's training and what VITS2 adds to it, `type = "vits2"`."""
+    """VITS training with the additions of VITS2, `type = "vits2"`."""
 
     alignment_noise: AlignmentNoiseConfig = Factory(AlignmentNoiseConfig)
     duration_discriminator: DurationDiscriminatorConfig = Factory(DurationDiscriminatorConfig)

@@ -1,6 +1,9 @@
-"""The discriminator of durations (section 2.1): which of them the alignment found, token by token.
+"""Time-step-wise duration discriminator (section 2.1).
 
-Legend: B batch, T text, H hidden channels of the text encoder, D channels here, S speaker channels.
+"Real" durations are those of the alignment search.
+
+Legend: B batch, T text, H hidden channels of the text encoder, D discriminator channels, S speaker
+channels.
 """
 
 from __future__ import annotations
@@ -16,15 +19,15 @@ from allophone_vits2.config import DurationDiscriminatorConfig
 
 @frozen(kw_only=True)
 class DurationDiscriminatorOutput:
-    """found, predicted: [B, 1, T], 1 for what the alignment found; mask: [B, 1, T]."""
+    """Scores of real and predicted durations, [B, 1, T], whose target is 1 if real; mask: [B, 1, T]."""
 
-    found: Tensor
+    real: Tensor
     predicted: Tensor
     mask: Tensor
 
 
 class Layer(nn.Module):
-    """A convolution, with a rectifier and a norm after it if `normed`."""
+    """A convolution, followed by ReLU and layer norm if `normed`."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, *, normed: bool
@@ -40,9 +43,9 @@ class Layer(nn.Module):
 
 
 class DurationDiscriminator(nn.Module):
-    """Reads the text and some log durations, and scores each token.
+    """Scores log durations token by token, conditioned on the text.
 
-    Gradients reach the durations, not the text encoder and not the speaker.
+    Gradients flow to the durations, but not to the text encoder or the speaker embedding.
     """
 
     def __init__(
@@ -70,19 +73,19 @@ class DurationDiscriminator(nn.Module):
     def forward(
         self,
         hidden: Tensor,
-        found: Tensor,
+        real: Tensor,
         predicted: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
     ) -> DurationDiscriminatorOutput:
-        """hidden [B, H, T], log durations [B, 1, T] twice, mask [B, 1, T], speaker [B, S, 1]."""
+        """hidden [B, H, T], log durations real and predicted [B, 1, T], mask [B, 1, T], speaker [B, S, 1]."""
         text = hidden.detach()
         if self.speaker is not None and speaker is not None:
             text = text + self.speaker(speaker.detach())
         for layer in self.text:
             text = layer(text, mask)
-        # Both go through in one batch: one pass of larger convolutions instead of two.
-        durations = self.duration(torch.cat([found, predicted.to(found.dtype)]))
+        # Real and predicted durations share one pass as a batch of twice the size.
+        durations = self.duration(torch.cat([real, predicted.to(real.dtype)]))
         both = torch.cat([mask, mask])
         joint = torch.cat([torch.cat([text, text]), durations], dim=1)
         for layer in self.joint:
@@ -90,17 +93,17 @@ class DurationDiscriminator(nn.Module):
         score = self.output(joint.transpose(1, 2)).transpose(1, 2)
         if self.bounded:
             score = score.sigmoid()
-        of_found, of_predicted = score.chunk(2)
-        return DurationDiscriminatorOutput(found=of_found, predicted=of_predicted, mask=mask)
+        score_real, score_predicted = score.chunk(2)
+        return DurationDiscriminatorOutput(real=score_real, predicted=score_predicted, mask=mask)
 
 
 def duration_discriminator_loss(output: DurationDiscriminatorOutput) -> Tensor:
-    """What was found should score 1, what was predicted 0; the mean over tokens, in float32."""
-    return _mean((1 - output.found.float()).square() + output.predicted.float().square(), output)
+    """Least-squares loss of the discriminator: real scores to 1, predicted to 0; token mean, float32."""
+    return _mean((1 - output.real.float()).square() + output.predicted.float().square(), output)
 
 
 def duration_adversarial_loss(output: DurationDiscriminatorOutput) -> Tensor:
-    """What was predicted should score 1; the mean over tokens, in float32."""
+    """Least-squares loss of the duration predictor: predicted scores to 1; token mean, float32."""
     return _mean((1 - output.predicted.float()).square(), output)
 
 

@@ -1,8 +1,8 @@
-"""How long each token lasts (section 2.1): a regression that is given noise, the stochastic predictor of
-VITS, or both.
+"""Duration predictors (section 2.1): a regression with a noise input, the stochastic predictor of VITS, or
+both.
 
-All learn from the durations that the alignment found, and tell what they would have said, which a
-discriminator may judge. Gradients do not reach the text encoder from here.
+In training, each returns a loss against the durations of the alignment search, and predicted log durations
+for the duration discriminator. Their input is detached, so no gradient reaches the text encoder.
 
 Legend: B batch, T text, H hidden channels, Z noise channels, S speaker channels.
 """
@@ -25,48 +25,48 @@ from allophone_vits2.config import Vits2DurationConfig
 
 
 @frozen(kw_only=True)
-class Prediction:
-    """What learning from one batch gives.
+class PredictorOutput:
+    """Output of the training pass.
 
-    loss: [B], summed over the tokens of an utterance: nats, or squared errors of log durations.
-    log_durations: [B, 1, T], what the predictor says, with gradients.
+    loss: [B], summed over the tokens of an utterance, in nats or squared errors of log durations.
+    log_durations: [B, 1, T], predicted, with gradients.
     """
 
     loss: Tensor
     log_durations: Tensor
 
 
-class LearningPredictor(Protocol):
-    """What the kinds of predictors have in common, beside the faces of VITS's."""
+class TrainablePredictor(Protocol):
+    """Interface of the predictors."""
 
     noise_channels: int
 
-    def learn(
+    def forward_train(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
-    ) -> Prediction:
-        """hidden [B, H, T], durations [B, 1, T] frames, noise [B, Z, T], mask [B, 1, T]."""
+    ) -> PredictorOutput:
+        """Training pass: hidden [B, H, T], durations [B, 1, T] in frames, noise [B, Z, T], mask [B, 1, T]."""
         ...
 
     def log_durations(
         self, hidden: Tensor, noise: Tensor, mask: Tensor | None, speaker: Tensor | None = None
     ) -> Tensor:
-        """hidden [B, H, T], noise [B, Z, T], mask [B, 1, T], speaker [B, S, 1] -> [B, 1, T]."""
+        """Predict: hidden [B, H, T], noise [B, Z, T], mask [B, 1, T], speaker [B, S, 1] -> [B, 1, T]."""
         ...
 
     def discard_training_parts(self) -> None:
-        """Drop what `log_durations` does not use."""
+        """Delete the modules that `log_durations` does not use."""
         ...
 
 
 class NoisyDurationPredictor(DeterministicDurationPredictor):
-    """VITS's regression with noise added to what it reads of the text.
+    """The deterministic predictor of VITS with projected noise added to its input.
 
-    The noise begins without weight, so that weights of VITS's regression may be gone on with.
+    The projection is initialized to zero, so training can continue from weights of VITS.
     """
 
     def __init__(
@@ -82,23 +82,23 @@ class NoisyDurationPredictor(DeterministicDurationPredictor):
             else None
         )
 
-    def learn(
+    def forward_train(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
-    ) -> Prediction:
-        """See `LearningPredictor`."""
+    ) -> PredictorOutput:
+        """See `TrainablePredictor`."""
         predicted = self.log_durations(hidden, noise, mask, speaker)
         loss = total_squared_error(predicted, durations, mask)
-        return Prediction(loss=loss, log_durations=predicted)
+        return PredictorOutput(loss=loss, log_durations=predicted)
 
     def log_durations(
         self, hidden: Tensor, noise: Tensor, mask: Tensor | None, speaker: Tensor | None = None
     ) -> Tensor:
-        """See `LearningPredictor`."""
+        """See `TrainablePredictor`."""
         hidden = hidden.detach()
         if self.noise is not None:
             hidden = hidden + self.noise(noise)
@@ -107,7 +107,7 @@ class NoisyDurationPredictor(DeterministicDurationPredictor):
 
 
 class SampledDurationPredictor(StochasticDurationPredictor):
-    """VITS's stochastic predictor, which says what it has sampled while it learns."""
+    """The stochastic predictor of VITS, which also returns a sample in training."""
 
     def __init__(
         self, config: Vits2DurationConfig, *, text_channels: int, speaker_channels: int = 0
@@ -116,23 +116,23 @@ class SampledDurationPredictor(StochasticDurationPredictor):
             config.stochastic(), text_channels=text_channels, speaker_channels=speaker_channels
         )
 
-    def learn(
+    def forward_train(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
-    ) -> Prediction:
-        """See `LearningPredictor`; the noise serves the bound and the sample both."""
-        return Prediction(
+    ) -> PredictorOutput:
+        """See `TrainablePredictor`; the bound and the sample use the same noise."""
+        return PredictorOutput(
             loss=self.loss(hidden, durations, noise, mask, speaker),
             log_durations=self.log_durations(hidden, noise, mask, speaker),
         )
 
 
 class MixedDurationPredictor(nn.Module):
-    """Both, learning side by side; what is said is a mean of theirs, in the logarithm."""
+    """Both predictors, trained side by side; predicts the weighted mean of their log durations."""
 
     def __init__(
         self, config: Vits2DurationConfig, *, text_channels: int, speaker_channels: int = 0
@@ -147,19 +147,21 @@ class MixedDurationPredictor(nn.Module):
         self._split = [self.stochastic.noise_channels, self.regression.noise_channels]
         self.noise_channels = sum(self._split)
 
-    def learn(
+    def forward_train(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None = None,
-    ) -> Prediction:
-        """See `LearningPredictor`; what is said is the regression's, which has no likelihood to learn from."""
-        of_flow, of_regression = torch.split(noise, self._split, dim=1)
-        loss = self.stochastic.loss(hidden, durations, of_flow, mask, speaker)
-        regressed = self.regression.learn(hidden, durations, of_regression, mask, speaker)
-        return Prediction(loss=loss + regressed.loss, log_durations=regressed.log_durations)
+    ) -> PredictorOutput:
+        """See `TrainablePredictor`; the discriminator is given the regression's log durations only."""
+        flow_noise, regression_noise = torch.split(noise, self._split, dim=1)
+        loss = self.stochastic.loss(hidden, durations, flow_noise, mask, speaker)
+        regressed = self.regression.forward_train(
+            hidden, durations, regression_noise, mask, speaker
+        )
+        return PredictorOutput(loss=loss + regressed.loss, log_durations=regressed.log_durations)
 
     def log_durations(
         self,
@@ -170,14 +172,14 @@ class MixedDurationPredictor(nn.Module):
         *,
         stochastic_share: float = 0.5,
     ) -> Tensor:
-        """See `LearningPredictor`; stochastic_share: of the mean, between 0 and 1."""
-        of_flow, of_regression = torch.split(noise, self._split, dim=1)
-        sampled = self.stochastic.log_durations(hidden, of_flow, mask, speaker)
-        regressed = self.regression.log_durations(hidden, of_regression, mask, speaker)
+        """See `TrainablePredictor`; stochastic_share: weight of the stochastic predictor, in [0, 1]."""
+        flow_noise, regression_noise = torch.split(noise, self._split, dim=1)
+        sampled = self.stochastic.log_durations(hidden, flow_noise, mask, speaker)
+        regressed = self.regression.log_durations(hidden, regression_noise, mask, speaker)
         return masked(torch.lerp(regressed, sampled, stochastic_share), mask)
 
     def discard_training_parts(self) -> None:
-        """Drop what `log_durations` does not use."""
+        """Delete the modules that `log_durations` does not use."""
         self.stochastic.discard_training_parts()
 
 
@@ -187,7 +189,7 @@ DurationPredictor = NoisyDurationPredictor | SampledDurationPredictor | MixedDur
 def build_duration_predictor(
     config: Vits2DurationConfig, *, text_channels: int, speaker_channels: int = 0
 ) -> DurationPredictor:
-    """The predictor of the kind that `config` names."""
+    """Build the predictor of the configured kind."""
     kinds: dict[str, type[DurationPredictor]] = {
         "convolutional": NoisyDurationPredictor,
         "stochastic": SampledDurationPredictor,

@@ -1,8 +1,7 @@
-"""The flow of VITS2: couplings with transformers, which see more of the utterance than convolutions
-(section 2.3). There are five kinds of them, after the public implementation.
+"""Normalizing flow with transformer blocks, which capture long-term dependencies (section 2.3).
 
-All but one only shift, and preserve volume. The one that doubles what goes through it
-("mono_layer_post_residual") has a constant log-determinant, which the flow knows.
+The five kinds of coupling layers follow the public implementation. All preserve volume except
+"mono_layer_post_residual", which doubles the latents and so has a constant log-determinant.
 
 Legend: B batch, C latent channels, H hidden channels, S speaker channels, F frames.
 """
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from allophone.weight_norm import apply_weight_norm
 from allophone_vits.config import FlowConfig, TextEncoderConfig
-from allophone_vits.flow import Flow, ResidualCoupling, ShiftCoupling
+from allophone_vits.flow import AdditiveCoupling, Flow, ResidualCoupling
 from allophone_vits.layers import masked, zero_initialised
 from allophone_vits.text_encoder import Neighbours, TransformerBlock
 from allophone_vits2.config import CAUSAL_FLOW_HEADS, FLOW_HEADS, Vits2FlowConfig
@@ -31,7 +30,7 @@ HALF_DROPOUT = 0.1
 
 
 class TransformerCoupling(ResidualCoupling):
-    """A transformer block with relative positions between the input and the WaveNet ("pre_conv2")."""
+    """Coupling with a transformer block between input convolution and WaveNet ("pre_conv2")."""
 
     def __init__(self, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> None:
         super().__init__(config, channels=channels, speaker_channels=speaker_channels)
@@ -55,7 +54,7 @@ class TransformerCoupling(ResidualCoupling):
 
 
 class HalfTransformerCoupling(ResidualCoupling):
-    """A transformer over the lower half itself, before the input ("pre_conv")."""
+    """Coupling with a transformer on the lower half, before the input convolution ("pre_conv")."""
 
     def __init__(self, config: FlowConfig, *, channels: int, speaker_channels: int = 0) -> None:
         super().__init__(config, channels=channels, speaker_channels=speaker_channels)
@@ -68,12 +67,12 @@ class HalfTransformerCoupling(ResidualCoupling):
 
 
 class MonoCoupling(ResidualCoupling):
-    """VITS's coupling, and a second one, back to the lower half, of a transformer ("mono_layer_...").
+    """VITS's coupling, then a transformer coupling from the upper to the lower half ("mono_layer_...").
 
-    doubling: whether what goes through the second is added to what comes out of it
-        ("mono_layer_post_residual"), so that all is doubled, and the volume with it; otherwise what the
-        transformer reads is added to what it says ("mono_layer_inter_residual").
-    log_determinant: of the coupling, nats a frame.
+    doubling: where the second coupling has its residual connection. True adds its input to its output
+        ("mono_layer_post_residual"), which doubles the latents. False adds the transformer's input to the
+        transformer's output ("mono_layer_inter_residual").
+    log_determinant: of the coupling, in nats per frame.
     """
 
     def __init__(
@@ -87,9 +86,9 @@ class MonoCoupling(ResidualCoupling):
         self.margin = sys.maxsize
 
     def _shift_back(self, upper: Tensor, mask: Tensor | None) -> Tensor:
-        """What is added to the lower half.
+        """Compute the shift of the lower half.
 
-        In the public implementation the channels have been reversed by then.
+        The flips match the public implementation, which applies this coupling to reversed channels.
         """
         upper = masked(upper.flip(1), mask)
         hidden = self.transformer(upper, mask)
@@ -113,10 +112,10 @@ class MonoCoupling(ResidualCoupling):
         return super().inverse(torch.cat([lower, upper], dim=1), mask, speaker)
 
 
-class CausalTransformerCoupling(ShiftCoupling):
-    """A causal transformer block in place of the WaveNet ("fft").
+class CausalTransformerCoupling(AdditiveCoupling):
+    """Coupling with a causal transformer block instead of the WaveNet ("fft").
 
-    The speaker comes in as in a WaveNet: by a gate before the block.
+    A gated activation before the block conditions it on the speaker, as in a WaveNet.
     """
 
     def __init__(
@@ -141,19 +140,19 @@ class CausalTransformerCoupling(ShiftCoupling):
         self.margin = sys.maxsize
 
     def shift(self, lower: Tensor, mask: Tensor | None, speaker: Tensor | None) -> Tensor:
-        entered = masked(self.input(lower), mask)
-        hidden = entered
+        residual = masked(self.input(lower), mask)
+        hidden = residual
         if self.gate is not None and self.speaker is not None:
-            content, opening = (self.gate(hidden) + self.speaker(speaker)).chunk(2, dim=1)
-            hidden = content.tanh() * opening.sigmoid()
+            filtered, gate = (self.gate(hidden) + self.speaker(speaker)).chunk(2, dim=1)
+            hidden = filtered.tanh() * gate.sigmoid()
         hidden = masked(self.transformer(hidden, None, mask), mask)
-        return masked(self.output(entered + hidden), mask)
+        return masked(self.output(residual + hidden), mask)
 
 
 class Vits2Flow(Flow):
-    """The flow of the kind that a config names.
+    """The flow of the configured kind.
 
-    log_determinant: of the whole flow, nats a frame; 0 for all kinds that preserve volume.
+    log_determinant: of the whole flow, in nats per frame; 0 for the kinds that preserve volume.
     """
 
     def __init__(
@@ -170,12 +169,12 @@ class Vits2Flow(Flow):
 
 
 def half_transformer(channels: int) -> Transformer:
-    """A transformer over half of `channels` latent channels."""
+    """Build a transformer over half of `channels` latent channels."""
     return Transformer(channels // 2, layers=HALF_LAYERS, heads=FLOW_HEADS, dropout=HALF_DROPOUT)
 
 
-def _coupling(config: Vits2FlowConfig, *, channels: int, speaker_channels: int) -> ShiftCoupling:
-    kinds: dict[str, Callable[..., ShiftCoupling]] = {
+def _coupling(config: Vits2FlowConfig, *, channels: int, speaker_channels: int) -> AdditiveCoupling:
+    kinds: dict[str, Callable[..., AdditiveCoupling]] = {
         "pre_conv2": TransformerCoupling,
         "pre_conv": HalfTransformerCoupling,
         "fft": CausalTransformerCoupling,

@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""Hook implementations of the plugin. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTRACT = 1
 def allophone_models() -> Iterator[ModelEntry]:
     yield ModelEntry(
         name="vits2",
-        summary="VITS2 (Kong et al. 2023): VITS with transformers in its flow, and steadier rhythm.",
+        summary="VITS2 (Kong et al. 2023): VITS with a transformer flow and adversarial durations.",
         config="allophone_vits2.config:Vits2Config",
         synthesizer="allophone_vits2.synthesis:build_synthesizer",
         importers=importers(
@@ -33,7 +33,7 @@ def allophone_models() -> Iterator[ModelEntry]:
         exporters=(
             ExporterEntry(
                 name="onnx",
-                summary="An ONNX file that Piper's programs play, and its JSON file.",
+                summary="An ONNX file and its JSON file, compatible with Piper.",
                 exporter="allophone_vits2.exporters:export_voice",
                 streaming="allophone_vits2.exporters:export_streaming_voice",
             ),
@@ -45,7 +45,7 @@ def allophone_models() -> Iterator[ModelEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="vits2",
-        summary="VITS's, with noise on the alignment search and a discriminator of durations.",
+        summary="VITS training with noise in the alignment search and a duration discriminator.",
         config="allophone_vits2.config:Vits2TrainerConfig",
         objective="allophone_vits2.objective:Vits2Objective",
         trains="vits2",
@@ -59,11 +59,11 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
         "vits2",
         "allophone_vits2",
         {
-            "ljspeech-nosdp": "One English speaker, 22.05 kHz: the recommended model.",
-            "ljspeech-sdp": "The same with the stochastic durations of VITS.",
-            "vctk": "109 English speakers, 22.05 kHz, known to the text encoder too.",
-            "vctk-standard": "The same as the public implementation's standard: stochastic durations.",
-            "festvox-ru": "One Russian speaker out of a Debian package, 16 kHz.",
-            "tiny": "Under a million parameters: minutes on a CPU.",
+            "ljspeech-nosdp": "One English speaker, 22.05 kHz; the recommended model.",
+            "ljspeech-sdp": "As ljspeech-nosdp, with the stochastic duration predictor of VITS.",
+            "vctk": "109 English speakers, 22.05 kHz, with a speaker-conditioned text encoder.",
+            "vctk-standard": "As vctk, with the public implementation's standard settings: stochastic durations.",
+            "festvox-ru": "One Russian speaker from a Debian package, 16 kHz.",
+            "tiny": "Under a million parameters; trains in minutes on a CPU.",
         },
     )

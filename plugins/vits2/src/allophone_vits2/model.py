@@ -1,5 +1,5 @@
-"""VITS2: VITS with transformers in its flow, a text encoder that knows the speaker, and durations that a
-discriminator may judge (Kong et al. 2023).
+"""VITS2: VITS with a transformer flow, a speaker-conditioned text encoder and adversarially trained
+durations (Kong et al. 2023).
 
 Legend: B batch, T text, F frames, H hidden channels, N samples, M mel bands, S speaker channels.
 """
@@ -16,15 +16,15 @@ from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
-from allophone_vits.durations import log_of_durations
+from allophone_vits.durations import log_duration_target
 from allophone_vits.layers import masked
-from allophone_vits.model import Generator, LearnedDurations
+from allophone_vits.model import DurationOutput, Generator
 from allophone_vits.posterior_encoder import LinearSpectrogram, PosteriorEncoder
 from allophone_vits.text_encoder import EncodedText, TextEncoder
 from allophone_vits2.config import Vits2Config, Vits2Controls
 from allophone_vits2.durations import (
-    LearningPredictor,
     MixedDurationPredictor,
+    TrainablePredictor,
     build_duration_predictor,
 )
 from allophone_vits2.flow import Vits2Flow
@@ -34,39 +34,41 @@ TRAINING_ONLY = re.compile(
     r"posterior_encoder\.|"
     r"duration_predictor\.(stochastic\.)?(posterior\.|flow\.couplings\.0\.)"
 )
-"""The names of weights that speaking does not need."""
+"""Names of weights that synthesis does not use."""
 
 
 class MelSpectrogram:
-    """Mel bands, as the posterior encoder of VITS2 reads them; see `allophone_vits.posterior_encoder`."""
+    """Mel spectrogram, the posterior encoder's input in VITS2; a `Spectrogram` of `allophone_vits`."""
 
     def bins(self, audio: MelSpec) -> int:
         return audio.n_mels
 
-    def of(self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    def from_waveform(
+        self, waveform: Tensor, audio: MelSpec, *, lengths: Tensor | None = None
+    ) -> Tensor:
         return mel_spectrogram(waveform, audio, lengths=lengths)
 
-    def mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
+    def to_mel(self, values: Tensor, audio: MelSpec, *, lengths: Tensor | None = None) -> Tensor:
         return values
 
 
 @frozen(kw_only=True)
-class DiscriminatedDurations(LearnedDurations):
-    """What a discriminator of durations looks at.
+class Vits2DurationOutput(DurationOutput):
+    """Duration loss, and the inputs of the duration discriminator.
 
-    hidden: [B, H, T], the text; found, predicted: [B, 1, T], log durations; mask: [B, 1, T];
-    speaker: [B, S, 1] or None.
+    hidden: [B, H, T], encoded text; mask: [B, 1, T]; speaker: [B, S, 1] or None.
+    real, predicted: [B, 1, T], log durations of the alignment search and of the predictor.
     """
 
     hidden: Tensor
-    found: Tensor
+    real: Tensor
     predicted: Tensor
     mask: Tensor
     speaker: Tensor | None
 
 
 class Vits2(Generator):
-    """The generator; arguments as those of `allophone_vits.model.Vits`."""
+    """The VITS2 model; arguments as in `allophone_vits.model.Vits`."""
 
     controls = Vits2Controls
     training_only = TRAINING_ONLY
@@ -121,21 +123,21 @@ class Vits2(Generator):
             return encoded
         return super().encode_text(tokens, mask, speaker)
 
-    def learn_durations(
+    def forward_durations(
         self,
         hidden: Tensor,
         durations: Tensor,
         noise: Tensor,
         mask: Tensor,
         speaker: Tensor | None,
-    ) -> DiscriminatedDurations:
+    ) -> Vits2DurationOutput:
         """hidden [B, H, T], durations [B, 1, T] frames, noise [B, noise_channels, T], mask [B, 1, T]."""
-        predictor = cast(LearningPredictor, self.duration_predictor)
-        prediction = predictor.learn(hidden, durations, noise, mask, speaker)
-        return DiscriminatedDurations(
+        predictor = cast(TrainablePredictor, self.duration_predictor)
+        prediction = predictor.forward_train(hidden, durations, noise, mask, speaker)
+        return Vits2DurationOutput(
             loss=prediction.loss.sum() / mask.sum(),
             hidden=hidden,
-            found=masked(log_of_durations(durations), mask),
+            real=masked(log_duration_target(durations), mask),
             predicted=prediction.log_durations,
             mask=mask,
             speaker=speaker,
@@ -149,7 +151,7 @@ class Vits2(Generator):
         speaker: Tensor | None,
         controls: VitsControls,
     ) -> Tensor:
-        """Log durations [B, 1, T] to speak with; hidden [B, H, T], noise [B, noise_channels, T]."""
+        """hidden [B, H, T], noise [B, noise_channels, T] -> log durations [B, 1, T], for synthesis."""
         predictor = self.duration_predictor
         if isinstance(predictor, MixedDurationPredictor):
             noise = noise * controls.noise_scale_duration

@@ -1,4 +1,4 @@
-"""Training VITS2: what VITS learns, and durations that a discriminator judges.
+"""VITS2 training: VITS training with a duration discriminator and noise in the alignment search.
 
 Legend: B batch, T text, F frames, N samples.
 """
@@ -25,14 +25,14 @@ from allophone_vits2.duration_discriminator import (
     duration_adversarial_loss,
     duration_discriminator_loss,
 )
-from allophone_vits2.model import DiscriminatedDurations, Vits2
-from allophone_vits2.transfer import adapted_from_vits
+from allophone_vits2.model import Vits2, Vits2DurationOutput
+from allophone_vits2.transfer import adapt_vits_weights
 
 
 class Vits2Objective(VitsObjective):
-    """A generator, discriminators of its segments, and one of its durations.
+    """Adversarial training of the VITS2 generator.
 
-    The one of durations learns from a step on that the config names; before, it is left alone.
+    The duration discriminator takes part from the configured step on.
     """
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
@@ -57,22 +57,22 @@ class Vits2Objective(VitsObjective):
     def build_generator(
         self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
     ) -> Vits2:
-        """The generator of a model's config."""
+        """Build the generator from the model's config."""
         return Vits2(model, vocabulary_size=vocabulary_size, speakers=speakers, audio=audio)
 
     def alignment_search(self, step: int) -> AlignmentSearch:
-        """With noise at first, whose scale follows the step; then as VITS."""
+        """Noisy search while the noise has not decayed to 0, then the search of VITS (section 2.2)."""
         scale = self.alignment_noise.at(step)
         return NoisySearch(scale=scale) if scale > 0 else super().alignment_search(step)
 
     def discriminator_step(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """Update the discriminators, that of the durations too once it has started."""
+        """Update the waveform discriminators and, from its start step on, the duration discriminator."""
         losses = super().discriminator_step(rt, output, target)
-        if self._discriminates_durations(rt.step):
+        if self._trains_durations_adversarially(rt.step):
             with rt.autocast():
-                scores = _discriminate_durations(rt, output, detached=True)
+                scores = _discriminate_durations(rt, output, detach=True)
             loss = duration_discriminator_loss(scores)
             rt.update("duration_discriminator", loss)
             losses["duration_discriminator_loss"] = loss
@@ -81,16 +81,16 @@ class Vits2Objective(VitsObjective):
     def adversarial_losses(
         self, rt: Runtime, output: VitsOutput, target: Target
     ) -> dict[str, Tensor]:
-        """The generator's losses by the discriminators."""
+        """Adversarial and feature matching losses of VITS, and the adversarial duration loss (section 2.1)."""
         losses = super().adversarial_losses(rt, output, target)
-        if self._discriminates_durations(rt.step):
+        if self._trains_durations_adversarially(rt.step):
             with rt.frozen("duration_discriminator"), rt.autocast():
-                scores = _discriminate_durations(rt, output, detached=False)
+                scores = _discriminate_durations(rt, output, detach=False)
             losses["duration_adversarial"] = duration_adversarial_loss(scores)
         return losses
 
     def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
-        """VITS's, with the KL divergence less the flow's log-determinant."""
+        """The losses of VITS; the KL divergence subtracts the flow's log-determinant."""
         losses = super().reconstruction_losses(output, target)
         generator = self.generator
         assert isinstance(generator, Vits2)
@@ -100,21 +100,21 @@ class Vits2Objective(VitsObjective):
     def adapt(
         self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
     ) -> Mapping[str, Adapted]:
-        """What can be made of the weights of a VITS model where they do not fit as they are."""
+        """Convert weights of a VITS model that do not fit as they are; see `Objective.adapt`."""
         waveforms = (batch["waveform"] for batch in batches)
-        return adapted_from_vits(weights, self.generator.state_dict(), self.audio, waveforms)
+        return adapt_vits_weights(weights, self.generator.state_dict(), self.audio, waveforms)
 
-    def _discriminates_durations(self, step: int) -> bool:
+    def _trains_durations_adversarially(self, step: int) -> bool:
         return self.duration_config.kind != "none" and step >= self.duration_config.start
 
 
 def _discriminate_durations(
-    rt: Runtime, output: VitsOutput, *, detached: bool
+    rt: Runtime, output: VitsOutput, *, detach: bool
 ) -> DurationDiscriminatorOutput:
     durations = output.durations
-    assert isinstance(durations, DiscriminatedDurations)
-    predicted = durations.predicted.detach() if detached else durations.predicted
+    assert isinstance(durations, Vits2DurationOutput)
+    predicted = durations.predicted.detach() if detach else durations.predicted
     scores: DurationDiscriminatorOutput = rt["duration_discriminator"](
-        durations.hidden, durations.found, predicted, durations.mask, durations.speaker
+        durations.hidden, durations.real, predicted, durations.mask, durations.speaker
     )
     return scores

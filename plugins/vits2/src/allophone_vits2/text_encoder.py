@@ -1,4 +1,4 @@
-"""The text encoder of VITS2, which is told who speaks (section 2.4).
+"""Speaker-conditioned text encoder (section 2.4).
 
 Legend: B batch, T text, H hidden channels, S speaker channels.
 """
@@ -12,11 +12,11 @@ from allophone_vits.layers import masked
 from allophone_vits.text_encoder import EncodedText, TextEncoder
 
 SPEAKER_BLOCK = 2
-"""Before which block the speaker comes in, from 0: the paper's third."""
+"""Index of the block whose input the speaker is added to: the third, as in the paper."""
 
 
 class SpeakerTextEncoder(TextEncoder):
-    """VITS's text encoder, to which the speaker is added before its third block, or its last."""
+    """VITS's text encoder, with the speaker added before the third block, or the last if fewer."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class SpeakerTextEncoder(TextEncoder):
     ) -> EncodedText:
         """tokens [B, T] ids, mask [B, 1, T], speaker [B, S, 1] -> `EncodedText`."""
         assert speaker is not None
-        hidden = self.embedded(tokens, mask)
-        hidden = self.through(self.blocks[: self.speaker_block], hidden, mask)
+        hidden = self.embed(tokens, mask)
+        hidden = self.run_blocks(self.blocks[: self.speaker_block], hidden, mask)
         hidden = hidden + self.speaker(speaker.squeeze(2)).unsqueeze(2)
-        hidden = self.through(self.blocks[self.speaker_block :], masked(hidden, mask), mask)
-        return self.encoded(hidden, mask)
+        hidden = self.run_blocks(self.blocks[self.speaker_block :], masked(hidden, mask), mask)
+        return self.project(hidden, mask)

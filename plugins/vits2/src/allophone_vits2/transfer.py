@@ -1,6 +1,6 @@
-"""Beginning with a VITS model: most of its weights fit by name and shape, and this is what does not.
+"""Fine-tuning VITS2 from a VITS model: conversion of the weights that do not fit by name and shape.
 
-Couplings of the flow have the same names whatever stands between them, so they are matched by their place.
+The coupling layers of all flows have the same names, so they are matched by position.
 
 Legend: H hidden channels, K frequency bins, M mel bands.
 """
@@ -29,86 +29,87 @@ GENERATOR = "generator."
 INPUT = "posterior_encoder.input"
 
 FRAMES = 20_000
-SMALLEST_VARIANCE = 1e-8
-"""Of a band, so that one in which there is never anything does no harm."""
+"""Number of frames to fit on."""
+MIN_VARIANCE = 1e-8
+"""Lower bound of a band's variance; bands that are always silent have none."""
 
 _NEW_SPEAKER_LAYER = re.compile(r"text_encoder\.speaker\.")
-_LAST_OF_TRANSFORMER = re.compile(
+_LAST_NORM_OF_TRANSFORMER = re.compile(
     r"flow\.couplings\.\d+\.transformer\.(blocks\.1\.)?feed_forward_norm\."
 )
-"""What a transformer before a WaveNet says last."""
+"""The last layer of a transformer in front of a WaveNet."""
 
 
-def adapted_from_vits(
+def adapt_vits_weights(
+    weights: Mapping[str, Tensor],
+    model: Mapping[str, Tensor],
+    audio: MelSpec,
+    waveforms: Iterable[Padded],
+) -> dict[str, Adapted]:
+    """Convert weights of a VITS model for a VITS2 model.
+
+    weights: of the VITS model, by "module.parameter" as in a checkpoint; model: the state of `Vits2`.
+    waveforms: recordings, read only if the input layer of the posterior encoder has to be converted.
+    """
+    source = {
+        name.removeprefix(GENERATOR): tensor
+        for name, tensor in weights.items()
+        if name.startswith(GENERATOR)
+    }
+    adapted = {
+        **_convert_input_layer(source, model, audio, waveforms),
+        **_zero_new_parts(source, model),
+        **_rename_duration_predictor(source, model),
+    }
+    return {
+        GENERATOR + name: Adapted(
+            tensor=weight.tensor,
+            source=None if weight.source is None else GENERATOR + weight.source,
+            how=weight.how,
+        )
+        for name, weight in adapted.items()
+    }
+
+
+def _convert_input_layer(
     source: Mapping[str, Tensor],
     model: Mapping[str, Tensor],
     audio: MelSpec,
     waveforms: Iterable[Padded],
 ) -> dict[str, Adapted]:
-    """What a VITS2 model can make of the weights of a VITS model.
-
-    source: by "module.parameter", as a checkpoint has them; model: the state of `Vits2`.
-    waveforms: recordings, looked at only where they are needed.
-    """
-    given = {
-        name.removeprefix(GENERATOR): tensor
-        for name, tensor in source.items()
-        if name.startswith(GENERATOR)
-    }
-    made = {
-        **_spectrogram_layer(given, model, audio, waveforms),
-        **_silent_parts(given, model),
-        **_parts_of_mixed_durations(given, model),
-    }
-    return {
-        GENERATOR + name: Adapted(
-            tensor=of.tensor,
-            source=None if of.source is None else GENERATOR + of.source,
-            how=of.how,
-        )
-        for name, of in made.items()
-    }
-
-
-def _spectrogram_layer(
-    given: Mapping[str, Tensor],
-    model: Mapping[str, Tensor],
-    audio: MelSpec,
-    waveforms: Iterable[Padded],
-) -> dict[str, Adapted]:
-    """The layer that comes closest, from mel bands, to what the source's makes of frequency bins."""
+    """Approximate the posterior encoder's input layer over frequency bins by one over mel bands."""
     weight, bias = f"{INPUT}.weight", f"{INPUT}.bias"
-    there, here = given.get(weight), model[weight]
-    if there is None or there.shape == here.shape:
+    old, new = source.get(weight), model[weight]
+    if old is None or old.shape == new.shape:
         return {}
-    if there.shape[:2] != (here.shape[0], audio.n_bins) or here.shape[1] != audio.n_mels:
+    if old.shape[:2] != (new.shape[0], audio.n_bins) or new.shape[1] != audio.n_mels:
         return {}
     bins = bins_from_bands(waveforms, audio)
-    matrix = there.squeeze(2).double()
+    matrix = old.squeeze(2).double()
     how = "from frequency bins to mel bands, by the filter bank's pseudo-inverse"
-    fitted = {weight: (matrix @ bins.slope).unsqueeze(2), bias: given[bias] + matrix @ bins.offset}
+    fitted = {weight: (matrix @ bins.slope).unsqueeze(2), bias: source[bias] + matrix @ bins.offset}
     return {
-        name: Adapted(tensor=tensor.to(there.dtype), source=name, how=how)
+        name: Adapted(tensor=tensor.to(old.dtype), source=name, how=how)
         for name, tensor in fitted.items()
     }
 
 
 @frozen(kw_only=True)
 class BinsFromBands:
-    """Frequency bins as a linear function of mel bands: slope [K, M], offset [K], in float64."""
+    """Frequency bins as an affine function of mel bands: slope [K, M], offset [K], in float64."""
 
     slope: Tensor
     offset: Tensor
 
 
 def bins_from_bands(waveforms: Iterable[Padded], audio: MelSpec) -> BinsFromBands:
-    """The pseudo-inverse of the filter bank, on bands whose logarithm is made good for.
+    """Fit an affine map from log mel bands to linear frequency bins.
 
-    Bands are logarithms, and bins are not: so each is fitted by a line over the first `FRAMES` frames
-    or so, and that is what the filter bank is inverted on.
+    First fits the energy of each band as an affine function of its logarithm, by least squares over
+    about `FRAMES` frames, then applies the pseudo-inverse of the mel filter bank to the energies.
     """
     filters = mel_filters(audio).double()
-    seen, sums = 0, torch.zeros(4, audio.n_mels, dtype=torch.float64)
+    frames, sums = 0, torch.zeros(4, audio.n_mels, dtype=torch.float64)
     for waveform in waveforms:
         linear = linear_spectrogram(waveform.values, audio, lengths=waveform.lengths)
         inside = sequence_mask(frame_lengths(waveform.lengths, audio), linear.size(2)).squeeze(1)
@@ -116,39 +117,46 @@ def bins_from_bands(waveforms: Iterable[Padded], audio: MelSpec) -> BinsFromBand
         band = mel_from_linear(linear, audio).transpose(1, 2)[inside].double()  # [F, M]
         energy = bins @ filters.T
         sums += torch.stack([band, energy, band * energy, band.square()]).sum(dim=1)
-        seen += len(bins)
-        if seen >= FRAMES:
+        frames += len(bins)
+        if frames >= FRAMES:
             break
-    band, energy, product, square = sums / seen
-    slope = (product - band * energy) / (square - band.square()).clamp_min(SMALLEST_VARIANCE)
+    band, energy, product, square = sums / frames
+    slope = (product - band * energy) / (square - band.square()).clamp_min(MIN_VARIANCE)
     bins_of_energies = torch.linalg.pinv(filters)
     return BinsFromBands(
         slope=bins_of_energies * slope, offset=bins_of_energies @ (energy - slope * band)
     )
 
 
-def _silent_parts(given: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> dict[str, Adapted]:
-    """What VITS has not says nothing at first, so that its flow and text encoder are what they were."""
-    # A transformer with an output layer of its own begins with zeros there.
-    outspoken = "flow.couplings.0.transformer_output.weight" not in model
-    how = "without effect at first, so that what VITS has learned goes on"
+def _zero_new_parts(
+    source: Mapping[str, Tensor], model: Mapping[str, Tensor]
+) -> dict[str, Adapted]:
+    """Zero the layers that VITS lacks, so that the flow and the text encoder compute what they did."""
+    # Transformers with an output layer are initialized with a zero output.
+    zero_last_norm = "flow.couplings.0.transformer_output.weight" not in model
+    how = "zero, so that the model starts as the VITS model"
     return {
         name: Adapted(tensor=torch.zeros_like(tensor), how=how)
         for name, tensor in model.items()
-        if name not in given
-        and (_NEW_SPEAKER_LAYER.match(name) or (outspoken and _LAST_OF_TRANSFORMER.match(name)))
+        if name not in source
+        and (
+            _NEW_SPEAKER_LAYER.match(name)
+            or (zero_last_norm and _LAST_NORM_OF_TRANSFORMER.match(name))
+        )
     }
 
 
-def _parts_of_mixed_durations(
-    given: Mapping[str, Tensor], model: Mapping[str, Tensor]
+def _rename_duration_predictor(
+    source: Mapping[str, Tensor], model: Mapping[str, Tensor]
 ) -> dict[str, Adapted]:
-    """One predictor becomes the one of its kind where there are both."""
-    kind = "stochastic" if "duration_predictor.text_input.weight" in given else "regression"
-    made = {}
-    for name, tensor in given.items():
+    """Use the predictor of a VITS model as the one of its kind in a "mixed" predictor."""
+    kind = "stochastic" if "duration_predictor.text_input.weight" in source else "regression"
+    adapted = {}
+    for name, tensor in source.items():
         prefix, _, rest = name.partition("duration_predictor.")
         ours = f"duration_predictor.{kind}.{rest}"
         if not prefix and ours in model and model[ours].shape == tensor.shape:
-            made[ours] = Adapted(tensor=tensor, source=name, how=f"as the {kind} predictor of two")
-    return made
+            adapted[ours] = Adapted(
+                tensor=tensor, source=name, how=f"as the {kind} part of the mixed predictor"
+            )
+    return adapted

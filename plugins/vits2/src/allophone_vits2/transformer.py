@@ -1,4 +1,4 @@
-"""Transformers without positions, as some flows have them: over the whole utterance, or its past alone.
+"""Transformers without position embeddings, full or causal, for the flows.
 
 Legend: B batch, F frames, H hidden channels, A attention heads.
 """
@@ -15,7 +15,7 @@ KERNEL_SIZE = 3
 
 
 class SelfAttention(nn.Module):
-    """Attention to every frame, or with `causal` to a frame and those before it."""
+    """Multi-head self-attention over all frames, or causal."""
 
     def __init__(self, channels: int, heads: int, dropout: float, *, causal: bool = False) -> None:
         super().__init__()
@@ -30,12 +30,12 @@ class SelfAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
 
     def forward(self, hidden: Tensor, neighbours: Neighbours | None, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, F], mask [B, 1, F] -> [B, H, F]; neighbours are those of any others."""
+        """hidden [B, H, F], mask [B, 1, F] -> [B, H, F]; `neighbours` is ignored."""
         query, key, value = (
             projection(hidden).unflatten(1, (self.heads, -1)).transpose(2, 3)
             for projection in (self.query, self.key, self.value)
         )  # [B, A, F, H / A]
-        # What is padded comes after what is not, so the past needs no mask.
+        # Padding comes last, so causal attention needs no mask.
         attended = functional.scaled_dot_product_attention(
             query,
             key,
@@ -49,7 +49,7 @@ class SelfAttention(nn.Module):
 
 
 class CausalFeedForward(nn.Module):
-    """Two convolutions over a frame and those before it, with a rectifier between them."""
+    """Two causal convolutions with a ReLU between them."""
 
     def __init__(self, channels: int, inner_channels: int, kernel_size: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class CausalFeedForward(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks of attention and feed-forward whose sizes are all `channels`."""
+    """Transformer blocks with `channels` channels throughout."""
 
     def __init__(self, channels: int, *, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Transformer(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden [B, H, F], zero outside the mask [B, 1, F] -> [B, H, F], the same."""
+        """hidden [B, H, F], mask [B, 1, F] -> [B, H, F]; input and output are zero outside the mask."""
         for block in self.blocks:
             hidden = block(hidden, None, mask)
         return masked(hidden, mask)

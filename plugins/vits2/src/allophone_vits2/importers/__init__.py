@@ -1,1 +1,1 @@
-"""Reading the weights of other implementations of VITS2."""
+"""Importers of other implementations of VITS2."""

@@ -1,7 +1,7 @@
-"""How the public implementation p0p4k/vits2_pytorch names the weights that we have.
+"""Mapping from our weight names to those of the public implementation p0p4k/vits2_pytorch.
 
-It keeps VITS's names for what is VITS's; what is here is for the rest. Rules are applied in order, each to
-what the one before has left.
+It keeps the names of VITS for the modules of VITS; these rules cover the others. Rules are applied in order,
+each to the result of the previous one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from allophone_vits.importers.names import reference_generator_name as vits_name
 from allophone_vits2.config import FlowKind
 
 _MONO: tuple[Rule, ...] = (
-    # There the reversal of the channels is counted as a flow, and so is the transformer after it.
+    # In the public implementation, each coupling, transformer coupling and reversal has an index of its own.
     (
         r"^flow\.couplings\.(\d+)\.transformer\.",
         lambda found: f"flow.flows.{3 * int(found[1]) + 2}.pre_transformer.",
@@ -60,9 +60,9 @@ _DURATION_DISCRIMINATOR: tuple[Rule, ...] = (
 
 
 def reference_generator_name(name: str, *, flow: FlowKind, blocks: int, paired: bool) -> str:
-    """What the public implementation calls the weight `name` of `Vits2`.
+    """Return the public implementation's name for the weight `name` of `Vits2`.
 
-    blocks: residual blocks of each stage of the decoder; paired: whether they are of type "1".
+    blocks: residual blocks per stage of the decoder; paired: whether they are of type "1".
     """
     ours = renamed(
         name, ((r"^text_encoder\.speaker\.", "enc_p.encoder.spk_emb_linear."), *_FLOWS[flow])
@@ -72,5 +72,5 @@ def reference_generator_name(name: str, *, flow: FlowKind, blocks: int, paired: 
 
 
 def reference_duration_discriminator_name(name: str) -> str:
-    """What the public implementation calls the weight `name` of `DurationDiscriminator`."""
+    """Return the public implementation's name for the weight `name` of `DurationDiscriminator`."""
     return renamed(name, _DURATION_DISCRIMINATOR)

@@ -1,6 +1,6 @@
-"""Checkpoints of p0p4k/vits2_pytorch: `G_<step>.pth`, `D_<step>.pth`, `DUR_<step>.pth`, and `config.json`.
+"""Importer of p0p4k/vits2_pytorch: `G_<step>.pth`, `D_<step>.pth`, `DUR_<step>.pth` and `config.json`.
 
-Files, symbols and most settings are VITS's, and read as its importer reads them.
+The file layout, symbols and most settings are those of VITS and are read with its importer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from allophone.synthesis.description import About, VoiceDescription
 from allophone.weights import add_prefix, skip_init, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint
-from allophone_vits.importers.jaywalnut310 import OTHER_MODELS, assemble, find_files, peek_config
+from allophone_vits.importers.jaywalnut310 import (
+    FORK_SETTINGS,
+    find_files,
+    peek_config,
+    read_checkpoint,
+)
 from allophone_vits.importers.reference import (
     discriminator_weights,
     infer_decoder,
@@ -50,39 +55,41 @@ from allophone_vits2.model import Vits2
 Tensors = Mapping[str, Tensor]
 
 _UNUSED = re.compile(r"flow\.flows\.\d+\.post_transformer\.")
-"""Weights of the flow "pre_conv" that its forward pass never comes to."""
+"""Weights of the flow "pre_conv" that its forward pass does not use."""
 
 _UNUSED_NORMS = re.compile(r"pre_out_norm_\d\.")
-"""The same of the first discriminator of durations."""
+"""Weights of the "linear" duration discriminator that its forward pass does not use."""
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a generator's checkpoint, or a folder with some."""
+    """Whether `source` is a generator's checkpoint or a folder with such checkpoints."""
     config = peek_config(source)
-    return any(setting in config for setting in OTHER_MODELS)
+    return any(setting in config for setting in FORK_SETTINGS)
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one in a folder.
+    """Convert a checkpoint, or the latest checkpoint in a folder, to a voice folder.
 
-    The discriminators' weights lie beside the voice's, for fine-tuning.
+    The discriminators' weights are written to a separate file, for fine-tuning.
     """
     files = find_files(source)
-    checkpoint = assemble(files)
-    voice = _voice_of(checkpoint, files.config, About(name=source.stem, licence="not stated"))
-    beside: dict[str, Tensor] = {}
+    checkpoint = read_checkpoint(files)
+    voice = _build_voice(checkpoint, files.config, About(name=source.stem, licence="not stated"))
+    extra_weights: dict[str, Tensor] = {}
     if checkpoint.discriminator is not None:
         weights = discriminator_weights(checkpoint.discriminator, DiscriminatorConfig())
-        beside |= add_prefix(weights, "discriminator")
-    durations = files.beside("DUR_")
+        extra_weights |= add_prefix(weights, "discriminator")
+    durations = files.read_companion("DUR_")
     if durations is not None:
-        beside |= add_prefix(duration_discriminator_weights(durations), "duration_discriminator")
+        extra_weights |= add_prefix(
+            duration_discriminator_weights(durations), "duration_discriminator"
+        )
     write_voice(destination, voice)
-    if beside:
-        write_weights(destination / TRAINING_WEIGHTS, beside)
+    if extra_weights:
+        write_weights(destination / BESIDE_VOICE, extra_weights)
 
 
-def _voice_of(checkpoint: ReferenceCheckpoint, settings: Settings, about: About) -> StoredVoice:
+def _build_voice(checkpoint: ReferenceCheckpoint, settings: Settings, about: About) -> StoredVoice:
     symbols, speakers = checkpoint.vocabulary.symbols, len(checkpoint.vocabulary.speakers)
     tensors = {
         name: tensor
@@ -115,7 +122,7 @@ def _voice_of(checkpoint: ReferenceCheckpoint, settings: Settings, about: About)
 def infer_config(
     tensors: Tensors, checkpoint: ReferenceCheckpoint, settings: Settings
 ) -> Vits2Config:
-    """The configuration that the shapes of `tensors` tell, and what they do not."""
+    """Infer the configuration from the shapes of `tensors` and the settings of the checkpoint."""
     shape = Shapes(tensors, "VITS2")
     durations = infer_durations(shape)
     if durations.kind == "stochastic":
@@ -141,7 +148,7 @@ def infer_config(
             hidden_channels=posterior.hidden_channels,
             layers=posterior.layers,
             kernel_size=posterior.kernel_size,
-            reads=_reads(shape("enc_q.pre")[1], checkpoint.audio),
+            reads=_spectrogram_kind(shape("enc_q.pre")[1], checkpoint.audio),
         ),
         flow=_infer_flow(shape, _flow_kind(settings)),
         duration=duration,
@@ -149,25 +156,25 @@ def infer_config(
     )
 
 
-def _reads(bins: int, audio: MelSpec) -> Literal["mel", "linear"]:
+def _spectrogram_kind(bins: int, audio: MelSpec) -> Literal["mel", "linear"]:
     return "mel" if bins == audio.n_mels else "linear"
 
 
 def _flow_kind(settings: Settings) -> FlowKind:
     if not settings.get("model.use_transformer_flows", False):
         return "wavenet"
-    # What its code takes where nothing is said.
+    # The default in its code.
     kind = settings.get("model.transformer_flow_type", "mono_layer_post_residual")
     if kind not in get_args(FlowKind):
         raise UserError(
-            f"{settings.path} has a flow of the type '{kind}', which is not known here.",
-            hint=f"There are: {', '.join(get_args(FlowKind))}.",
+            f"Unknown transformer_flow_type '{kind}' in {settings.path}.",
+            hint=f"Supported types: {', '.join(get_args(FlowKind))}.",
         )
     return cast(FlowKind, kind)
 
 
 def _infer_flow(shape: Shapes, kind: FlowKind) -> Vits2FlowConfig:
-    # Reversals of the channels are counted as flows, and so are transformers by themselves.
+    # Reversals and transformer couplings have indices of their own.
     stride = 3 if kind.startswith("mono_layer") else 2
     couplings = shape.count(r"flow\.flows\.(\d+)\.pre\.") // stride + 1
     hidden = shape("flow.flows.0.pre")[0]
@@ -190,8 +197,8 @@ def _infer_flow(shape: Shapes, kind: FlowKind) -> Vits2FlowConfig:
 
 
 def duration_discriminator_weights(tensors: Tensors) -> dict[str, Tensor]:
-    """The state of the `DurationDiscriminator` of the kind that the tensors tell."""
-    shape = Shapes(tensors, "discriminator of durations")
+    """Convert tensors to the state of a `DurationDiscriminator`; its kind is inferred from them."""
+    shape = Shapes(tensors, "duration discriminator")
     channels, text_channels, kernel_size = shape("conv_1")
     normed = "norm_1.gamma" in tensors
     config = DurationDiscriminatorConfig(
