@@ -25,7 +25,7 @@ from transformers import OPTConfig, OPTForCausalLM, StaticCache
 
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, ValleControls
-from allophone_valle.decoding import ArPrefix, Decoder
+from allophone_valle.decoding import ArDecoder, ArPrefix
 
 CACHED, ANEW, PEER = "allophone", "allophone, all anew", "transformers, static cache"
 TEXT, SYMBOLS, BINS = 100, 80, 1024
@@ -52,15 +52,15 @@ def cached(model: ArModel, context: int, batch: int, steps: int) -> Step:
         ArPrefix(
             text=torch.randint(SYMBOLS, (TEXT,)),
             codes=torch.randint(BINS, (codes,)),
-            least=steps + 1,
-            most=steps + 1,
+            min_length=steps + 1,
+            max_length=steps + 1,
             seed=seed,
         )
         for seed in range(batch)
     ]
     with torch.inference_mode():
-        decoder = Decoder(model, rows, ValleControls())
-        decoder.begin()
+        decoder = ArDecoder(model, rows, ValleControls())
+        decoder.first_step()
     return torch.inference_mode()(decoder.step)
 
 

@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every trainer, kept by that of codecs."""
+"""Allophone's contract tests for trainers, run for codec training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored of an utterance: the codes of the codec that the model speaks through."""
+"""The feature extractor of codec codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from allophone_valle.codecs.fake import FakeCodec
 
 
 def model_of(bins: int) -> str:
-    """The table of a model of a fake codec with so many bins."""
+    """TOML of a model that uses a fake codec with `bins` bins."""
     return f"""
 [model]
 type = "valle"
@@ -70,7 +70,7 @@ hop_length = {hop_length}
     return load_experiment(path)
 
 
-def test_codes_are_stored_for_the_codec_that_made_them(recordings: Path) -> None:
+def test_codes_are_cached_per_codec(recordings: Path) -> None:
     registry = default_registry()
     experiment = experiment_of(recordings, model_of(64))
     prepare(experiment, registry)
@@ -78,7 +78,7 @@ def test_codes_are_stored_for_the_codec_that_made_them(recordings: Path) -> None
     assert extract(experiment, registry).computed["codes"] == 0
 
     stored = FeatureIndex(experiment, registry)
-    codec = FakeCodec.of(FakeCodecConfig(sample_rate=8000, hop_length=160))
+    codec = FakeCodec.from_config(FakeCodecConfig(sample_rate=8000, hop_length=160))
     for utterance in prepared_utterances(experiment):
         found = stored.find(utterance)
         assert isinstance(found, StoredUtterance)
@@ -86,19 +86,19 @@ def test_codes_are_stored_for_the_codec_that_made_them(recordings: Path) -> None
         waveform = torch.from_numpy(stored.recordings(utterance)).unsqueeze(0)
         assert codes.dtype == np.int16
         assert codes.shape == (-(-waveform.size(1) // 160), 8)
-        alone = codec.encode(waveform, torch.tensor([waveform.size(1)])).codes[0]
-        assert np.array_equal(codes, alone.T.numpy())
+        expected = codec.encode(waveform, torch.tensor([waveform.size(1)])).codes[0]
+        assert np.array_equal(codes, expected.T.numpy())
 
-    another = experiment_of(recordings, model_of(32))
-    assert extract(another, registry).computed["codes"] == 5
+    other = experiment_of(recordings, model_of(32))
+    assert extract(other, registry).computed["codes"] == 5
     assert extract(experiment, registry).computed["codes"] == 0
 
 
-def test_frames_must_be_the_codecs(recordings: Path) -> None:
-    with pytest.raises(ConfigError, match="hop_length is 80, not 160"):
+def test_hop_length_must_match_the_codec(recordings: Path) -> None:
+    with pytest.raises(ConfigError, match="hop_length is 80, expected 160"):
         FeatureIndex(experiment_of(recordings, model_of(64), hop_length=80), default_registry())
 
 
-def test_only_models_of_codes_have_them(recordings: Path) -> None:
-    with pytest.raises(ConfigError, match="speak through a codec"):
+def test_codes_need_a_model_with_a_codec(recordings: Path) -> None:
+    with pytest.raises(ConfigError, match="needs a model with a codec"):
         FeatureIndex(experiment_of(recordings, VOCODER), default_registry())

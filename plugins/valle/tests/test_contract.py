@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, model and trainer, kept by VALL-E."""
+"""Allophone's contract tests for plugins, models and trainers, run for VALL-E."""
 
 from __future__ import annotations
 

@@ -1,25 +1,25 @@
-"""Decoding with a cache is decoding without, in a batch as alone, and ends as it should."""
+"""AR decoding: cache, batching, limits and CUDA graphs do not change the codes."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from tiny_valle import BINS, SYMBOLS, ar_model, utterances
 from torch import Tensor
-from valle_toys import BINS, SYMBOLS, ar_model, utterances
 
 from allophone_valle import decoding
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ValleControls
-from allophone_valle.decoding import NOISE_STEPS, ArPrefix, Decoder, continue_codes
-from allophone_valle.sampling import Noise, draw
+from allophone_valle.decoding import NOISE_STEPS, ArDecoder, ArPrefix, continue_codes
+from allophone_valle.sampling import GumbelNoise, sample_codes
 from allophone_valle.training import score_predictions
 
 CONTROLS = ValleControls(top_p=0.95)
 GROUPS = pytest.mark.parametrize("group", [1, 2, 4])
 
 
-def prefixes(*sizes: tuple[int, int], least: int = 1, most: int = 40) -> list[ArPrefix]:
-    """Texts and prompts of these sizes; a row is the same whatever the others are."""
+def prefixes(*sizes: tuple[int, int], min_length: int = 1, max_length: int = 40) -> list[ArPrefix]:
+    """Random texts and prompts of these sizes; a row does not depend on the others."""
     rows = []
     for text, frames in sizes:
         generator = torch.Generator().manual_seed(100 * text + frames)
@@ -27,18 +27,20 @@ def prefixes(*sizes: tuple[int, int], least: int = 1, most: int = 40) -> list[Ar
             ArPrefix(
                 text=torch.randint(SYMBOLS, (text,), generator=generator),
                 codes=torch.randint(BINS, (frames,), generator=generator),
-                least=least,
-                most=most,
+                min_length=min_length,
+                max_length=max_length,
                 seed=text,
             )
         )
     return rows
 
 
-def logits_of(model: ArModel, row: ArPrefix, said: list[int]) -> Tensor:
-    """What follows, computed anew from the whole past: [G, V]."""
+def logits_of(model: ArModel, row: ArPrefix, generated: list[int]) -> Tensor:
+    """Logits of the next step without a cache: [G, V]."""
     group = model.config.group_size
-    codes = torch.cat([row.codes[len(row.codes) % group :], torch.tensor(said, dtype=torch.long)])
+    codes = torch.cat(
+        [row.codes[len(row.codes) % group :], torch.tensor(generated, dtype=torch.long)]
+    )
     inputs = codes.view(1, -1, group)
     if model.config.begin_symbol:
         inputs = torch.nn.functional.pad(inputs, (0, 0, 1, 0), value=model.begin)
@@ -48,88 +50,90 @@ def logits_of(model: ArModel, row: ArPrefix, said: list[int]) -> Tensor:
 
 @torch.inference_mode()
 def without_cache(model: ArModel, row: ArPrefix, controls: ValleControls) -> tuple[list[int], bool]:
-    """The codes that follow, each from the whole past, and whether they ended."""
+    """Decode without a cache; returns the codes and whether the end was predicted."""
     group, end = model.config.group_size, model.end
-    noise = Noise([row.seed], group=group, entries=end + 1)
+    noise = GumbelNoise([row.seed], group=group, entries=end + 1)
     past = torch.cat([torch.full((controls.repetition_window,), -1), row.codes]).tolist()
-    said: list[int] = []
-    while len(said) < row.most and end not in said:
-        if len(said) % (NOISE_STEPS * group) == 0:
+    generated: list[int] = []
+    while len(generated) < row.max_length and end not in generated:
+        if len(generated) % (NOISE_STEPS * group) == 0:
             block = noise.block(NOISE_STEPS)
-        logits = logits_of(model, row, said)
+        logits = logits_of(model, row, generated)
         for index in range(group):
-            if len(said) < row.least:
+            if len(generated) < row.min_length:
                 logits[index, end] = -torch.inf
-            window = torch.tensor([(past + said)[-controls.repetition_window :]])
-            step = block[:, len(said) // group % NOISE_STEPS, index]
-            said.append(int(draw(logits[index : index + 1], step, window, controls, end=end)))
-    ended = end in said[: row.most]
-    return (said[: said.index(end)] if ended else said[: row.most]), ended
+            window = torch.tensor([(past + generated)[-controls.repetition_window :]])
+            step = block[:, len(generated) // group % NOISE_STEPS, index]
+            generated.append(
+                int(sample_codes(logits[index : index + 1], step, window, controls, end=end))
+            )
+    ended = end in generated[: row.max_length]
+    return (generated[: generated.index(end)] if ended else generated[: row.max_length]), ended
 
 
 @GROUPS
 @pytest.mark.parametrize("begin_symbol", [True, False])
-def test_a_cache_changes_no_code(group: int, begin_symbol: bool) -> None:
-    model = ar_model(bins=BINS, outspoken=True, group_size=group, begin_symbol=begin_symbol)
-    rows = prefixes((10, 7), (17, 21), (5, 4), most=NOISE_STEPS * group + 9)
-    together = continue_codes(model, rows, CONTROLS)
-    for row, found in zip(rows, together, strict=True):
+def test_cache_and_batching_do_not_change_the_codes(group: int, begin_symbol: bool) -> None:
+    model = ar_model(bins=BINS, large_weights=True, group_size=group, begin_symbol=begin_symbol)
+    rows = prefixes((10, 7), (17, 21), (5, 4), max_length=NOISE_STEPS * group + 9)
+    batched = continue_codes(model, rows, CONTROLS)
+    for row, found in zip(rows, batched, strict=True):
         [alone] = continue_codes(model, [row], CONTROLS)
         assert torch.equal(alone.codes, found.codes)
         assert (found.codes.tolist(), found.ended) == without_cache(model, row, CONTROLS)
 
 
 @GROUPS
-def test_a_step_predicts_what_the_whole_does(group: int) -> None:
-    model = ar_model(outspoken=True, group_size=group)
+def test_step_logits_match_a_full_forward_pass(group: int) -> None:
+    model = ar_model(large_weights=True, group_size=group)
     rows = prefixes((9, 6), (4, 13))
     with torch.inference_mode():
-        decoder = Decoder(model, rows, CONTROLS)
-        decoder.begin()
+        decoder = ArDecoder(model, rows, CONTROLS)
+        decoder.first_step()
         for step in range(1, 6):
             decoder.step()
             past = decoder.history[:, len(decoder.window) :][:, : step * group].tolist()
-            # The decoder has drawn from these already, which leaves what is allowed as it was.
-            for row, said, logits in zip(rows, past, decoder.logits, strict=True):
-                whole = logits_of(model, row, said)
+            # Sampling has set disallowed logits to -inf in place.
+            for row, generated, logits in zip(rows, past, decoder.logits, strict=True):
+                expected = logits_of(model, row, generated)
                 allowed = logits.isfinite()
-                assert (logits - whole)[allowed].abs().max() < 1e-5
+                assert (logits - expected)[allowed].abs().max() < 1e-5
 
 
-def test_no_end_before_the_least_and_no_code_after_the_most() -> None:
+def test_minimum_and_maximum_length() -> None:
     model = ar_model()
     with torch.no_grad():
         model.transformer.norm.bias.fill_(5.0)
         model.head.weight[model.end] = 1.0
-    for least, most in ((1, 40), (5, 40), (40, 40)):
-        rows = prefixes((6, 3), (9, 0), least=least, most=most)
+    for minimum, maximum in ((1, 40), (5, 40), (40, 40)):
+        rows = prefixes((6, 3), (9, 0), min_length=minimum, max_length=maximum)
         for found in continue_codes(model, rows, CONTROLS):
-            assert (len(found.codes), found.ended) == (least, least < most)
+            assert (len(found.codes), found.ended) == (minimum, minimum < maximum)
             assert int(found.codes.max()) < model.end
     with torch.no_grad():
         model.head.weight[model.end] = -1.0
-    rows = [*prefixes((6, 3), most=7), *prefixes((9, 0), most=12)]
+    rows = [*prefixes((6, 3), max_length=7), *prefixes((9, 0), max_length=12)]
     found = continue_codes(model, rows, CONTROLS)
     assert [(len(one.codes), one.ended) for one in found] == [(7, False), (12, False)]
 
 
-def test_an_utterance_learned_by_heart_is_said_to_its_end() -> None:
+def test_an_overfitted_utterance_is_reproduced_to_its_end() -> None:
     model = ar_model(bins=1024, channels=128, layers=4, heads=4, feed_forward_channels=512)
     given = utterances([30], [90], bins=1024)
-    steps = model.steps(given.codes[..., 0], given.lengths)
+    shifted = model.shift_codes(given.codes[..., 0], given.lengths)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
     model.train()
     for _ in range(60):
-        logits = model(given.text, given.text_lengths, steps.inputs, steps.lengths)
-        predicted = score_predictions(logits, steps.targets)
+        logits = model(given.text, given.text_lengths, shifted.inputs, shifted.lengths)
+        predicted = score_predictions(logits, shifted.targets)
         optimizer.zero_grad()
         (predicted.cross_entropy / predicted.count).backward()
         optimizer.step()
     model.eval()
     codes = given.codes[0, :, 0]
     rows = [
-        ArPrefix(text=given.text[0], codes=codes[:begun], least=1, most=200, seed=0)
-        for begun in (0, 30)
+        ArPrefix(text=given.text[0], codes=codes[:prompt], min_length=1, max_length=200, seed=0)
+        for prompt in (0, 30)
     ]
     for row, found in zip(
         rows, continue_codes(model, rows, ValleControls(temperature=0.0)), strict=True
@@ -139,15 +143,13 @@ def test_an_utterance_learned_by_heart_is_said_to_its_end() -> None:
 
 
 @GROUPS
-def test_steps_that_a_graph_could_capture_draw_the_same(
-    group: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = ar_model(outspoken=True, group_size=group)
-    rows = prefixes((10, 7), (17, 21), most=90)
+def test_static_steps_give_the_same_codes(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ar_model(large_weights=True, group_size=group)
+    rows = prefixes((10, 7), (17, 21), max_length=90)
     expected = continue_codes(model, rows, CONTROLS)
     monkeypatch.setattr(decoding, "capture_cuda_graph", lambda step: step)
     with torch.inference_mode():
-        decoder = Decoder(model, rows, CONTROLS)
+        decoder = ArDecoder(model, rows, CONTROLS)
         decoder.static = True
         decoder.run()
     for one, other in zip(decoder.continuations(), expected, strict=True):
@@ -155,9 +157,9 @@ def test_steps_that_a_graph_could_capture_draw_the_same(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_captured_step_draws_what_an_uncaptured_one_does() -> None:
-    model = ar_model(outspoken=True)
-    rows = prefixes((10, 7), (17, 21), most=60)
+def test_cuda_graph_gives_the_same_codes_as_the_cpu() -> None:
+    model = ar_model(large_weights=True)
+    rows = prefixes((10, 7), (17, 21), max_length=60)
     on_cpu = continue_codes(model, rows, CONTROLS)
     on_gpu = continue_codes(
         model.cuda(),
@@ -165,8 +167,8 @@ def test_a_captured_step_draws_what_an_uncaptured_one_does() -> None:
             ArPrefix(
                 text=row.text.cuda(),
                 codes=row.codes.cuda(),
-                least=row.least,
-                most=row.most,
+                min_length=row.min_length,
+                max_length=row.max_length,
                 seed=row.seed,
             )
             for row in rows

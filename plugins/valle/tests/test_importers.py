@@ -1,4 +1,4 @@
-"""Checkpoints of other implementations become voices, or it is said why not."""
+"""Importers: voices from other implementations, and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from allophone.registry import default_registry
 from allophone.text.phones import PhoneMap
 
 PHONES = ("_", "a", "aɪ", "b", "iː", "t", "tʃ", "s", "ʃ", ",", ".")
-"""What the model has learned to read, beside <pad>, <bos>, <eos> and <eps>."""
+"""Symbols of the model, besides <pad>, <bos>, <eos> and <eps>."""
 
 
 def write_symbols(path: Path, symbols: tuple[str, ...] = PHONES) -> None:
@@ -29,7 +29,7 @@ def write_symbols(path: Path, symbols: tuple[str, ...] = PHONES) -> None:
 
 
 def lifeiteng(folder: Path, state: dict[str, Tensor], **settings: Any) -> Path:
-    """A checkpoint as its trainer saves it, paths and all."""
+    """Write a checkpoint as the reference's trainer does, including paths."""
     folder.mkdir(exist_ok=True)
     content = {
         "model": state,
@@ -51,7 +51,7 @@ def lifeiteng(folder: Path, state: dict[str, Tensor], **settings: Any) -> Path:
 
 
 def amphion(folder: Path, state: dict[str, Tensor], **settings: Any) -> Path:
-    """An experiment with two checkpoints, the later of which counts."""
+    """Write an experiment with two checkpoints; the importer must take the later one."""
     arguments = {
         "model_type": "VALLE",
         "preprocess": {"phone_extractor": "espeak", "symbols_dict": "symbols.dict"},
@@ -70,7 +70,7 @@ def amphion(folder: Path, state: dict[str, Tensor], **settings: Any) -> Path:
         ("epoch-0012_step-0000300_loss-1.0", 1.0),
     ):
         (folder / "checkpoint" / name).mkdir(parents=True)
-        # Of tensors that share memory, safetensors keep one.
+        # safetensors stores only one of several tied tensors.
         tied = {f"nar_predict_layers.{head}.weight" for head in range(CODEBOOKS - 2)}
         kept = {key: value * scale for key, value in state.items() if key not in tied}
         save_file(kept, folder / "checkpoint" / name / "model.safetensors")
@@ -85,7 +85,7 @@ def imported(source: Path, destination: Path) -> StoredVoice:
 
 
 @pytest.mark.parametrize("write", [lifeiteng, amphion])
-def test_a_checkpoint_becomes_a_voice(
+def test_checkpoints_are_imported(
     write: Callable[[Path, dict[str, Tensor]], Path], tmp_path: Path
 ) -> None:
     state = reference_state(begin_symbol=write is lifeiteng)
@@ -108,14 +108,14 @@ def test_a_checkpoint_becomes_a_voice(
     assert torch.equal(tables[1], second)
 
 
-def test_text_is_read_in_its_phones(tmp_path: Path) -> None:
+def test_text_is_split_into_the_models_phones(tmp_path: Path) -> None:
     source = lifeiteng(tmp_path / "theirs", reference_state(begin_symbol=True))
     text = imported(source, tmp_path / "ours").description.text
     symbols = PhoneMap(text.phones).names("tʃiːs ʃaɪ, bat.")
     assert symbols == ["tʃ", "iː", "s", "_", "ʃ", "aɪ", ",", "_", "b", "a", "t", "."]
 
 
-def test_codes_of_the_published_codec_are_asked_for_when_it_speaks(tmp_path: Path) -> None:
+def test_imported_voices_use_the_published_codec(tmp_path: Path) -> None:
     source = lifeiteng(tmp_path / "theirs", reference_state(begin_symbol=True))
     description = imported(source, tmp_path / "ours").description
     assert (description.model.codec.place, description.audio.sample_rate) == (
@@ -126,41 +126,41 @@ def test_codes_of_the_published_codec_are_asked_for_when_it_speaks(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ({"prefix_mode": 3}, "no prefix_mode 3"),
-        ({"norm_first": False}, "no counterpart"),
-        ({"add_prenet": True}, "no counterpart"),
+        ({"prefix_mode": 3}, "unknown prefix_mode 3"),
+        ({"norm_first": False}, "not supported"),
+        ({"add_prenet": True}, "not supported"),
     ],
 )
-def test_other_architectures_are_refused(
-    settings: dict[str, Any], said: str, tmp_path: Path
+def test_unsupported_architectures_are_rejected(
+    settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     source = lifeiteng(tmp_path / "theirs", reference_state(begin_symbol=True), **settings)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         imported(source, tmp_path / "ours")
     assert not (tmp_path / "ours").exists()
 
 
-def test_a_checkpoint_of_the_first_stage_alone_is_refused(tmp_path: Path) -> None:
+def test_checkpoints_of_the_first_stage_are_rejected(tmp_path: Path) -> None:
     state = {k: v for k, v in reference_state(begin_symbol=True).items() if k.startswith("ar_")}
-    with pytest.raises(UserError, match="0 embeddings of codes") as caught:
+    with pytest.raises(UserError, match="0 code embeddings") as caught:
         imported(lifeiteng(tmp_path / "theirs", state), tmp_path / "ours")
-    assert "last stage" in (caught.value.hint or "")
+    assert "last training stage" in (caught.value.hint or "")
 
 
-def test_heads_of_their_own_are_refused(tmp_path: Path) -> None:
+def test_untied_output_layers_are_rejected(tmp_path: Path) -> None:
     state = reference_state(begin_symbol=True)
     state["nar_predict_layers.2.weight"] = state["nar_predict_layers.2.weight"] + 1
     with pytest.raises(UserError, match="share_embedding"):
         imported(lifeiteng(tmp_path / "theirs", state), tmp_path / "ours")
 
 
-def test_symbols_that_the_model_cannot_know_are_refused(tmp_path: Path) -> None:
+def test_invalid_symbol_tables_are_rejected(tmp_path: Path) -> None:
     source = lifeiteng(tmp_path / "theirs", reference_state(begin_symbol=True))
     many = tuple(chr(0x250 + number) for number in range(SYMBOLS))
     write_symbols(source.with_name("unique_text_tokens.k2symbols"), many)
-    with pytest.raises(UserError, match=f"knows {SYMBOLS}"):
+    with pytest.raises(UserError, match=f"only {SYMBOLS}"):
         imported(source, tmp_path / "ours")
     write_symbols(source.with_name("unique_text_tokens.k2symbols"), ("n", "i3"))
     with pytest.raises(UserError, match="pinyin"):
@@ -170,7 +170,7 @@ def test_symbols_that_the_model_cannot_know_are_refused(tmp_path: Path) -> None:
         imported(source, tmp_path / "ours")
 
 
-def test_missing_files_are_named(tmp_path: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path) -> None:
     registry = default_registry()
     source = lifeiteng(tmp_path / "theirs", reference_state(begin_symbol=True))
     source.with_name("unique_text_tokens.k2symbols").unlink()
@@ -185,7 +185,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         import_checkpoint(experiment, tmp_path / "ours", "valle.amphion", registry)
 
 
-def test_what_could_run_is_not_opened(tmp_path: Path) -> None:
+def test_unsafe_pickles_are_rejected(tmp_path: Path) -> None:
     source = lifeiteng(
         tmp_path / "theirs", reference_state(begin_symbol=True), sampler=pytest.raises
     )

@@ -1,14 +1,14 @@
-"""The models compute what the reference computes, to rounding.
+"""The models match the reference implementation numerically.
 
-The numbers in data/reference.npz were computed once by github.com/lifeiteng/vall-e, whose network Amphion
-has taken over name by name: in float32 on a CPU, in eval mode, with 2 layers, 2 heads, 16 channels, 20
-symbols and codebooks of 32 entries; the weights of `filled`, and one utterance of 9 ids and 24 frames, so
-that nothing is padded (it counts padding in the first codebook's loss). `train_stage` 1 and 2 gave the
-logits, as its last layers were given, and the losses. What it draws was fixed: the stages are those of
-the keys; a prefix has 10 frames; a segment has 6, from the 8th on; a neighbour is `prompt`. Weights are
-not stored: each is drawn anew from its own name.
+data/reference.npz was computed with github.com/lifeiteng/vall-e, whose network Amphion uses unchanged, in
+float32 on a CPU and in eval mode, with 2 layers, 2 heads, 16 channels, 20 symbols and codebooks of 32 entries.
+The weights are those of `generated_weight`. The input is one utterance of 9 ids and 24 frames, so there is no
+padding, which the reference includes in the loss of the first codebook. `train_stage` 1 and 2 gave the losses
+and, as inputs of the last layers, the logits. Random choices were fixed: stages as in the keys; a prefix of 10
+frames; a segment of 6 frames from the 8th on; the neighbour is `prompt`. Weights are not stored; each is
+generated from its name.
 
-B batch, T text, F frames, Q codebooks.
+Legend: B batch, T text, F frames, Q codebooks.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from allophone.foreign.tensors import place
 from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone.weights import add_prefix, strip_prefix
-from allophone_valle.ar import IGNORED, ArModel
+from allophone_valle.ar import IGNORE_INDEX, ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, TransformerConfig
-from allophone_valle.importers.names import reference_name, stacked
+from allophone_valle.importers.names import reference_name, stack_codebooks
 from allophone_valle.nar import NarModel, PromptedCodes
 from allophone_valle.training import score_predictions
 
@@ -36,8 +36,8 @@ PREFIX, SEGMENT = 10, slice(8, 14)
 MODES: dict[PromptMode, int] = {"none": 0, "prefix": 1, "segment": 2, "neighbour": 4}
 
 
-def filled(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The weight that the reference calls `name`: normal; norms around one; the NAR's positions as they are."""
+def generated_weight(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Generate a weight from the reference's name: normal, norms around 1, NAR position scales exactly 1."""
     if name.startswith("nar_") and name.endswith("alpha"):
         return torch.ones(shape)
     draw = normal(name, shape)
@@ -48,7 +48,7 @@ def filled(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def reference_state(*, begin_symbol: bool) -> dict[str, Tensor]:
-    """What a checkpoint of the reference holds, at these sizes."""
+    """State of a checkpoint of the reference with these sizes."""
     shapes: dict[str, tuple[int, ...]] = {
         "ar_text_embedding.word_embeddings.weight": (SYMBOLS, CHANNELS),
         "nar_text_embedding.word_embeddings.weight": (SYMBOLS, CHANNELS),
@@ -82,7 +82,7 @@ def reference_state(*, begin_symbol: bool) -> dict[str, Tensor]:
         shapes[f"nar_audio_embeddings.{codebook}.word_embeddings.weight"] = (rows, CHANNELS)
     for stage in range(CODEBOOKS - 1):
         shapes[f"nar_stage_embeddings.{stage}.word_embeddings.weight"] = (1, CHANNELS)
-    state = {name: filled(name, shape) for name, shape in shapes.items()}
+    state = {name: generated_weight(name, shape) for name, shape in shapes.items()}
     for head in range(CODEBOOKS - 2):
         tied = state[f"nar_audio_embeddings.{head + 2}.word_embeddings.weight"]
         state[f"nar_predict_layers.{head}.weight"] = tied
@@ -90,10 +90,10 @@ def reference_state(*, begin_symbol: bool) -> dict[str, Tensor]:
 
 
 def loaded(model: nn.Module, name: str, *, begin_symbol: bool = True) -> nn.Module:
-    state = stacked(reference_state(begin_symbol=begin_symbol))
-    wanted = add_prefix(model.state_dict(), name)
+    state = stack_codebooks(reference_state(begin_symbol=begin_symbol))
+    expected = add_prefix(model.state_dict(), name)
     given = {key: value for key, value in state.items() if key.startswith(f"{name}_")}
-    model.load_state_dict(strip_prefix(place(given, wanted, reference_name), name))
+    model.load_state_dict(strip_prefix(place(given, expected, reference_name), name))
     return model.eval()
 
 
@@ -102,45 +102,41 @@ def text_of(golden: Golden) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("begin_symbol", [True, False])
-def test_the_first_codebook_is_predicted_as_the_reference_does(
-    begin_symbol: bool, golden: Golden
-) -> None:
+def test_ar_logits_and_loss(begin_symbol: bool, golden: Golden) -> None:
     config = ArConfig(**SIZES, begin_symbol=begin_symbol)
     model = loaded(
         ArModel(config, vocabulary_size=SYMBOLS, bins=BINS), "ar", begin_symbol=begin_symbol
     )
     codes = torch.from_numpy(golden["codes"])[None, :, 0]
-    steps = model.steps(codes, torch.tensor([codes.size(1)]))
+    shifted = model.shift_codes(codes, torch.tensor([codes.size(1)]))
     with torch.no_grad():
-        logits = model(*text_of(golden), steps.inputs, steps.lengths)
+        logits = model(*text_of(golden), shifted.inputs, shifted.lengths)
     expected = torch.from_numpy(golden[f"bos{int(begin_symbol)}_ar_logits"])
     assert expected.std() > 0.2
     torch.testing.assert_close(logits[0, :, 0], expected, **TOLERANCE)
-    loss = float(score_predictions(logits, steps.targets).cross_entropy)
+    loss = float(score_predictions(logits, shifted.targets).cross_entropy)
     assert loss == pytest.approx(float(golden[f"bos{int(begin_symbol)}_ar_loss"]), rel=1e-4)
 
 
 @pytest.mark.parametrize("stage", [1, 4, 7])
 @pytest.mark.parametrize("mode", MODES)
-def test_the_others_are_predicted_as_the_reference_does(
-    mode: PromptMode, stage: int, golden: Golden
-) -> None:
+def test_nar_logits_and_loss(mode: PromptMode, stage: int, golden: Golden) -> None:
     config = NarConfig(**SIZES, prompt=mode)
     model = loaded(NarModel(config, vocabulary_size=SYMBOLS, codebooks=CODEBOOKS, bins=BINS), "nar")
     codes = torch.from_numpy(golden["codes"])
-    before = {
+    prompt_codes = {
         "none": codes[:0],
         "prefix": codes[:0],
         "segment": codes[SEGMENT],
         "neighbour": torch.from_numpy(golden["prompt"]),
     }[mode]
-    whole = torch.cat([before, codes])
-    prompt = PREFIX if mode == "prefix" else len(before)
-    spoken = PromptedCodes(
+    whole = torch.cat([prompt_codes, codes])
+    prompt = PREFIX if mode == "prefix" else len(prompt_codes)
+    prompted = PromptedCodes(
         codes=whole[None], lengths=torch.tensor([len(whole)]), prompt_lengths=torch.tensor([prompt])
     )
     with torch.no_grad():
-        logits = model(*text_of(golden), spoken, torch.tensor([stage]))[:, prompt:]
+        logits = model(*text_of(golden), prompted, torch.tensor([stage]))[:, prompt:]
     key = f"bos1_mode{MODES[mode]}_stage{stage}"
     expected = torch.from_numpy(golden[f"{key}_nar_logits"])
     assert expected.std() > 0.2
@@ -148,20 +144,20 @@ def test_the_others_are_predicted_as_the_reference_does(
 
     targets = whole[prompt:, stage].clone()
     if mode == "segment":
-        targets[SEGMENT] = IGNORED
+        targets[SEGMENT] = IGNORE_INDEX
     loss = float(score_predictions(logits, targets[None]).cross_entropy)
-    # It counts as many codes as the utterance has, whatever of them its prompt gives away.
-    given_away = {"prefix": PREFIX, "segment": len(before)}.get(mode, 0)
-    loss *= len(codes) / (len(codes) - given_away)
+    # The reference divides by all frames of the utterance, including those that its prompt reveals.
+    revealed = {"prefix": PREFIX, "segment": len(prompt_codes)}.get(mode, 0)
+    loss *= len(codes) / (len(codes) - revealed)
     assert loss == pytest.approx(float(golden[f"{key}_nar_loss"]), rel=1e-4)
 
 
-def test_the_published_size_has_as_many_parameters() -> None:
+def test_parameter_counts_match_the_published_size() -> None:
     config = TransformerConfig()
     with torch.device("meta"):
         ar = ArModel(ArConfig(begin_symbol=False), vocabulary_size=512, bins=1024)
         nar = NarModel(NarConfig(), vocabulary_size=512, codebooks=8, bins=1024)
     counts = [sum(p.numel() for p in model.parameters()) for model in (ar, nar)]
-    # Of each table of its 372 tensors but one row, which it has for padding, 367.4 million.
+    # The reference has 372 tensors with 367.4 million parameters, not counting padding rows.
     assert [round(count / 1e6, 1) for count in counts] == [153.8, 213.6]
     assert config.channels == 1024

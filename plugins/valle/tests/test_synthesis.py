@@ -1,4 +1,4 @@
-"""Speaking in the voice of a prompt, and what is said where that cannot be done."""
+"""Synthesis with prompts, assembling voices, and errors."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def make_spec(config: ValleConfig) -> VoiceSpec:
     )
 
 
-def speaker(
+def synthesizer(
     config: ValleConfig | None = None, weights: Mapping[str, Tensor] | None = None
 ) -> ValleSynthesizer:
     config = config or make_config()
@@ -88,12 +88,12 @@ def recording(frames: float, seed: int = 0) -> Tensor:
 
 def make_text(*texts: str, prompts: tuple[Prompt, ...] | None = None) -> TextBatch:
     ids = [torch.tensor(SYMBOLS.encode(text)) for text in texts]
-    nobody = torch.zeros(len(texts), dtype=torch.long)
+    speakers = torch.zeros(len(texts), dtype=torch.long)
     return TextBatch(
         ids=pad_sequence(ids, batch_first=True),
         lengths=torch.tensor([len(row) for row in ids]),
-        speakers=nobody,
-        languages=nobody,
+        speakers=speakers,
+        languages=speakers,
         seeds=tuple(range(len(texts))),
         prompts=prompts,
     )
@@ -105,62 +105,62 @@ def prompt(text: str, frames: float, seed: int = 0) -> Prompt:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_of_prompts_says_what_its_rows_say(mode: PromptMode) -> None:
-    voice = speaker(make_config(mode))
+def test_batching_does_not_change_the_output(mode: PromptMode) -> None:
+    voice = synthesizer(make_config(mode))
     prompts = (prompt("ab ", 61.4), prompt("", 50, seed=1), prompt("c", 83, seed=2))
     texts = ("abc", "cab abc", "a")
-    together = voice.synthesize(make_text(*texts, prompts=prompts), SHORT)
+    batched = voice.synthesize(make_text(*texts, prompts=prompts), SHORT)
     for row, (text, one) in enumerate(zip(texts, prompts, strict=True)):
         batch = evolve(make_text(text, prompts=(one,)), seeds=(row,))
         alone = voice.synthesize(batch, SHORT)
         length = int(alone.lengths[0])
-        assert int(together.lengths[row]) == length
-        said = together.waveform[row, :length]
-        assert (said - alone.waveform[0, :length]).abs().max() < 1e-4
-        assert not together.waveform[row, length:].any()
+        assert int(batched.lengths[row]) == length
+        ours = batched.waveform[row, :length]
+        assert (ours - alone.waveform[0, :length]).abs().max() < 1e-4
+        assert not batched.waveform[row, length:].any()
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_speech_begins_with_the_prompt_only_where_it_goes_on_from_it(mode: PromptMode) -> None:
-    voice = speaker(make_config(mode))
-    coded = voice.codec.encode(recording(60)[None], torch.tensor([60 * HOP]))
-    heard = voice.codec.decode(coded.codes, coded.lengths)[0]
+def test_output_starts_with_the_prompt_only_if_it_continues_it(mode: PromptMode) -> None:
+    voice = synthesizer(make_config(mode))
+    encoded = voice.codec.encode(recording(60)[None], torch.tensor([60 * HOP]))
+    prompt_audio = voice.codec.decode(encoded.codes, encoded.lengths)[0]
     controls = evolve(SHORT, max_ratio=10.0)
-    [goes_on], [says] = (
+    [continued], [separate] = (
         voice.synthesize(make_text("abc abc", prompts=(prompt(text, 60.7),)), controls).waveform
         for text in ("", "abc ")
     )
-    # The fake codec's frames do not depend on each other.
-    assert torch.allclose(goes_on[: 60 * HOP], heard, atol=1e-6)
-    assert not torch.allclose(says[: len(heard)], heard[: len(says)], atol=1e-3)
-    # Nine ids, of ten frames each: those of the prompt are among them where it is continued.
-    assert len(goes_on) <= 9 * 10 * HOP
-    assert len(goes_on) > 60 * HOP
+    # The fake codec codes frames independently.
+    assert torch.allclose(continued[: 60 * HOP], prompt_audio, atol=1e-6)
+    assert not torch.allclose(
+        separate[: len(prompt_audio)], prompt_audio[: len(separate)], atol=1e-3
+    )
+    # Nine ids of at most ten frames each, including the ids of the prompt.
+    assert len(continued) <= 9 * 10 * HOP
+    assert len(continued) > 60 * HOP
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_nar_model_is_given_the_text_that_it_has_learned_to_expect(
-    mode: PromptMode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[NarInput] = []
+def test_the_nar_input_matches_training(mode: PromptMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    nar_inputs: list[NarInput] = []
 
-    def watched(model: NarModel, inputs: list[NarInput]) -> list[Tensor]:
-        seen.extend(inputs)
-        return [torch.zeros(len(one.first), 4, dtype=torch.long) for one in inputs]
+    def recorded(model: NarModel, inputs: list[NarInput]) -> list[Tensor]:
+        nar_inputs.extend(inputs)
+        return [torch.zeros(len(one.first_codebook), 4, dtype=torch.long) for one in inputs]
 
-    monkeypatch.setattr(synthesis, "predict_codebooks", watched)
+    monkeypatch.setattr(synthesis, "predict_codebooks", recorded)
     batch = make_text("cc", "cc", prompts=(prompt("ab", 55), prompt("", 55)))
-    speaker(make_config(mode)).synthesize(batch, evolve(SHORT, max_ratio=20.0))
-    before, joined = SYMBOLS.encode("cc"), SYMBOLS.encode("abcc")
+    synthesizer(make_config(mode)).synthesize(batch, evolve(SHORT, max_ratio=20.0))
+    alone, joined = SYMBOLS.encode("cc"), SYMBOLS.encode("abcc")
     elsewhere = mode in ("segment", "neighbour")
-    assert [one.text.tolist() for one in seen] == [before if elsewhere else joined, before]
-    assert [one.prompt_length for one in seen] == [0 if mode == "none" else 55] * 2
-    # What is continued stands behind a prompt from elsewhere once more, since its text says it too.
-    assert [len(one.known) for one in seen] == [55, 110 if elsewhere else 55]
+    assert [one.text.tolist() for one in nar_inputs] == [alone if elsewhere else joined, alone]
+    assert [one.prompt_length for one in nar_inputs] == [0 if mode == "none" else 55] * 2
+    # With a prompt from elsewhere, a continued prompt is repeated, since its text is part of the input.
+    assert [len(one.known) for one in nar_inputs] == [55, 110 if elsewhere else 55]
 
 
-def test_the_same_recording_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    voice, shared = speaker(), prompt("ab", 60)
+def test_a_shared_referenceis_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    voice, shared = synthesizer(), prompt("ab", 60)
     sizes: list[int] = []
     encode = type(voice.codec).encode
 
@@ -173,16 +173,16 @@ def test_the_same_recording_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert sizes == [2]
 
 
-def test_only_a_model_that_has_learned_without_speaks_without_a_prompt() -> None:
-    assert hasattr(speaker(), "prompt_seconds")
-    needs = {mode: speaker(make_config(mode)).needs_prompt for mode in MODES}
+def test_only_models_trained_without_prompts_synthesize_without_one() -> None:
+    assert hasattr(synthesizer(), "prompt_seconds")
+    needs = {mode: synthesizer(make_config(mode)).needs_prompt for mode in MODES}
     assert needs == {"none": False, "prefix": True, "segment": True, "neighbour": True}
-    assert speaker(make_config("none", begin_symbol=False)).needs_prompt
-    said = speaker(make_config("none")).synthesize(make_text("abc"), SHORT)
-    assert int(said.lengths[0]) > 0
+    assert synthesizer(make_config("none", begin_symbol=False)).needs_prompt
+    speech = synthesizer(make_config("none")).synthesize(make_text("abc"), SHORT)
+    assert int(speech.lengths[0]) > 0
 
 
-def test_what_stops_a_sentence_is_told() -> None:
+def test_the_reason_for_a_cut_off_is_reported() -> None:
     config = make_config("none")
     weights = make_weights(config)
     end = config.bins
@@ -190,25 +190,27 @@ def test_what_stops_a_sentence_is_told() -> None:
 
     def cut_off(sign: float, **controls: float) -> str | None:
         weights["ar.head.weight"][end] = sign
-        said = speaker(config, weights).synthesize(make_text("abc"), evolve(SHORT, **controls))
-        assert said.cut_off is not None
-        assert int(said.lengths[0]) > 0
-        return said.cut_off[0]
+        speech = synthesizer(config, weights).synthesize(
+            make_text("abc"), evolve(SHORT, **controls)
+        )
+        assert speech.cut_off is not None
+        assert int(speech.lengths[0]) > 0
+        return speech.cut_off[0]
 
-    # The end as the likeliest from the first step on: the fewest frames, and no crash.
+    # The end is the most likely code from the first step on: one frame, without an error.
     assert cut_off(1.0, min_ratio=0.0) is None
     assert cut_off(-1.0) == "it was stopped after 4 frames for each of its 5 ids (max_ratio)"
     assert cut_off(-1.0, max_seconds=0.1) == "it was stopped after 0.1 s (max_seconds)"
 
 
-def test_a_vocabulary_of_another_model_is_refused() -> None:
+def test_vocabulary_mismatch_is_an_error() -> None:
     config = make_config()
     with pytest.raises(UserError, match="symbols") as caught:
-        speaker(config, make_weights(config, symbols=SYMBOLS.size + 2))
-    assert "knows 8" in str(caught.value)
+        synthesizer(config, make_weights(config, symbols=SYMBOLS.size + 2))
+    assert "have 8" in str(caught.value)
 
 
-def test_a_run_of_one_stage_is_no_voice() -> None:
+def test_a_run_of_one_stage_is_an_error() -> None:
     config = make_config()
     whole = make_weights(config)
     one = {
@@ -216,24 +218,24 @@ def test_a_run_of_one_stage_is_no_voice() -> None:
     }
     for weights in (one, add_prefix(one, "ar")):
         with pytest.raises(UserError) as caught:
-            speaker(config, weights)
+            synthesizer(config, weights)
         assert "allophone import runs/ar runs/nar" in (caught.value.hint or "")
 
 
-def test_a_codec_of_other_codes_is_refused() -> None:
+def test_codec_mismatch_is_an_error() -> None:
     config = make_config()
     others = evolve(
         config, codec=CodecConfig(place="fake", fake=FakeCodecConfig(codebooks=8, bins=32))
     )
     with pytest.raises(ConfigError, match=r"8 codebooks of 32 .* model.codebooks is 4"):
-        speaker(others).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
+        synthesizer(others).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
     elsewhere = evolve(config, codec=CodecConfig(place="nowhere"))
-    with pytest.raises(UserError, match="no codec 'nowhere'"):
-        speaker(elsewhere).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
+    with pytest.raises(UserError, match="'nowhere' not found"):
+        synthesizer(elsewhere).synthesize(make_text("a", prompts=(prompt("b", 60),)), SHORT)
 
 
 def stages_of(config: ValleConfig) -> dict[str, StoredVoice]:
-    """What a run of each stage would have learned."""
+    """Random weights of a run of each stage."""
     whole = make_weights(config)
     description = VoiceDescription(
         about=About(name="both", licence="none"),
@@ -251,20 +253,20 @@ def stages_of(config: ValleConfig) -> dict[str, StoredVoice]:
     }
 
 
-def test_a_voice_is_assembled_of_both_stages(tmp_path: Path) -> None:
+def test_a_voice_is_assembled_from_both_stages(tmp_path: Path) -> None:
     stages = stages_of(make_config())
-    with pytest.raises(UserError, match="no run of the stage 'nar'"):
+    with pytest.raises(UserError, match="No run of the stage 'nar'"):
         assemble({"ar": stages["ar"]}, tmp_path / "half")
     assemble(stages, tmp_path / "voice")
     read = read_voice(tmp_path / "voice", default_registry())
     whole = make_weights(make_config())
     assert read.weights.keys() == whole.keys()
     assert all(torch.equal(read.weights[name], whole[name]) for name in whole)
-    # It says which codec it needs.
+    # The voice records the codec's fingerprint.
     assert read.description.model.codec.fingerprint == "fake-16000-320-4-32"
 
 
-def test_a_voice_carries_a_codec_that_was_trained_here(tmp_path: Path) -> None:
+def test_a_trained_codec_is_copied_into_the_voice(tmp_path: Path) -> None:
     torch.manual_seed(0)
     architecture = CodecArchitecture(filters=2, lstm_layers=1, dimension=8, codebooks=4, bins=32)
     vocoder = StoredVocoder(
@@ -282,7 +284,7 @@ def test_a_voice_carries_a_codec_that_was_trained_here(tmp_path: Path) -> None:
     (tmp_path / "voice").rename(tmp_path / "elsewhere")
 
     voice = allophone.load(tmp_path / "elsewhere")
-    recorded = Waveform(samples=recording(60).numpy(), sample_rate=RATE)
-    said = voice.say("abc", prompt=voice.prompt(recorded, text="cab"), max_ratio=4.0)
-    assert len(said.samples) > 0
+    reference = Waveform(samples=recording(60).numpy(), sample_rate=RATE)
+    speech = voice.say("abc", prompt=voice.prompt(reference, text="cab"), max_ratio=4.0)
+    assert len(speech.samples) > 0
     assert voice.description.model.codec.place == "codec"

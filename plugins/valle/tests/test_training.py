@@ -1,4 +1,4 @@
-"""What counts in training: in prompts, and in what a NAR model takes of an AR model."""
+"""Losses and prompts in training, and fine-tuning a NAR model from an AR model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from allophone.weights import add_prefix
 from allophone_valle.config import PromptMode
 from allophone_valle.objective_ar import ValleArObjective
 from allophone_valle.objective_nar import ValleNarObjective
-from allophone_valle.prompts import PromptDraws, with_prompts
+from allophone_valle.prompts import PromptDraws, add_prompts
 from allophone_valle.training import CodePredictions, score_predictions
 
 SMALL = (
@@ -52,16 +52,16 @@ def make_batch(*lengths: int, codebooks: int = 8) -> Batch:
     )
 
 
-def test_a_batch_in_which_nothing_counts_has_no_loss() -> None:
-    nothing = score_predictions(torch.randn(2, 3, 8), torch.full((2, 3), -100))
-    assert float(nothing.cross_entropy) == 0.0
-    assert {float(value) for value in nothing.metrics().values()} == {0.0}
+def test_a_batch_without_targets_has_zero_loss() -> None:
+    scores = score_predictions(torch.randn(2, 3, 8), torch.full((2, 3), -100))
+    assert float(scores.cross_entropy) == 0.0
+    assert {float(value) for value in scores.metrics().values()} == {0.0}
 
 
-def test_codes_are_counted_by_their_rank() -> None:
+def test_accuracies_depend_on_the_rank_of_the_target() -> None:
     logits = torch.arange(30.0).repeat(3, 1)
-    found: CodePredictions = score_predictions(logits, torch.tensor([29, 20, 19]))
-    assert (int(found.right), int(found.near), int(found.count)) == (1, 2, 3)
+    scores: CodePredictions = score_predictions(logits, torch.tensor([29, 20, 19]))
+    assert (int(scores.correct), int(scores.top_correct), int(scores.count)) == (1, 2, 3)
 
 
 @settings(deadline=None, max_examples=50)
@@ -70,63 +70,63 @@ def test_codes_are_counted_by_their_rank() -> None:
     mode=st.sampled_from(["none", "prefix", "segment", "neighbour"]),
     speakers=st.lists(st.integers(0, 1), min_size=4, max_size=4),
     draws=st.lists(st.floats(0, 0.999), min_size=12, max_size=12),
-    longest=st.integers(1, 12),
+    max_frames=st.integers(1, 12),
 )
-def test_prompts_are_real_and_short_enough_and_something_is_left_to_predict(
+def test_prompts_are_valid_and_leave_targets(
     lengths: list[int],
     mode: PromptMode,
     speakers: list[int],
     draws: list[float],
-    longest: int,
+    max_frames: int,
 ) -> None:
     batch = len(lengths)
     codes = torch.zeros(batch, max(lengths), 2, dtype=torch.long)
     for row, length in enumerate(lengths):
         codes[row, :length] = torch.arange(1, length + 1)[:, None] + 100 * row
     numbers = torch.tensor(draws).view(3, 4)[:, :batch]
-    example = with_prompts(
+    example = add_prompts(
         codes,
         torch.tensor(lengths),
         torch.tensor(speakers[:batch]),
         mode=mode,
-        longest=longest,
-        draws=PromptDraws(length=numbers[0], place=numbers[1], neighbour=numbers[2]),
+        max_frames=max_frames,
+        draws=PromptDraws(length=numbers[0], position=numbers[1], neighbour=numbers[2]),
     )
-    prompted = example.prompted
+    output = example.prompted
     for row, length in enumerate(lengths):
-        prompt = int(prompted.prompt_lengths[row])
-        whole = prompted.codes[row, : prompted.lengths[row], 0].tolist()
+        prompt = int(output.prompt_lengths[row])
+        whole = output.codes[row, : output.lengths[row], 0].tolist()
         own = list(range(100 * row + 1, 100 * row + length + 1))
-        counted = example.counted[row].nonzero().flatten().tolist()
-        assert prompt <= longest
-        assert counted, "something is to be predicted"
+        targets = example.loss_mask[row].nonzero().flatten().tolist()
+        assert prompt <= max_frames
+        assert targets, "no code has a loss"
         if mode in ("none", "prefix"):
             assert whole == own
             assert prompt <= length // 2 if mode == "prefix" else prompt == 0
-            assert counted == list(range(prompt, length))
+            assert targets == list(range(prompt, length))
             continue
         assert whole[prompt:] == own
-        heard = whole[:prompt]
-        assert heard == list(range(heard[0], heard[0] + prompt)), "a stretch of one utterance"
-        source = heard[0] // 100
+        prompted = whole[:prompt]
+        assert prompted == list(range(prompted[0], prompted[0] + prompt)), (
+            "not a contiguous segment"
+        )
+        source = prompted[0] // 100
         assert speakers[source] == speakers[row]
         alone = mode == "segment" or speakers[:batch].count(speakers[row]) == 1
         assert (source == row) == alone
-        given_away = set(heard) if alone and prompt < length else set()
-        assert [whole[index] for index in counted] == [
-            code for code in own if code not in given_away
-        ]
+        revealed = set(prompted) if alone and prompt < length else set()
+        assert [whole[index] for index in targets] == [code for code in own if code not in revealed]
 
 
-def test_codes_of_another_codec_are_refused() -> None:
+def test_codes_with_the_wrong_number_of_codebooks_are_an_error() -> None:
     for stage in ("ar", "nar"):
         one = objective(stage)
         runtime = TrainerRuntime(one, resolve("valle/tiny", stage=stage).experiment.runtime, Rank())
-        with pytest.raises(UserError, match="8 codebooks"):
+        with pytest.raises(UserError, match="has 8 codebooks"):
             one.eval_step(runtime, make_batch(12, codebooks=4))
 
 
-def test_validation_leaves_nothing_to_chance_and_counts_every_codebook() -> None:
+def test_validation_is_deterministic_and_averages_all_codebooks() -> None:
     one = objective("nar")
     runtime = TrainerRuntime(one, resolve("valle/tiny", stage="nar").experiment.runtime, Rank())
     batch = make_batch(30, 12)
@@ -137,7 +137,7 @@ def test_validation_leaves_nothing_to_chance_and_counts_every_codebook() -> None
     assert float(first["accuracy"]) == pytest.approx(float(torch.stack(each).mean()))
 
 
-def test_an_utterance_of_a_frame_or_two_is_no_trouble() -> None:
+def test_training_on_very_short_utterances() -> None:
     for stage in ("ar", "nar"):
         one = objective(stage)
         runtime = TrainerRuntime(one, resolve("valle/tiny", stage=stage).experiment.runtime, Rank())
@@ -145,7 +145,7 @@ def test_an_utterance_of_a_frame_or_two_is_no_trouble() -> None:
         assert torch.as_tensor(metrics["cross_entropy"]).isfinite()
 
 
-def test_a_nar_model_begins_with_the_embeddings_of_an_ar_model() -> None:
+def test_a_nar_model_can_start_from_the_embeddings_of_an_ar_model() -> None:
     ar, nar = objective("ar"), objective("nar")
     before = nar.modules["nar"].tables.detach().clone()
     adapted = nar.adapt(add_prefix(ar.modules["ar"].state_dict(), "ar"), [])

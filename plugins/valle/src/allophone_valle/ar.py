@@ -1,8 +1,8 @@
-"""The autoregressive model: text, and the codes of the first codebook so far, to the next code.
+"""Autoregressive (AR) model of the first codebook: predicts the next code from text and previous codes.
 
-Wang et al. 2023, section 4.2.1; with groups of codes, VALL-E 2 (Chen et al. 2024).
+Wang et al. 2023, section 4.2.1; grouped codes: VALL-E 2 (Chen et al. 2024).
 
-Legend: B batch, T text, F frames of codes, S steps, G codes in a step, H hidden channels, V entries of the
+Legend: B batch, T text, F frames of codes, S steps, G codes per step, H hidden channels, V entries of the
 codebook and the end symbol.
 """
 
@@ -15,19 +15,19 @@ from torch.nn import functional
 
 from allophone_valle.cache import KeyValueCache
 from allophone_valle.config import ArConfig
-from allophone_valle.embeddings import Positions, initialise
-from allophone_valle.masks import sequence_mask, text_then_past
+from allophone_valle.embeddings import PositionalEncoding, init_weights
+from allophone_valle.masks import prefix_lm_mask, sequence_mask
 from allophone_valle.transformer import Transformer
 
-IGNORED = -100
-"""The target of what is not to be predicted, such as padding."""
+IGNORE_INDEX = -100
+"""Target of positions without a loss, such as padding; the default of PyTorch's cross-entropy."""
 
 
 @frozen(kw_only=True)
-class Steps:
-    """Recorded codes as steps of the model.
+class ShiftedCodes:
+    """Inputs and targets for teacher forcing.
 
-    inputs: [B, S, G] with lengths [B] in steps. targets: [B, S, G], of which `IGNORED` ones do not count.
+    inputs: [B, S, G], lengths: [B] in steps. targets: [B, S, G], `IGNORE_INDEX` where there is no loss.
     """
 
     inputs: Tensor
@@ -36,7 +36,7 @@ class Steps:
 
 
 class ArModel(nn.Module):
-    """Predicts codes step by step, and the end of the utterance as one code more."""
+    """Decoder-only transformer over text and codes; the end of the utterance is an additional code."""
 
     def __init__(self, config: ArConfig, *, vocabulary_size: int, bins: int) -> None:
         super().__init__()
@@ -44,27 +44,27 @@ class ArModel(nn.Module):
         self.end, self.begin = bins, bins + 1
         channels, group = config.channels, config.group_size
         self.text_embedding = nn.Embedding(vocabulary_size, channels)
-        self.text_positions = Positions(config.dropout)
+        self.text_positions = PositionalEncoding(config.dropout)
         self.code_embedding = nn.Embedding(bins + 1 + config.begin_symbol, channels)
         self.group_projection = (
             nn.Identity() if group == 1 else nn.Linear(group * channels, channels)
         )
-        self.code_positions = Positions(config.dropout)
+        self.code_positions = PositionalEncoding(config.dropout)
         self.transformer = Transformer(config, adaptive=False)
         self.head = nn.Linear(channels, group * (bins + 1), bias=False)
-        self.apply(initialise)
+        self.apply(init_weights)
 
     def forward(
         self, text: Tensor, text_lengths: Tensor, inputs: Tensor, lengths: Tensor
     ) -> Tensor:
-        """text [B, T], inputs [B, S, G] with lengths [B] -> logits [B, S, G, V] of what comes next."""
+        """text [B, T], inputs [B, S, G] with lengths [B] -> logits [B, S, G, V] of the next step."""
         text_size, steps = text.size(1), inputs.size(1)
         valid = torch.cat(
             [sequence_mask(text_lengths, text_size), sequence_mask(lengths, steps)], dim=1
         )
         positions = torch.arange(steps, device=inputs.device)
         hidden = torch.cat([self.embed_text(text), self.embed_codes(inputs, positions)], dim=1)
-        hidden = self.transformer(hidden, text_then_past(valid, text_size))
+        hidden = self.transformer(hidden, prefix_lm_mask(valid, text_size))
         return self.predict(hidden[:, text_size:])
 
     def embed_text(self, text: Tensor) -> Tensor:
@@ -84,26 +84,26 @@ class ArModel(nn.Module):
         logits: Tensor = self.head(hidden).unflatten(2, (self.config.group_size, -1))
         return logits
 
-    def steps(self, codes: Tensor, lengths: Tensor) -> Steps:
-        """Recorded codes [B, F] with lengths [B] as what is given to the model and what it should say.
+    def shift_codes(self, codes: Tensor, lengths: Tensor) -> ShiftedCodes:
+        """Shift codes [B, F] with lengths [B] into inputs and targets for teacher forcing.
 
-        The end follows a recording's last code; what else its last step has room for does not count.
+        The end symbol follows the last code; the rest of the last step has no loss.
         """
         group = self.config.group_size
         counts = lengths // group + 1
         size = (codes.size(1) // group + 1) * group
         codes = functional.pad(codes, (0, size - codes.size(1)))
         positions = torch.arange(size, device=codes.device)
-        after = positions - lengths.unsqueeze(1)
-        targets = codes.masked_fill(after == 0, self.end).masked_fill(after > 0, IGNORED)
-        codes, targets = (whole.view(len(whole), -1, group) for whole in (codes, targets))
+        offset = positions - lengths.unsqueeze(1)
+        targets = codes.masked_fill(offset == 0, self.end).masked_fill(offset > 0, IGNORE_INDEX)
+        codes, targets = (each.view(len(each), -1, group) for each in (codes, targets))
         if not self.config.begin_symbol:
-            return Steps(inputs=codes[:, :-1], lengths=counts - 1, targets=targets[:, 1:])
+            return ShiftedCodes(inputs=codes[:, :-1], lengths=counts - 1, targets=targets[:, 1:])
         inputs = functional.pad(codes[:, :-1], (0, 0, 1, 0), value=self.begin)
-        return Steps(inputs=inputs, lengths=counts, targets=targets)
+        return ShiftedCodes(inputs=inputs, lengths=counts, targets=targets)
 
     def empty_cache(self, *, batch: int, capacity: int) -> KeyValueCache:
-        """Room for `capacity` positions of text and codes."""
+        """Allocate a cache for `capacity` positions of text and codes."""
         weight = self.head.weight
         return KeyValueCache.allocate(
             layers=self.config.layers,

@@ -1,6 +1,6 @@
-"""What attention remembers of the positions before, in memory that is allocated once.
+"""Preallocated key-value cache.
 
-Legend: B batch, L new positions, C capacity, A attention heads, D channels of a head.
+Legend: B batch, L new positions, C capacity, A attention heads, D channels per head.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor
 
 @define(kw_only=True, eq=False)
 class KeyValueCache:
-    """Keys and values [layers, B, A, C, D]; a position's slot is the same in every row of the batch.
+    """Keys and values [layers, B, A, C, D]; a position has the same slot in every row of the batch.
 
-    slots: [L] int64, where the next positions are put.
-    visible: how many slots, from the first one, are looked at.
+    slots: [L] int64, slots of the next positions.
+    visible: number of leading slots that attention reads.
     """
 
     keys: Tensor
@@ -38,18 +38,18 @@ class KeyValueCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> KeyValueCache:
-        """An empty cache for `capacity` positions; channels: of a head."""
+        """Allocate an empty cache for `capacity` positions; channels: per head."""
         keys, values = torch.zeros(
             2, layers, batch, heads, capacity, channels, dtype=dtype, device=device
         )
         slots = torch.empty(0, dtype=torch.long, device=device)
         return cls(keys=keys, values=values, slots=slots, visible=0)
 
-    def extending(self, layer: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What puts new keys and values [B, A, L, D] into a layer's slots, and gives all visible ones."""
-        return partial(self._extend, self.keys[layer], self.values[layer])
+    def updater(self, layer: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return a function that stores a layer's new keys and values [B, A, L, D] and returns all visible ones."""
+        return partial(self._update, self.keys[layer], self.values[layer])
 
-    def _extend(
+    def _update(
         self, keys: Tensor, values: Tensor, key: Tensor, value: Tensor
     ) -> tuple[Tensor, Tensor]:
         keys.index_copy_(2, self.slots, key)

@@ -1,7 +1,7 @@
-"""The configuration of codecs: which one a model speaks through, and one that is trained here.
+"""Configuration of codecs: the codec of a model, and the architecture and training of a codec.
 
 `CodecConfig` is the table `[model.codec]`, `CodecArchitecture` the table `[vocoder]` and
-`CodecTrainerConfig` the table `[trainer]` of an experiment that trains a codec. Light: attrs alone.
+`CodecTrainerConfig` the table `[trainer]` of an experiment that trains a codec. Imports no torch.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _positive: Any = validators.gt(0)
 _not_negative: Any = validators.ge(0)
 
 PUBLISHED = "encodec-24khz"
-"""The place of EnCodec as its authors trained it."""
+"""`place` of the published EnCodec."""
 
 FAKE = "fake"
-"""The place of the codec that learns nothing, for tests."""
+"""`place` of the fake codec, for tests."""
 
 
-def _at_least(least: int) -> Any:
-    """A validator of tuples of whole numbers, which must not be empty."""
+def _at_least(minimum: int) -> Any:
+    """Validator of non-empty tuples of integers >= `minimum`."""
 
     def validate(instance: Any, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
-        if not value or min(value) < least:
+        if not value or min(value) < minimum:
             raise ConfigError(
-                f"{type(instance).__name__}.{attribute.name} must hold numbers of {least} and more, "
-                f"not {value}"
+                f"{type(instance).__name__}.{attribute.name} must be one or more integers >= {minimum}, "
+                f"got {value}"
             )
 
     return validate
@@ -39,7 +39,7 @@ def _at_least(least: int) -> Any:
 
 @frozen(kw_only=True)
 class FakeCodecConfig:
-    """What the codec for tests pretends to be, where `place = "fake"`."""
+    """Format of the fake codec, for `place = "fake"`."""
 
     sample_rate: int = field(default=16000, validator=_positive)
     hop_length: int = field(default=320, validator=_positive)
@@ -49,23 +49,23 @@ class FakeCodecConfig:
     def __attrs_post_init__(self) -> None:
         if self.codebooks > self.hop_length:
             raise ConfigError(
-                f"A frame of {self.hop_length} samples has no more than as many coefficients, and "
-                f"model.codec.fake.codebooks asks for {self.codebooks}"
+                f"model.codec.fake.codebooks ({self.codebooks}) must not exceed "
+                f"model.codec.fake.hop_length ({self.hop_length}): each codebook codes one coefficient"
             )
 
 
 @frozen(kw_only=True)
 class CodecConfig:
-    """Which codec a model speaks through: the table `[model.codec]`.
+    """The codec of a model: the table `[model.codec]`.
 
-    place: "encodec-24khz" for EnCodec as published, "fake", or the folder, the run or the checkpoint of
-        a codec that was trained here. A path that is not absolute is first looked for in the voice's
-        own folder.
-    weights: of the published EnCodec, a local file; None takes them from the package's cache, or
-        downloads them there.
-    bandwidth: of the published EnCodec, in kbit/s: 1.5, 3, 6, 12 and 24 are 2, 4, 8, 16 and 32 codebooks.
-    fingerprint: what the codec must be, such as a voice was trained with; None takes any.
-    fake: what the fake codec pretends to be.
+    place: "encodec-24khz" for the published EnCodec, "fake", or the path of a folder, run or checkpoint
+        of a codec trained with Allophone. Relative paths are first searched in the voice folder.
+    weights: local file with the weights of the published EnCodec; None uses the package's cache and
+        downloads them if needed.
+    bandwidth: bandwidth of the published EnCodec in kbit/s; 1.5, 3, 6, 12 and 24 correspond to 2, 4, 8, 16
+        and 32 codebooks.
+    fingerprint: required fingerprint of the codec; None accepts any.
+    fake: format of the fake codec.
     """
 
     place: str = field(default=PUBLISHED, validator=validators.min_len(1))
@@ -77,15 +77,15 @@ class CodecConfig:
 
 @frozen(kw_only=True)
 class CodecArchitecture:
-    """A codec of EnCodec's kind (Defossez et al. 2022, section 3.1), `type = "codec"`.
+    """A codec with the architecture of EnCodec (Defossez et al. 2022, section 3.1), `type = "codec"`.
 
-    filters: channels next to the waveform; each stage of the encoder doubles them.
-    ratios: by how much each stage of the decoder raises the rate; the encoder's are these, reversed.
-        Their product is the hop length.
-    residual_layers: residual blocks before each stage.
-    lstm_layers: recurrent layers between encoder and quantizer, and again before the decoder.
-    dimension: of the vectors that are quantized.
-    codebooks, bins: stages of the residual quantizer, and the vectors that each may choose from.
+    filters: channels of the encoder's first layer; each stage doubles them.
+    ratios: upsampling ratios of the decoder; the encoder uses them in reverse. Their product is the hop
+        length.
+    residual_layers: residual blocks per stage.
+    lstm_layers: LSTM layers at the end of the encoder and at the start of the decoder.
+    dimension: dimension of the latent vectors.
+    codebooks, bins: number of residual quantizer stages, and entries per codebook.
     """
 
     filters: int = field(default=32, validator=_positive)
@@ -98,29 +98,28 @@ class CodecArchitecture:
 
     @property
     def hop_length(self) -> int:
-        """Samples to a frame of codes."""
+        """Samples per frame of codes."""
         return math.prod(self.ratios)
 
     def check_audio(self, audio: MelSpec) -> None:
-        """ConfigError unless a frame of codes is a frame of `[audio]`."""
+        """Raise ConfigError unless the hop length is that of `[audio]`."""
         audio.check_upsampling(self.ratios, "vocoder.ratios")
 
 
 @frozen(kw_only=True)
 class CodecTrainerConfig:
-    """Training a codec, `type = "valle.codec"`.
+    """Codec training, `type = "valle.codec"`.
 
-    segment_size: samples of each utterance in a step.
+    segment_size: samples per utterance in a training step.
     decay: factor on the learning rates after each epoch.
-    mel_sizes: windows, in samples, of the mels that are compared.
-    waveform_weight, mel_weight: of the L1 distances of waveforms and of logarithmic mels.
-    commitment_weight: of the distance between vectors and the codes chosen for them.
-    bypass: how likely an utterance reaches the decoder unquantized, so that encoder and decoder learn
-        from each other before codebooks have learned anything (Defossez et al. 2024, section 3.3.2).
-    stft_sizes: one discriminator of the complex spectrum for each length of transform; none, and
-        training is not adversarial.
-    stft_channels: of the discriminators' layers.
-    adversarial_weight, feature_weight: of the losses that discriminators add.
+    mel_sizes: window sizes of the multi-scale mel loss, in samples.
+    waveform_weight, mel_weight: weights of the L1 losses on waveforms and on log mels.
+    commitment_weight: weight of the commitment loss of the quantizer.
+    bypass: probability of passing an utterance to the decoder unquantized, which trains encoder and
+        decoder before the codebooks are useful (Defossez et al. 2024, section 3.3.2).
+    stft_sizes: FFT sizes of the complex STFT discriminators; empty for non-adversarial training.
+    stft_channels: channels of the discriminators.
+    adversarial_weight, feature_weight: weights of the adversarial and feature matching losses.
     """
 
     learning_rate: float = field(default=3e-4, validator=_positive)
@@ -138,16 +137,16 @@ class CodecTrainerConfig:
     feature_weight: float = field(default=2.0, validator=_not_negative)
 
     def check_segment(self, audio: MelSpec) -> None:
-        """ConfigError unless a segment is whole frames, and longer than each window."""
+        """Raise ConfigError unless a segment is a multiple of the hop and no shorter than any window."""
         audio.whole_frames(self.segment_size, "trainer.segment_size")
         longest = max(*self.mel_sizes, *self.stft_sizes)
         if self.segment_size < longest:
             raise ConfigError(
-                f"trainer.segment_size ({self.segment_size}) is shorter than a window of {longest} "
-                "samples, of trainer.mel_sizes or trainer.stft_sizes"
+                f"trainer.segment_size ({self.segment_size}) must be at least the largest of "
+                f"trainer.mel_sizes and trainer.stft_sizes ({longest})"
             )
 
 
 @frozen(kw_only=True)
 class CodesConfig:
-    """The codes of an utterance, `type = "codes"`: those of the codec that `[model.codec]` names."""
+    """Codes of an utterance by the codec of `[model.codec]`, `type = "codes"`."""

@@ -1,6 +1,6 @@
-"""Training a codec (Defossez et al. 2022, section 3.4).
+"""Codec training (Defossez et al. 2022, section 3.4).
 
-Legend: B batch, Q codebooks, N samples.
+Legend: B batch, N samples.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from allophone_valle.codec_losses import (
     adversarial_loss,
     discriminator_loss,
     feature_loss,
-    loss_mels,
     mel_loss,
+    mel_loss_specs,
     perplexity,
 )
 from allophone_valle.codecs.network import CodecNetwork, CodecOutput
 
 
 class CodecObjective:
-    """A codec, and discriminators that tell what it makes from what was recorded, where there are any."""
+    """Reconstruction training of a codec, with optional STFT discriminators."""
 
     features = ("waveform",)
 
@@ -46,7 +46,7 @@ class CodecObjective:
         self.trainer = trainer
         self.architecture = architecture
         self.sample_rate = experiment.audio.sample_rate
-        self.mels = loss_mels(trainer.mel_sizes, sample_rate=self.sample_rate)
+        self.mel_specs = mel_loss_specs(trainer.mel_sizes, sample_rate=self.sample_rate)
         self.modules: dict[str, nn.Module] = {"codec": CodecNetwork(architecture)}
         if trainer.stft_sizes:
             self.modules["discriminator"] = MultiScaleSTFTDiscriminator(
@@ -57,7 +57,7 @@ class CodecObjective:
             )
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """Adam for each module, with a rate that decays from epoch to epoch."""
+        """Adam for each module, with a learning rate that decays exponentially per epoch."""
         trainer = self.trainer
         return {
             name: adamw(
@@ -71,15 +71,15 @@ class CodecObjective:
         }
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """Where there are discriminators, they learn first, on what the codec makes now."""
-        recorded = self._segments(batch, random_starts)
-        with rt.autocast():
-            coded: CodecOutput = rt["codec"](recorded, bypass=self.trainer.bypass)
+        """Update the discriminators, if any, then the codec."""
         trainer = self.trainer
+        real = self._segments(batch, random_starts)
+        with rt.autocast():
+            output: CodecOutput = rt["codec"](real, bypass=trainer.bypass)
         losses = {
-            "waveform": functional.l1_loss(coded.waveform, recorded),
-            "mel": mel_loss(coded.waveform, recorded, self.mels),
-            "commitment": coded.quantized.commitment,
+            "waveform": functional.l1_loss(output.waveform, real),
+            "mel": mel_loss(output.waveform, real, self.mel_specs),
+            "commitment": output.quantized.commitment,
         }
         total = (
             trainer.waveform_weight * losses["waveform"]
@@ -87,7 +87,7 @@ class CodecObjective:
             + trainer.commitment_weight * losses["commitment"]
         )
         if trainer.stft_sizes:
-            losses |= self._adversarial_step(rt, coded.waveform, recorded)
+            losses |= self._adversarial_step(rt, output.waveform, real)
             total = (
                 total
                 + trainer.adversarial_weight * losses["adversarial"]
@@ -97,58 +97,56 @@ class CodecObjective:
         return {"loss": total, **{f"{name}_loss": value for name, value in losses.items()}}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The distances of the segment in the middle of each utterance, and the use of each codebook."""
-        recorded = self._segments(batch, middle_starts)
+        """Losses of the middle segment of each utterance, and the perplexity of each codebook."""
+        real = self._segments(batch, middle_starts)
         with rt.autocast():
-            coded: CodecOutput = rt["codec"](recorded)
-        use = {
+            output: CodecOutput = rt["codec"](real)
+        perplexities = {
             f"codes_in_use_{stage}": perplexity(codes, self.architecture.bins)
-            for stage, codes in enumerate(coded.quantized.codes.unbind(1), start=1)
+            for stage, codes in enumerate(output.quantized.codes.unbind(1), start=1)
         }
         return {
-            "mel_loss": mel_loss(coded.waveform, recorded, self.mels),
-            "waveform_loss": functional.l1_loss(coded.waveform, recorded),
-            **use,
+            "mel_loss": mel_loss(output.waveform, real, self.mel_specs),
+            "waveform_loss": functional.l1_loss(output.waveform, real),
+            **perplexities,
         }
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio]:
-        """Each utterance as it comes out of its codes."""
+        """Each utterance, reconstructed from its codes."""
         samples = {}
         waveform = batch["waveform"]
         for name, row, length in zip(
             batch.ids, waveform.values, waveform.lengths.tolist(), strict=True
         ):
-            whole = functional.pad(row[:length], (0, -length % self.architecture.hop_length))
+            padded = functional.pad(row[:length], (0, -length % self.architecture.hop_length))
             with rt.autocast():
-                coded: CodecOutput = self.modules["codec"](whole.unsqueeze(0))
+                output: CodecOutput = self.modules["codec"](padded.unsqueeze(0))
             samples[f"{name}/audio"] = SampleAudio(
-                samples=coded.waveform[0, :length].float().cpu().numpy(),
+                samples=output.waveform[0, :length].float().cpu().numpy(),
                 sample_rate=self.sample_rate,
             )
         return samples
 
     def _segments(self, batch: Batch, choose: Starts) -> Tensor:
-        """A piece [B, segment_size] of each utterance, which begins where `choose` says."""
+        """Segments [B, segment_size] of the utterances; `choose` picks their starts."""
         waveform, size = batch["waveform"], self.trainer.segment_size
         starts = choose(waveform.lengths, size)
         return pieces(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(1)
 
-    def _adversarial_step(
-        self, rt: Runtime, generated: Tensor, recorded: Tensor
-    ) -> dict[str, Tensor]:
-        """Let the discriminators learn; then what they say to the codec, and what that loses by it."""
-        real, fake = recorded.unsqueeze(1), generated.float().unsqueeze(1)
+    def _adversarial_step(self, rt: Runtime, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Update the discriminators; returns their loss and the codec's losses."""
+        real, generated = real.unsqueeze(1), generated.float().unsqueeze(1)
         with rt.autocast():
-            scores, _ = rt["discriminator"](torch.cat([real, fake.detach()]))
+            scores, _ = rt["discriminator"](torch.cat([real, generated.detach()]))
         halves = [score.chunk(2) for score in scores]
-        judged = discriminator_loss([half[0] for half in halves], [half[1] for half in halves])
-        rt.update("discriminator", judged)
+        loss = discriminator_loss([half[0] for half in halves], [half[1] for half in halves])
+        rt.update("discriminator", loss)
         with rt.frozen("discriminator"), rt.autocast():
             with torch.no_grad():
-                _, seen_real = rt["discriminator"](real)
-            scores, seen_fake = rt["discriminator"](fake)
+                _, features_real = rt["discriminator"](real)
+            scores, features_generated = rt["discriminator"](generated)
         return {
-            "discriminator": judged.detach(),
+            "discriminator": loss.detach(),
             "adversarial": adversarial_loss(scores),
-            "feature": feature_loss(seen_real, seen_fake),
+            "feature": feature_loss(features_real, features_generated),
         }

@@ -1,4 +1,4 @@
-"""The codes of utterances, for the feature store.
+"""Feature extractor of codec codes.
 
 Legend: N samples, Q codebooks, F frames of codes.
 """
@@ -19,33 +19,33 @@ from allophone.features.protocol import ExtractionContext
 from allophone.registry import default_registry
 from allophone_valle.codec_config import CodecConfig, CodesConfig
 from allophone_valle.codecs.opening import find_codec
-from allophone_valle.codecs.protocol import Codec, check_audio, encode_separately
+from allophone_valle.codecs.protocol import Codec, check_audio, encode_in_batches
 from allophone_valle.config import ValleConfig
 
 CPU_BATCH_SECONDS = 0.0
-"""Each recording by itself: in batches EnCodec takes up to twice as long on a CPU."""
+"""One recording at a time: batches take up to twice as long with EnCodec on a CPU."""
 
 GPU_BATCH_SECONDS = 240.0
-"""Of audio at a time elsewhere, padding counted."""
+"""Audio per batch on a GPU, including padding."""
 
 
 class CodesExtractor:
-    """What the codec of `[model.codec]` makes of a recording: int16 [F, Q], F = ceil(N / hop_length).
+    """Codes of a recording by the codec of `[model.codec]`: int16 [F, Q], F = ceil(N / hop_length).
 
-    Stored for the codec's fingerprint, so the codes of another codec are never taken for its own. They
-    are computed on a GPU where there is one; there a code may differ where two are equally near.
+    The cache key includes the codec's fingerprint, so codes of different codecs are never mixed up. Codes
+    are computed on a GPU if there is one; there, ties between codebook entries may resolve differently.
     """
 
     reads = frozenset({"audio"})
 
     def __init__(self, config: CodesConfig, context: ExtractionContext) -> None:
-        """ConfigError where `[audio]` is not the codec's; UserError where there is no codec."""
+        """Raise ConfigError if the model has no codec or `[audio]` does not fit it, UserError if it is missing."""
         del config
         codec = getattr(context.model, "codec", None)
         if not isinstance(codec, CodecConfig):
             raise ConfigError(
-                "[features.codes] is for models that speak through a codec, and [model] has none",
-                hint="Use it with a model that has the table [model.codec], such as 'valle'.",
+                "[features.codes] needs a model with a codec, but the model of this experiment has none",
+                hint="Use a model with a table [model.codec], such as 'valle', or remove the feature.",
             )
         self._context = context
         self._found = find_codec(codec, registry=default_registry())
@@ -61,19 +61,19 @@ class CodesExtractor:
         }
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.int16]]:
-        """One array an utterance."""
+        """Yield one array per utterance."""
         device = _device()
         waveforms = [
             torch.from_numpy(self._context.load_audio(utterance)).to(device)
             for utterance in utterances
         ]
         batch_seconds = CPU_BATCH_SECONDS if device.type == "cpu" else GPU_BATCH_SECONDS
-        for codes in encode_separately(self._codec, waveforms, batch_seconds=batch_seconds):
+        for codes in encode_in_batches(self._codec, waveforms, batch_seconds=batch_seconds):
             yield codes.T.cpu().numpy().astype(np.int16)
 
     @cached_property
     def _codec(self) -> Codec:
-        """The codec, opened when it is first asked: training wants nothing but its fingerprint."""
+        """The codec, opened on first use: training needs only its fingerprint."""
         return self._found.open(_device())
 
 

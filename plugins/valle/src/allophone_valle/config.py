@@ -1,7 +1,7 @@
-"""The configuration of VALL-E: the table `[model]`, those of its two trainers, and what a voice lets be set.
+"""Configuration of VALL-E: the tables `[model]` and `[trainer]`, and the controls of a voice.
 
-The defaults are those of the paper (Wang et al. 2023, arXiv 2301.02111, sections 4 and 5.1) as its public
-implementations have them. Light: attrs alone.
+The defaults are those of the paper (Wang et al. 2023, arXiv 2301.02111, sections 4 and 5.1) and its public
+implementations. Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ _optional_positive: Any = validators.optional(_positive)
 _optional_not_negative: Any = validators.optional(_not_negative)
 
 PromptMode = Literal["none", "prefix", "segment", "neighbour"]
-"""What the NAR model is given to hear of the speaker; the public implementations call them 0, 1, 2, 4."""
+"""Speaker prompt of the NAR model; `prefix_mode` 0, 1, 2 and 4 in the public implementations."""
 
 
 def _range(instance: Any, attribute: Attribute[Any], value: tuple[float, float]) -> None:
     if not 0 < value[0] <= value[1]:
-        raise ConfigError(f"model.{attribute.name} must be a least and a greatest, not {value}")
+        raise ConfigError(
+            f"model.{attribute.name} must be [minimum, maximum] with 0 < minimum <= maximum, got {value}"
+        )
 
 
 @frozen(kw_only=True)
 class TransformerConfig:
-    """Pre-norm transformer blocks (Vaswani et al. 2017), as both models have them.
+    """Pre-norm transformer, shared by both models.
 
-    channels: of the hidden states; feed_forward_channels: between the two layers after an attention.
+    channels: hidden size; feed_forward_channels: inner size of the feed-forward layers.
     """
 
     channels: int = field(default=1024, validator=_positive)
@@ -45,17 +47,17 @@ class TransformerConfig:
     def __attrs_post_init__(self) -> None:
         if self.channels % (2 * self.heads):
             raise ConfigError(
-                f"model: {self.channels} channels cannot be divided evenly among {self.heads} heads"
+                f"model: channels ({self.channels}) must be divisible by 2 * heads ({2 * self.heads})"
             )
 
 
 @frozen(kw_only=True)
 class ArConfig(TransformerConfig):
-    """The autoregressive model of the first codebook (section 4.2.1).
+    """Autoregressive model of the first codebook (section 4.2.1).
 
-    begin_symbol: whether codes begin with a symbol of their own. Without it the first code of a recording
-        is never predicted, and nothing is said without a prompt.
-    group_size: how many codes are predicted in a step (VALL-E 2, Chen et al. 2024).
+    begin_symbol: whether code sequences start with a BOS symbol. Without it the first code is never
+        predicted, and synthesis needs a prompt.
+    group_size: codes predicted per step (VALL-E 2, Chen et al. 2024).
     """
 
     begin_symbol: bool = True
@@ -64,11 +66,11 @@ class ArConfig(TransformerConfig):
 
 @frozen(kw_only=True)
 class NarConfig(TransformerConfig):
-    """The non-autoregressive model of the other codebooks (section 4.2.2).
+    """Non-autoregressive model of the other codebooks (section 4.2.2).
 
-    prompt: what it hears of the speaker, as the sum of all its codebooks: "none"; the "prefix" of the
-        utterance itself, which need not be predicted; a "segment" from anywhere in it, put before it; or
-        a stretch of a "neighbour", another utterance of the same speaker, put before it.
+    prompt: speaker prompt in training, with all codebooks visible: "none"; the "prefix" of the utterance,
+        which has no loss; a random "segment" of the utterance, prepended to it; or a segment of a
+        "neighbour", another utterance of the same speaker, prepended to it.
     """
 
     prompt: PromptMode = "prefix"
@@ -78,9 +80,9 @@ class NarConfig(TransformerConfig):
 class ValleConfig:
     """The models of Wang et al. 2023, `type = "valle"`.
 
-    codec: what makes codes of recordings and recordings of codes.
-    codebooks, bins: how many codebooks of how many entries are modelled; the codec must have as many.
-    prompt_seconds: how short and how long a prompt may be.
+    codec: the codec whose codes are modelled.
+    codebooks, bins: number of codebooks and entries per codebook; must match the codec.
+    prompt_seconds: minimum and maximum duration of a prompt in synthesis.
     """
 
     codec: CodecConfig = Factory(CodecConfig)
@@ -91,7 +93,7 @@ class ValleConfig:
     prompt_seconds: tuple[float, float] = field(default=(1.0, 15.0), validator=_range)
 
     def check_codes(self, *, codebooks: int, bins: int) -> None:
-        """ConfigError unless a codec has as many codebooks, of as many entries, as are modelled."""
+        """Raise ConfigError unless the codec's numbers of codebooks and bins match the model's."""
         if (codebooks, bins) != (self.codebooks, self.bins):
             raise ConfigError(
                 f"The codec has {codebooks} codebooks of {bins} entries, but model.codebooks is "
@@ -103,11 +105,12 @@ class ValleConfig:
 
 @frozen(kw_only=True)
 class OptimizerConfig:
-    """AdamW, whose rate rises evenly for `warmup` steps and then falls along a cosine.
+    """AdamW with linear warmup and cosine decay.
 
-    learning_rate: the highest.
-    decay_steps: the step at which the cosine arrives at zero; None keeps the highest rate.
-    clip_norm: of the gradients.
+    learning_rate: peak learning rate.
+    warmup: warmup steps.
+    decay_steps: step at which the cosine reaches zero; None keeps the peak rate after warmup.
+    clip_norm: maximum norm of the gradients.
     """
 
     learning_rate: float = field(default=5e-4, validator=_positive)
@@ -120,14 +123,14 @@ class OptimizerConfig:
 
 @frozen(kw_only=True)
 class ValleArTrainerConfig(OptimizerConfig):
-    """How the first codebook is learned, `type = "valle.ar"`."""
+    """Training of the AR model, `type = "valle.ar"`."""
 
 
 @frozen(kw_only=True)
 class ValleNarTrainerConfig(OptimizerConfig):
-    """How the other codebooks are learned, `type = "valle.nar"`.
+    """Training of the NAR model, `type = "valle.nar"`.
 
-    prompt_seconds: the longest prompt; section 5.1 has three seconds.
+    prompt_seconds: maximum duration of a prompt; 3 s in section 5.1.
     """
 
     prompt_seconds: float = field(default=3.0, validator=_positive)
@@ -135,16 +138,16 @@ class ValleNarTrainerConfig(OptimizerConfig):
 
 @frozen(kw_only=True)
 class ValleControls:
-    """What a speaker of text may set.
+    """Synthesis controls.
 
-    temperature: of the distribution that codes are drawn from; 0 always takes the likeliest.
-    top_k: how many of the likeliest codes may be drawn; None for all.
-    top_p: the share of probability that the likeliest codes have together which may be drawn.
-    repetition_threshold: where a drawn code makes up more than this share of the last
-        `repetition_window` codes, another is drawn out of all (VALL-E 2); None never does.
-        Implementations that do so when it has as much as the share are had by a slightly lower one.
-    min_ratio, max_ratio: the fewest and the most frames for each id of the text.
-    max_seconds: the longest that a sentence may become, whatever its text.
+    temperature: sampling temperature; 0 is greedy decoding.
+    top_k: sample from the k most likely codes; None for all.
+    top_p: sample from the smallest set of most likely codes with this total probability.
+    repetition_threshold: repetition-aware sampling (VALL-E 2): a sampled code that makes up more than this
+        share of the last `repetition_window` codes is sampled again from all codes; None disables it.
+        Implementations that test for "at least" correspond to a slightly lower threshold.
+    min_ratio, max_ratio: minimum and maximum number of frames per id of the text.
+    max_seconds: maximum duration of a sentence.
     """
 
     temperature: float = field(default=1.0, validator=_not_negative)

@@ -1,4 +1,4 @@
-"""What tokens are to a model, and where they stand.
+"""Positional encoding and initialization.
 
 Legend: B batch, L positions, H hidden channels.
 """
@@ -10,22 +10,23 @@ import math
 import torch
 from torch import Tensor, nn
 
-INITIAL_DEVIATION = 0.02
-"""Of embeddings and of the layers tied to them. With 1, the first losses are ten times those of chance."""
+INIT_STD = 0.02
+"""Standard deviation of initial weights. With PyTorch's 1 for embeddings, which are tied to output layers, the
+initial loss is ten times that of a uniform prediction."""
 
 
-def initialise(module: nn.Module) -> None:
-    """Draw the weights of a layer: normal, without biases; to be given to `Module.apply`."""
+def init_weights(module: nn.Module) -> None:
+    """Initialize linear layers and embeddings with normal weights and zero biases, for `Module.apply`."""
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=INITIAL_DEVIATION)
+        nn.init.normal_(module.weight, std=INIT_STD)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
 
 
-class Positions(nn.Module):
-    """Adds sines and cosines of a position to what stands there (Vaswani et al. 2017, section 3.5).
+class PositionalEncoding(nn.Module):
+    """Sinusoidal positional encoding with a learned scale (Vaswani et al. 2017, section 3.5).
 
-    They are scaled by a learned factor, and computed as they are needed, so no sequence is too long.
+    Computed on the fly, so the sequence length is unlimited.
     """
 
     def __init__(self, dropout: float) -> None:
@@ -35,10 +36,10 @@ class Positions(nn.Module):
 
     def forward(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """hidden [B, L, H], positions [B, L] or [L] from 0 -> [B, L, H]."""
-        # All in float32: in less, neighbours far from the beginning would stand in the same place.
+        # In float32: half precision cannot tell large neighbouring positions apart.
         channels = torch.arange(0, hidden.size(-1), 2, device=hidden.device)
         rates = torch.exp(channels * (-math.log(10_000) / hidden.size(-1)))
         angles = positions.unsqueeze(-1) * rates
         waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-        placed: Tensor = self.dropout(hidden + (self.scale * waves).to(hidden.dtype))
-        return placed
+        encoded: Tensor = self.dropout(hidden + (self.scale * waves).to(hidden.dtype))
+        return encoded

@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""Hook implementations of the plugin. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ CONTRACT = 1
 def allophone_models() -> Iterator[ModelEntry]:
     yield ModelEntry(
         name="valle",
-        summary="VALL-E (Wang et al. 2023): language models of codes that speak in the voice of a "
-        "recording.",
+        summary="VALL-E (Wang et al. 2023): neural codec language model that clones the voice of a "
+        "reference recording.",
         config="allophone_valle.config:ValleConfig",
         synthesizer="allophone_valle.synthesis:build_synthesizer",
         assembler="allophone_valle.assembling:assemble",
         importers=importers(
             "allophone_valle.importers",
             {
-                "lifeiteng": "A checkpoint of the reference: NAME.pt, with its *.k2symbols.",
+                "lifeiteng": "A checkpoint of lifeiteng/vall-e: NAME.pt with *.k2symbols.",
                 "amphion": "An experiment of Amphion's first VALL-E recipe, with args.json.",
             },
         ),
@@ -41,7 +41,7 @@ def allophone_models() -> Iterator[ModelEntry]:
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
     yield FeatureExtractorEntry(
         name="codes",
-        summary="What the codec of [model.codec] makes of a recording.",
+        summary="Codes of a recording by the codec of [model.codec].",
         config="allophone_valle.codec_config:CodesConfig",
         extractor="allophone_valle.codes:CodesExtractor",
     )
@@ -51,7 +51,7 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="codec",
-        summary="A codec of EnCodec's kind (Defossez et al. 2022), which models of codes speak through.",
+        summary="A neural codec with EnCodec's architecture (Defossez et al. 2022), for codec language models.",
         config="allophone_valle.codec_config:CodecArchitecture",
         vocoder="allophone_valle.codecs.trained:build_vocoder",
     )
@@ -61,7 +61,7 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
 def allophone_trainers() -> Iterator[TrainerEntry]:
     yield TrainerEntry(
         name="valle.ar",
-        summary="The first codebook, code by code, and the end.",
+        summary="The AR model of the first codebook.",
         config="allophone_valle.config:ValleArTrainerConfig",
         objective="allophone_valle.objective_ar:ValleArObjective",
         trains="valle",
@@ -69,7 +69,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
     )
     yield TrainerEntry(
         name="valle.nar",
-        summary="The other codebooks, each from those below it.",
+        summary="The NAR model of the other codebooks.",
         config="allophone_valle.config:ValleNarTrainerConfig",
         objective="allophone_valle.objective_nar:ValleNarObjective",
         trains="valle",
@@ -77,7 +77,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
     )
     yield TrainerEntry(
         name="valle.codec",
-        summary="A codec by waveforms, mels and its codebooks; with discriminators where asked for.",
+        summary="Codec training: waveform, mel and commitment losses; optionally adversarial.",
         config="allophone_valle.codec_config:CodecTrainerConfig",
         objective="allophone_valle.codec_objective:CodecObjective",
         trains="codec",
@@ -91,9 +91,9 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
         "valle",
         "allophone_valle",
         {
-            "libritts": "The published size on LibriTTS: over a thousand English readers, 24 kHz.",
-            "librilight": "The published size on recordings of thousands of readers, 24 kHz.",
-            "tiny": "A few million parameters on codes of valle/codec-tiny: half an hour on a CPU.",
-            "codec-tiny": "A codec of under a million parameters: half an hour on a CPU, 16 kHz.",
+            "libritts": "The published size on LibriTTS: more than a thousand English speakers, 24 kHz.",
+            "librilight": "The published size on Libri-Light: thousands of English speakers, 24 kHz.",
+            "tiny": "A few million parameters, with valle/codec-tiny; trains in half an hour on a CPU.",
+            "codec-tiny": "A small codec, 16 kHz; trains in half an hour on a CPU.",
         },
     )

@@ -1,6 +1,6 @@
-"""Which positions are real, and which of them another one may look at.
+"""Padding and attention masks.
 
-Legend: B batch, L positions, T text, A audio: positions of codes, after those of the text.
+Legend: B batch, L positions: those of the text, then those of the codes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from torch import Tensor
 
 
 def sequence_mask(lengths: Tensor, size: int) -> Tensor:
-    """True where a position lies inside its sequence: lengths [B] -> [B, size]."""
+    """Boolean mask of the positions inside each sequence: lengths [B] -> [B, size]."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
-def everything(valid: Tensor) -> Tensor:
-    """Every position looks at all that are real: valid [B, L] -> [B, 1, 1, L]."""
+def full_mask(valid: Tensor) -> Tensor:
+    """Attention mask that only excludes padding: valid [B, L] -> [B, 1, 1, L]."""
     return valid[:, None, None, :]
 
 
-def text_then_past(valid: Tensor, text_size: int) -> Tensor:
-    """Text looks at text, audio at the text and at audio that is not after it.
+def prefix_lm_mask(valid: Tensor, text_size: int) -> Tensor:
+    """Prefix language model mask: text attends to text, codes to text and to codes up to themselves.
 
-    valid: [B, L], of which the first `text_size` positions are the text's. Returns [B, 1, L, L], true
-    where a query (third axis) looks at a key (fourth axis). So what is computed of the text depends on
-    nothing that is said later, and need be computed only once.
+    valid: [B, L], padding mask whose first `text_size` positions are the text. Returns [B, 1, L, L], true
+    where a query (third axis) attends to a key (fourth axis). Text does not attend to codes, so its hidden
+    states are computed once per utterance.
     """
     positions = torch.arange(valid.size(1), device=valid.device)
     is_text = positions < text_size

@@ -1,4 +1,4 @@
-"""Training the non-autoregressive model: a codebook from those below it (Wang et al. 2023, section 4.2.2).
+"""Training of the NAR model (Wang et al. 2023, section 4.2.2).
 
 Legend: B batch, F frames of codes, Q codebooks.
 """
@@ -15,17 +15,17 @@ from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Adapted, Metrics, OptimizerPlan, Runtime
-from allophone_valle.ar import IGNORED
+from allophone_valle.ar import IGNORE_INDEX
 from allophone_valle.config import ValleConfig, ValleNarTrainerConfig
 from allophone_valle.nar import NarModel
 from allophone_valle.nar_decoding import NarInput, predict_codebooks
-from allophone_valle.prompts import PromptDraws, PromptedExample, with_prompts
+from allophone_valle.prompts import PromptDraws, PromptedExample, add_prompts
 from allophone_valle.sample_decoding import SampleDecoder
-from allophone_valle.training import CodePredictions, codes_of, plan, score_predictions
+from allophone_valle.training import CodePredictions, batch_codes, optimizer_plan, score_predictions
 
 
 class ValleNarObjective:
-    """One model, whose loss is the cross-entropy of one codebook of each utterance, drawn in each step."""
+    """Cross-entropy of one codebook per utterance, chosen at random in each step."""
 
     features = ("codes", "phonemes")
 
@@ -36,7 +36,7 @@ class ValleNarObjective:
         self.config = model
         self.trainer = trainer
         audio = experiment.audio
-        self.longest_prompt = max(
+        self.max_prompt_frames = max(
             1, round(trainer.prompt_seconds * audio.sample_rate / audio.hop_length)
         )
         self.nar = NarModel(
@@ -49,11 +49,14 @@ class ValleNarObjective:
         self.sample_decoder = SampleDecoder(model, audio)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """AdamW."""
-        return plan(self.trainer, "nar")
+        """AdamW with warmup."""
+        return optimizer_plan(self.trainer, "nar")
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """A stage and a prompt for each utterance, and the mean over all codes that count."""
+        """Update on the mean cross-entropy over the codes of all ranks (equation 2).
+
+        Each utterance has its own random stage and prompt.
+        """
         stages = torch.randint(1, self.config.codebooks, (len(batch),)).to(rt.device)
         predicted = self._predict(
             rt, batch, self._prompted(batch, PromptDraws.random(len(batch))), stages
@@ -62,20 +65,20 @@ class ValleNarObjective:
         return predicted.metrics()
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """Every stage, with prompts that are the same each time: means, and the accuracy of each stage."""
+        """Mean over all stages with fixed prompts, and the accuracy of each stage."""
         example = self._prompted(batch, PromptDraws.fixed(len(batch)))
         metrics: dict[str, Tensor] = {}
         for stage in range(1, self.config.codebooks):
             stages = torch.full((len(batch),), stage, device=rt.device)
-            found = self._predict(rt, batch, example, stages).metrics()
-            for name, value in found.items():
+            stage_metrics = self._predict(rt, batch, example, stages).metrics()
+            for name, value in stage_metrics.items():
                 share = value / (self.config.codebooks - 1)
                 metrics[name] = metrics[name] + share if name in metrics else share
-            metrics[f"accuracy/codebook_{stage + 1}"] = found["accuracy"]
+            metrics[f"accuracy/codebook_{stage + 1}"] = stage_metrics["accuracy"]
         return metrics
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each utterance with its first codebook as recorded and the others predicted, and the recording's."""
+        """Each utterance with its recorded first codebook and the others predicted, and as recorded."""
         text, example = batch["phonemes"], self._prompted(batch, PromptDraws.fixed(len(batch)))
         prompted = example.prompted
         samples: dict[str, SampleAudio | SampleImage] = {}
@@ -86,17 +89,17 @@ class ValleNarObjective:
                 text=text.values[row, : text.lengths[row]],
                 known=codes[:prompt],
                 prompt_length=prompt,
-                first=codes[prompt:, 0],
+                first_codebook=codes[prompt:, 0],
             )
-            [said] = predict_codebooks(self.nar, [nar_input])
-            samples |= self.sample_decoder.samples(name, said)
+            [predicted] = predict_codebooks(self.nar, [nar_input])
+            samples |= self.sample_decoder.samples(name, predicted)
             samples |= self.sample_decoder.samples(f"{name}/recorded", codes[prompt:])
         return samples
 
     def adapt(
         self, weights: Mapping[str, Tensor], batches: Iterable[Batch]
     ) -> Mapping[str, Adapted]:
-        """Begin with the embeddings of an AR model, where that is what is fine-tuned."""
+        """Initialize the embeddings from those of an AR model if that is the source of fine-tuning."""
         if any(name.startswith("nar.") for name in weights):
             return {}
         text, first = (weights.get(f"ar.{name}_embedding.weight") for name in ("text", "code"))
@@ -119,13 +122,13 @@ class ValleNarObjective:
         return adapted
 
     def _prompted(self, batch: Batch, draws: PromptDraws) -> PromptedExample:
-        codes = codes_of(batch, self.config)
-        return with_prompts(
+        codes = batch_codes(batch, self.config)
+        return add_prompts(
             codes.values,
             codes.lengths,
             batch.speakers,
             mode=self.config.nar.prompt,
-            longest=self.longest_prompt,
+            max_frames=self.max_prompt_frames,
             draws=draws,
         )
 
@@ -135,6 +138,6 @@ class ValleNarObjective:
         text, prompted = batch["phonemes"], example.prompted
         with rt.autocast():
             logits = rt["nar"](text.values, text.lengths, prompted, stages)
-        wanted = stages[:, None, None].expand(*prompted.codes.shape[:2], 1)
-        targets = prompted.codes.gather(2, wanted).squeeze(2)
-        return score_predictions(logits, targets.masked_fill(~example.counted, IGNORED))
+        index = stages[:, None, None].expand(*prompted.codes.shape[:2], 1)
+        targets = prompted.codes.gather(2, index).squeeze(2)
+        return score_predictions(logits, targets.masked_fill(~example.loss_mask, IGNORE_INDEX))

@@ -1,4 +1,4 @@
-"""Prompts of the speaker's voice for the NAR model, in training.
+"""Speaker prompts for training the NAR model.
 
 Legend: B batch, F frames of codes, P frames of a prompt, Q codebooks.
 """
@@ -14,71 +14,71 @@ from allophone_valle.config import PromptMode
 from allophone_valle.masks import sequence_mask
 from allophone_valle.nar import PromptedCodes
 
-SHORTEST, LONGEST = 0.25, 0.5
-"""Shares of an utterance that its prefix may have; a segment of it has the shortest."""
+MIN_SHARE, MAX_SHARE = 0.25, 0.5
+"""Range of a prefix prompt's share of the utterance; a segment prompt has the minimum."""
 
 
 @frozen(kw_only=True)
 class PromptDraws:
-    """Random numbers that choose the prompts of a batch: [B] from 0 to 1, on the CPU.
+    """Random numbers in [0, 1) that select the prompts of a batch, [B], on the CPU.
 
-    length, place: of the prompt; neighbour: which other utterance it is taken of.
+    length, position: of the prompt; neighbour: which other utterance it is taken from.
     """
 
     length: Tensor
-    place: Tensor
+    position: Tensor
     neighbour: Tensor
 
     @classmethod
     def random(cls, batch: int) -> PromptDraws:
-        """For training."""
-        length, place, neighbour = torch.rand(3, batch)
-        return cls(length=length, place=place, neighbour=neighbour)
+        """Random draws, for training."""
+        length, position, neighbour = torch.rand(3, batch)
+        return cls(length=length, position=position, neighbour=neighbour)
 
     @classmethod
     def fixed(cls, batch: int) -> PromptDraws:
-        """For validation, which is the same each time."""
+        """Fixed draws, for validation."""
         middle = torch.full((batch,), 0.5)
-        return cls(length=middle, place=middle, neighbour=torch.zeros(batch))
+        return cls(length=middle, position=middle, neighbour=torch.zeros(batch))
 
 
 @frozen(kw_only=True)
 class PromptedExample:
-    """Codes that begin with a prompt, and which of them are to be predicted: counted [B, F], boolean."""
+    """Prompted codes; loss_mask: [B, F] boolean, frames that have a loss."""
 
     prompted: PromptedCodes
-    counted: Tensor
+    loss_mask: Tensor
 
 
-def with_prompts(
+def add_prompts(
     codes: Tensor,
     lengths: Tensor,
     speakers: Tensor,
     *,
     mode: PromptMode,
-    longest: int,
+    max_frames: int,
     draws: PromptDraws,
 ) -> PromptedExample:
-    """Give each utterance of a batch a prompt of its own.
+    """Add a prompt to each utterance of a batch.
 
-    codes: [B, F, Q] with lengths [B]. speakers: [B], whose utterances are neighbours of each other; one
-    without a neighbour in the batch is prompted with a segment of itself. longest: frames of a prompt.
-    What a prompt gives away of its own utterance is not counted.
+    codes: [B, F, Q], lengths: [B]. speakers: [B]; in mode "neighbour", an utterance without another one of
+    its speaker in the batch is prompted with a segment of itself. max_frames: maximum length of a prompt.
+    Frames of the utterance that its prompt reveals have no loss.
     """
     if mode == "none":
-        return _prefixed(codes, lengths, torch.zeros_like(lengths))
+        return _prefix_prompt(codes, lengths, torch.zeros_like(lengths))
     if mode == "prefix":
-        share = SHORTEST + (LONGEST - SHORTEST) * draws.length.to(lengths.device)
-        return _prefixed(codes, lengths, (share * lengths).long().clamp(max=longest))
+        share = MIN_SHARE + (MAX_SHARE - MIN_SHARE) * draws.length.to(lengths.device)
+        return _prefix_prompt(codes, lengths, (share * lengths).long().clamp(max=max_frames))
     rows = list(range(len(codes)))
-    sources = rows if mode == "segment" else _neighbours(speakers, draws.neighbour)
+    sources = rows if mode == "segment" else _choose_neighbours(speakers, draws.neighbour)
     sizes = lengths.tolist()
     examples = [
-        _preceded(
+        _prepend_prompt(
             codes[row, : sizes[row]],
             None if source == row else codes[source, : sizes[source]],
-            longest=longest,
-            place=float(draws.place[row]),
+            max_frames=max_frames,
+            position=float(draws.position[row]),
         )
         for row, source in zip(rows, sources, strict=True)
     ]
@@ -89,41 +89,43 @@ def with_prompts(
             lengths=torch.stack([each.lengths for each in prompted]),
             prompt_lengths=torch.stack([each.prompt_lengths for each in prompted]),
         ),
-        counted=pad_sequence([example.counted for example in examples], batch_first=True),
+        loss_mask=pad_sequence([example.loss_mask for example in examples], batch_first=True),
     )
 
 
-def _prefixed(codes: Tensor, lengths: Tensor, prefixes: Tensor) -> PromptedExample:
-    """Utterances [B, F, Q] whose first frames are their prompts."""
+def _prefix_prompt(codes: Tensor, lengths: Tensor, prefixes: Tensor) -> PromptedExample:
+    """Use the first frames of utterances [B, F, Q] as their prompts."""
     size = codes.size(1)
     return PromptedExample(
         prompted=PromptedCodes(codes=codes, lengths=lengths, prompt_lengths=prefixes),
-        counted=sequence_mask(lengths, size) & ~sequence_mask(prefixes, size),
+        loss_mask=sequence_mask(lengths, size) & ~sequence_mask(prefixes, size),
     )
 
 
-def _preceded(own: Tensor, other: Tensor | None, *, longest: int, place: float) -> PromptedExample:
-    """One utterance [F, Q] behind a stretch of another, [F', Q], or of itself where there is none."""
+def _prepend_prompt(
+    own: Tensor, other: Tensor | None, *, max_frames: int, position: float
+) -> PromptedExample:
+    """Prepend a segment of another utterance [F', Q], or of the utterance itself, to one [F, Q]."""
     source = own if other is None else other
-    most = len(source) if other is not None else max(1, int(SHORTEST * len(own)))
-    size = min(longest, most)
-    start = min(int(place * (len(source) - size + 1)), len(source) - size)
-    counted = own.new_ones(size + len(own), dtype=torch.bool)
-    counted[:size] = False
+    available = len(source) if other is not None else max(1, int(MIN_SHARE * len(own)))
+    size = min(max_frames, available)
+    start = min(int(position * (len(source) - size + 1)), len(source) - size)
+    loss_mask = own.new_ones(size + len(own), dtype=torch.bool)
+    loss_mask[:size] = False
     if other is None and size < len(own):
-        counted[size + start : size + start + size] = False
+        loss_mask[size + start : size + start + size] = False
     return PromptedExample(
         prompted=PromptedCodes(
             codes=torch.cat([source[start : start + size], own]),
             lengths=torch.tensor(size + len(own), device=own.device),
             prompt_lengths=torch.tensor(size, device=own.device),
         ),
-        counted=counted,
+        loss_mask=loss_mask,
     )
 
 
-def _neighbours(speakers: Tensor, draws: Tensor) -> list[int]:
-    """For each row another one of the same speaker, or itself where there is none."""
+def _choose_neighbours(speakers: Tensor, draws: Tensor) -> list[int]:
+    """Choose another row of the same speaker for each row, or the row itself if there is none."""
     names = speakers.tolist()
     chosen = []
     for row, (speaker, draw) in enumerate(zip(names, draws.tolist(), strict=True)):

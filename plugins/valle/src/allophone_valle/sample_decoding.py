@@ -1,4 +1,4 @@
-"""The codec that a model speaks through, and what codes look and sound like while it learns.
+"""Opening a model's codec, and decoding codes for the samples of a run.
 
 Legend: B batch, F frames, Q codebooks, N samples.
 """
@@ -24,13 +24,13 @@ from allophone_valle.config import ValleConfig
 _log = logging.getLogger(__name__)
 
 
-def open_fitting_codec(
+def open_model_codec(
     model: ValleConfig, audio: MelSpec, *, device: torch.device, folder: Path | None = None
 ) -> Codec:
-    """The codec of `[model.codec]`.
+    """Open the codec of `[model.codec]`.
 
-    folder: of a voice, which may carry its codec. Raises UserError where it is not there, ConfigError
-    where it is none for `audio`, or has other codes than are modelled.
+    folder: the voice folder, which may contain the codec. Raises UserError if the codec is missing,
+    ConfigError if it does not fit `audio` or the model's codebooks.
     """
     codec = open_codec(model.codec, device=device, registry=default_registry(), folder=folder)
     check_audio(codec, audio)
@@ -39,7 +39,7 @@ def open_fitting_codec(
 
 
 class SampleDecoder:
-    """Makes images of codes and, where the codec is installed, audio."""
+    """Renders codes as images and, if the codec is available, as audio."""
 
     def __init__(self, model: ValleConfig, audio: MelSpec) -> None:
         self._model = model
@@ -48,22 +48,22 @@ class SampleDecoder:
     @cached_property
     def _codec(self) -> Codec | None:
         try:
-            return open_fitting_codec(self._model, self._audio, device=torch.device("cpu"))
+            return open_model_codec(self._model, self._audio, device=torch.device("cpu"))
         except UserError as error:
-            _log.warning("Samples of codes are images without audio: %s", error)
+            _log.warning("Samples of codes have images but no audio: %s", error)
             return None
 
     def samples(self, name: str, codes: Tensor) -> dict[str, SampleAudio | SampleImage]:
-        """codes [F, Q] as a picture, `<name>/codes`, and as sound, `<name>/audio`."""
+        """Render codes [F, Q] as an image, `<name>/codes`, and as audio, `<name>/audio`."""
         codes = codes.cpu()
-        found: dict[str, SampleAudio | SampleImage] = {
+        samples: dict[str, SampleAudio | SampleImage] = {
             f"{name}/codes": SampleImage(values=codes.T.numpy().astype(np.float32))
         }
         if self._codec is not None and len(codes):
             lengths = torch.tensor([len(codes)])
             waveform = self._codec.decode(codes.T.unsqueeze(0), lengths)[0]
-            found[f"{name}/audio"] = SampleAudio(
+            samples[f"{name}/audio"] = SampleAudio(
                 samples=waveform.clamp(-1, 1).float().cpu().numpy(),
                 sample_rate=self._audio.sample_rate,
             )
-        return found
+        return samples

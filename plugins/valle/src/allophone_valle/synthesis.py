@@ -1,4 +1,4 @@
-"""Speaking in the voice of a recording: text and prompt to codes, and codes to a waveform.
+"""Zero-shot synthesis: text and prompt to codes, codes to a waveform.
 
 Legend: B batch, T text, P frames of a prompt, F frames, Q codebooks, N samples.
 """
@@ -24,26 +24,26 @@ from allophone_valle.config import ValleConfig, ValleControls
 from allophone_valle.decoding import ArPrefix, Continuation, continue_codes
 from allophone_valle.nar import NarModel
 from allophone_valle.nar_decoding import NarInput, predict_codebooks
-from allophone_valle.sample_decoding import open_fitting_codec
+from allophone_valle.sample_decoding import open_model_codec
 
 
 @frozen(kw_only=True, eq=False)
-class Row:
-    """One sentence that is to be said.
+class PromptedSentence:
+    """A sentence to synthesize.
 
-    own: [T], its own ids. text: [T'], what is said with the prompt before it. prompt: [P, Q], without
-    frames where there is none. continued: whether the speech begins with the prompt.
+    ids: [T], ids of the sentence. prompted_ids: [T'], with the ids of the prompt inserted. prompt: [P, Q],
+    codes of the prompt, P = 0 without one. continued: whether the output starts with the prompt.
     """
 
-    own: Tensor
-    text: Tensor
+    ids: Tensor
+    prompted_ids: Tensor
     prompt: Tensor
     continued: bool
     seed: int
 
 
 class ValleSynthesizer:
-    """The two models and the codec that they speak through."""
+    """Synthesizer of the AR and NAR models and the codec."""
 
     controls = ValleControls
 
@@ -56,119 +56,132 @@ class ValleSynthesizer:
 
     @cached_property
     def codec(self) -> Codec:
-        """What it speaks through, opened when it first speaks: until then it need not be there."""
-        return open_fitting_codec(
+        """The codec, opened on first use."""
+        return open_model_codec(
             self.config, self.spec.audio, device=self.nar.tables.device, folder=self.spec.folder
         )
 
     @property
     def prompt_seconds(self) -> tuple[float, float]:
-        """How short and how long a prompt may be."""
+        """Minimum and maximum duration of a prompt."""
         return self.config.prompt_seconds
 
     @property
     def needs_prompt(self) -> bool:
-        """Whether a model was trained to be told of the speaker by a prompt alone."""
+        """Whether the AR or the NAR model cannot synthesize without a prompt."""
         return not self.config.ar.begin_symbol or self.config.nar.prompt != "none"
 
     @torch.inference_mode()
     def synthesize(self, text: TextBatch, controls: ValleControls) -> Speech:
-        """Say some sentences, each in the voice of its prompt."""
-        rows = self._rows(text)
-        prefixes = [self._ar_prefix(row, controls) for row in rows]
+        """Synthesize a batch, each sentence in the voice of its prompt."""
+        sentences = self._sentences(text)
+        prefixes = [self._ar_prefix(sentence, controls) for sentence in sentences]
         continuations = continue_codes(self.ar, prefixes, controls)
         inputs = [
-            self._nar_input(row, continuation)
-            for row, continuation in zip(rows, continuations, strict=True)
+            self._nar_input(sentence, continuation)
+            for sentence, continuation in zip(sentences, continuations, strict=True)
         ]
-        said = predict_codebooks(self.nar, inputs)
-        return self._decode_codec(
-            rows,
-            said,
-            cut_off=tuple(
-                None if continuation.ended else _limit(prefix, row, controls)
-                for prefix, row, continuation in zip(prefixes, rows, continuations, strict=True)
-            ),
+        codes = predict_codebooks(self.nar, inputs)
+        cut_off = tuple(
+            None if continuation.ended else _cut_off_reason(prefix, sentence, controls)
+            for prefix, sentence, continuation in zip(
+                prefixes, sentences, continuations, strict=True
+            )
         )
+        return self._decode_waveforms(sentences, codes, cut_off=cut_off)
 
-    def _rows(self, text: TextBatch) -> list[Row]:
-        own = [row[:length] for row, length in zip(text.ids, text.lengths.tolist(), strict=True)]
+    def _sentences(self, text: TextBatch) -> list[PromptedSentence]:
+        sentence_ids = [
+            row[:length] for row, length in zip(text.ids, text.lengths.tolist(), strict=True)
+        ]
         if text.prompts is None:
-            nothing = text.ids.new_zeros(0, self.config.codebooks)
+            empty = text.ids.new_zeros(0, self.config.codebooks)
             return [
-                Row(own=ids, text=ids, prompt=nothing, continued=False, seed=seed)
-                for ids, seed in zip(own, text.seeds, strict=True)
+                PromptedSentence(
+                    ids=ids, prompted_ids=ids, prompt=empty, continued=False, seed=seed
+                )
+                for ids, seed in zip(sentence_ids, text.seeds, strict=True)
             ]
         codes = self._encode(text.prompts)
-        before = self.spec.vocabulary.symbols.opening_length
+        start = self.spec.vocabulary.symbols.opening_length
         return [
-            Row(
-                own=ids,
-                text=torch.cat([ids[:before], ids.new_tensor(prompt.ids), ids[before:]]),
+            PromptedSentence(
+                ids=ids,
+                prompted_ids=torch.cat([ids[:start], ids.new_tensor(prompt.ids), ids[start:]]),
                 prompt=codes[id(prompt.samples)],
                 continued=prompt.continued,
                 seed=seed,
             )
-            for ids, prompt, seed in zip(own, text.prompts, text.seeds, strict=True)
+            for ids, prompt, seed in zip(sentence_ids, text.prompts, text.seeds, strict=True)
         ]
 
     def _encode(self, prompts: Sequence[Prompt]) -> dict[int, Tensor]:
-        """The codes [P, Q] of each distinct recording, by the identity of its samples."""
+        """Encode each distinct recording once: codes [P, Q] by the id() of its samples."""
         device = self.nar.tables.device
         waveforms = {
             id(prompt.samples): torch.from_numpy(prompt.samples).to(device) for prompt in prompts
         }
         hop = self.codec.hop_length
-        # What fills no frame would be followed by silence before the speech goes on.
-        whole = [wave[: max(hop, len(wave) // hop * hop)] for wave in waveforms.values()]
-        lengths = torch.tensor([len(wave) for wave in whole], device=whole[0].device)
-        coded = self.codec.encode(pad_sequence(whole, batch_first=True), lengths)
+        # Drop an incomplete last frame: the codec would pad it with silence in front of the continuation.
+        trimmed = [wave[: max(hop, len(wave) // hop * hop)] for wave in waveforms.values()]
+        lengths = torch.tensor([len(wave) for wave in trimmed], device=trimmed[0].device)
+        coded = self.codec.encode(pad_sequence(trimmed, batch_first=True), lengths)
         rows = zip(waveforms, coded.codes, coded.lengths.tolist(), strict=True)
         return {key: codes[: self.config.codebooks, :length].T for key, codes, length in rows}
 
-    def _ar_prefix(self, row: Row, controls: ValleControls) -> ArPrefix:
-        # What is continued has the ids of its prompt among its own.
-        said = len(row.prompt) if row.continued else 0
-        least = math.ceil(controls.min_ratio * len(row.own)) - said
-        most = int(controls.max_ratio * len(row.own)) - said
-        most = max(1, min(most, self._frames(controls.max_seconds)))
+    def _ar_prefix(self, sentence: PromptedSentence, controls: ValleControls) -> ArPrefix:
+        # If the output continues the prompt, the sentence's ids include the prompt's.
+        prompt_frames = len(sentence.prompt) if sentence.continued else 0
+        min_length = math.ceil(controls.min_ratio * len(sentence.ids)) - prompt_frames
+        max_length = int(controls.max_ratio * len(sentence.ids)) - prompt_frames
+        max_length = max(1, min(max_length, self._frames(controls.max_seconds)))
         return ArPrefix(
-            text=row.text,
-            codes=row.prompt[:, 0],
-            least=min(most, max(1, least)),
-            most=most,
-            seed=row.seed,
+            text=sentence.prompted_ids,
+            codes=sentence.prompt[:, 0],
+            min_length=min(max_length, max(1, min_length)),
+            max_length=max_length,
+            seed=sentence.seed,
         )
 
-    def _nar_input(self, row: Row, continuation: Continuation) -> NarInput:
-        mode, frames = self.config.nar.prompt, len(row.prompt)
+    def _nar_input(self, sentence: PromptedSentence, continuation: Continuation) -> NarInput:
+        mode, frames = self.config.nar.prompt, len(sentence.prompt)
         if mode in ("none", "prefix"):
             prompt_length = 0 if mode == "none" else frames
-            text, known = row.text, row.prompt
+            text, known = sentence.prompted_ids, sentence.prompt
         else:
-            # Its prompts come from elsewhere, so what is said in them is no part of its text.
-            prompt_length, text = frames, row.own
-            known = row.prompt.repeat(2, 1) if row.continued else row.prompt
+            # In training these prompts come from elsewhere, and the text does not include theirs.
+            prompt_length, text = frames, sentence.ids
+            known = sentence.prompt.repeat(2, 1) if sentence.continued else sentence.prompt
         return NarInput(
-            text=text, known=known, prompt_length=prompt_length, first=continuation.codes
+            text=text,
+            known=known,
+            prompt_length=prompt_length,
+            first_codebook=continuation.codes,
         )
 
-    def _decode_codec(
-        self, rows: Sequence[Row], said: Sequence[Tensor], *, cut_off: tuple[str | None, ...]
+    def _decode_waveforms(
+        self,
+        sentences: Sequence[PromptedSentence],
+        generated: Sequence[Tensor],
+        *,
+        cut_off: tuple[str | None, ...],
     ) -> Speech:
-        """Decode what was said behind its prompt, so that it begins as something that goes on."""
-        whole = [torch.cat([row.prompt, codes]) for row, codes in zip(rows, said, strict=True)]
-        lengths = torch.tensor([len(codes) for codes in whole], device=whole[0].device)
-        codes = pad_sequence(whole, batch_first=True).transpose(1, 2)
-        waveforms = self.codec.decode(codes, lengths)
+        """Decode the generated codes with the prompt as context, then cut the prompt off."""
+        rows = [
+            torch.cat([sentence.prompt, codes])
+            for sentence, codes in zip(sentences, generated, strict=True)
+        ]
+        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+        codes = pad_sequence(rows, batch_first=True).transpose(1, 2)
+        decoded = self.codec.decode(codes, lengths)
         hop = self.codec.hop_length
-        heard = [
-            waveform[0 if row.continued else len(row.prompt) * hop : length * hop]
-            for row, waveform, length in zip(rows, waveforms, lengths.tolist(), strict=True)
+        waveforms = [
+            waveform[0 if sentence.continued else len(sentence.prompt) * hop : length * hop]
+            for sentence, waveform, length in zip(sentences, decoded, lengths.tolist(), strict=True)
         ]
         return Speech(
-            waveform=pad_sequence(heard, batch_first=True),
-            lengths=torch.tensor([len(waveform) for waveform in heard], device=lengths.device),
+            waveform=pad_sequence(waveforms, batch_first=True),
+            lengths=torch.tensor([len(waveform) for waveform in waveforms], device=lengths.device),
             cut_off=cut_off,
         )
 
@@ -179,9 +192,9 @@ class ValleSynthesizer:
 def build_synthesizer(
     spec: VoiceSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> ValleSynthesizer:
-    """Put the weights of both models in place.
+    """Build a synthesizer from the weights of both models.
 
-    Raises UserError for a run of one stage alone, and for weights of another vocabulary or model.
+    Raises UserError if a stage is missing or the weights do not fit the vocabulary or the model.
     """
     config = spec.model
     assert isinstance(config, ValleConfig)
@@ -195,7 +208,7 @@ def build_synthesizer(
             codebooks=config.codebooks,
             bins=config.bins,
         )
-    # A step reads all weights once for a few codes, so on a GPU it is as quick as they are small.
+    # Decoding on a GPU is limited by memory bandwidth, so smaller weights are faster.
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     for name, model in (("ar", ar), ("nar", nar)):
         own = strip_prefix(weights, name)
@@ -209,28 +222,28 @@ def _require_stages(weights: Mapping[str, Tensor]) -> None:
     missing = [name for name in ("ar", "nar") if f"{name}.text_embedding.weight" not in weights]
     if missing:
         raise UserError(
-            "VALL-E speaks with two stages, 'ar' and 'nar', and this is a run of one of them."
+            "A run of one stage is not a voice: VALL-E needs both stages, 'ar' and 'nar'."
             if len(missing) == 2
-            else f"This voice has no weights of the stage '{missing[0]}'.",
-            hint="Make a voice of a run of each: allophone import runs/ar runs/nar voices/mine",
+            else f"The weights of the stage '{missing[0]}' are missing.",
+            hint="Assemble a voice from both runs: allophone import runs/ar runs/nar voices/mine",
         )
 
 
 def _check_vocabulary(name: str, embedding: Tensor, symbols: int) -> None:
     if len(embedding) != symbols:
         raise UserError(
-            f"The vocabulary has ids for {symbols} symbols, and the weights of '{name}' are of a model "
-            f"that knows {len(embedding)}.",
-            hint="They belong to another vocabulary: take the vocabulary.json that lay beside them.",
+            f"The vocabulary has {symbols} symbols, but the weights of '{name}' have "
+            f"{len(embedding)}.",
+            hint="Use the vocabulary.json that belongs to these weights.",
         )
 
 
-def _limit(prefix: ArPrefix, row: Row, controls: ValleControls) -> str:
-    """Why a row had to stop."""
-    by_text = int(controls.max_ratio * len(row.own)) - len(row.prompt) * row.continued
-    if prefix.most < by_text:
+def _cut_off_reason(prefix: ArPrefix, sentence: PromptedSentence, controls: ValleControls) -> str:
+    """Say which limit stopped a sentence before its end."""
+    text_limit = int(controls.max_ratio * len(sentence.ids))
+    if prefix.max_length < text_limit - len(sentence.prompt) * sentence.continued:
         return f"it was stopped after {controls.max_seconds:g} s (max_seconds)"
     return (
-        f"it was stopped after {controls.max_ratio:g} frames for each of its {len(row.own)} ids "
+        f"it was stopped after {controls.max_ratio:g} frames for each of its {len(sentence.ids)} ids "
         "(max_ratio)"
     )

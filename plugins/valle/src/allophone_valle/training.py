@@ -1,4 +1,4 @@
-"""What learning both models has in common: the loss, how well codes are predicted, the optimizer.
+"""Shared by both objectives: the loss, accuracies and the optimizer.
 
 Legend: B batch, F frames of codes, Q codebooks, V entries.
 """
@@ -15,54 +15,55 @@ from allophone.data.batch import Batch, Padded
 from allophone.errors import UserError
 from allophone.training.objective import OptimizerPlan
 from allophone.training.optimizers import adamw, cosine, linear_warmup
-from allophone_valle.ar import IGNORED
+from allophone_valle.ar import IGNORE_INDEX
 from allophone_valle.config import OptimizerConfig, ValleConfig
 
 TOP = 10
+"""k of the top-k accuracy."""
 
 
 @frozen(kw_only=True)
 class CodePredictions:
-    """How codes were predicted, summed over those that count.
+    """Loss and accuracy, summed over codes with a target.
 
-    cross_entropy: nats, with gradients. right, near: how many were the likeliest, or among the `TOP`
-    likeliest. count: how many there are.
+    cross_entropy: in nats, with gradients. correct, top_correct: codes whose target is the most likely, or
+    among the `TOP` most likely. count: number of codes.
     """
 
     cross_entropy: Tensor
-    right: Tensor
-    near: Tensor
+    correct: Tensor
+    top_correct: Tensor
     count: Tensor
 
     def metrics(self) -> dict[str, Tensor]:
-        """Means over the batch."""
+        """Means over the codes of the batch."""
         count = self.count.clamp(min=1)
         return {
             "cross_entropy": self.cross_entropy / count,
-            "accuracy": self.right / count,
-            f"top{TOP}_accuracy": self.near / count,
+            "accuracy": self.correct / count,
+            f"top{TOP}_accuracy": self.top_correct / count,
         }
 
 
 def score_predictions(logits: Tensor, targets: Tensor) -> CodePredictions:
-    """logits [..., V], targets [...], of which `IGNORED` ones, such as padding, do not count."""
+    """Score logits [..., V] against targets [...], except where these are `IGNORE_INDEX`."""
     logits, targets = logits.flatten(0, -2).float(), targets.flatten()
-    counted = targets != IGNORED
-    wanted = logits.gather(1, targets.clamp(min=0).unsqueeze(1))
-    better = (logits > wanted).sum(1)
+    has_target = targets != IGNORE_INDEX
+    target_logits = logits.gather(1, targets.clamp(min=0).unsqueeze(1))
+    rank = (logits > target_logits).sum(1)
     return CodePredictions(
         cross_entropy=functional.cross_entropy(
-            logits, targets, ignore_index=IGNORED, reduction="sum"
+            logits, targets, ignore_index=IGNORE_INDEX, reduction="sum"
         ),
-        right=((better == 0) & counted).sum(),
-        near=((better < TOP) & counted).sum(),
-        count=counted.sum(),
+        correct=((rank == 0) & has_target).sum(),
+        top_correct=((rank < TOP) & has_target).sum(),
+        count=has_target.sum(),
     )
 
 
-def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
-    """AdamW over one module."""
-    rises_and_falls = (
+def optimizer_plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
+    """AdamW for one module, with warmup and optional cosine decay."""
+    schedule = (
         linear_warmup(config.warmup)
         if config.decay_steps is None
         else cosine(config.warmup, config.decay_steps)
@@ -73,22 +74,19 @@ def plan(config: OptimizerConfig, module: str) -> Mapping[str, OptimizerPlan]:
             learning_rate=config.learning_rate,
             betas=config.betas,
             weight_decay=config.weight_decay,
-            schedule=rises_and_falls,
+            schedule=schedule,
             clip_norm=config.clip_norm,
         )
     }
 
 
-def codes_of(batch: Batch, model: ValleConfig) -> Padded:
-    """The codes of a batch, [B, F, Q].
-
-    Raises UserError where they are of another codec than the model describes.
-    """
+def batch_codes(batch: Batch, model: ValleConfig) -> Padded:
+    """Return the codes of a batch, [B, F, Q]; UserError if their number of codebooks is not the model's."""
     codes = batch["codes"]
     if codes.values.dim() != 3 or codes.values.size(2) != model.codebooks:
         raise UserError(
-            f"The stored codes are {list(codes.values.shape)} a batch, and the model describes "
-            f"{model.codebooks} codebooks.",
+            f"The stored codes have shape {list(codes.values.shape)}, expected [batch, frames, "
+            f"{model.codebooks}]: the model has {model.codebooks} codebooks.",
             hint="Extract the feature 'codes' with the codec of [model.codec], or set model.codebooks.",
         )
     return codes

@@ -1,7 +1,6 @@
-"""Pre-norm transformer blocks, which both models are made of.
+"""Pre-norm transformer, shared by the AR and NAR models.
 
-Legend: B batch, L positions, K positions that are looked at, H hidden channels, A attention heads,
-D channels of a head.
+Legend: B batch, L positions, K key positions, H hidden channels, A attention heads, D channels per head.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from torch.nn import functional
 from allophone_valle.cache import KeyValueCache
 from allophone_valle.config import TransformerConfig
 
-Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Keys and values [B, A, L, D] of new positions to those of all so far, [B, A, K, D]."""
+CacheUpdate = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Maps keys and values [B, A, L, D] of new positions to those of all positions so far, [B, A, K, D]."""
 
 
 class LayerNorm(nn.LayerNorm):
-    """A norm with a scale and a shift of its own, whatever the condition."""
+    """Layer norm that ignores the condition."""
 
     def forward(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
         """hidden [B, L, H] -> [B, L, H]."""
@@ -28,7 +27,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class AdaptiveLayerNorm(nn.Module):
-    """A norm whose result is scaled and shifted as a condition says (Wang et al. 2023, section 4.2.2)."""
+    """Layer norm whose scale and shift are projected from a condition (Wang et al. 2023, section 4.2.2)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,7 +35,7 @@ class AdaptiveLayerNorm(nn.Module):
         self.project = nn.Linear(channels, 2 * channels)
 
     def reset_scale(self) -> None:
-        """Begin as an ordinary norm: a scale around one."""
+        """Set the bias of the scale to 1, so that training starts close to a plain layer norm."""
         with torch.no_grad():
             self.project.bias.chunk(2)[0].fill_(1.0)
 
@@ -48,7 +47,7 @@ class AdaptiveLayerNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Attention among positions, or of new positions to those that a cache remembers."""
+    """Multi-head self-attention, optionally with a key-value cache."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -57,12 +56,14 @@ class SelfAttention(nn.Module):
         self.query_key_value = nn.Linear(config.channels, 3 * config.channels)
         self.output = nn.Linear(config.channels, config.channels)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None, extend: Extend | None) -> Tensor:
+    def forward(
+        self, hidden: Tensor, mask: Tensor | None, update_cache: CacheUpdate | None
+    ) -> Tensor:
         """hidden [B, L, H], mask [B, 1, L or 1, K] -> [B, L, H]."""
         projected = self.query_key_value(hidden).unflatten(2, (3, self.heads, -1))
         query, key, value = projected.permute(2, 0, 3, 1, 4)  # [B, A, L, D]
-        if extend is not None:
-            key, value = extend(key, value)
+        if update_cache is not None:
+            key, value = update_cache(key, value)
         attended = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )
@@ -71,7 +72,7 @@ class SelfAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual connection."""
+    """Pre-norm transformer block: attention and feed-forward with residual connections."""
 
     def __init__(self, config: TransformerConfig, *, adaptive: bool) -> None:
         super().__init__()
@@ -84,10 +85,14 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, hidden: Tensor, mask: Tensor | None, condition: Tensor | None, extend: Extend | None
+        self,
+        hidden: Tensor,
+        mask: Tensor | None,
+        condition: Tensor | None,
+        update_cache: CacheUpdate | None,
     ) -> Tensor:
-        """As `Transformer`; `extend` is this layer's."""
-        attended = self.attention(self.attention_norm(hidden, condition), mask, extend)
+        """As `Transformer`; update_cache: stores this layer's keys and values."""
+        attended = self.attention(self.attention_norm(hidden, condition), mask, update_cache)
         hidden = hidden + self.dropout(attended)
         inner = functional.relu(self.expand(self.feed_forward_norm(hidden, condition)))
         output: Tensor = hidden + self.dropout(self.contract(self.dropout(inner)))
@@ -95,9 +100,9 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks, and a norm after the last one.
+    """Transformer blocks and a final layer norm.
 
-    adaptive: whether its norms depend on a condition.
+    adaptive: whether to use adaptive layer norms.
     """
 
     def __init__(self, config: TransformerConfig, *, adaptive: bool) -> None:
@@ -117,12 +122,12 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """hidden [B, L, H] -> [B, L, H].
 
-        mask: true where a query looks at a key, [B, 1, L or 1, K]; None where every query looks at all.
-        condition: [B, H], of adaptive norms.
-        cache: keys and values of positions before; those of the new ones are added to it.
+        mask: [B, 1, L or 1, K], true where a query attends to a key; None for no mask.
+        condition: [B, H], for adaptive layer norms.
+        cache: keys and values of previous positions; those of the new positions are added.
         """
         for layer, block in enumerate(self.blocks):
-            extend = None if cache is None else cache.extending(layer)
-            hidden = block(hidden, mask, condition, extend)
+            update_cache = None if cache is None else cache.updater(layer)
+            hidden = block(hidden, mask, condition, update_cache)
         output: Tensor = self.norm(hidden, condition)
         return output

@@ -1,1 +1,1 @@
-"""Codecs: waveforms as a few sequences of small whole numbers, and back."""
+"""Neural codecs: waveforms to discrete codes and back."""

@@ -1,4 +1,4 @@
-"""Codecs whose networks are causal, so that utterances of any lengths may share a batch.
+"""Codecs with causal networks, which can batch utterances of different lengths.
 
 Legend: B batch, N samples, Q codebooks, F frames.
 """
@@ -12,16 +12,16 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn import functional
 
-from allophone_valle.codecs.protocol import CodecFormat, Codes, kept
+from allophone_valle.codecs.protocol import CodecFormat, Codes, zero_padding
 
-LEAST_FRAMES = 7
-"""What EnCodec's convolutions see before the beginning is what follows it, mirrored: so many frames."""
+MIN_FRAMES = 7
+"""Minimum number of frames: EnCodec's convolutions use reflection padding at the start of the input."""
 
 
 class CausalNetwork(Protocol):
-    """Whole frames of waveforms to codes and back, `LEAST_FRAMES` and more.
+    """A causal encoder and decoder for at least `MIN_FRAMES` complete frames.
 
-    But for the beginning, nothing depends on what comes later.
+    Except for the reflection padding at the start, no output depends on later input.
     """
 
     def encode(self, waveform: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class CausalNetwork(Protocol):
 
 @frozen(kw_only=True, eq=False)
 class CausalCodec(CodecFormat):
-    """A codec around such a network; the last frame of an utterance is filled up with silence."""
+    """A codec with a causal network; pads the last frame of each utterance with silence."""
 
     network: CausalNetwork
 
@@ -44,15 +44,15 @@ class CausalCodec(CodecFormat):
         """waveform [B, N], lengths [B] in samples."""
         frames = self.frames(lengths)
         longest = -(-waveform.size(1) // self.hop_length)
-        whole = max(longest, LEAST_FRAMES) * self.hop_length
-        silent = functional.pad(kept(waveform, lengths), (0, whole - waveform.size(1)))
-        codes = self.network.encode(silent)[:, :, :longest]
-        return Codes(codes=kept(codes, frames), lengths=frames)
+        size = max(longest, MIN_FRAMES) * self.hop_length
+        padded = functional.pad(zero_padding(waveform, lengths), (0, size - waveform.size(1)))
+        codes = self.network.encode(padded)[:, :, :longest]
+        return Codes(codes=zero_padding(codes, frames), lengths=frames)
 
     @torch.no_grad()
     def decode(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """codes [B, Q, F], lengths [B] in frames."""
         frames = codes.size(2)
-        padded = functional.pad(codes, (0, max(0, LEAST_FRAMES - frames)))
+        padded = functional.pad(codes, (0, max(0, MIN_FRAMES - frames)))
         waveform = self.network.decode(padded)[:, : frames * self.hop_length]
-        return kept(waveform.float(), lengths * self.hop_length)
+        return zero_padding(waveform.float(), lengths * self.hop_length)

@@ -1,4 +1,4 @@
-"""A codec that is trained here: EnCodec's encoder and decoder, with a quantizer that learns.
+"""Trainable codec network: EnCodec's encoder and decoder with our residual quantizer.
 
 Legend: B batch, N samples, D dimension, Q codebooks, F frames.
 """
@@ -18,14 +18,14 @@ from allophone_valle.codecs.quantizer import Quantized, ResidualQuantizer
 
 @frozen(kw_only=True)
 class CodecOutput:
-    """A waveform [B, N] that has gone through codes, and what its quantizer says."""
+    """waveform: [B, N], reconstructed; quantized: output of the quantizer."""
 
     waveform: Tensor
     quantized: Quantized
 
 
 class CodecNetwork(nn.Module):
-    """Causal throughout: what follows a frame does not change its codes, nor its samples."""
+    """Causal encoder, quantizer and decoder: a frame's codes and samples do not depend on later frames."""
 
     def __init__(self, architecture: CodecArchitecture) -> None:
         super().__init__()
@@ -49,32 +49,32 @@ class CodecNetwork(nn.Module):
         self.apply(_preserve_variance)
 
     def forward(self, waveform: Tensor, *, bypass: float = 0.0) -> CodecOutput:
-        """waveform [B, N], N a multiple of the hop length, to the same again.
+        """Reconstruct waveform [B, N], N a multiple of the hop length.
 
-        bypass: how likely a row goes to the decoder as the encoder gives it.
+        bypass: probability of passing a row to the decoder unquantized.
         """
         vectors = self.encoder(waveform.unsqueeze(1))
         quantized = self.quantizer(vectors)
         bypassing = torch.rand(len(vectors), 1, 1, device=vectors.device) < bypass
-        heard = torch.where(bypassing, vectors, quantized.vectors)
-        return CodecOutput(waveform=self.decoder(heard).squeeze(1), quantized=quantized)
+        decoder_input = torch.where(bypassing, vectors, quantized.vectors)
+        return CodecOutput(waveform=self.decoder(decoder_input).squeeze(1), quantized=quantized)
 
     def encode(self, waveform: Tensor) -> Tensor:
-        """waveform [B, N], N a multiple of the hop length, to codes [B, Q, F]."""
+        """waveform [B, N], N a multiple of the hop length -> codes [B, Q, F]."""
         return self.quantizer.encode(self.encoder(waveform.unsqueeze(1)))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """codes [B, Q, F] to a waveform [B, F * hop_length]."""
+        """codes [B, Q, F] -> waveform [B, F * hop_length]."""
         waveform: Tensor = self.decoder(self.quantizer.decode(codes)).squeeze(1)
         return waveform
 
 
 @torch.no_grad()
 def _preserve_variance(module: nn.Module) -> None:
-    """Begin a convolution with outputs as large as its inputs, and without a bias.
+    """Initialize a convolution to preserve the variance of its input, with zero bias.
 
-    As PyTorch begins them, each of two dozen makes a signal smaller by half, until biases are all that
-    a quantizer sees, and all that the decoder learns from.
+    With PyTorch's initialization, each of two dozen convolutions halves the signal, until biases dominate
+    the input of the quantizer.
     """
     if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
         inputs = module.in_channels * module.kernel_size[0]

@@ -1,4 +1,4 @@
-"""Finding the codec that `[model.codec]` names."""
+"""Finding and opening the codec of `[model.codec]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from allophone_valle.codecs.protocol import Codec, CodecFormat
 
 @frozen(kw_only=True)
 class FoundCodec:
-    """A codec that is there and can be opened; what its codes are is known already."""
+    """A codec that has been found but not opened; its format is already known."""
 
     format: CodecFormat
     open: Callable[[torch.device], Codec]
@@ -28,7 +28,7 @@ class FoundCodec:
 def open_codec(
     config: CodecConfig, *, device: torch.device, registry: Registry, folder: Path | None = None
 ) -> Codec:
-    """The codec that a model speaks through, ready on a device; see `find_codec`."""
+    """Find and open a codec on a device; see `find_codec`."""
     return find_codec(config, registry=registry, folder=folder).open(device)
 
 
@@ -37,23 +37,23 @@ def find_codec(
 ) -> FoundCodec:
     """Find a codec without building it.
 
-    folder: of a voice, which may carry its codec: a path that is not absolute is looked for there first.
-    Raises UserError where there is none, or another than `config.fingerprint` asks for.
+    folder: the voice folder, in which relative paths are searched first. Raises UserError if there is no
+    codec or its fingerprint is not `config.fingerprint`.
     """
     found = _find(config, registry, folder)
     if config.fingerprint not in (None, found.format.fingerprint):
         raise UserError(
-            f"The codec '{config.place}' is {found.format.fingerprint}, but its codes are to be those "
-            f"of {config.fingerprint}.",
-            hint="Codes of one codec are noise to another: give the codec that the model was trained "
-            "with, as model.codec.place and model.codec.weights.",
+            f"The codec '{config.place}' has the fingerprint {found.format.fingerprint}, but the model "
+            f"needs {config.fingerprint}.",
+            hint="Set model.codec.place and model.codec.weights to the codec that the model was trained "
+            "with.",
         )
     return found
 
 
 def _find(config: CodecConfig, registry: Registry, folder: Path | None) -> FoundCodec:
     if config.place == FAKE:
-        fake = FakeCodec.of(config.fake)
+        fake = FakeCodec.from_config(config.fake)
         return FoundCodec(format=fake, open=lambda _: fake)
     if config.place == PUBLISHED:
         return FoundCodec(
@@ -69,14 +69,14 @@ def _find(config: CodecConfig, registry: Registry, folder: Path | None) -> Found
 def _find_trained(place: Path, registry: Registry) -> FoundCodec:
     if not place.exists():
         raise UserError(
-            f"There is no codec '{place}': neither the folder of one nor a run that trained one.",
+            f"Codec '{place}' not found: it must be '{PUBLISHED}', or the path of a codec folder, run or checkpoint.",
             hint=near_miss(str(place), (PUBLISHED, FAKE)),
         )
     stored = find_vocoder(place, registry).read(registry)
     if not isinstance(stored.description.vocoder, CodecArchitecture):
         raise UserError(
-            f"{place} is a vocoder of mel spectrograms, and no codec.",
-            hint="A codec is trained with the recipe valle/codec-tiny.",
+            f"{place} is a mel vocoder, not a codec.",
+            hint="Train a codec with the recipe valle/codec-tiny.",
         )
     spec, weights = stored.spec, stored.weights
     return FoundCodec(

@@ -1,4 +1,4 @@
-"""What a codec is.
+"""Interface of codecs.
 
 Legend: B batch, N samples, Q codebooks, F frames of codes.
 """
@@ -19,7 +19,7 @@ from allophone.errors import ConfigError
 
 @frozen(kw_only=True)
 class Codes:
-    """What waveforms are in a codec's terms: codes [B, Q, F] int64, zero past lengths [B] (frames)."""
+    """Encoded waveforms: codes [B, Q, F] int64, zero past lengths [B] in frames."""
 
     codes: Tensor
     lengths: Tensor
@@ -27,10 +27,10 @@ class Codes:
 
 @frozen(kw_only=True)
 class CodecFormat:
-    """What two codecs must have in common for their codes to mean the same.
+    """Format of a codec's codes; codecs with equal formats have interchangeable codes.
 
-    bins: how many values a code of any of the codebooks may have.
-    fingerprint: what tells the codec from any other, its weights included.
+    bins: number of entries per codebook.
+    fingerprint: identifies the codec, including its weights.
     """
 
     sample_rate: int
@@ -40,14 +40,14 @@ class CodecFormat:
     fingerprint: str
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Frames of so many samples: the last one may be filled up with silence."""
+        """Number of frames of a number of samples, rounded up."""
         return torch.div(samples + self.hop_length - 1, self.hop_length, rounding_mode="floor")
 
 
 class Codec(Protocol):
-    """Waveforms to codes and back, each row of a batch as it would be alone.
+    """Encodes waveforms to codes and decodes them; a row's result does not depend on the batch.
 
-    What it says of itself is its `CodecFormat`.
+    The properties are those of `CodecFormat`.
     """
 
     @property
@@ -66,64 +66,68 @@ class Codec(Protocol):
     def fingerprint(self) -> str: ...
 
     def encode(self, waveform: Tensor, lengths: Tensor) -> Codes:
-        """waveform [B, N] float32 at `sample_rate`, lengths [B] in samples; a frame for each
-        `hop_length` samples that have begun."""
+        """Encode waveform [B, N] float32 at `sample_rate`, lengths [B] in samples.
+
+        The number of frames is the number of samples over `hop_length`, rounded up.
+        """
         ...
 
     def decode(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """codes [B, Q, F] and lengths [B] in frames to a waveform [B, F * hop_length], zero past them.
+        """Decode codes [B, Q, F] with lengths [B] in frames -> [B, F * hop_length], zero past the lengths.
 
-        Of fewer codebooks than there are, the first ones, a coarser waveform is made.
+        Codes of the first codebooks alone give a coarser waveform.
         """
         ...
 
 
-def kept(values: Tensor, lengths: Tensor) -> Tensor:
-    """values [B, ..., L] with zeros past lengths [B]."""
+def zero_padding(values: Tensor, lengths: Tensor) -> Tensor:
+    """Zero values [B, ..., L] past lengths [B]."""
     inside = torch.arange(values.size(-1), device=values.device) < lengths[:, None]
     return torch.where(inside if values.ndim == 2 else inside.unsqueeze(1), values, 0)
 
 
 def check_audio(codec: Codec | CodecFormat, audio: MelSpec) -> None:
-    """ConfigError unless `[audio]` has the codec's sample rate, and a frame for each of its frames."""
-    wanted = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
-    wrong = {name: value for name, value in wanted.items() if getattr(audio, name) != value}
-    if wrong:
+    """Raise ConfigError unless `[audio]` has the codec's sample rate and hop length."""
+    expected = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
+    mismatches = {name: value for name, value in expected.items() if getattr(audio, name) != value}
+    if mismatches:
         raise ConfigError(
             "[audio] does not fit the codec: "
             + ", ".join(
-                f"{name} is {getattr(audio, name)}, not {value}" for name, value in wrong.items()
+                f"{name} is {getattr(audio, name)}, expected {value}"
+                for name, value in mismatches.items()
             ),
-            hint="Set " + " and ".join(f"audio.{name} = {value}" for name, value in wrong.items()),
+            hint="Set "
+            + " and ".join(f"audio.{name} = {value}" for name, value in mismatches.items()),
         )
 
 
-def encode_separately(
+def encode_in_batches(
     codec: Codec, waveforms: Sequence[Tensor], *, batch_seconds: float
 ) -> list[Tensor]:
-    """The codes [Q, F] of each of some waveforms [N], encoded in batches of like length.
+    """Encode waveforms [N] in length buckets; returns the codes [Q, F] of each.
 
-    batch_seconds: how long a batch may be, padding counted, unless a single waveform is longer.
+    batch_seconds: maximum audio per batch, including padding; a longer waveform is encoded alone.
     """
     codes: dict[int, Tensor] = {}
-    most = int(batch_seconds * codec.sample_rate)
-    for chosen in _alike([len(waveform) for waveform in waveforms], most):
-        rows = [waveforms[index] for index in chosen]
+    max_samples = int(batch_seconds * codec.sample_rate)
+    for indices in _length_buckets([len(waveform) for waveform in waveforms], max_samples):
+        rows = [waveforms[index] for index in indices]
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
         encoded = codec.encode(pad_sequence(rows, batch_first=True), lengths)
         frames = encoded.lengths.tolist()
         codes |= {
             index: row[:, :count]
-            for index, row, count in zip(chosen, encoded.codes, frames, strict=True)
+            for index, row, count in zip(indices, encoded.codes, frames, strict=True)
         }
     return [codes[index] for index in range(len(waveforms))]
 
 
-def _alike(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices by length, as many at a time as have no more than `most` samples together, padded."""
+def _length_buckets(lengths: Sequence[int], max_samples: int) -> Iterator[list[int]]:
+    """Yield batches of indices, sorted by length, of at most `max_samples` samples including padding."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > most:
+        if batch and (len(batch) + 1) * lengths[index] > max_samples:
             yield batch
             batch = []
         batch.append(index)

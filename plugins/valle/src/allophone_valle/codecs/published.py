@@ -1,4 +1,4 @@
-"""EnCodec at 24 kHz as its authors trained it (Defossez et al. 2022), through their own package.
+"""The published EnCodec at 24 kHz (Defossez et al. 2022), using the authors' package.
 
 Legend: B batch, N samples, Q codebooks, F frames.
 """
@@ -22,10 +22,10 @@ from allophone_valle.codecs.causal import CausalCodec
 from allophone_valle.codecs.protocol import CodecFormat
 
 WEIGHTS = "encodec_24khz-d7cc33bc.th"
-"""The published file; its name ends with the beginning of its SHA-256."""
+"""File name of the published weights; ends with the first digits of their SHA-256."""
 
 CODEBOOKS = {1.5: 2, 3.0: 4, 6.0: 8, 12.0: 16, 24.0: 32}
-"""How many a bandwidth in kbit/s allows: each takes 10 bits, 75 times a second."""
+"""Number of codebooks by bandwidth in kbit/s: 10 bits per code at 75 frames per second."""
 
 _DIGITS = 8
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class PublishedNetwork:
-    """The package's model, at one bandwidth."""
+    """The package's model at a fixed bandwidth."""
 
     model: EncodecModel
 
@@ -49,14 +49,14 @@ class PublishedNetwork:
 
 
 def format_of(config: CodecConfig) -> CodecFormat:
-    """What its codes are, known before it is opened, and before its weights are downloaded.
+    """Return the format without opening the codec or downloading its weights.
 
-    Raises ConfigError for a bandwidth that it does not have, UserError for a file that is not there.
+    Raises ConfigError for an unsupported bandwidth, UserError if `config.weights` cannot be read.
     """
     if config.bandwidth not in CODEBOOKS:
         raise ConfigError(
-            f"model.codec.bandwidth is {config.bandwidth:g} kbit/s, and EnCodec has none such",
-            hint=f"It has {', '.join(f'{each:g}' for each in CODEBOOKS)}.",
+            f"EnCodec does not support model.codec.bandwidth = {config.bandwidth:g} (kbit/s)",
+            hint=f"Use one of {', '.join(f'{each:g}' for each in CODEBOOKS)}.",
         )
     codebooks = CODEBOOKS[config.bandwidth]
     digest = Path(WEIGHTS).stem[-_DIGITS:] if config.weights is None else _digest(config.weights)
@@ -70,14 +70,14 @@ def format_of(config: CodecConfig) -> CodecFormat:
 
 
 def open_published(config: CodecConfig, device: torch.device) -> CausalCodec:
-    """Load it; UserError for weights that are not there, cannot be had, or do not fit."""
+    """Load the codec; UserError if its weights are missing, cannot be downloaded or do not fit."""
     described = format_of(config)
     weights = _downloaded() if config.weights is None else Path(config.weights).expanduser()
     model = EncodecModel.encodec_model_24khz(pretrained=False)
     load_weights(model, read_module(weights), where=str(weights))
     _log.warning(
-        "EnCodec's package is licensed CC-BY-NC-4.0, for non-commercial use; what its weights may be "
-        "used for, their authors have not said."
+        "The package encodec is licensed under CC-BY-NC-4.0 (non-commercial use only); the licence of its "
+        "weights is not stated."
     )
     return codec_of(model, described, config.bandwidth, device)
 
@@ -85,7 +85,7 @@ def open_published(config: CodecConfig, device: torch.device) -> CausalCodec:
 def codec_of(
     model: EncodecModel, described: CodecFormat, bandwidth: float, device: torch.device
 ) -> CausalCodec:
-    """A model of the package as a codec."""
+    """Wrap a model of the package as a codec."""
     model.set_target_bandwidth(bandwidth)
     model.to(device).eval().requires_grad_(False)
     return CausalCodec(**asdict(described), network=PublishedNetwork(model=model))
@@ -98,14 +98,14 @@ def _digest(weights: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
     except OSError as error:
         raise UserError(
-            f"The weights of EnCodec cannot be read: {error}",
-            hint="model.codec.weights must be the path of the published file, "
-            f"{ROOT_URL}{WEIGHTS}; without it, it is downloaded.",
+            f"Cannot read the weights of EnCodec: {error}",
+            hint=f"Set model.codec.weights to a copy of {ROOT_URL}{WEIGHTS}, or leave it out to download "
+            "that file.",
         ) from error
 
 
 def _downloaded() -> Path:
-    """The published weights in PyTorch's cache, where the package keeps them too."""
+    """Path of the published weights in PyTorch's cache, downloaded if needed."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if path.is_file():
         return path
@@ -116,8 +116,8 @@ def _downloaded() -> Path:
         )
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"EnCodec's weights are not on this machine, and could not be downloaded: {error}",
-            hint=f"Download {ROOT_URL}{WEIGHTS} elsewhere, and put it at {path}, or anywhere, with "
-            "model.codec.weights saying where.",
+            f"Cannot download the weights of EnCodec: {error}",
+            hint=f"Download {ROOT_URL}{WEIGHTS} on another machine and copy it to {path}, or set "
+            "model.codec.weights to its path.",
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""A codec that was trained here, as synthesis and extraction use it.
+"""Codecs trained with Allophone, for synthesis and feature extraction.
 
 Legend: B batch, M mel bands, F frames.
 """
@@ -24,30 +24,30 @@ from allophone_valle.codecs.protocol import CodecFormat
 
 @frozen(kw_only=True)
 class CodecVocoder:
-    """A codec in the place of a vocoder, which runs, checkpoints and folders are made of.
+    """A codec with the interface of a vocoder, so that it can be stored and trained as one.
 
-    audio: its sample rate and hop length are the codec's; of mels it knows nothing.
+    audio: has the codec's sample rate and hop length; its mel settings are unused.
     """
 
     audio: MelSpec
     codec: CausalCodec
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
-        """Refuse mels [B, M, F], since it decodes codes alone: UserError."""
+        """Raise UserError: a codec cannot decode mels [B, M, F]."""
         del mel, lengths
         raise UserError(
-            "A codec makes waveforms of its own codes, not of mel spectrograms.",
-            hint="Models of codes speak through it, with model.codec.place; for mels take a vocoder.",
+            "A codec decodes its own codes, not mel spectrograms.",
+            hint="Use a vocoder for mel spectrograms. Codecs are for models with model.codec.place.",
         )
 
 
 def build_vocoder(
     spec: VocoderSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> CodecVocoder:
-    """Make a trained codec ready.
+    """Build a trained codec.
 
-    Raises ConfigError where its frames are not those of `[audio]`, and UserError for weights that do
-    not fit its description.
+    Raises ConfigError if its hop length is not that of `[audio]`, UserError if the weights do not fit its
+    description.
     """
     architecture: CodecArchitecture = spec.vocoder
     architecture.check_audio(spec.audio)
@@ -60,7 +60,7 @@ def build_vocoder(
 
 
 def format_of(spec: VocoderSpec, weights: Mapping[str, Tensor]) -> CodecFormat:
-    """What its codes are, known before it is built."""
+    """Return the format without building the codec."""
     architecture: CodecArchitecture = spec.vocoder
     return CodecFormat(
         sample_rate=spec.audio.sample_rate,
@@ -72,7 +72,7 @@ def format_of(spec: VocoderSpec, weights: Mapping[str, Tensor]) -> CodecFormat:
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
-    """What tells weights from any others, in whatever file they lie."""
+    """Hash the weights, independent of the file format."""
     content = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].contiguous()

@@ -1,1 +1,1 @@
-"""Reading the weights of other implementations of VALL-E: one module a format, over `checkpoint`."""
+"""Importers of other implementations of VALL-E: one module per format, on top of `checkpoint`."""

@@ -1,4 +1,4 @@
-"""Experiments of Amphion's first VALL-E recipe: `args.json`, `symbols.dict`, and weights of accelerate's."""
+"""Importer of Amphion's first VALL-E recipe: `args.json`, `symbols.dict` and weights saved by accelerate."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _PHONES = "espeak"
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` belongs to an experiment that trained a VALL-E."""
+    """Whether `source` is the folder or a checkpoint of a VALL-E experiment."""
     return peek_arguments(source).get("model_type") == "VALLE"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one of an experiment."""
+    """Convert a checkpoint, or the latest checkpoint of an experiment, to a voice folder."""
     arguments = read_arguments(source)
     phones = arguments["preprocess.phone_extractor"]
     if phones != _PHONES:
         raise UserError(
-            f"{arguments.path}: the model reads phones of '{phones}', and only {_PHONES}'s are known."
+            f"{arguments.path}: phone_extractor is '{phones}', but only '{_PHONES}' is supported."
         )
     listed = str(arguments.get("preprocess.symbols_dict", "symbols.dict"))
-    hint = "Copy it from the experiment, or from the folder of its prepared data."
+    hint = "Copy it from the experiment or from the folder of its prepared data."
     checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,
         tensors=read_module(find_weights(source), "model", bare=True),

@@ -1,7 +1,6 @@
-"""From a model as the reference stores it to a voice: sizes, weights, symbols.
+"""Convert a checkpoint of the reference implementation to a voice.
 
-Sizes are read off the shapes of tensors; what is here makes sure that every tensor has its place and
-every place its tensor.
+Sizes are inferred from the shapes of tensors. Tensors and parameters must match one to one.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from allophone.text.symbols import SymbolTable
 from allophone.weights import add_prefix, skip_init
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig
-from allophone_valle.importers.names import reference_name, stacked
+from allophone_valle.importers.names import reference_name, stack_codebooks
 from allophone_valle.importers.symbols import text_config
 from allophone_valle.nar import NarModel
 
@@ -34,9 +33,9 @@ _EMBEDDINGS = ("ar_text_embedding", "nar_text_embedding")
 
 @frozen(kw_only=True)
 class ReferenceCheckpoint:
-    """A model of the reference's architecture, and what its tensors do not tell.
+    """A checkpoint of the reference architecture, and settings that its tensors do not determine.
 
-    tensors: under the reference's names. settings: `nhead`, `prefix_mode` and the like.
+    tensors: under the reference's names. settings: `nhead`, `prefix_mode` and others.
     """
 
     name: str
@@ -48,17 +47,17 @@ class ReferenceCheckpoint:
 def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
     """Write the voice folder of a checkpoint.
 
-    Raises UserError that names every tensor without a place, and every place without a tensor; and where
-    the symbols are not those that the model knows.
+    Raises UserError naming every missing or unexpected tensor, and if there are more symbols than the model
+    has embeddings.
     """
-    tensors = stacked(checkpoint.tensors)
+    tensors = stack_codebooks(checkpoint.tensors)
     config = _config(checkpoint)
     size = checkpoint.symbols.size
     for name in (f"{embedding}.word_embeddings.weight" for embedding in _EMBEDDINGS):
         if len(tensors[name]) < size:
             raise UserError(
-                f"There are {size} symbols, and the model knows {len(tensors[name])}.",
-                hint="They are those of another model.",
+                f"The symbol table has {size} symbols, but the model only {len(tensors[name])}.",
+                hint="Use the symbol table that the model was trained with.",
             )
         tensors[name] = tensors[name][:size]
     with skip_init():
@@ -66,7 +65,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
         nar = NarModel(
             config.nar, vocabulary_size=size, codebooks=config.codebooks, bins=config.bins
         )
-    wanted = add_prefix(ar.state_dict(), "ar") | add_prefix(nar.state_dict(), "nar")
+    expected = add_prefix(ar.state_dict(), "ar") | add_prefix(nar.state_dict(), "nar")
     description = VoiceDescription(
         about=About(name=checkpoint.name, licence="not stated"),
         model=config,
@@ -76,7 +75,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     voice = StoredVoice(
         description=description,
         vocabulary=Vocabulary(symbols=checkpoint.symbols),
-        weights=place(tensors, wanted, reference_name),
+        weights=place(tensors, expected, reference_name),
     )
     write_voice(destination, voice)
 
@@ -85,12 +84,13 @@ def _config(checkpoint: ReferenceCheckpoint) -> ValleConfig:
     shape, settings = Shapes(checkpoint.tensors, "VALL-E"), checkpoint.settings
     if not settings.get("norm_first", True) or settings.get("add_prenet", False):
         raise UserError(
-            "The model was trained with norm_first = false or add_prenet = true, which have no "
-            "counterpart here."
+            "Models trained with norm_first = false or add_prenet = true are not supported."
         )
     mode = settings["prefix_mode"]
     if mode not in _PROMPTS:
-        raise UserError(f"{settings.path}: there is no prefix_mode {mode!r}.")
+        raise UserError(
+            f"{settings.path}: unknown prefix_mode {mode!r}; supported: {list(_PROMPTS)}."
+        )
     known, predicted = shape("ar_audio_embedding.word_embeddings")[0], shape("ar_predict_layer")[0]
     heads, factor = settings["nhead"], _scale_factor(settings)
     return ValleConfig(
@@ -104,7 +104,7 @@ def _config(checkpoint: ReferenceCheckpoint) -> ValleConfig:
 
 
 def _scale_factor(settings: Settings) -> float:
-    """Of the NAR model; one implementation calls it so, the other not."""
+    """Size of the NAR model relative to the AR model; the implementations use different names."""
     return float(settings.get("nar_scale_factor", settings.get("scale_factor", 1.0)))
 
 

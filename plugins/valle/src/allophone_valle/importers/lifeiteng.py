@@ -1,4 +1,4 @@
-"""Checkpoints of github.com/lifeiteng/vall-e: `best-valid-loss.pt` and the like, with `*.k2symbols`."""
+"""Importer of github.com/lifeiteng/vall-e: `best-valid-loss.pt` or any other `*.pt`, and `*.k2symbols`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SYMBOLS = "*.k2symbols"
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a file of PyTorch's beside, or near, a list of symbols."""
+    """Whether `source` is a `.pt` file next to a `*.k2symbols` file."""
     return source.suffix == ".pt" and source.is_file() and _symbols(source) is not None
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, as it is saved with all its settings."""
+    """Convert a checkpoint, which includes its settings, to a voice folder."""
     symbols = _symbols(source)
     if symbols is None:
         raise UserError(
-            f"There is no {_SYMBOLS} beside {source}.",
-            hint="Copy unique_text_tokens.k2symbols there, from the folder of its tokenized data.",
+            f"No {_SYMBOLS} next to {source}.",
+            hint="Copy unique_text_tokens.k2symbols there from the folder of the tokenized data.",
         )
     content = read_pickled(source)
     checkpoint = ReferenceCheckpoint(

@@ -1,6 +1,6 @@
-"""What the reference (github.com/lifeiteng/vall-e) calls the weights that we have; Amphion kept its names.
+"""Mapping from our weight names to those of the reference (github.com/lifeiteng/vall-e) and Amphion.
 
-Rules are applied in order, each to what the one before has left.
+Rules are applied in order, each to the result of the previous one.
 """
 
 from __future__ import annotations
@@ -38,41 +38,42 @@ _RULES: tuple[Rule, ...] = (
 
 
 def reference_name(name: str) -> str:
-    """What the reference calls the weight `name` of a voice, once its codebooks are `stacked`."""
+    """Return the reference's name for the weight `name`, after `stack_codebooks`."""
     return renamed(name, _RULES)
 
 
-def stacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The reference's tensors with the embeddings, heads and stages of all codebooks in one tensor each.
+def stack_codebooks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Stack the reference's embeddings, output layers and stage embeddings of all codebooks.
 
-    Its first embedding has a row more, for padding, which stands for nothing here. Raises UserError where
-    heads are not tied to the embeddings of the next codebook.
+    Drops the padding row of the first embedding. Raises UserError if output layers are not tied to the
+    embeddings of the next codebook.
     """
     rest = dict(tensors)
-    embeddings = _taken(rest, _TABLE)
+    embeddings = _pop_numbered(rest, _TABLE)
     heads = {
         number: head
         for number in range(len(embeddings))
         if (head := rest.pop(_HEAD.format(number), None)) is not None
     }
-    stages = _taken(rest, _STAGE)
+    stages = _pop_numbered(rest, _STAGE)
     if (
         len(embeddings) < 2
         or len(stages) != len(embeddings) - 1
         or len(embeddings) - 2 not in heads
     ):
         raise UserError(
-            "These are not the weights of a VALL-E with all of its codebooks: it has "
-            f"{len(embeddings)} embeddings of codes, {len(stages)} of stages and {len(heads)} heads.",
-            hint="Take the checkpoint of the last stage of training, which has both models.",
+            "The checkpoint does not contain a complete NAR model: found "
+            f"{len(embeddings)} code embeddings, {len(stages)} stage embeddings and {len(heads)} output "
+            "layers.",
+            hint="Use the checkpoint of the last training stage, which contains both models.",
         )
     bins = len(embeddings[-1])
-    # Of tied tensors, a file may have kept one alone.
+    # A file may contain only one of several tied tensors.
     for number in range(len(embeddings) - 2):
         if number in heads and not torch.equal(heads[number], embeddings[number + 2]):
             raise UserError(
                 f"{_HEAD.format(number)} is not tied to the embedding of the next codebook.",
-                hint="Models that were trained with share_embedding = false have no counterpart here.",
+                hint="Models trained with share_embedding = false are not supported.",
             )
     last = heads[len(embeddings) - 2]
     rest[_TABLES] = torch.stack([*(table[:bins] for table in embeddings), last])
@@ -80,8 +81,8 @@ def stacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return rest
 
 
-def _taken(tensors: dict[str, Tensor], pattern: str) -> list[Tensor]:
-    """Take those out that are numbered from 0 on."""
+def _pop_numbered(tensors: dict[str, Tensor], pattern: str) -> list[Tensor]:
+    """Remove and return the tensors numbered from 0."""
     found: list[Tensor] = []
     while (name := pattern.format(len(found))) in tensors:
         found.append(tensors.pop(name))

@@ -1,4 +1,4 @@
-"""The symbols of the reference's text, and how we write a text in them."""
+"""The reference's symbol table, and the front end that produces its symbols."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _BETWEEN_WORDS = "_"
 
 
 def read_symbols(path: Path) -> SymbolTable:
-    """The table of `unique_text_tokens.k2symbols` or `symbols.dict`.
+    """Read `unique_text_tokens.k2symbols` or `symbols.dict`.
 
-    Raises UserError where it is no such file, or of another alphabet than eSpeak's.
+    Raises UserError if the file is invalid or its symbols are not eSpeak phones.
     """
     table = amphion.read_symbols(path)
     if any(symbol[-1].isdigit() for symbol in table.ids):
         raise UserError(
-            f"{path} has symbols with tones, such as pinyin's: only models that read what eSpeak writes "
-            "have a counterpart here."
+            f"{path} contains symbols with tones, such as pinyin; only models trained on eSpeak phones "
+            "are supported."
         )
     return table
 
 
 def text_config(table: SymbolTable) -> TextConfig:
-    """How English is read in a table's symbols.
+    """Build the front end for English text.
 
-    They are eSpeak's phones, of one character or more, so the longest that fits is taken; words have a
-    symbol between them, and nothing is stressed.
+    The symbols are eSpeak phones of one or more characters, matched longest first, without stress; a
+    symbol separates words.
     """
     phones = {symbol: symbol for symbol in table.ids if symbol not in amphion.SPECIAL_SYMBOLS}
     espeak = default_registry().load("phonemizers", "espeak", "config")

@@ -1,6 +1,6 @@
-"""Small models and a little to learn, for the tests of this plugin.
+"""Small models and random utterances for the tests.
 
-B batch, T text, F frames, Q codebooks.
+Legend: B batch, T text, F frames, Q codebooks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SYMBOLS, CODEBOOKS, BINS = 40, 8, 64
 
 @frozen(kw_only=True)
 class Utterances:
-    """text [B, T] with lengths [B], codes [B, F, Q] with lengths [B], zeros past them."""
+    """text [B, T] with text_lengths [B], codes [B, F, Q] with lengths [B]; zero-padded."""
 
     text: Tensor
     text_lengths: Tensor
@@ -29,7 +29,7 @@ class Utterances:
 def utterances(
     text_lengths: list[int], lengths: list[int], *, bins: int = BINS, seed: int = 0
 ) -> Utterances:
-    """Random utterances; a row is the same whatever the others are."""
+    """Random utterances; a row does not depend on the others."""
     text = torch.zeros(len(lengths), max(text_lengths), dtype=torch.long)
     codes = torch.zeros(len(lengths), max(lengths), CODEBOOKS, dtype=torch.long)
     for row, (ids, frames) in enumerate(zip(text_lengths, lengths, strict=True)):
@@ -45,28 +45,40 @@ def utterances(
 
 
 def ar_model(
-    *, bins: int = BINS, seed: int = 0, outspoken: bool = False, **sizes: object
+    *, bins: int = BINS, seed: int = 0, large_weights: bool = False, **sizes: object
 ) -> ArModel:
-    """outspoken: with weights so large that its predictions differ from chance."""
+    """large_weights: scale the weights up, so that predictions are far from uniform."""
     torch.manual_seed(seed)
-    given = {"channels": 32, "layers": 2, "heads": 2, "feed_forward_channels": 64, "dropout": 0.0}
-    config = ArConfig(**(given | sizes))
-    return _ready(ArModel(config, vocabulary_size=SYMBOLS, bins=bins), outspoken)
+    defaults = {
+        "channels": 32,
+        "layers": 2,
+        "heads": 2,
+        "feed_forward_channels": 64,
+        "dropout": 0.0,
+    }
+    config = ArConfig(**(defaults | sizes))
+    return _prepared(ArModel(config, vocabulary_size=SYMBOLS, bins=bins), large_weights)
 
 
 def nar_model(
-    *, bins: int = BINS, seed: int = 0, outspoken: bool = False, **sizes: object
+    *, bins: int = BINS, seed: int = 0, large_weights: bool = False, **sizes: object
 ) -> NarModel:
     """As `ar_model`."""
     torch.manual_seed(seed)
-    given = {"channels": 32, "layers": 2, "heads": 2, "feed_forward_channels": 64, "dropout": 0.0}
-    config = NarConfig(**(given | sizes))
+    defaults = {
+        "channels": 32,
+        "layers": 2,
+        "heads": 2,
+        "feed_forward_channels": 64,
+        "dropout": 0.0,
+    }
+    config = NarConfig(**(defaults | sizes))
     model = NarModel(config, vocabulary_size=SYMBOLS, codebooks=CODEBOOKS, bins=bins)
-    return _ready(model, outspoken)
+    return _prepared(model, large_weights)
 
 
-def _ready(model: nn.Module, outspoken: bool) -> nn.Module:
-    if outspoken:
+def _prepared(model: nn.Module, large_weights: bool) -> nn.Module:
+    if large_weights:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(4)
