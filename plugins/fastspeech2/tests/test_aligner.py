@@ -1,6 +1,6 @@
-"""The aligner against plain computations, and on alignments that are known.
+"""The aligner, against naive implementations and on synthetic data with known alignments.
 
-B batch, T text, F frames, M mel bands.
+Legend: B batch, T text, F frames, M mel bands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from allophone_fastspeech2.aligner import (
     hard_alignment,
 )
 from allophone_fastspeech2.config import AlignerConfig
-from allophone_fastspeech2.length_regulator import frame_tokens
+from allophone_fastspeech2.length_regulator import frame_to_token
 from allophone_fastspeech2.masks import sequence_mask
 
 SMALL = AlignerConfig(embedding_channels=8, channels=8)
@@ -31,7 +31,7 @@ LENGTHS = (torch.tensor([5, 3]), torch.tensor([20, 12]))
 
 
 def random_scores() -> Tensor:
-    """Of an untrained aligner: [2, 20, 5], padded beyond LENGTHS."""
+    """Scores of an untrained aligner, [2, 20, 5], padded past LENGTHS."""
     torch.manual_seed(0)
     aligner = Aligner(evolve(SMALL, temperature=1.0), vocabulary_size=9, mels=4)
     tokens, frames = LENGTHS
@@ -39,7 +39,7 @@ def random_scores() -> Tensor:
     return scores.detach().requires_grad_()
 
 
-def test_the_prior_is_beta_binomial() -> None:
+def test_prior_is_beta_binomial() -> None:
     tokens, frames = torch.tensor([6, 1, 4]), torch.tensor([15, 7, 4])
     prior = diagonal_prior(tokens, frames, 6, 15).exp()
     assert prior.isfinite().all()
@@ -57,7 +57,7 @@ def test_the_prior_is_beta_binomial() -> None:
             assert float(prior[row, f, : n + 1].sum()) == pytest.approx(1, rel=1e-3)
 
 
-def test_the_forward_sum_of_a_batch_is_that_of_its_rows() -> None:
+def test_forward_sum_loss_does_not_depend_on_batching() -> None:
     scores = random_scores()
     loss = forward_sum_loss(scores, *LENGTHS)
     alone = []
@@ -78,14 +78,14 @@ def test_the_forward_sum_of_a_batch_is_that_of_its_rows() -> None:
     assert gradients[0].isfinite().all()
 
 
-def test_binarisation_draws_frames_to_their_tokens() -> None:
+def test_binarisation_loss() -> None:
     scores = random_scores()
     hard = hard_alignment(scores, *LENGTHS)
     mask = sequence_mask(LENGTHS[1], 20)
     loss = binarisation_loss(scores, hard, mask)
-    likely = scores.detach().softmax(2)
+    soft = scores.detach().softmax(2)
     expected = [
-        -float(likely[row, frame, hard.index[row, frame]].log())
+        -float(soft[row, frame, hard.index[row, frame]].log())
         for row, frames in enumerate(LENGTHS[1].tolist())
         for frame in range(frames)
     ]
@@ -94,43 +94,43 @@ def test_binarisation_draws_frames_to_their_tokens() -> None:
     assert not gradient[1, 12:].any()
 
 
-def test_padding_is_not_seen() -> None:
+def test_padding_has_no_effect() -> None:
     torch.manual_seed(0)
     aligner = Aligner(SMALL, vocabulary_size=9, mels=4)
     tokens, mel = torch.randint(9, (2, 5)), torch.randn(2, 4, 20)
-    together = aligner(tokens, LENGTHS[0], mel, LENGTHS[1])
+    batched = aligner(tokens, LENGTHS[0], mel, LENGTHS[1])
     alone = aligner(tokens[1:, :3], LENGTHS[0][1:], mel[1:, :, :12], LENGTHS[1][1:])
-    torch.testing.assert_close(together[1, :12, :3], alone[0], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(batched[1, :12, :3], alone[0], rtol=1e-5, atol=1e-4)
 
 
-def test_more_tokens_than_frames_are_refused() -> None:
+def test_more_tokens_than_frames_is_an_error() -> None:
     with pytest.raises(UserError, match="more tokens than frames"):
         hard_alignment(torch.zeros(1, 2, 3), torch.tensor([3]), torch.tensor([2]))
 
 
 def synthetic(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Texts, and mels in which each symbol sounds alike throughout: tokens, mel, durations, lengths."""
-    sounds = torch.randn(12, 10, generator=torch.Generator().manual_seed(1))
+    """Random texts, and mels with one spectrum per symbol: tokens, mel, durations and lengths."""
+    spectra = torch.randn(12, 10, generator=torch.Generator().manual_seed(1))
     lengths = torch.randint(8, 13, (batch,))
     mask = sequence_mask(lengths, 12)
-    # No two alike side by side: nobody could say where one ends.
+    # Adjacent tokens differ: a boundary between equal ones is undefined.
     tokens = torch.randint(1, 12, (batch, 12)).cumsum(1) % 12 * mask
     durations = torch.randint(1, 17, (batch, 12)) * mask
     frames = durations.sum(1)
-    index = frame_tokens(durations, int(frames.max()))
-    mel = sounds[tokens.gather(1, index)] + 0.3 * torch.randn(*index.shape, 10)
+    index = frame_to_token(durations, int(frames.max()))
+    mel = spectra[tokens.gather(1, index)] + 0.3 * torch.randn(*index.shape, 10)
     mel = mel * sequence_mask(frames, mel.size(1)).unsqueeze(2)
     return tokens, mel.transpose(1, 2), durations, lengths, frames
 
 
 def mean_error(found: Alignment, durations: Tensor, lengths: Tensor) -> float:
-    """By how many frames the boundaries inside the utterances are off."""
-    off = (found.durations.cumsum(1) - durations.cumsum(1)).abs()
-    inside = sequence_mask(lengths - 1, off.size(1))
-    return float((off * inside).sum() / inside.sum())
+    """Mean error of the boundaries inside the utterances, in frames."""
+    error = (found.durations.cumsum(1) - durations.cumsum(1)).abs()
+    inside = sequence_mask(lengths - 1, error.size(1))
+    return float((error * inside).sum() / inside.sum())
 
 
-def test_boundaries_are_found() -> None:
+def test_training_finds_the_boundaries() -> None:
     torch.manual_seed(0)
     aligner = Aligner(
         AlignerConfig(embedding_channels=16, channels=16), vocabulary_size=12, mels=10
@@ -141,12 +141,13 @@ def test_boundaries_are_found() -> None:
         hard_alignment(aligner(tokens, lengths, mel, frames), lengths, frames), durations, lengths
     )
     for step in range(150):
-        said, heard, _, many, long = synthetic(8)
-        scores = aligner(said, many, heard, long)
-        loss = forward_sum_loss(scores, many, long)
+        ids, mels, _, id_lengths, mel_lengths = synthetic(8)
+        scores = aligner(ids, id_lengths, mels, mel_lengths)
+        loss = forward_sum_loss(scores, id_lengths, mel_lengths)
         if step > 75:
-            mask = sequence_mask(long, heard.size(2))
-            loss = loss + binarisation_loss(scores, hard_alignment(scores, many, long), mask)
+            mask = sequence_mask(mel_lengths, mels.size(2))
+            hard = hard_alignment(scores, id_lengths, mel_lengths)
+            loss = loss + binarisation_loss(scores, hard, mask)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""What Allophone promises its users of every plugin, model and trainer, kept by FastSpeech 2."""
+"""Allophone's contract tests for plugins, models and trainers, run for FastSpeech 2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMALL = (
     "trainer.warmup=5",
     "trainer.learning_rate=5e-3",
 )
-OTHERWISE = (
+VARIANT = (
     "model.postnet={layers = 2, channels = 16}",
     "model.pitch={level = 'frame', scale = 'log', bins = 16}",
     "model.energy={level = 'frame', bins = 16}",
@@ -37,7 +37,7 @@ class TestTraining(TrainerContract):
 
 class TestTrainingManySpeakers(TrainerContract):
     recipe = "fastspeech2/tiny"
-    overrides = (*SMALL, *OTHERWISE)
+    overrides = (*SMALL, *VARIANT)
     speakers = 3
 
 
@@ -48,7 +48,7 @@ class TestSpeaking(SynthesizerContract):
 
 class TestSpeakingManySpeakers(SynthesizerContract):
     recipe = "fastspeech2/tiny"
-    overrides = (*SMALL, *OTHERWISE)
+    overrides = (*SMALL, *VARIANT)
     speakers = 3
 
 

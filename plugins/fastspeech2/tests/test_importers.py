@@ -1,10 +1,10 @@
-"""Voices of other projects: what is read of them speaks as it did there.
+"""Importers: imported voices match the implementations that they come from.
 
-data/reference-shapes.json has the names and shapes of a small model's state, and data/imported.npz what
-it said, both from github.com/ming024/FastSpeech2 in float32 on a CPU, one utterance at a time, with the
-weights of `drawn`, the bins of `RANGES` and the settings of `MODEL`.
+data/reference-shapes.json has the names and shapes of a small model's state, and data/imported.npz its output,
+both from github.com/ming024/FastSpeech2 in float32 on a CPU, one utterance at a time, with the weights of
+`generated_weight`, the bins of `RANGES` and the settings of `MODEL`.
 
-B batch, T text, F frames, M mel bands.
+Legend: B batch, T text, F frames, M mel bands.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CONFIG = FastSpeech2Config(
     durations="stored",
 )
 AUDIO = MelSpec(f_max=8000.0, magnitude_epsilon=1e-9)
-"""HiFi-GAN's, whose published vocoders speak for these models."""
+"""Mel settings of HiFi-GAN, whose published vocoders are used with these models."""
 
 MODEL: dict[str, Any] = {
     "transformer": {
@@ -84,17 +84,17 @@ def preprocess(**changes: Any) -> dict[str, Any]:
 
 @cache
 def reference_state() -> State:
-    """The small model under the reference's names; its tables of positions are not looked at."""
+    """State of the small model under the reference's names; its positional encodings are ignored."""
     shapes = json.loads((DATA / "reference-shapes.json").read_text())
-    state = {name: drawn(name, shape) for name, shape in shapes.items()}
+    state = {name: generated_weight(name, shape) for name, shape in shapes.items()}
     for name, (low, high) in RANGES.items():
         bins = f"variance_adaptor.{name}_bins"
         state[bins] = torch.linspace(low, high, *state[bins].shape)
     return state
 
 
-def drawn(name: str, shape: list[int]) -> torch.Tensor:
-    """The weight of that name: normal, of about the size that training leaves."""
+def generated_weight(name: str, shape: list[int]) -> torch.Tensor:
+    """Generate a weight from its name: normal, with a scale typical of trained models."""
     draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     if "num_batches" in name:
         return torch.tensor(0)
@@ -102,7 +102,7 @@ def drawn(name: str, shape: list[int]) -> torch.Tensor:
     if ("norm" in name and name.endswith("weight")) or name.endswith("running_var"):
         values = 1 + np.abs(draw) / 5
     if "duration_predictor.linear" in name:
-        # No phoneme without a frame, which the reference allows in speaking.
+        # Avoid durations of 0 frames, which the reference allows in synthesis.
         values = values / 4 + 1.4 * name.endswith("bias")
     if "_emb" in name:
         values = draw / 2
@@ -110,8 +110,8 @@ def drawn(name: str, shape: list[int]) -> torch.Tensor:
 
 
 def write_ming024(folder: Path, state: State | None = None, **changes: Any) -> Path:
-    """A checkpoint with all that belongs to it beside it."""
-    # The reference's schedule leaves a number of numpy.
+    """Write a checkpoint with its settings and statistics next to it."""
+    # The reference's schedule stores a NumPy scalar.
     optimizer = {"state": {}, "param_groups": [{"lr": np.float64(1e-3), "params": [0]}]}
     source = folder / "900000.pth.tar"
     torch.save({"model": state or reference_state(), "optimizer": optimizer}, source)
@@ -122,7 +122,7 @@ def write_ming024(folder: Path, state: State | None = None, **changes: Any) -> P
     return source
 
 
-def say(voice: StoredVoice, ids: list[int], speaker: int) -> Mels:
+def synthesize(voice: StoredVoice, ids: list[int], speaker: int) -> Mels:
     synthesizer = build_synthesizer(voice.spec, voice.weights, torch.device("cpu"))
     text = TextBatch(
         ids=torch.tensor([ids]),
@@ -135,12 +135,12 @@ def say(voice: StoredVoice, ids: list[int], speaker: int) -> Mels:
         return synthesizer.synthesize(text, FastSpeech2Controls())
 
 
-def assert_speaks_as_the_reference(voice: StoredVoice) -> None:
+def assert_matches_the_reference(voice: StoredVoice) -> None:
     assert voice.description.model == CONFIG
     assert voice.description.audio == AUDIO
     with np.load(DATA / "imported.npz") as golden:
         for row in (0, 1):
-            mels = say(voice, golden[f"{row}/ids"].tolist(), int(golden[f"{row}/speaker"]))
+            mels = synthesize(voice, golden[f"{row}/ids"].tolist(), int(golden[f"{row}/speaker"]))
             assert mels.durations[0].tolist() == golden[f"{row}/durations"].tolist()
             expected = torch.from_numpy(golden[f"{row}/mel"])
             assert expected.abs().mean() > 0.1
@@ -156,14 +156,14 @@ def statistics(voice: StoredVoice, name: str) -> dict[str, float]:
     }
 
 
-def test_a_voice_of_the_reference(tmp_path: Path) -> None:
+def test_reference_checkpoint(tmp_path: Path) -> None:
     write_ming024(tmp_path)
     destination = tmp_path / "voice"
     assert import_checkpoint(tmp_path, destination, None, default_registry()) == (
         "fastspeech2.ming024"
     )
     voice = read_voice(destination)
-    assert_speaks_as_the_reference(voice)
+    assert_matches_the_reference(voice)
     assert voice.description.about.name == "LJSpeech-900000"
     assert voice.vocabulary.speakers == tuple(SPEAKERS)
     assert statistics(voice, "pitch") == pytest.approx(
@@ -172,7 +172,7 @@ def test_a_voice_of_the_reference(tmp_path: Path) -> None:
     assert statistics(voice, "energy")["mean"] == 40.0
 
 
-def test_it_is_read_where_its_repository_has_it(tmp_path: Path) -> None:
+def test_settings_are_found_in_the_repository_layout(tmp_path: Path) -> None:
     folders = [
         tmp_path / place / "LJSpeech" for place in ("output/ckpt", "config", "preprocessed_data")
     ]
@@ -196,40 +196,40 @@ def test_it_is_read_where_its_repository_has_it(tmp_path: Path) -> None:
     assert statistics(voice, "energy")["deviation"] == 28.0
 
 
-def test_a_model_of_one_speaker(tmp_path: Path) -> None:
+def test_single_speaker_model(tmp_path: Path) -> None:
     state = {name: value for name, value in reference_state().items() if "speaker" not in name}
     ming024.import_checkpoint(write_ming024(tmp_path, state), tmp_path / "voice")
     assert read_voice(tmp_path / "voice").vocabulary.speakers == ()
 
 
-def test_statistics_that_are_not_at_hand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_statistics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write_ming024(tmp_path)
     (tmp_path / "stats.json").unlink()
     (tmp_path / "speakers.json").unlink()
     with caplog.at_level(logging.WARNING):
         ming024.import_checkpoint(source, tmp_path / "voice")
-    assert "of its pitch are not known" in caplog.text
+    assert "of its pitch are unknown" in caplog.text
     voice = read_voice(tmp_path / "voice")
-    assert "of its energy are not known" in voice.description.about.summary
+    assert "of its energy are unknown" in voice.description.about.summary
     assert voice.vocabulary.speakers == ("0", "1", "2")
     assert statistics(voice, "pitch") == pytest.approx(
         {"minimum": -2.5, "maximum": 4.0, "mean": 0.0, "deviation": 1.0}
     )
-    assert_speaks_as_the_reference(voice)
+    assert_matches_the_reference(voice)
 
 
-def test_statistics_of_another_corpus(tmp_path: Path) -> None:
+def test_mismatched_statistics(tmp_path: Path) -> None:
     source = write_ming024(tmp_path)
     (tmp_path / "stats.json").write_text(json.dumps(STATISTICS | {"pitch": [-3, 4, 200, 50]}))
-    with pytest.raises(UserError, match=r"pitch tell of values from -3 to 4.*from -2\.5 to 4"):
+    with pytest.raises(UserError, match=r"pitch range from -3 to 4.*from -2\.5 to 4"):
         ming024.import_checkpoint(source, tmp_path / "voice")
     (tmp_path / "stats.json").write_text('{"pitch": [1, 2]}')
-    with pytest.raises(UserError, match="'pitch' must be the least, the greatest"):
+    with pytest.raises(UserError, match=r"'pitch' must be \[minimum, maximum"):
         ming024.import_checkpoint(source, tmp_path / "voice")
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (lambda state: state.pop("mel_linear.bias"), "missing: mel_linear.bias"),
         (lambda state: state.update({"gst.bias": torch.ones(1)}), "left over: gst.bias"),
@@ -243,7 +243,7 @@ def test_statistics_of_another_corpus(tmp_path: Path) -> None:
         ),
         (
             lambda state: state.update({"variance_adaptor.pitch_bins": torch.logspace(0, 2, 15)}),
-            "bins of pitch lie on a logarithmic scale",
+            "bins of pitch are logarithmic",
         ),
         (
             lambda state: state.pop("variance_adaptor.energy_bins"),
@@ -259,33 +259,34 @@ def test_statistics_of_another_corpus(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(
-    tmp_path: Path, damage: Callable[[State], object], complaint: str
+def test_mismatched_tensors_are_named(
+    tmp_path: Path, damage: Callable[[State], object], message: str
 ) -> None:
     state = dict(reference_state())
     damage(state)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         ming024.import_checkpoint(write_ming024(tmp_path, state), tmp_path / "voice")
     assert not (tmp_path / "voice").exists()
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
-        ({"text": {"language": "fi"}}, "no 'fi'"),
-        ({"pitch": {"feature": "word_level"}}, "preprocessing.pitch.feature is 'word_level'"),
+        ({"text": {"language": "fi"}}, "Unsupported language 'fi'"),
+        (
+            {"pitch": {"feature": "word_level"}},
+            "preprocessing.pitch.feature must be one of .* got 'word_level'",
+        ),
         ({"stft": {}}, "no entry 'preprocessing.stft.filter_length'"),
     ],
 )
-def test_settings_that_are_not_understood(
-    tmp_path: Path, changes: dict[str, Any], complaint: str
-) -> None:
-    with pytest.raises(UserError, match=complaint):
+def test_unsupported_settings(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         ming024.import_checkpoint(write_ming024(tmp_path, **changes), tmp_path / "voice")
 
 
-def test_files_that_are_no_voice(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no <step>.pth.tar in"):
+def test_invalid_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No checkpoint <step>.pth.tar in"):
         ming024.import_checkpoint(tmp_path, tmp_path / "voice")
     source = write_ming024(tmp_path)
     torch.save({"model": Path.exists}, source)
@@ -302,11 +303,11 @@ def test_files_that_are_no_voice(tmp_path: Path) -> None:
         ming024.import_checkpoint(source, tmp_path / "voice")
     (tmp_path / "model.yaml").unlink()
     assert not ming024.recognises(source)
-    with pytest.raises(UserError, match=r"no model\.yaml beside"):
+    with pytest.raises(UserError, match=r"No model\.yaml next to"):
         ming024.import_checkpoint(source, tmp_path / "voice")
 
 
-def test_without_a_reader_of_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyyaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_ming024(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
     assert ming024.recognises(source)
@@ -316,7 +317,7 @@ def test_without_a_reader_of_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def write_amphion(root: Path, layout: str, **changes: Any) -> Path:
-    """An experiment where the recipe has it, and its prepared corpus."""
+    """Write an experiment and its prepared corpus in the layout of the recipe."""
     experiment = root / "ckpts" / "tts" / "fastspeech2_speech"
     for step in (200, 300):
         folder = experiment / "checkpoint" / f"epoch-0{step}_step-0000{step}_loss-1.0"
@@ -354,14 +355,14 @@ def write_amphion(root: Path, layout: str, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize("layout", ["bin", "safetensors"])
-def test_an_experiment_of_amphion(tmp_path: Path, layout: str) -> None:
+def test_amphion_experiment(tmp_path: Path, layout: str) -> None:
     experiment = write_amphion(tmp_path, layout)
     destination = tmp_path / "voice"
     assert import_checkpoint(experiment, destination, None, default_registry()) == (
         "fastspeech2.amphion"
     )
     voice = read_voice(destination)
-    assert_speaks_as_the_reference(voice)
+    assert_matches_the_reference(voice)
     assert voice.description.about.name == "fastspeech2_speech"
     assert voice.description.about.summary == ""
     assert voice.vocabulary.speakers == tuple(SPEAKERS)
@@ -369,17 +370,19 @@ def test_an_experiment_of_amphion(tmp_path: Path, layout: str) -> None:
     assert statistics(voice, "energy")["deviation"] == 28.0
 
 
-def test_an_experiment_of_amphion_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_amphion_experiment_without_its_corpus(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     experiment = write_amphion(tmp_path, "bin", use_frame_energy=True, processed_dir="elsewhere")
     checkpoint = experiment / "checkpoint" / "epoch-0300_step-0000300_loss-1.0"
     amphion.import_checkpoint(checkpoint, tmp_path / "voice")
-    assert "mean and deviation of its pitch are not known" in caplog.text
+    assert "mean and deviation of its pitch are unknown" in caplog.text
     voice = read_voice(tmp_path / "voice")
     assert voice.description.model.energy.level == "frame"
     assert voice.vocabulary.speakers == ("0", "1", "2")
 
 
-def test_what_is_no_experiment_of_fastspeech2(tmp_path: Path) -> None:
+def test_other_files_are_not_recognised(tmp_path: Path) -> None:
     assert not amphion.recognises(tmp_path)
     with pytest.raises(UserError, match=r"no args\.json"):
         amphion.import_checkpoint(tmp_path, tmp_path / "voice")
@@ -394,8 +397,8 @@ def test_what_is_no_experiment_of_fastspeech2(tmp_path: Path) -> None:
         amphion.import_checkpoint(tmp_path, tmp_path / "voice")
 
 
-def test_the_mels_of_the_reference_are_hifigans() -> None:
-    """Centred frames without epsilon are those of the same sound, half a hop later in it."""
+def test_mels_of_the_reference_match_hifigan() -> None:
+    """Centred frames without epsilon equal HiFi-GAN's frames of the same audio delayed by half a hop."""
     draw = torch.Generator().manual_seed(0)
     seconds = torch.arange(22050) / 22050
     tone = sum(torch.sin(2 * torch.pi * 150 * number * seconds) / number for number in range(1, 9))
@@ -403,9 +406,9 @@ def test_the_mels_of_the_reference_are_hifigans() -> None:
     noise = torch.randn(22050, generator=draw) * 1e-4
     sound = (tone * loudness + noise).unsqueeze(0)
     centred = mel_spectrogram(sound, MelSpec(f_max=8000.0, center=True, magnitude_epsilon=0.0))
-    early = mel_spectrogram(torch.nn.functional.pad(sound, (128, 0)), AUDIO)
-    # Where the edges are mirrored they differ.
-    there, here = centred[0, :, 4:-4], early[0, :, 4 : centred.size(2) - 4]
-    assert there.std() > 1
-    torch.testing.assert_close(here, there, rtol=0, atol=0.1)
-    assert (here - there).abs().mean() < 1e-3
+    delayed = mel_spectrogram(torch.nn.functional.pad(sound, (128, 0)), AUDIO)
+    # The frames differ at the edges, which are reflected.
+    reference, ours = centred[0, :, 4:-4], delayed[0, :, 4 : centred.size(2) - 4]
+    assert reference.std() > 1
+    torch.testing.assert_close(ours, reference, rtol=0, atol=0.1)
+    assert (ours - reference).abs().mean() < 1e-3

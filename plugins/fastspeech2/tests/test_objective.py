@@ -1,4 +1,4 @@
-"""What training refuses, what it calibrates, and how its losses are weighed."""
+"""Rejected utterances, calibration, loss weights and the learning rate."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ def objective(durations: str = "learned", **trainer: Any) -> FastSpeech2Objectiv
     return FastSpeech2Objective(Experiment(model=model, trainer=config, audio=AUDIO), VOCABULARY)
 
 
-def test_more_tokens_than_frames_are_left_out_where_they_are_to_be_aligned() -> None:
+def test_more_tokens_than_frames_are_rejected_if_durations_are_learned() -> None:
     samples = 16 * 20
     assert objective().reject({"waveform": samples, "phonemes": 20}) is None
-    why = objective().reject({"waveform": samples, "phonemes": 21})
-    assert why is not None
-    assert why.detail == "21 tokens, 20 frames"
+    dropped = objective().reject({"waveform": samples, "phonemes": 21})
+    assert dropped is not None
+    assert dropped.detail == "21 tokens, 20 frames"
     stored = {"waveform": samples, "phonemes": 21, "durations": 21}
     assert objective("stored").reject(stored) is None
 
 
-def test_durations_of_something_else_than_the_ids_are_refused() -> None:
-    with pytest.raises(ConfigError, match="5 ids, and stored durations of 2") as caught:
+def test_mismatched_stored_durations_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="5 ids but 2 stored durations") as caught:
         objective("stored").reject({"waveform": 320, "phonemes": 5, "durations": 2})
     assert caught.value.hint is not None
     assert "text.blank" in caught.value.hint
 
 
-def test_durations_are_asked_for_only_where_they_are_not_learned() -> None:
+def test_durations_are_a_feature_only_if_stored() -> None:
     assert "durations" in objective("stored").features
     assert "durations" not in objective().features
 
 
-def test_statistics_are_those_of_voiced_frames_and_not_of_padding() -> None:
+def test_calibration_ignores_unvoiced_frames_and_padding() -> None:
     f0 = torch.tensor([[100.0, 0.0, 120.0, 0.0], [140.0, 160.0, 0.0, 0.0]])
     energy = torch.tensor([[1.0, 2.0, 3.0, 0.0], [4.0, 5.0, 0.0, 0.0]])
     lengths = torch.tensor([3, 2])
@@ -75,23 +75,23 @@ def test_statistics_are_those_of_voiced_frames_and_not_of_padding() -> None:
     )
     trained = objective()
     trained.calibrate([batch])
-    pitch, loudness = (
+    pitch, energy_statistics = (
         variance.statistics for _, variance in trained.model.variance_adaptor.variances()
     )
     assert float(pitch.mean) == pytest.approx(130)
-    assert float(loudness.mean) == pytest.approx(3)
-    assert float(loudness.deviation) == pytest.approx(2**0.5)
+    assert float(energy_statistics.mean) == pytest.approx(3)
+    assert float(energy_statistics.deviation) == pytest.approx(2**0.5)
     assert "variance_adaptor.pitch.statistics.mean" in trained.model.state_dict()
 
 
-def test_the_aligner_is_binarised_late_and_may_be_frozen() -> None:
+def test_alignment_weights_follow_the_schedule() -> None:
     trained = objective(binarise_after=10, freeze_aligner_after=20, alignment_weight=2.0)
-    weights = {step: trained.weights(step) for step in (9, 10, 19, 20)}
+    weights = {step: trained.loss_weights(step) for step in (9, 10, 19, 20)}
     assert [weights[step]["alignment"] for step in (9, 10, 19, 20)] == [2, 2, 2, 0]
     assert [weights[step]["binarisation"] for step in (9, 10, 19, 20)] == [0, 1, 1, 0]
 
 
-def test_the_rate_rises_falls_and_is_annealed() -> None:
+def test_learning_rate_schedule() -> None:
     plan = objective(warmup=4, anneal_steps=(16, 64), anneal_rate=0.5).optimizers()["model"]
     assert plan.schedule is not None
     rates = [plan.schedule(step) for step in (0, 3, 15, 16, 64)]

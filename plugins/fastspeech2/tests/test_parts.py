@@ -1,6 +1,6 @@
-"""The parts of the model, each against what it is said to do.
+"""Unit tests of the modules.
 
-B batch, T text, F frames, L positions, H hidden channels, M mel bands.
+Legend: B batch, T text, F frames, L positions, H hidden channels, M mel bands.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ from allophone_fastspeech2.config import (
     PredictorConfig,
     VarianceConfig,
 )
-from allophone_fastspeech2.length_regulator import expanded, frame_tokens, token_means
+from allophone_fastspeech2.length_regulator import (
+    average_by_token,
+    expand_to_frames,
+    frame_to_token,
+)
 from allophone_fastspeech2.masks import sequence_mask
 from allophone_fastspeech2.model import FastSpeech2, Recordings
-from allophone_fastspeech2.pitch import interpolated
+from allophone_fastspeech2.pitch import interpolate_f0
 from allophone_fastspeech2.postnet import Postnet
 from allophone_fastspeech2.predictors import Predictor
 from allophone_fastspeech2.statistics import Statistics
 from allophone_fastspeech2.transformer import Transformer, sinusoidal_positions
 from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_ok = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 durations_of_batches = st.lists(
     st.lists(st.integers(0, 5), min_size=1, max_size=7).filter(any), min_size=1, max_size=4
@@ -46,26 +50,26 @@ def padded(rows: list[list[int]]) -> Tensor:
 
 
 class TestLengthRegulator:
-    @unhurried
+    @slow_ok
     @given(durations_of_batches)
-    def test_each_frame_is_its_tokens(self, rows: list[list[int]]) -> None:
+    def test_frames_repeat_tokens_by_duration(self, rows: list[list[int]]) -> None:
         durations = padded(rows)
         values = torch.randn(*durations.shape, 3)
-        index = frame_tokens(durations, int(durations.sum(1).max()))
-        frames = expanded(values, index)
+        index = frame_to_token(durations, int(durations.sum(1).max()))
+        frames = expand_to_frames(values, index)
         for row, counts in enumerate(rows):
-            said = [values[row, token] for token, n in enumerate(counts) for _ in range(n)]
-            assert torch.equal(frames[row, : len(said)], torch.stack(said))
+            expected = [values[row, token] for token, n in enumerate(counts) for _ in range(n)]
+            assert torch.equal(frames[row, : len(expected)], torch.stack(expected))
 
-    @unhurried
+    @slow_ok
     @given(durations_of_batches)
-    def test_means_are_those_of_the_tokens_frames(self, rows: list[list[int]]) -> None:
+    def test_average_by_token(self, rows: list[list[int]]) -> None:
         durations = padded(rows)
         lengths = durations.sum(1)
         frames = int(lengths.max()) + 2
         values = torch.randn(len(rows), frames)
         mask = sequence_mask(lengths, frames)
-        means = token_means(values, durations, frame_tokens(durations, frames), mask)
+        means = average_by_token(values, durations, frame_to_token(durations, frames), mask)
         for row, counts in enumerate(rows):
             start = 0
             for token, n in enumerate(counts):
@@ -73,27 +77,27 @@ class TestLengthRegulator:
                 torch.testing.assert_close(means[row, token], expected, rtol=0, atol=1e-5)
                 start += n
 
-    def test_gradients_of_frames_add_up_at_their_token(self) -> None:
+    def test_expansion_sums_gradients_by_token(self) -> None:
         values = torch.zeros(2, 3, 1, requires_grad=True)
         durations = torch.tensor([[2, 0, 3], [1, 1, 0]])
-        frames = expanded(values, frame_tokens(durations, 5))
+        frames = expand_to_frames(values, frame_to_token(durations, 5))
         frames[0].sum().backward()
         assert values.grad is not None
         assert values.grad[..., 0].tolist() == [[2, 0, 3], [0, 0, 0]]
 
 
 class TestPitch:
-    @unhurried
+    @slow_ok
     @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), min_size=1, max_size=3))
-    def test_unvoiced_stretches_are_straight(self, rows: list[list[int]]) -> None:
+    def test_f0_is_linearly_interpolated(self, rows: list[list[int]]) -> None:
         f0 = 100.0 * padded(rows)
         mask = sequence_mask(torch.tensor([len(row) for row in rows]), f0.size(1))
-        filled = interpolated(f0, mask, torch.tensor(77.0))
+        filled = interpolate_f0(f0, mask, torch.tensor(77.0))
         for row, pitches in enumerate(rows):
-            known = [place for place, pitch in enumerate(pitches) if pitch]
+            voiced = [frame for frame, pitch in enumerate(pitches) if pitch]
             expected = (
-                np.interp(range(len(pitches)), known, [100.0 * pitches[place] for place in known])
-                if known
+                np.interp(range(len(pitches)), voiced, [100.0 * pitches[frame] for frame in voiced])
+                if voiced
                 else np.full(len(pitches), 77.0)
             )
             np.testing.assert_allclose(filled[row, : len(pitches)].numpy(), expected, rtol=1e-5)
@@ -101,83 +105,85 @@ class TestPitch:
 
 class TestStatistics:
     @pytest.mark.parametrize("log", [False, True])
-    def test_outliers_have_no_say(self, log: bool) -> None:
+    def test_outliers_are_ignored(self, log: bool) -> None:
         draw = np.random.default_rng(0)
         utterances = [draw.normal(200, 20, 400).astype(np.float32) for _ in range(3)]
-        spoilt = [np.append(one, [1e5, 1e4]).astype(np.float32) for one in utterances]
-        clean, taken = Statistics(log=log), Statistics(log=log)
-        clean.take(map(torch.from_numpy, utterances), what="pitch")
-        taken.take(map(torch.from_numpy, spoilt), what="pitch")
+        with_outliers = [np.append(one, [1e5, 1e4]).astype(np.float32) for one in utterances]
+        clean, robust = Statistics(log=log), Statistics(log=log)
+        clean.fit(map(torch.from_numpy, utterances), what="pitch")
+        robust.fit(map(torch.from_numpy, with_outliers), what="pitch")
         values = np.concatenate(utterances)
         values = np.log(values) if log else values
-        assert float(taken.mean) == pytest.approx(values.mean(), rel=0.01)
-        assert float(taken.deviation) == pytest.approx(float(clean.deviation), rel=0.05)
-        assert float(taken.maximum) == pytest.approx(float(clean.maximum), rel=0.2)
+        assert float(robust.mean) == pytest.approx(values.mean(), rel=0.01)
+        assert float(robust.deviation) == pytest.approx(float(clean.deviation), rel=0.05)
+        assert float(robust.maximum) == pytest.approx(float(clean.maximum), rel=0.2)
 
     @pytest.mark.parametrize("log", [False, True])
-    def test_factors_are_on_the_physical_value(self, log: bool) -> None:
+    def test_factors_scale_physical_values(self, log: bool) -> None:
         statistics = Statistics(log=log)
-        statistics.take([torch.linspace(50, 400, 100)], what="pitch")
+        statistics.fit([torch.linspace(50, 400, 100)], what="pitch")
         hertz, factors = torch.tensor([[110.0, 180.0]]), torch.tensor([[1.2, 0.8]])
         torch.testing.assert_close(
-            statistics.multiplied(statistics.normalised(hertz), factors),
-            statistics.normalised(hertz * factors),
+            statistics.scale_normalised(statistics.normalise(hertz), factors),
+            statistics.normalise(hertz * factors),
         )
 
-    def test_normalised_values_stay_within_the_range_that_was_seen(self) -> None:
+    def test_normalised_values_are_clamped(self) -> None:
         statistics = Statistics(log=False)
-        statistics.take([torch.linspace(100, 200, 50)], what="pitch")
-        low, high = statistics.normalised(torch.tensor([10.0, 900.0]))
+        statistics.fit([torch.linspace(100, 200, 50)], what="pitch")
+        low, high = statistics.normalise(torch.tensor([10.0, 900.0]))
         assert (low, high) == (statistics.minimum, statistics.maximum)
 
-    def test_boundaries_divide_the_range_evenly(self) -> None:
+    def test_bins_are_evenly_spaced(self) -> None:
         statistics = Statistics(log=False)
-        statistics.take([torch.linspace(0, 10, 11)], what="energy")
+        statistics.fit([torch.linspace(0, 10, 11)], what="energy")
         steps = statistics.boundaries(6).diff()
         torch.testing.assert_close(steps, steps[:1].expand(4))
         assert statistics.boundaries(6)[0] == statistics.minimum
 
-    def test_a_corpus_without_any_is_refused(self) -> None:
-        with pytest.raises(UserError, match="No utterance of the training split has any pitch"):
-            Statistics(log=False).take([torch.tensor([])], what="pitch")
+    def test_no_values_is_an_error(self) -> None:
+        with pytest.raises(
+            UserError, match="No utterance of the training split has a value of pitch"
+        ):
+            Statistics(log=False).fit([torch.tensor([])], what="pitch")
 
-    def test_what_never_varies_is_no_division_by_zero(self) -> None:
+    def test_constant_values_can_be_normalised(self) -> None:
         statistics = Statistics(log=False)
-        statistics.take([torch.full((9,), 100.0)], what="pitch")
-        assert statistics.normalised(torch.tensor([100.0])).isfinite().all()
+        statistics.fit([torch.full((9,), 100.0)], what="pitch")
+        assert statistics.normalise(torch.tensor([100.0])).isfinite().all()
 
 
 class TestTransformer:
-    def test_positions_are_sines_and_cosines_in_turns(self) -> None:
+    def test_positional_encoding(self) -> None:
         positions = sinusoidal_positions(2000, 6, torch.device("cpu"))
         angles = 1234 / 10_000 ** (np.arange(0, 6, 2) / 6)
         expected = np.stack([np.sin(angles), np.cos(angles)], 1).ravel()
         np.testing.assert_allclose(positions[1234], expected, atol=2e-4)
 
     @pytest.mark.parametrize("kernel_sizes", [(9, 1), (3, 5)])
-    def test_padding_is_not_seen(self, kernel_sizes: tuple[int, int]) -> None:
+    def test_padding_has_no_effect(self, kernel_sizes: tuple[int, int]) -> None:
         config = EncoderConfig(layers=2, feed_forward_channels=12, kernel_sizes=kernel_sizes)
         encoder = Transformer(config, 8).eval()
         check_padding(lambda values, mask: encoder(values, mask))
 
 
 def check_padding(layer: object) -> None:
-    """A row of a batch with NaN-free rubbish as padding is what it is alone, without a mask."""
+    """Check that a row padded with random values gives the same result as alone without a mask."""
     torch.manual_seed(0)
     lengths = torch.tensor([7, 12])
     values = torch.randn(2, 12, 8)
-    together = layer(values, sequence_mask(lengths, 12))  # type: ignore[operator]
+    batched = layer(values, sequence_mask(lengths, 12))  # type: ignore[operator]
     for row, length in enumerate(lengths.tolist()):
         alone = layer(values[row : row + 1, :length], None)  # type: ignore[operator]
-        torch.testing.assert_close(together[row, :length], alone[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(batched[row, :length], alone[0], rtol=0, atol=1e-5)
 
 
-def test_predictors_do_not_see_padding() -> None:
+def test_padding_has_no_effect_on_predictors() -> None:
     predictor = Predictor(PredictorConfig(channels=8), 8).eval()
     check_padding(lambda values, mask: predictor(values, mask))
 
 
-def test_the_postnet_does_not_see_padding() -> None:
+def test_padding_has_no_effect_on_the_postnet() -> None:
     postnet = Postnet(PostnetConfig(layers=3, channels=8), 8).eval()
     check_padding(lambda values, mask: postnet(values.transpose(1, 2), mask).transpose(1, 2))
 
@@ -191,56 +197,56 @@ SMALL = FastSpeech2Config(
 )
 
 
-def plain(tokens: Tensor) -> ProsodyControls:
+def neutral_controls(tokens: Tensor) -> ProsodyControls:
     ones = torch.ones(tokens.shape)
     return ProsodyControls(length_scale=ones, pitch=ones, energy=ones)
 
 
-def with_durations(model: FastSpeech2, frames: float) -> None:
-    """Let the model predict this duration of every token."""
+def set_duration(model: FastSpeech2, frames: float) -> None:
+    """Make the model predict `frames` for every token."""
     output = model.variance_adaptor.duration_predictor.output
     nn.init.zeros_(output.weight)
     nn.init.constant_(output.bias, np.log(frames + 1))
 
 
 class TestModel:
-    def test_durations_are_scaled_before_they_are_rounded(self) -> None:
+    def test_durations_are_scaled_before_rounding(self) -> None:
         model = FastSpeech2(SMALL, vocabulary_size=5, speakers=1, mels=4).eval()
-        with_durations(model, 2.4)
+        set_duration(model, 2.4)
         tokens = torch.tensor([[1, 2, 3]])
-        controls = evolve(plain(tokens), length_scale=torch.tensor([[1.0, 2.0, 0.01]]))
-        spoken = model.synthesize(tokens, torch.tensor([3]), torch.tensor([0]), controls)
-        assert spoken.durations.tolist() == [[2, 5, 1]]
-        assert spoken.lengths.tolist() == [8]
+        controls = evolve(neutral_controls(tokens), length_scale=torch.tensor([[1.0, 2.0, 0.01]]))
+        synthesized = model.synthesize(tokens, torch.tensor([3]), torch.tensor([0]), controls)
+        assert synthesized.durations.tolist() == [[2, 5, 1]]
+        assert synthesized.lengths.tolist() == [8]
 
     @pytest.mark.parametrize("level", ["phoneme", "frame"])
     @pytest.mark.parametrize("name", ["pitch", "energy"])
-    def test_factors_reach_the_mel(self, name: str, level: str) -> None:
+    def test_controls_change_the_mel(self, name: str, level: str) -> None:
         torch.manual_seed(0)
         varied = VarianceConfig(level=level)  # type: ignore[arg-type]
         model = FastSpeech2(
             evolve(SMALL, **{name: varied}), vocabulary_size=5, speakers=1, mels=4
         ).eval()
-        getattr(model.variance_adaptor, name).statistics.take([torch.linspace(1, 9, 50)], what="")
-        with_durations(model, 3)
+        getattr(model.variance_adaptor, name).statistics.fit([torch.linspace(1, 9, 50)], what="")
+        set_duration(model, 3)
         tokens = torch.tensor([[1, 2, 3]])
         rest = torch.tensor([3]), torch.tensor([0])
-        usual = model.synthesize(tokens, *rest, plain(tokens))
+        default = model.synthesize(tokens, *rest, neutral_controls(tokens))
         other = "energy" if name == "pitch" else "pitch"
-        changed = evolve(plain(tokens), **{name: torch.full((1, 3), 1.5)})
-        assert not torch.equal(usual.mel, model.synthesize(tokens, *rest, changed).mel)
+        changed = evolve(neutral_controls(tokens), **{name: torch.full((1, 3), 1.5)})
+        assert not torch.equal(default.mel, model.synthesize(tokens, *rest, changed).mel)
         getattr(model.variance_adaptor, other).statistics.deviation.fill_(1.0)
-        same = evolve(plain(tokens), **{name: torch.ones(1, 3)})
-        assert torch.equal(usual.mel, model.synthesize(tokens, *rest, same).mel)
+        same = evolve(neutral_controls(tokens), **{name: torch.ones(1, 3)})
+        assert torch.equal(default.mel, model.synthesize(tokens, *rest, same).mel)
 
-    def test_a_model_of_one_speaker_has_nothing_for_speakers(self) -> None:
+    def test_single_speaker_model_has_no_speaker_weights(self) -> None:
         one, three = (
             FastSpeech2(SMALL, vocabulary_size=5, speakers=count, mels=4) for count in (1, 3)
         )
         assert not [name for name in one.state_dict() if "speaker" in name]
         assert three.state_dict()["speaker_embedding.weight"].shape == (3, 8)
 
-    def test_tokens_without_frames_are_not_compared(self) -> None:
+    def test_tokens_without_frames_have_no_target(self) -> None:
         model = FastSpeech2(
             evolve(SMALL, durations="stored"), vocabulary_size=5, speakers=1, mels=4
         )
@@ -257,11 +263,11 @@ class TestModel:
             )
         )
         assert output.predictions.pitch.mask.tolist() == [[True, False, True]]
-        assert output.predictions.pitch.recorded.tolist() == [[1.5, 0, 1.5]]
+        assert output.predictions.pitch.target.tolist() == [[1.5, 0, 1.5]]
         assert output.alignment is None
 
-    def test_its_size_is_that_of_the_published_model(self) -> None:
-        """35.16 million with its tables of positions and bins: 2 x 1001 x 256 and 2 x 255."""
+    def test_size_matches_the_published_model(self) -> None:
+        """The published 35.16 million include positional encodings (2 x 1001 x 256) and bins (2 x 255)."""
         model = FastSpeech2(
             FastSpeech2Config(durations="stored"), vocabulary_size=361, speakers=1, mels=80
         )
@@ -270,7 +276,7 @@ class TestModel:
 
 
 @pytest.mark.parametrize(
-    ("build", "complaint"),
+    ("build", "message"),
     [
         (lambda: EncoderConfig(kernel_sizes=(4, 1)), "odd"),
         (lambda: PredictorConfig(kernel_size=2), "odd"),
@@ -282,6 +288,6 @@ class TestModel:
         (lambda: FastSpeech2Controls(pitch=(1.0, float("inf"))), "pitch"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(build: object, complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
+def test_invalid_configs_are_rejected(build: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         build()  # type: ignore[operator]

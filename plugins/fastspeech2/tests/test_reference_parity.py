@@ -1,11 +1,10 @@
-"""The model computes what the most used implementation computes, to rounding.
+"""The model matches the most used implementation numerically.
 
-The numbers in data/reference.npz were computed once by github.com/ming024/FastSpeech2, in float32 on a
-CPU, in eval mode, with the sizes of `SIZES`, the weights of `filled` and the inputs of `utterances`, one
-utterance at a time: in a batch, it sees padding, which is not copied here. Its names of tensors are the
-keys of `filled`. Weights are not stored: each is drawn anew from its own name.
+data/reference.npz was computed with github.com/ming024/FastSpeech2 in float32 on a CPU and in eval mode, with the
+sizes of `SIZES`, the weights of `generated_weight` and the inputs of `utterances`, one utterance at a time, since
+padding affects its results. Weights are not stored; each is generated from its name in the reference.
 
-B batch, T text, F frames, M mel bands.
+Legend: B batch, T text, F frames, M mel bands.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ VOCABULARY = 361
 SPEAKERS = 3
 MELS = 80
 RANGES = {"pitch": (0.5, 4.0), "energy": (0.0, 5.0)}
-"""The least and the greatest of the values, whose mean is 0 and whose deviation is 1."""
+"""Minimum and maximum of the normalised values; their mean is 0 and their deviation 1."""
 
 SIZES = {
     level: FastSpeech2Config(
@@ -52,15 +51,15 @@ SIZES = {
 }
 
 
-def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The weight that the reference calls `name`: normal, of about the size that training leaves."""
+def generated_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Generate a weight from the reference's name: normal, with a scale typical of trained models."""
     draw = normal(name, shape)
     size = np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 5.0
     values = draw / size
     if ("norm" in name and name.endswith("weight")) or name.endswith("running_var"):
         values = 1 + np.abs(draw) / 5
     if name.startswith("variance_adaptor.duration_predictor.linear_layer"):
-        # No token without a frame, which the reference allows in speaking.
+        # Avoid durations of 0 frames, which the reference allows in synthesis.
         values = values / 4 + 1.4 * name.endswith("bias")
     if "embedding" in name or "emb." in name:
         values = draw / 2
@@ -68,8 +67,8 @@ def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 @frozen(kw_only=True)
-class Said:
-    """An utterance: tokens [T], a speaker, durations [T] whose sum is F, f0 [F] and energy [F]."""
+class Utterance:
+    """tokens [T], speaker, durations [T] with sum F, f0 [F], energy [F]."""
 
     tokens: NDArray[np.int64]
     speaker: int
@@ -78,15 +77,15 @@ class Said:
     energy: NDArray[np.float32]
 
 
-def utterances() -> list[Said]:
-    """Of 5 and of 9 tokens; f0 and energy are as if normalised already, and all is voiced."""
+def utterances() -> list[Utterance]:
+    """Two utterances of 5 and 9 tokens; all voiced, with f0 and energy already normalised."""
     draw = np.random.RandomState(0)
-    said = []
+    rows = []
     for speaker, size in ((1, 5), (2, 9)):
         durations = draw.randint(1, 6, size)
         frames = durations.sum()
-        said.append(
-            Said(
+        rows.append(
+            Utterance(
                 tokens=draw.randint(1, VOCABULARY, size),
                 speaker=speaker,
                 durations=durations,
@@ -94,7 +93,7 @@ def utterances() -> list[Said]:
                 energy=draw.uniform(0.1, 4.9, frames).astype(np.float32),
             )
         )
-    return said
+    return rows
 
 
 def build(level: str) -> FastSpeech2:
@@ -106,7 +105,7 @@ def build(level: str) -> FastSpeech2:
     weights = {
         name: tensor
         if "statistics" in name or "num_batches" in name
-        else filled(reference_name(name), tuple(tensor.shape))
+        else generated_weight(reference_name(name), tuple(tensor.shape))
         for name, tensor in model.state_dict().items()
     }
     model.load_state_dict(weights)
@@ -117,31 +116,31 @@ def padded(rows: list[NDArray[np.generic]]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True)
 
 
-def check_mels(spoken: SynthesizedMels, golden: Golden, where: str) -> None:
-    assert spoken.coarse is not None
-    for row, frames in enumerate(spoken.lengths.tolist()):
-        for name, mel in (("coarse", spoken.coarse), ("mel", spoken.mel)):
+def check_mels(mels: SynthesizedMels, golden: Golden, where: str) -> None:
+    assert mels.coarse is not None
+    for row, frames in enumerate(mels.lengths.tolist()):
+        for name, mel in (("coarse", mels.coarse), ("mel", mels.mel)):
             expected = torch.from_numpy(golden[f"{where}/{row}/{name}"])
             assert expected.abs().mean() > 0.1
             torch.testing.assert_close(mel[row, :, :frames].T, expected, **TOLERANCE)
 
 
 @pytest.mark.parametrize("level", SIZES)
-def test_recordings_are_said_again_as_the_reference_does(level: str, golden: Golden) -> None:
-    said = utterances()
-    lengths = torch.tensor([len(one.tokens) for one in said])
-    frames = torch.tensor([one.durations.sum() for one in said])
+def test_teacher_forced_pass(level: str, golden: Golden) -> None:
+    rows = utterances()
+    lengths = torch.tensor([len(one.tokens) for one in rows])
+    frames = torch.tensor([one.durations.sum() for one in rows])
     with torch.no_grad():
         output = build(level)(
             Recordings(
-                tokens=padded([one.tokens for one in said]),
+                tokens=padded([one.tokens for one in rows]),
                 token_lengths=lengths,
-                speakers=torch.tensor([one.speaker for one in said]),
+                speakers=torch.tensor([one.speaker for one in rows]),
                 mel=torch.zeros(2, MELS, int(frames.max())),
                 frame_lengths=frames,
-                f0=padded([one.f0 for one in said]),
-                energy=padded([one.energy for one in said]),
-                durations=padded([one.durations for one in said]),
+                f0=padded([one.f0 for one in rows]),
+                energy=padded([one.energy for one in rows]),
+                durations=padded([one.durations for one in rows]),
             )
         )
     check_mels(output.mels, golden, f"{level}/recorded")
@@ -157,18 +156,18 @@ def test_recordings_are_said_again_as_the_reference_does(level: str, golden: Gol
 
 
 @pytest.mark.parametrize("level", SIZES)
-def test_texts_are_said_as_the_reference_does(level: str, golden: Golden) -> None:
-    said = utterances()
-    tokens = padded([one.tokens for one in said])
+def test_synthesis(level: str, golden: Golden) -> None:
+    rows = utterances()
+    tokens = padded([one.tokens for one in rows])
     ones = torch.ones(tokens.shape)
     with torch.no_grad():
-        spoken = build(level).synthesize(
+        mels = build(level).synthesize(
             tokens,
-            torch.tensor([len(one.tokens) for one in said]),
-            torch.tensor([one.speaker for one in said]),
+            torch.tensor([len(one.tokens) for one in rows]),
+            torch.tensor([one.speaker for one in rows]),
             ProsodyControls(length_scale=ones, pitch=ones, energy=ones),
         )
-    for row, one in enumerate(said):
+    for row, one in enumerate(rows):
         expected = golden[f"{level}/text/{row}/durations"].tolist()
-        assert spoken.durations[row, : len(one.tokens)].tolist() == expected
-    check_mels(spoken, golden, f"{level}/text")
+        assert mels.durations[row, : len(one.tokens)].tolist() == expected
+    check_mels(mels, golden, f"{level}/text")

@@ -1,6 +1,6 @@
-"""What else a voice can do than speak: say recordings again, and align them.
+"""Reconstruction and alignment of recordings.
 
-B batch, T text, F frames, N samples.
+Legend: B batch, T text, F frames, N samples.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TestRecordings(ExperimentContract):
             seeds=(0,) * len(batch),
         )
 
-    def test_they_are_said_again_frame_by_frame(
+    def test_reconstruction_has_the_frames_of_the_recordings(
         self, synthesizer: FastSpeech2Synthesizer, experiment: Experiment, batch: Batch
     ) -> None:
         assert hasattr(synthesizer, "reconstruct")
@@ -63,7 +63,7 @@ class TestRecordings(ExperimentContract):
             assert row[:, length - 1].any()
             assert not row[:, length:].any()
 
-    def test_each_id_is_found_in_them(
+    def test_alignment(
         self, synthesizer: FastSpeech2Synthesizer, experiment: Experiment, batch: Batch
     ) -> None:
         assert hasattr(synthesizer, "align")
@@ -75,11 +75,11 @@ class TestRecordings(ExperimentContract):
         for row, length in zip(durations, lengths, strict=True):
             assert row[:length].min() >= 1
             assert not row[length:].any()
-        again = synthesizer.reconstruct(batch).durations
-        assert again is not None
-        assert torch.equal(durations, again)
+        reconstructed = synthesizer.reconstruct(batch).durations
+        assert reconstructed is not None
+        assert torch.equal(durations, reconstructed)
 
-    def test_a_recording_that_is_too_short_is_refused(
+    def test_alignment_of_a_recording_that_is_too_short_is_an_error(
         self, synthesizer: FastSpeech2Synthesizer, batch: Batch
     ) -> None:
         assert hasattr(synthesizer, "align")
@@ -98,13 +98,13 @@ class TestRecordingsWithStoredDurations(ExperimentContract):
     )
     labels = True
 
-    def test_they_are_said_again_with_the_stored_ones(
+    def test_reconstruction_uses_the_stored_durations(
         self, experiment: Experiment, vocabulary: Vocabulary, registry: Registry, batch: Batch
     ) -> None:
         weights = build_objective(experiment, vocabulary, registry).modules["model"].state_dict()
         spec = VoiceSpec(model=experiment.model, audio=experiment.audio, vocabulary=vocabulary)
         synthesizer = build_synthesizer(spec, weights, torch.device("cpu"))
         assert not hasattr(synthesizer, "align")
-        again = synthesizer.reconstruct(batch).durations
-        assert again is not None
-        assert torch.equal(again, batch["durations"].values)
+        reconstructed = synthesizer.reconstruct(batch).durations
+        assert reconstructed is not None
+        assert torch.equal(reconstructed, batch["durations"].values)

@@ -1,1 +1,1 @@
-"""FastSpeech 2 (Ren et al. 2021): a plugin of Allophone."""
+"""FastSpeech 2 for Allophone: hooks in `hooks`, configuration in `config`, the model in `model`."""

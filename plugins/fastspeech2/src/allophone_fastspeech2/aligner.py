@@ -1,8 +1,9 @@
-"""Which frame says which token, learned from pairs of texts and recordings alone.
+"""Unsupervised alignment of text and speech, "One TTS Alignment To Rule Them All" (Badlani et al. 2021,
+arXiv 2108.10447).
 
-"One TTS Alignment To Rule Them All" (Badlani et al. 2021, arXiv 2108.10447): frames and tokens are
-compared in a common space; the forward-sum loss makes the monotonic paths through the comparison
-likely, a prior along the diagonal lets it begin, and the most likely path gives the durations.
+Frames and tokens are compared in a common embedding space. The forward-sum loss maximizes the total
+likelihood of all monotonic alignments, a beta-binomial prior near the diagonal helps at the start, and the
+most likely alignment gives the durations.
 
 Legend: B batch, T text, F frames, M mel bands, C channels of the common space.
 """
@@ -17,16 +18,18 @@ from allophone.alignment import Alignment, monotonic_alignment
 from allophone_fastspeech2.config import AlignerConfig
 from allophone_fastspeech2.masks import masked_mean, sequence_mask
 
-_IMPOSSIBLE = -1e4
-"""The score of padding; -inf would make the gradient of the forward sum NaN."""
+_MASKED_SCORE = -1e4
+"""Score of padding; -inf would make the gradient of the forward-sum loss NaN."""
 
-_BLANK_SCORE = -1.0
-"""How likely the CTC loss finds it that a frame belongs to no token (section 2.2)."""
+_BLANK_LOGIT = -1.0
+"""Logit of the CTC blank, for frames that belong to no token (section 2.2)."""
 
 
 class Aligner(nn.Module):
-    """Scores each pair of a token and a frame. It has an embedding of the tokens for itself, so that
-    nothing but its own losses moves it."""
+    """Scores each pair of a frame and a token.
+
+    It has its own token embedding, so it is trained by its own losses only.
+    """
 
     def __init__(self, config: AlignerConfig, *, vocabulary_size: int, mels: int) -> None:
         super().__init__()
@@ -49,26 +52,26 @@ class Aligner(nn.Module):
     ) -> Tensor:
         """tokens [B, T], mel [B, M, F], lengths [B] -> scores [B, F, T] float32.
 
-        Scores are log-probabilities of the tokens at each frame times the prior, not normalised.
+        Scores are log-probabilities of the tokens at each frame plus the log prior, unnormalised.
         """
         text_mask = sequence_mask(token_lengths, tokens.size(1))
         frame_mask = sequence_mask(frame_lengths, mel.size(2))
         embedded = self.embedding(tokens).transpose(1, 2) * text_mask.unsqueeze(1)
-        keys = _through(self.text, embedded)
-        queries = _through(self.mel, mel * frame_mask.unsqueeze(1))
+        keys = _convolve(self.text, embedded)
+        queries = _convolve(self.mel, mel * frame_mask.unsqueeze(1))
         with torch.autocast(mel.device.type, enabled=False):
             keys, queries = keys.float(), queries.float().transpose(1, 2)
             squares = keys.square().sum(1, keepdim=True) + queries.square().sum(2, keepdim=True)
             distances = torch.baddbmm(squares, queries, keys, alpha=-2)
             scores = (-self.temperature * distances).masked_fill(
-                ~text_mask.unsqueeze(1), _IMPOSSIBLE
+                ~text_mask.unsqueeze(1), _MASKED_SCORE
             )
             prior = diagonal_prior(token_lengths, frame_lengths, tokens.size(1), mel.size(2))
             return scores.log_softmax(2) + prior
 
 
-def _through(layers: nn.ModuleList, values: Tensor) -> Tensor:
-    """Convolutions with rectifiers between them."""
+def _convolve(layers: nn.ModuleList, values: Tensor) -> Tensor:
+    """Convolutions with ReLU between them."""
     for number, layer in enumerate(layers):
         values = layer(functional.relu(values) if number else values)
     return values
@@ -78,10 +81,10 @@ def _through(layers: nn.ModuleList, values: Tensor) -> Tensor:
 def diagonal_prior(
     token_lengths: Tensor, frame_lengths: Tensor, tokens: int, frames: int
 ) -> Tensor:
-    """Log-probabilities [B, frames, tokens] of the tokens at each frame, near the diagonal.
+    """Log beta-binomial prior of the tokens at each frame, [B, frames, tokens] (section 2.2, figure 2).
 
-    At the f-th of F frames the token, counted from 0 to n, is beta-binomial with n trials, alpha = f
-    and beta = F + 1 - f (section 2.2 and figure 2). Finite, and meaningless, beyond the lengths.
+    At frame f of F (from 1), the token index in 0..n is beta-binomial with n trials, alpha = f and
+    beta = F + 1 - f. Values past the lengths are finite but meaningless.
     """
     device = token_lengths.device
     n = (token_lengths - 1).view(-1, 1, 1)
@@ -98,38 +101,41 @@ def _log_factorial(number: Tensor) -> Tensor:
 
 
 def _log_beta(alpha: Tensor, beta: Tensor) -> Tensor:
-    """The logarithm of Euler's beta function."""
+    """Logarithm of the beta function."""
     alpha, beta = alpha.float(), beta.float()
     return torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
 
 
 def forward_sum_loss(scores: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> Tensor:
-    """How unlikely all monotonic paths together are: nats a token, the mean of the batch.
+    """Negative log-likelihood of all monotonic alignments, in nats per token; mean over the batch.
 
-    scores: [B, F, T] as `Aligner` gives them. It is a CTC loss (Graves et al. 2006) whose targets are
-    the tokens in their order, each another one (section 2.1).
+    scores: [B, F, T], output of `Aligner`. Computed as a CTC loss (Graves et al. 2006) whose targets are
+    the token positions in order (section 2.1).
     """
     batch, _, tokens = scores.shape
     with torch.autocast(scores.device.type, enabled=False):
-        likely = functional.pad(scores.float(), (1, 0), value=_BLANK_SCORE).log_softmax(2)
+        log_probs = functional.pad(scores.float(), (1, 0), value=_BLANK_LOGIT).log_softmax(2)
         targets = torch.arange(1, tokens + 1, device=scores.device).expand(batch, -1)
         return functional.ctc_loss(
-            likely.transpose(0, 1), targets, frame_lengths, token_lengths, blank=0
+            log_probs.transpose(0, 1), targets, frame_lengths, token_lengths, blank=0
         )
 
 
 def binarisation_loss(scores: Tensor, alignment: Alignment, frame_mask: Tensor) -> Tensor:
-    """How far the soft alignment is from the hard one: nats a frame (section 2.4).
+    """KL divergence of the hard from the soft alignment, in nats per frame (section 2.4).
 
     scores [B, F, T], frame_mask [B, F].
     """
-    chosen = scores.float().log_softmax(2).gather(2, alignment.index.unsqueeze(2)).squeeze(2)
-    return -masked_mean(chosen, frame_mask)
+    log_probs = scores.float().log_softmax(2).gather(2, alignment.index.unsqueeze(2)).squeeze(2)
+    return -masked_mean(log_probs, frame_mask)
 
 
 @torch.no_grad()
 def hard_alignment(scores: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> Alignment:
-    """The most likely monotonic path through scores [B, F, T]. The search runs on the CPU."""
+    """Find the most likely monotonic alignment: scores [B, F, T], lengths [B]. Runs on the CPU.
+
+    Raises UserError if an utterance has more tokens than frames.
+    """
     found = monotonic_alignment(
         scores.float().cpu().contiguous(), frame_lengths.cpu(), token_lengths.cpu()
     )

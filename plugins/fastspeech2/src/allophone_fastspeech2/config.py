@@ -1,7 +1,7 @@
-"""The configuration of FastSpeech 2: the tables `[model]` and `[trainer]` of an experiment.
+"""Configuration of FastSpeech 2: the tables `[model]` and `[trainer]` of an experiment.
 
-The defaults are those of its most used implementation (github.com/ming024/FastSpeech2), which Amphion
-follows: a PostNet, and pitch and energy a phoneme. Light: attrs alone.
+The defaults are those of the most used implementation (github.com/ming024/FastSpeech2), which Amphion follows:
+a PostNet, and pitch and energy per phoneme. Imports no torch.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ _share: Any = validators.and_(_positive, validators.le(1))
 
 
 def _odd(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    """Even kernels would shift what they filter by half a position."""
+    """Validate kernel sizes; an even kernel would shift its output by half a position."""
     for size in value if isinstance(value, tuple) else (value,):
         if size < 1 or size % 2 == 0:
             raise ConfigError(
-                f"{type(instance).__name__}.{attribute.name} must be odd and positive, not {value}"
+                f"{type(instance).__name__}.{attribute.name} must be odd and positive, got {value}"
             )
 
 
 def _factors(instance: Any, attribute: Attribute[Any], value: float | tuple[float, ...]) -> None:
-    """One positive factor, or several."""
+    """Validate one positive factor or several."""
     given = value if isinstance(value, tuple) else (value,)
     if not given or not all(0 < factor < math.inf for factor in given):
-        raise ConfigError(f"{attribute.name} must be a positive factor or several, not {value}")
+        raise ConfigError(
+            f"{attribute.name} must be a positive finite number or several, got {value}"
+        )
 
 
 @frozen(kw_only=True)
 class EncoderConfig:
-    """Feed-forward transformer blocks (FastSpeech, Ren et al. 2019, section 3.1) over the text.
+    """Encoder of feed-forward transformer (FFT) blocks (FastSpeech, Ren et al. 2019, section 3.1).
 
-    feed_forward_channels, kernel_sizes: of the two convolutions after each attention.
+    feed_forward_channels, kernel_sizes: of the two convolutions in each block.
     """
 
     layers: int = field(default=4, validator=_positive)
@@ -51,14 +53,14 @@ class EncoderConfig:
 
 @frozen(kw_only=True)
 class DecoderConfig(EncoderConfig):
-    """The same blocks over the frames."""
+    """Mel decoder of the same blocks."""
 
     layers: int = field(default=6, validator=_positive)
 
 
 @frozen(kw_only=True)
 class PredictorConfig:
-    """The two convolutions that predict durations, pitch and energy (section 2.3)."""
+    """Predictors of durations, pitch and energy: two convolutions each (section 2.3)."""
 
     channels: int = field(default=256, validator=_positive)
     kernel_size: int = field(default=3, validator=_odd)
@@ -67,11 +69,11 @@ class PredictorConfig:
 
 @frozen(kw_only=True)
 class VarianceConfig:
-    """How pitch, or energy, is told to the decoder.
+    """Pitch or energy in the variance adaptor.
 
-    level: a value for each phoneme, or for each frame.
-    scale: what is averaged, normalised and predicted: the value itself or its logarithm.
-    bins: how many values are told apart; they lie evenly between the least and the greatest.
+    level: whether to predict one value per phoneme or per frame.
+    scale: whether values or their logarithms are averaged, normalised and predicted.
+    bins: number of quantization bins, evenly spaced between the minimum and the maximum.
     """
 
     level: Literal["phoneme", "frame"] = "phoneme"
@@ -83,7 +85,7 @@ class VarianceConfig:
 class PostnetConfig:
     """Convolutions that refine the mel (Tacotron 2, Shen et al. 2018, section 2.2).
 
-    layers: 0 leaves the PostNet out, as the paper of FastSpeech 2 does.
+    layers: 0 for no PostNet, as in the FastSpeech 2 paper.
     """
 
     layers: int = field(default=5, validator=_not_negative)
@@ -94,12 +96,12 @@ class PostnetConfig:
 
 @frozen(kw_only=True)
 class AlignerConfig:
-    """What learns which frame says which phoneme ("One TTS Alignment To Rule Them All", 2021).
+    """Aligner of phonemes and frames ("One TTS Alignment To Rule Them All", 2021).
 
-    embedding_channels: of the phonemes' embedding, which the aligner has for itself.
-    channels: of the space in which phonemes and frames are compared.
-    temperature: factor on their squared distance. With the paper's 5e-4, a small corpus takes many times
-        as many steps until it is aligned.
+    embedding_channels: size of the aligner's own phoneme embedding.
+    channels: channels of the common space of phonemes and frames.
+    temperature: factor on their squared distance. With the paper's 5e-4, alignment of a small corpus takes
+        many times as many steps.
     """
 
     embedding_channels: int = field(default=256, validator=_positive)
@@ -111,9 +113,9 @@ class AlignerConfig:
 class FastSpeech2Config:
     """The model of Ren et al. 2021, `type = "fastspeech2"`.
 
-    hidden_channels: of the text, the frames and the speakers' embedding between all parts.
-    durations: "learned" by the aligner in the same training, or "stored" as the feature `durations`,
-        which the labels of a corpus or another voice's alignments give; then there is no aligner.
+    hidden_channels: hidden size of encoder, decoder and embeddings.
+    durations: "learned" by an aligner that is trained jointly, or "stored" as the feature `durations`, from
+        label files or another voice's alignments; then there is no aligner.
     """
 
     hidden_channels: int = field(default=256, validator=_positive)
@@ -131,21 +133,20 @@ class FastSpeech2Config:
             heads = getattr(self, name).heads
             if self.hidden_channels % (2 * heads):
                 raise ConfigError(
-                    f"model.hidden_channels ({self.hidden_channels}) cannot be divided evenly among "
-                    f"model.{name}.heads ({heads})"
+                    f"model.hidden_channels ({self.hidden_channels}) must be divisible by "
+                    f"2 * model.{name}.heads ({2 * heads})"
                 )
 
 
 @frozen(kw_only=True)
 class FastSpeech2Controls:
-    """What a speaker of text may set, sentence by sentence.
+    """Synthesis controls, set per sentence.
 
-    Each is a factor, or several: one for each word of the sentence, or one for each of its phonemes,
-    as `Voice.speak` lists them.
+    Each is one factor, one per word of the sentence, or one per phoneme as listed by `Voice.speak`.
 
-    length_scale: on durations; 2 speaks half as fast. No phoneme lasts less than a frame.
-    pitch: on the fundamental frequency in Hz.
-    energy: on the magnitude.
+    length_scale: factor on durations; 2 speaks half as fast. A phoneme lasts at least one frame.
+    pitch: factor on the fundamental frequency in Hz.
+    energy: factor on the magnitude.
     """
 
     length_scale: float | tuple[float, ...] = field(default=1.0, validator=_factors)
@@ -155,14 +156,15 @@ class FastSpeech2Controls:
 
 @frozen(kw_only=True)
 class FastSpeech2TrainerConfig:
-    """How FastSpeech 2 is trained, `type = "fastspeech2"`.
+    """FastSpeech 2 training, `type = "fastspeech2"`.
 
-    learning_rate: the highest, which Adam has after `warmup` steps; it rises evenly and falls with
-        the inverse square root (Noam), and is multiplied by `anneal_rate` at each of `anneal_steps`.
-    clip_norm: of the gradients.
-    *_weight: of the losses; `coarse_mel` is before the PostNet, `alignment_weight` and `binarisation_weight` are the aligner's.
-    binarise_after: steps after which the aligner is drawn towards hard decisions.
-    freeze_aligner_after: steps after which its losses count no more; None lets it learn on.
+    learning_rate: peak learning rate of Adam with the Noam schedule: linear warmup over `warmup` steps, then
+        inverse square root decay; multiplied by `anneal_rate` at each of `anneal_steps`.
+    clip_norm: maximum norm of the gradients.
+    *_weight: weights of the losses. `coarse_mel` is the mel before the PostNet; `alignment` and
+        `binarisation` are the losses of the aligner.
+    binarise_after: step from which the binarisation loss is used.
+    freeze_aligner_after: step from which the aligner is not trained; None for never.
     """
 
     learning_rate: float = field(default=1e-3, validator=_positive)

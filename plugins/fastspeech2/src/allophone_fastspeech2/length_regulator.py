@@ -1,4 +1,4 @@
-"""From tokens to frames and back, by how many frames each token lasts (FastSpeech, section 3.2).
+"""Length regulator: expands tokens to frames and averages frames by token (FastSpeech, section 3.2).
 
 Legend: B batch, T text, F frames, C channels.
 """
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 
-def frame_tokens(durations: Tensor, frames: int) -> Tensor:
-    """Which token each frame belongs to: durations [B, T] in frames -> [B, frames] int64.
+def frame_to_token(durations: Tensor, frames: int) -> Tensor:
+    """Return the token index of each frame: durations [B, T] in frames -> [B, frames] int64.
 
-    Frames past the end belong to the last token; mask what is gathered for them.
+    Frames past the end get the last index; mask what is gathered for them.
     """
     ends = durations.cumsum(1)
     positions = torch.arange(frames, device=durations.device).expand(len(durations), -1)
@@ -20,18 +20,18 @@ def frame_tokens(durations: Tensor, frames: int) -> Tensor:
     return index.clamp_max(durations.size(1) - 1)
 
 
-def expanded(values: Tensor, index: Tensor) -> Tensor:
-    """Each frame's own token: values [B, T, C], index [B, F] -> [B, F, C]."""
+def expand_to_frames(values: Tensor, index: Tensor) -> Tensor:
+    """Gather the token of each frame: values [B, T, C], index [B, F] -> [B, F, C]."""
     batch, tokens, channels = values.shape
     first = torch.arange(batch, device=index.device).unsqueeze(1) * tokens
-    chosen = values.reshape(-1, channels).index_select(0, (index + first).flatten())
-    return chosen.view(batch, -1, channels)
+    frames = values.reshape(-1, channels).index_select(0, (index + first).flatten())
+    return frames.view(batch, -1, channels)
 
 
-def token_means(values: Tensor, durations: Tensor, index: Tensor, mask: Tensor) -> Tensor:
-    """The mean of each token's frames; 0 for tokens without a frame.
+def average_by_token(values: Tensor, durations: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+    """Average over the frames of each token; 0 for tokens without frames.
 
-    values [B, F], durations [B, T], index [B, F] as `frame_tokens` gives it, mask [B, F] -> [B, T].
+    values [B, F], durations [B, T], index [B, F] from `frame_to_token`, mask [B, F] -> [B, T].
     """
     sums = values.new_zeros(durations.shape).scatter_add(1, index, values * mask)
     return sums / durations.clamp_min(1)

@@ -1,4 +1,4 @@
-"""Which positions of a padded batch are real.
+"""Padding masks.
 
 Legend: B batch, L positions (text or frames), C channels.
 """
@@ -10,19 +10,19 @@ from torch import Tensor
 
 
 def sequence_mask(lengths: Tensor, size: int) -> Tensor:
-    """True where a position lies inside its sequence: lengths [B] -> [B, size], boolean."""
+    """Boolean mask of the positions inside each sequence: lengths [B] -> [B, size]."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def masked(values: Tensor, mask: Tensor | None) -> Tensor:
-    """`values` [B, L, C] with zeros where `mask` [B, L] is false; a mask of None masks nothing.
+    """Zero `values` [B, L, C] where `mask` [B, L] is false; no-op if the mask is None.
 
-    A batch of one utterance has no padding, and None spares it the multiplications. A boolean mask
-    keeps the type of the values, where a float one would widen half precision.
+    None saves the multiplications for a single utterance, which has no padding. The mask is boolean so
+    that half-precision values are not promoted to float32.
     """
     return values if mask is None else values * mask.unsqueeze(-1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of `values` [B, L] where `mask` [B, L] is true; 0 where it is nowhere."""
+    """Mean of `values` [B, L] where `mask` [B, L] is true; 0 if it is true nowhere."""
     return (values * mask).sum() / mask.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""FastSpeech 2 (Ren et al. 2021, arXiv 2006.04558): text to a mel spectrogram, without recurrence.
+"""FastSpeech 2 (Ren et al. 2021, arXiv 2006.04558): non-autoregressive text to mel spectrogram.
 
 Legend: B batch, T text, F frames, M mel bands, H hidden channels.
 """
@@ -18,18 +18,18 @@ from allophone_fastspeech2.variance_adaptor import (
     Frames,
     Predictions,
     ProsodyControls,
-    RecordedProsody,
+    ProsodyTargets,
     VarianceAdaptor,
 )
 
 
 @frozen(kw_only=True)
 class Recordings:
-    """What is said, by whom, and how: the input of training.
+    """Input of training: texts, speakers, mels and prosody of recordings.
 
-    tokens: ids [B, T] with lengths [B]; speakers: ids [B], which a model of one does not look at.
-    mel: [B, M, F] with lengths [B]; f0: Hz [B, F], 0 where unvoiced; energy: magnitudes [B, F].
-    durations: frames of each token [B, T], or None for a model that learns them.
+    tokens: ids [B, T], token_lengths: [B]; speakers: ids [B], ignored by a single-speaker model.
+    mel: [B, M, F], frame_lengths: [B]; f0: [B, F] in Hz, 0 where unvoiced; energy: [B, F], magnitudes.
+    durations: [B, T], frames of each token; None if the model learns them.
     """
 
     tokens: Tensor
@@ -44,7 +44,7 @@ class Recordings:
 
 @frozen(kw_only=True)
 class SoftAlignment:
-    """The aligner's scores [B, F, T], and the most likely path through them."""
+    """scores: of the aligner, [B, F, T]; hard: the most likely alignment."""
 
     scores: Tensor
     hard: Alignment
@@ -52,9 +52,9 @@ class SoftAlignment:
 
 @frozen(kw_only=True)
 class SynthesizedMels:
-    """mel: [B, M, F], zero past lengths [B]; coarse: before the PostNet, or None without one.
+    """mel: [B, M, F], zero past lengths [B]; coarse: mel before the PostNet, None without a PostNet.
 
-    durations: frames of each token [B, T].
+    durations: [B, T], frames of each token.
     """
 
     mel: Tensor
@@ -65,7 +65,7 @@ class SynthesizedMels:
 
 @frozen(kw_only=True)
 class FastSpeech2Output:
-    """What a training step is made of; alignment is None where durations were given."""
+    """Output of the training pass; alignment is None if durations were given."""
 
     mels: SynthesizedMels
     predictions: Predictions
@@ -75,11 +75,11 @@ class FastSpeech2Output:
 
 
 class FastSpeech2(nn.Module):
-    """The model, and the aligner that it learns durations by.
+    """FastSpeech 2 with an optional aligner for learned durations.
 
-    vocabulary_size: rows of the symbols' embedding.
-    speakers: how many there are; with one or none there is no speaker embedding.
-    mels: bands of the mel.
+    vocabulary_size: rows of the symbol embedding.
+    speakers: number of speakers; below 2, the model has no speaker embedding.
+    mels: number of mel bands.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class FastSpeech2(nn.Module):
         )
 
     def forward(self, recordings: Recordings) -> FastSpeech2Output:
-        """Say recordings again, with their own durations, pitch and energy.
+        """Teacher-forced pass, with durations, pitch and energy of the recordings.
 
-        Raises UserError where the model has an aligner and an utterance more tokens than frames.
+        Raises UserError if durations are learned and an utterance has more tokens than frames.
         """
         token_mask = sequence_mask(recordings.token_lengths, recordings.tokens.size(1))
         frame_mask = sequence_mask(recordings.frame_lengths, recordings.mel.size(2))
@@ -118,7 +118,7 @@ class FastSpeech2(nn.Module):
         frames, predictions = self.variance_adaptor(
             hidden,
             token_mask,
-            RecordedProsody(
+            ProsodyTargets(
                 durations=durations,
                 frame_lengths=recordings.frame_lengths,
                 f0=recordings.f0,
@@ -136,9 +136,8 @@ class FastSpeech2(nn.Module):
     def synthesize(
         self, tokens: Tensor, token_lengths: Tensor, speakers: Tensor, controls: ProsodyControls
     ) -> SynthesizedMels:
-        """Say tokens [B, T] with lengths [B] as `speakers` [B], steered by factors [B, T]."""
-        alone = len(tokens) == 1
-        token_mask = None if alone else sequence_mask(token_lengths, tokens.size(1))
+        """Synthesize mels: tokens [B, T], token_lengths [B], speakers [B], controls [B, T]."""
+        token_mask = None if len(tokens) == 1 else sequence_mask(token_lengths, tokens.size(1))
         hidden = self._encode(tokens, speakers, token_mask)
         return self._decode(self.variance_adaptor.predict(hidden, token_mask, controls))
 

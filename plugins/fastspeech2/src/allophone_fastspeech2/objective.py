@@ -1,7 +1,4 @@
-"""Training FastSpeech 2, as section 2 of its paper says it, with an aligner beside it.
-
-Legend: B batch, T text, F frames, N samples, M mel bands.
-"""
+"""FastSpeech 2 training (Ren et al. 2021, section 2), with a jointly trained aligner."""
 
 from __future__ import annotations
 
@@ -26,15 +23,15 @@ from allophone_fastspeech2.aligner import binarisation_loss, forward_sum_loss
 from allophone_fastspeech2.config import FastSpeech2Config, FastSpeech2TrainerConfig
 from allophone_fastspeech2.losses import duration_loss, mel_loss, variance_loss
 from allophone_fastspeech2.model import FastSpeech2, FastSpeech2Output, Recordings
-from allophone_fastspeech2.recordings import needed_features, recordings_of
+from allophone_fastspeech2.recordings import needed_features, recordings_from_batch
 from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 CALIBRATED = {"f0": "pitch", "energy": "energy"}
-"""The features whose statistics are taken, and what the model calls them."""
+"""Features whose statistics are computed, and their names in the variance adaptor."""
 
 
 class FastSpeech2Objective:
-    """One model, whose losses are added up."""
+    """Weighted sum of mel, duration, pitch, energy and alignment losses."""
 
     calibration_features = tuple(CALIBRATED)
 
@@ -55,7 +52,7 @@ class FastSpeech2Objective:
         self.modules: Mapping[str, nn.Module] = {"model": self.model}
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """Adam, whose rate rises, falls with the inverse square root, and is annealed thrice."""
+        """Adam with the Noam schedule and step annealing."""
         trainer = self.trainer
         return {
             "model": adamw(
@@ -63,23 +60,22 @@ class FastSpeech2Objective:
                 learning_rate=trainer.learning_rate,
                 betas=trainer.betas,
                 epsilon=trainer.epsilon,
-                schedule=_annealed(trainer),
+                schedule=_annealed_noam(trainer),
                 clip_norm=trainer.clip_norm,
             )
         }
 
     def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
-        """Each token that the aligner finds has a frame at least.
+        """Reject utterances with fewer frames than tokens, which cannot be aligned.
 
-        Raises ConfigError where stored durations are not those of the tokens.
+        Raises ConfigError if the number of stored durations is not the number of tokens.
         """
         tokens = lengths["phonemes"]
         if self.config.durations == "stored":
             if lengths["durations"] != tokens:
                 raise ConfigError(
-                    f"An utterance has {tokens} ids, and stored durations of "
-                    f"{lengths['durations']}.",
-                    hint="Stored durations are those of the phonemes themselves: set text.blank and "
+                    f"An utterance has {tokens} ids but {lengths['durations']} stored durations.",
+                    hint="Stored durations have one entry per phoneme: set text.blank and "
                     "text.boundaries to false, and extract both features from the same source, such "
                     'as [features.phonemes] type = "phones" and [features.durations].',
                 )
@@ -90,63 +86,63 @@ class FastSpeech2Objective:
         return Dropped(reason="more tokens than frames", detail=f"{tokens} tokens, {frames} frames")
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
-        """Take the statistics of voiced pitch and of energy."""
-        kept: dict[str, list[Tensor]] = {feature: [] for feature in CALIBRATED}
+        """Compute the statistics of voiced pitch and of energy."""
+        collected: dict[str, list[Tensor]] = {feature: [] for feature in CALIBRATED}
         for batch in batches:
-            for feature, values in kept.items():
-                values += _rows(batch[feature])
+            for feature, values in collected.items():
+                values += _unpad(batch[feature])
         for feature, variance in CALIBRATED.items():
-            values = kept[feature]
+            values = collected[feature]
             if feature == "f0":
                 values = [row[row > 0] for row in values]
             statistics = getattr(self.model.variance_adaptor, variance).statistics
-            statistics.take(values, what=f"{variance} (the feature '{feature}')")
+            statistics.fit(values, what=f"{variance} (the feature '{feature}')")
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """All losses at once."""
+        """Update the model on the weighted sum of all losses."""
         losses = self._losses(rt, batch)
-        weights = self.weights(rt.step)
+        weights = self.loss_weights(rt.step)
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
         rt.update("model", total)
         return {"loss": total, **{f"{name}_loss": loss for name, loss in losses.items()}}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The losses with the recordings' own durations, pitch and energy."""
+        """Teacher-forced losses."""
         return {f"{name}_loss": loss for name, loss in self._losses(rt, batch).items()}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """Each text said by the model and heard through Griffin-Lim, its mel beside the recording's,
-        and how they are aligned."""
-        recordings = recordings_of(batch, self.audio)
+        """Synthesized mel and Griffin-Lim audio, the recording's mel, and the soft alignment."""
+        recordings = recordings_from_batch(batch, self.audio)
         output = self._forward_teacher_forced(rt, recordings)
-        plain = torch.ones_like(recordings.tokens, dtype=torch.float32)
-        spoken = self.model.synthesize(
+        ones = torch.ones_like(recordings.tokens, dtype=torch.float32)
+        synthesized = self.model.synthesize(
             recordings.tokens,
             recordings.token_lengths,
             recordings.speakers,
-            ProsodyControls(length_scale=plain, pitch=plain, energy=plain),
+            ProsodyControls(length_scale=ones, pitch=ones, energy=ones),
         )
         vocoder = GriffinLim(GriffinLimConfig(), self.audio, rt.device)
-        waveforms = vocoder.vocode(spoken.mel, spoken.lengths)
+        waveforms = vocoder.vocode(synthesized.mel, synthesized.lengths)
         samples: dict[str, SampleAudio | SampleImage] = {}
         for row, name in enumerate(batch.ids):
-            said, frames = int(spoken.lengths[row]), int(recordings.frame_lengths[row])
+            length = int(synthesized.lengths[row])
+            frames = int(recordings.frame_lengths[row])
             samples |= {
                 f"{name}/audio": SampleAudio(
-                    samples=_numpy(waveforms[row, : said * self.audio.hop_length]),
+                    samples=_numpy(waveforms[row, : length * self.audio.hop_length]),
                     sample_rate=self.audio.sample_rate,
                 ),
-                f"{name}/mel": SampleImage(values=_numpy(spoken.mel[row, :, :said])),
+                f"{name}/mel": SampleImage(values=_numpy(synthesized.mel[row, :, :length])),
                 f"{name}/recorded_mel": SampleImage(values=_numpy(recordings.mel[row, :, :frames])),
             }
             if output.alignment is not None:
                 tokens = int(recordings.token_lengths[row])
-                likely = output.alignment.scores[row, :frames, :tokens].softmax(1)
-                samples[f"{name}/alignment"] = SampleImage(values=_numpy(likely.T))
+                soft = output.alignment.scores[row, :frames, :tokens].softmax(1)
+                samples[f"{name}/alignment"] = SampleImage(values=_numpy(soft.T))
         return samples
 
     def _losses(self, rt: Runtime, batch: Batch) -> dict[str, Tensor]:
-        recordings = recordings_of(batch, self.audio)
+        recordings = recordings_from_batch(batch, self.audio)
         output = self._forward_teacher_forced(rt, recordings)
         mels, predictions = output.mels, output.predictions
         losses = {
@@ -166,41 +162,44 @@ class FastSpeech2Objective:
         return losses
 
     def _forward_teacher_forced(self, rt: Runtime, recordings: Recordings) -> FastSpeech2Output:
-        """The model with the recordings' own durations, pitch and energy."""
+        """Run the model with durations, pitch and energy of the recordings."""
         with rt.autocast():
             output: FastSpeech2Output = rt["model"](recordings)
         return output
 
-    def weights(self, step: int) -> dict[str, float]:
-        """The weight of each loss. A frozen aligner's are 0 rather than left out: other ranks wait for
-        the gradients of all parameters."""
+    def loss_weights(self, step: int) -> dict[str, float]:
+        """Weight of each loss at a step.
+
+        The losses of a frozen aligner have weight 0 but are still computed: DDP expects gradients for all
+        parameters.
+        """
         trainer = self.trainer
         end = trainer.freeze_aligner_after
-        learns = end is None or step < end
+        aligner_is_trained = end is None or step < end
         return {
             "mel": trainer.mel_weight,
             "coarse_mel": trainer.coarse_mel_weight,
             "duration": trainer.duration_weight,
             "pitch": trainer.pitch_weight,
             "energy": trainer.energy_weight,
-            "alignment": trainer.alignment_weight * learns,
+            "alignment": trainer.alignment_weight * aligner_is_trained,
             "binarisation": trainer.binarisation_weight
-            * (learns and step >= trainer.binarise_after),
+            * (aligner_is_trained and step >= trainer.binarise_after),
         }
 
 
-def _annealed(trainer: FastSpeech2TrainerConfig) -> Callable[[int], float]:
+def _annealed_noam(trainer: FastSpeech2TrainerConfig) -> Callable[[int], float]:
     rate = noam(trainer.warmup)
 
-    def factor(taken: int) -> float:
-        annealed = sum(taken >= step for step in trainer.anneal_steps)
-        return rate(taken) * trainer.anneal_rate**annealed
+    def factor(step: int) -> float:
+        annealed = sum(step >= anneal_step for anneal_step in trainer.anneal_steps)
+        return rate(step) * trainer.anneal_rate**annealed
 
     return factor
 
 
-def _rows(padded: Padded) -> list[Tensor]:
-    """Each utterance's own values."""
+def _unpad(padded: Padded) -> list[Tensor]:
+    """Rows without padding."""
     lengths = padded.lengths.tolist()
     return [row[:length] for row, length in zip(padded.values, lengths, strict=True)]
 

@@ -1,4 +1,4 @@
-"""The PostNet: convolutions that refine the mel (Tacotron 2, Shen et al. 2018, section 2.2).
+"""PostNet: convolutions that refine the mel (Tacotron 2, Shen et al. 2018, section 2.2).
 
 Legend: B batch, F frames, M mel bands.
 """
@@ -13,7 +13,7 @@ from allophone_fastspeech2.config import PostnetConfig
 
 
 class Postnet(nn.Module):
-    """What is to be added to a mel; a tanh follows each layer but the last."""
+    """Predicts a residual that is added to the mel; tanh follows each layer but the last."""
 
     def __init__(self, config: PostnetConfig, mels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What predicts a number for each position: its duration, pitch or energy (section 2.3).
+"""Variance predictor: one scalar per position, a duration, pitch or energy (section 2.3).
 
 Legend: B batch, L positions (text or frames), H hidden channels.
 """
@@ -13,7 +13,7 @@ from allophone_fastspeech2.masks import masked
 
 
 class Predictor(nn.Module):
-    """Two convolutions, each with a rectifier, a norm and dropout, and a linear layer."""
+    """Two convolutions, each followed by ReLU, layer norm and dropout, then a linear layer."""
 
     def __init__(self, config: PredictorConfig, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a caller wants of a sentence, phoneme by phoneme: one factor for each id.
+"""Expand prosody controls per word or phoneme to one factor per id.
 
 Legend: B batch, T text.
 """
@@ -17,66 +17,68 @@ from allophone_fastspeech2.config import FastSpeech2Controls
 from allophone_fastspeech2.variance_adaptor import ProsodyControls
 
 WORD_BOUNDARY = " "
-"""The symbol between two words."""
+"""Symbol between words."""
 
 
 def prosody_controls(
     controls: FastSpeech2Controls, text: TextBatch, table: SymbolTable
 ) -> ProsodyControls:
-    """The factors of each id of some sentences.
+    """Expand the controls of a batch of sentences to ids.
 
-    Raises UserError where there are neither as many factors as words nor as many as phonemes.
+    Raises UserError if the number of factors is neither 1 nor the number of words or phonemes.
     """
 
-    def spread(name: str) -> Tensor:
+    def expand(name: str) -> Tensor:
         given = getattr(controls, name)
         if not isinstance(given, tuple):
             return torch.full(text.ids.shape, float(given), device=text.ids.device)
         factors = torch.ones(text.ids.shape)
         for row, ids, length in zip(factors, text.ids.tolist(), text.lengths.tolist(), strict=True):
-            row[:length] = torch.tensor(_of_ids(name, given, ids[:length], table))
+            row[:length] = torch.tensor(_factors_per_id(name, given, ids[:length], table))
         return factors.to(text.ids.device)
 
     return ProsodyControls(
-        length_scale=spread("length_scale"), pitch=spread("pitch"), energy=spread("energy")
+        length_scale=expand("length_scale"), pitch=expand("pitch"), energy=expand("energy")
     )
 
 
-def _of_ids(
+def _factors_per_id(
     name: str, factors: Sequence[float], ids: Sequence[int], table: SymbolTable
 ) -> list[float]:
-    """One factor for each id of a sentence; blanks and boundaries have those of their neighbours."""
-    around = {table.ids[each] for each in (table.blank, table.bos, table.eos) if each is not None}
-    symbols = [each for each in ids if each not in around]
+    """One factor per id of a sentence; blanks, BOS and EOS get the factor of their neighbour."""
+    markers = {table.ids[each] for each in (table.blank, table.bos, table.eos) if each is not None}
+    symbols = [each for each in ids if each not in markers]
     boundary = table.ids.get(WORD_BOUNDARY)
-    words = list(_words(symbols, boundary))
-    spoken = max((word for word in words if word is not None), default=-1) + 1
-    if len(factors) == spoken:
-        of_symbols = [1.0 if word is None else factors[word] for word in words]
+    words = list(_word_indices(symbols, boundary))
+    word_count = max((word for word in words if word is not None), default=-1) + 1
+    if len(factors) == word_count:
+        symbol_factors = [1.0 if word is None else factors[word] for word in words]
     elif len(factors) == len(symbols):
-        of_symbols = list(factors)
+        symbol_factors = list(factors)
     else:
-        raise _miscounted(name, len(factors), None if boundary is None else spoken, len(symbols))
-    return [of_symbols[owner] for owner in table.owners(len(symbols))]
+        raise _count_error(
+            name, len(factors), None if boundary is None else word_count, len(symbols)
+        )
+    return [symbol_factors[owner] for owner in table.owners(len(symbols))]
 
 
-def _miscounted(name: str, factors: int, words: int | None, phonemes: int) -> UserError:
-    """The error that a sentence has other numbers of words (None: it has no boundaries) and phonemes."""
+def _count_error(name: str, factors: int, words: int | None, phonemes: int) -> UserError:
+    """Build the error for a wrong number of factors; words is None if the voice has no word boundaries."""
     if words is None:
         return UserError(
             f"{name} has {factors} factors, but the sentence has {phonemes} phonemes, and this voice "
-            "does not know where words end.",
-            hint="Give one factor for all, or one for each phoneme, as Voice.speak lists them.",
+            "has no word boundaries.",
+            hint="Give one factor for the sentence, or one per phoneme as listed by Voice.speak.",
         )
     return UserError(
         f"{name} has {factors} factors, but the sentence has {words} words and {phonemes} phonemes.",
-        hint="Give one factor for all, one for each word, or one for each phoneme, as Voice.speak "
-        "lists them, pauses between words among them.",
+        hint="Give one factor for the sentence, one per word, or one per phoneme as listed by "
+        "Voice.speak, including spaces between words.",
     )
 
 
-def _words(symbols: Sequence[int], boundary: int | None) -> Iterator[int | None]:
-    """Which word each symbol belongs to; None between words."""
+def _word_indices(symbols: Sequence[int], boundary: int | None) -> Iterator[int | None]:
+    """Yield the word index of each symbol; None between words."""
     word, inside = -1, False
     for symbol in symbols:
         if symbol == boundary:

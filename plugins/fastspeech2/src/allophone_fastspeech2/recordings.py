@@ -1,7 +1,4 @@
-"""What a batch of the core is to the model.
-
-Legend: B batch, T text, F frames, N samples, M mel bands.
-"""
+"""Conversion of batches to the model's input."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from allophone_fastspeech2.model import Recordings
 
 
 def needed_features(config: FastSpeech2Config) -> tuple[str, ...]:
-    """The stored features that training wants."""
+    """Names of the stored features that training needs."""
     features = ("waveform", "phonemes", "f0", "energy")
     return (*features, "durations") if config.durations == "stored" else features
 
 
-def recordings_of(batch: Batch, audio: MelSpec) -> Recordings:
-    """The recordings of a batch; their mels are computed where the waveforms are."""
+def recordings_from_batch(batch: Batch, audio: MelSpec) -> Recordings:
+    """Convert a batch; mels are computed on the device of the waveforms."""
     waveform, tokens = batch["waveform"], batch["phonemes"]
     mel = mel_spectrogram(waveform.values, audio, lengths=waveform.lengths)
     durations = batch["durations"].values if "durations" in batch.features else None
@@ -32,12 +29,12 @@ def recordings_of(batch: Batch, audio: MelSpec) -> Recordings:
         speakers=batch.speakers,
         mel=mel,
         frame_lengths=frame_lengths(waveform.lengths, audio),
-        f0=_fitted(batch["f0"].values, mel.size(2)),
-        energy=_fitted(batch["energy"].values, mel.size(2)),
-        durations=None if durations is None else _fitted(durations, tokens.values.size(1)),
+        f0=_resize(batch["f0"].values, mel.size(2)),
+        energy=_resize(batch["energy"].values, mel.size(2)),
+        durations=None if durations is None else _resize(durations, tokens.values.size(1)),
     )
 
 
-def _fitted(values: Tensor, size: int) -> Tensor:
-    """values [B, L] as [B, size]: each feature is padded to its own longest, and more or less."""
+def _resize(values: Tensor, size: int) -> Tensor:
+    """Pad or crop values [B, L] to [B, size]: each feature is padded to its own maximum length."""
     return functional.pad(values, (0, size - values.size(1)))

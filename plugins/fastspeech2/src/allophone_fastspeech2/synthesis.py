@@ -1,4 +1,4 @@
-"""FastSpeech 2 as the core's voices speak with it.
+"""The synthesizer of FastSpeech 2.
 
 Legend: B batch, T text, F frames, N samples.
 """
@@ -18,15 +18,15 @@ from allophone_fastspeech2.aligner import hard_alignment
 from allophone_fastspeech2.config import FastSpeech2Controls
 from allophone_fastspeech2.model import FastSpeech2, SynthesizedMels
 from allophone_fastspeech2.prosody_controls import prosody_controls
-from allophone_fastspeech2.recordings import needed_features, recordings_of
+from allophone_fastspeech2.recordings import needed_features, recordings_from_batch
 
 
 def build_synthesizer(
     spec: VoiceSpec, weights: Mapping[str, Tensor], device: torch.device
 ) -> FastSpeech2Synthesizer:
-    """Make a voice's weights ready to speak.
+    """Build a synthesizer from a voice's weights.
 
-    Raises UserError for weights that do not fit the voice's description.
+    Raises UserError if the weights do not fit the voice's description.
     """
     with skip_init():
         model = FastSpeech2(
@@ -43,7 +43,7 @@ def build_synthesizer(
 
 
 class FastSpeech2Synthesizer:
-    """Speaks texts, and says recordings again with their own durations, pitch and energy."""
+    """Synthesizes mels from text, and reconstructs recordings with teacher forcing."""
 
     controls = FastSpeech2Controls
 
@@ -54,28 +54,28 @@ class FastSpeech2Synthesizer:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What a batch must carry for `reconstruct`."""
+        """Features that a batch needs for `reconstruct`."""
         return needed_features(self._model.config)
 
     def synthesize(self, text: TextBatch, controls: FastSpeech2Controls) -> Mels:
-        """Say some sentences: mel [B, M, F], and the frames of each id."""
-        spoken = self._model.synthesize(
+        """Synthesize a batch: mel [B, M, F], and the duration of each id in frames."""
+        synthesized = self._model.synthesize(
             text.ids, text.lengths, text.speakers, prosody_controls(controls, text, self._table)
         )
-        return _mels(spoken)
+        return _mels(synthesized)
 
     def reconstruct(self, batch: Batch) -> Mels:
-        """The recordings of a batch as the model would say them, frame by frame in step with them."""
-        return _mels(self._model(recordings_of(batch, self._audio)).mels)
+        """Teacher-forced mels of a batch of recordings, aligned with them frame by frame."""
+        return _mels(self._model(recordings_from_batch(batch, self._audio)).mels)
 
 
 class FastSpeech2AligningSynthesizer(FastSpeech2Synthesizer):
-    """A synthesizer that has learned durations itself, and can tell those of recordings."""
+    """A synthesizer with an aligner, which can also align recordings."""
 
     def align(self, text: TextBatch, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Frames of each id [B, T] in waveforms [B, N] of `lengths` [B] samples.
+        """Durations [B, T] of each id in frames; waveform [B, N], lengths [B] in samples.
 
-        Raises UserError for a recording of fewer frames than its text has ids.
+        Raises UserError if a recording has fewer frames than its text has ids.
         """
         assert self._model.aligner is not None
         frames = frame_lengths(lengths, self._audio)
@@ -84,5 +84,9 @@ class FastSpeech2AligningSynthesizer(FastSpeech2Synthesizer):
         return hard_alignment(scores, text.lengths, frames).durations
 
 
-def _mels(spoken: SynthesizedMels) -> Mels:
-    return Mels(mel=spoken.mel, lengths=spoken.lengths, durations=spoken.durations)
+def _mels(synthesized: SynthesizedMels) -> Mels:
+    return Mels(
+        mel=synthesized.mel,
+        lengths=synthesized.lengths,
+        durations=synthesized.durations,
+    )

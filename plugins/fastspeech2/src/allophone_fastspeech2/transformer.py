@@ -1,6 +1,6 @@
-"""Feed-forward transformer blocks (FastSpeech, Ren et al. 2019, section 3.1).
+"""Feed-forward transformer (FFT) blocks (FastSpeech, Ren et al. 2019, section 3.1).
 
-Self-attention and two convolutions, each with a residual connection and a norm after it.
+Post-norm self-attention and two convolutions, with residual connections.
 
 Legend: B batch, L positions (text or frames), H hidden channels, A attention heads.
 """
@@ -18,9 +18,9 @@ from allophone_fastspeech2.masks import masked
 
 
 def sinusoidal_positions(length: int, channels: int, device: torch.device) -> Tensor:
-    """Sines and cosines in turns, of wavelengths from 2 pi to 20000 pi: [L, channels].
+    """Sinusoidal positional encoding with interleaved sines and cosines, [L, channels].
 
-    Vaswani et al. 2017, section 3.5. They are computed as they are needed, so no length is too long.
+    Vaswani et al. 2017, section 3.5. Computed on the fly, so the length is unlimited.
     """
     rates = torch.exp(torch.arange(0, channels, 2, device=device) * (-math.log(10_000) / channels))
     angles = torch.arange(length, device=device).unsqueeze(1) * rates
@@ -28,7 +28,7 @@ def sinusoidal_positions(length: int, channels: int, device: torch.device) -> Te
 
 
 class SelfAttention(nn.Module):
-    """Attention among the positions of each utterance."""
+    """Multi-head self-attention."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two convolutions with a rectifier between them."""
+    """Two convolutions with a ReLU between them."""
 
     def __init__(self, channels: int, inner_channels: int, kernel_sizes: tuple[int, int]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class FeedForward(nn.Module):
         """hidden [B, L, H], mask [B, L] -> [B, L, H]."""
         inner = functional.relu(self.expand(masked(hidden, mask).transpose(1, 2)))
         if self.contract.kernel_size == (1,):
-            # As a matrix product it takes two thirds of the time of a convolution.
+            # A matrix product takes two thirds of the time of the convolution.
             weight = self.contract.weight.squeeze(2)
             return functional.linear(inner.transpose(1, 2), weight, self.contract.bias)
         if mask is not None:
@@ -74,7 +74,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each with a residual connection and a norm after it."""
+    """Post-norm transformer block: attention and feed-forward with residual connections."""
 
     def __init__(self, config: EncoderConfig, channels: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks upon what is given and where it stands."""
+    """Positional encoding and transformer blocks."""
 
     def __init__(self, config: EncoderConfig, channels: int) -> None:
         super().__init__()

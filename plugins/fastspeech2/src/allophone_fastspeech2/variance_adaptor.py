@@ -1,4 +1,4 @@
-"""Durations, pitch and energy between the text and the frames (section 2.3).
+"""Variance adaptor: predicts and embeds durations, pitch and energy (section 2.3).
 
 Legend: B batch, T text, F frames, L positions (text or frames), H hidden channels.
 """
@@ -12,22 +12,26 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from allophone_fastspeech2.config import FastSpeech2Config, PredictorConfig, VarianceConfig
-from allophone_fastspeech2.length_regulator import expanded, frame_tokens, token_means
+from allophone_fastspeech2.length_regulator import (
+    average_by_token,
+    expand_to_frames,
+    frame_to_token,
+)
 from allophone_fastspeech2.masks import masked, sequence_mask
-from allophone_fastspeech2.pitch import interpolated
+from allophone_fastspeech2.pitch import interpolate_f0
 from allophone_fastspeech2.predictors import Predictor
 from allophone_fastspeech2.statistics import Statistics
 
-MOST_FRAMES = 10_000
-"""A token never lasts longer than this, however a model without training predicts."""
+MAX_TOKEN_FRAMES = 10_000
+"""Maximum duration of a token, to bound the predictions of untrained models."""
 
 
 @frozen(kw_only=True)
-class RecordedProsody:
-    """How a recording was spoken.
+class ProsodyTargets:
+    """Durations, pitch and energy of recordings.
 
-    durations: frames of each token [B, T]; frame_lengths: [B].
-    f0: Hz [B, F], 0 where unvoiced; energy: magnitudes [B, F].
+    durations: [B, T], frames of each token; frame_lengths: [B].
+    f0: [B, F] in Hz, 0 where unvoiced; energy: [B, F], magnitudes.
     """
 
     durations: Tensor
@@ -38,7 +42,7 @@ class RecordedProsody:
 
 @frozen(kw_only=True)
 class ProsodyControls:
-    """Factors [B, T] on what is predicted of each token: durations, pitch in Hz, magnitudes."""
+    """Factors [B, T] on each token's predicted duration, pitch in Hz and energy."""
 
     length_scale: Tensor
     pitch: Tensor
@@ -47,21 +51,21 @@ class ProsodyControls:
 
 @frozen(kw_only=True)
 class VariancePrediction:
-    """What was predicted of pitch or energy, normalised, and what it was in the recording.
+    """Normalised pitch or energy, predicted and of the recording.
 
-    predicted, recorded: [B, L]; mask: [B, L], where there is something to compare.
+    predicted, target: [B, L]; mask: [B, L], positions that have a target.
     """
 
     predicted: Tensor
-    recorded: Tensor
+    target: Tensor
     mask: Tensor
 
 
 @frozen(kw_only=True)
 class Frames:
-    """What the decoder is given: hidden [B, F, H], lengths [B], mask [B, F] or None without padding.
+    """Input of the decoder: hidden [B, F, H], lengths [B], mask [B, F] or None without padding.
 
-    durations: [B, T] in frames.
+    durations: [B, T], in frames.
     """
 
     hidden: Tensor
@@ -72,7 +76,7 @@ class Frames:
 
 @frozen(kw_only=True)
 class Predictions:
-    """What training compares: log_durations [B, T] of one frame more, and pitch and energy."""
+    """Predictions with losses: log_durations [B, T], which are ln(durations + 1), pitch and energy."""
 
     log_durations: Tensor
     pitch: VariancePrediction
@@ -80,7 +84,7 @@ class Predictions:
 
 
 class Variance(nn.Module):
-    """Pitch or energy: predicted from what it is added to."""
+    """Predictor, quantization and embedding of pitch or energy."""
 
     def __init__(self, config: VarianceConfig, predictor: PredictorConfig, channels: int) -> None:
         super().__init__()
@@ -90,18 +94,18 @@ class Variance(nn.Module):
         self.embedding = nn.Embedding(config.bins, channels)
 
     def embed(self, normalised: Tensor) -> Tensor:
-        """Normalised values [B, L] -> [B, L, H]."""
+        """Quantize and embed normalised values [B, L] -> [B, L, H]."""
         boundaries = self.statistics.boundaries(self.embedding.num_embeddings)
         embedded: Tensor = self.embedding(torch.bucketize(normalised, boundaries))
         return embedded
 
 
-Choose = Callable[[str, Variance, Tensor], Tensor]
-"""The values [B, L] to go on with, of "pitch" or "energy" and what was predicted of it."""
+SelectValues = Callable[[str, Variance, Tensor], Tensor]
+"""Maps the predicted values of "pitch" or "energy" to the values [B, L] to embed."""
 
 
 class VarianceAdaptor(nn.Module):
-    """Adds pitch and energy to hidden states and stretches those to frames."""
+    """Adds pitch and energy to hidden states and expands them to frames."""
 
     def __init__(self, config: FastSpeech2Config) -> None:
         super().__init__()
@@ -111,76 +115,78 @@ class VarianceAdaptor(nn.Module):
         self.energy = Variance(config.energy, config.predictor, channels)
 
     def forward(
-        self, hidden: Tensor, token_mask: Tensor, recorded: RecordedProsody
+        self, hidden: Tensor, token_mask: Tensor, targets: ProsodyTargets
     ) -> tuple[Frames, Predictions]:
-        """hidden [B, T, H], token_mask [B, T]: frames as in the recording, and what was predicted."""
+        """Teacher-forced pass: hidden [B, T, H], token_mask [B, T] -> frames and predictions."""
         log_durations = self.duration_predictor(hidden, token_mask)
-        frame_mask = sequence_mask(recorded.frame_lengths, recorded.f0.size(1))
-        index = frame_tokens(recorded.durations, recorded.f0.size(1))
-        targets = {
-            "pitch": self._frame_pitch(recorded.f0, frame_mask),
-            "energy": self.energy.statistics.normalised(recorded.energy),
+        frame_mask = sequence_mask(targets.frame_lengths, targets.f0.size(1))
+        index = frame_to_token(targets.durations, targets.f0.size(1))
+        values = {
+            "pitch": self._frame_pitch(targets.f0, frame_mask),
+            "energy": self.energy.statistics.normalise(targets.energy),
         }
         predictions: dict[str, VariancePrediction] = {}
 
-        def choose(name: str, variance: Variance, predicted: Tensor) -> Tensor:
-            target, mask = targets[name], frame_mask
+        def select(name: str, variance: Variance, predicted: Tensor) -> Tensor:
+            target, mask = values[name], frame_mask
             if variance.level == "phoneme":
-                target = token_means(target, recorded.durations, index, frame_mask)
-                mask = token_mask & (recorded.durations > 0)
-            predictions[name] = VariancePrediction(predicted=predicted, recorded=target, mask=mask)
+                target = average_by_token(target, targets.durations, index, frame_mask)
+                mask = token_mask & (targets.durations > 0)
+            predictions[name] = VariancePrediction(predicted=predicted, target=target, mask=mask)
             return target
 
-        hidden = self._vary("phoneme", hidden, token_mask, choose)
-        hidden = masked(expanded(hidden, index), frame_mask)
-        hidden = self._vary("frame", hidden, frame_mask, choose)
+        hidden = self._add_variances("phoneme", hidden, token_mask, select)
+        hidden = masked(expand_to_frames(hidden, index), frame_mask)
+        hidden = self._add_variances("frame", hidden, frame_mask, select)
         frames = Frames(
             hidden=hidden,
-            lengths=recorded.frame_lengths,
+            lengths=targets.frame_lengths,
             mask=frame_mask,
-            durations=recorded.durations,
+            durations=targets.durations,
         )
         return frames, Predictions(log_durations=log_durations, **predictions)
 
     def predict(
         self, hidden: Tensor, token_mask: Tensor | None, controls: ProsodyControls
     ) -> Frames:
-        """hidden [B, T, H], token_mask [B, T] or None without padding: frames as they are predicted."""
+        """Inference: hidden [B, T, H], token_mask [B, T] or None without padding -> frames."""
         predicted = self.duration_predictor(hidden, token_mask).exp() - 1
-        durations = (predicted * controls.length_scale).round().clamp(1, MOST_FRAMES).long()
+        durations = (predicted * controls.length_scale).round().clamp(1, MAX_TOKEN_FRAMES).long()
         if token_mask is not None:
             durations = durations * token_mask
         lengths = durations.sum(1)
         frames = int(lengths.max())
-        index = frame_tokens(durations, frames)
+        index = frame_to_token(durations, frames)
         factors = {"pitch": controls.pitch, "energy": controls.energy}
 
-        def choose(name: str, variance: Variance, predicted: Tensor) -> Tensor:
-            wanted = factors[name]
+        def select(name: str, variance: Variance, predicted: Tensor) -> Tensor:
+            scale = factors[name]
             if variance.level == "frame":
-                wanted = wanted.gather(1, index)
-            return variance.statistics.multiplied(predicted, wanted)
+                scale = scale.gather(1, index)
+            return variance.statistics.scale_normalised(predicted, scale)
 
         frame_mask = None if token_mask is None else sequence_mask(lengths, frames)
-        hidden = self._vary("phoneme", hidden, token_mask, choose)
-        hidden = masked(expanded(hidden, index), frame_mask)
-        hidden = self._vary("frame", hidden, frame_mask, choose)
+        hidden = self._add_variances("phoneme", hidden, token_mask, select)
+        hidden = masked(expand_to_frames(hidden, index), frame_mask)
+        hidden = self._add_variances("frame", hidden, frame_mask, select)
         return Frames(hidden=hidden, lengths=lengths, mask=frame_mask, durations=durations)
 
     def variances(self) -> Iterator[tuple[str, Variance]]:
-        """Pitch and energy, in the order in which they are added."""
+        """Yield pitch and energy, in the order in which they are added."""
         yield "pitch", self.pitch
         yield "energy", self.energy
 
-    def _vary(self, level: str, hidden: Tensor, mask: Tensor | None, choose: Choose) -> Tensor:
-        """Add what belongs to this level: hidden [B, L, H], mask [B, L] -> [B, L, H]."""
+    def _add_variances(
+        self, level: str, hidden: Tensor, mask: Tensor | None, select: SelectValues
+    ) -> Tensor:
+        """Add the variances of a level: hidden [B, L, H], mask [B, L] -> [B, L, H]."""
         for name, variance in self.variances():
             if variance.level == level:
-                values = choose(name, variance, variance.predictor(hidden, mask))
+                values = select(name, variance, variance.predictor(hidden, mask))
                 hidden = masked(hidden + variance.embed(values), mask)
         return hidden
 
     def _frame_pitch(self, f0: Tensor, frame_mask: Tensor) -> Tensor:
         statistics = self.pitch.statistics
-        typical = statistics.mean.exp() if statistics.log else statistics.mean
-        return statistics.normalised(interpolated(f0, frame_mask, typical))
+        mean_f0 = statistics.mean.exp() if statistics.log else statistics.mean
+        return statistics.normalise(interpolate_f0(f0, frame_mask, mean_f0))

@@ -1,1 +1,1 @@
-"""Reading voices of other implementations of FastSpeech 2: one module a project, over `reference`."""
+"""Importers of other implementations of FastSpeech 2: one module per project, on top of `reference`."""

@@ -1,9 +1,9 @@
-"""Experiments of Amphion's FastSpeech 2 recipe: `args.json`, and weights as accelerate saves them.
+"""Importer of Amphion's FastSpeech 2 recipe: `args.json` and weights saved by accelerate.
 
-Its model, its names and its phones of ARPAbet are the reference's. It lets several phone extractors be
-named, but trains on phones of the Montreal Forced Aligner whichever it is, so no `symbols.dict` is read.
-The statistics of pitch and energy are not in an experiment's folder but in that of the prepared corpus;
-they are found where the recipe puts it, or in a copy in the experiment's folder.
+The model, weight names and ARPAbet phones are those of the reference implementation. The recipe trains on
+phones of the Montreal Forced Aligner whatever its phone extractor setting, so `symbols.dict` is not read.
+Statistics of pitch and energy are stored with the prepared corpus; they are searched there and in the
+experiment's folder.
 """
 
 from __future__ import annotations
@@ -19,81 +19,85 @@ from allophone.foreign.settings import Settings, read_json
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,
-    Distribution,
     Level,
     ReferenceCheckpoint,
+    VarianceStatistics,
     write_checkpoint,
 )
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` belongs to an experiment that trained a FastSpeech 2."""
+    """Whether `source` is the folder or a checkpoint of a FastSpeech 2 experiment."""
     return peek_arguments(source).get("model_type") == "FastSpeech2"
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one of an experiment."""
+    """Convert a checkpoint, or the latest checkpoint of an experiment, to a voice folder."""
     arguments = read_arguments(source)
-    speakers = _of_corpus(arguments, str(arguments.get("preprocess.spk2id", "spk2id.json")))
-    imported = ReferenceCheckpoint(
+    speakers = _read_corpus_file(arguments, str(arguments.get("preprocess.spk2id", "spk2id.json")))
+    checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,
         tensors=read_module(find_weights(source), "model", bare=True),
         settings=arguments.table("model"),
         levels={name: _level(arguments, name) for name in ("pitch", "energy")},
-        distributions={name: _distribution(arguments, name) for name in ("pitch", "energy")},
+        statistics={name: _variance_statistics(arguments, name) for name in ("pitch", "energy")},
         audio=audio_of(arguments, magnitude_epsilon=MAGNITUDE_EPSILON),
         text=text_config("en"),
         speakers={} if speakers is None else speakers.content,
     )
-    write_checkpoint(destination, imported)
+    write_checkpoint(destination, checkpoint)
 
 
 def _level(arguments: Settings, name: str) -> Level:
     return "frame" if arguments.get(f"preprocess.use_frame_{name}", False) else "phoneme"
 
 
-def _distribution(arguments: Settings, name: str) -> Distribution | None:
-    """That of the whole corpus, by which the bins were laid."""
+def _variance_statistics(arguments: Settings, name: str) -> VarianceStatistics | None:
+    """Statistics of the whole corpus, which determine the bins; None if they are not found."""
     key = "pitch_dir" if name == "pitch" else "energy_dir"
     if _level(arguments, name) == "phoneme":
         key = f"phone_{key}"
     folder = arguments.get(f"preprocess.{key}", None)
-    statistics = None if folder is None else _of_corpus(arguments, f"{folder}/statistics.json")
+    statistics = (
+        None if folder is None else _read_corpus_file(arguments, f"{folder}/statistics.json")
+    )
     if statistics is None:
         return None
     corpus = _corpus(arguments)
-    here = f"{corpus}_{corpus}"
-    mean = statistics[f"{here}.voiced_positions.mean"]
-    deviation = statistics[f"{here}.voiced_positions.std"]
-    least = statistics[f"{here}.total_positions.min"]
-    greatest = statistics[f"{here}.total_positions.max"]
-    return Distribution(
+    key = f"{corpus}_{corpus}"
+    mean = statistics[f"{key}.voiced_positions.mean"]
+    deviation = statistics[f"{key}.voiced_positions.std"]
+    minimum = statistics[f"{key}.total_positions.min"]
+    maximum = statistics[f"{key}.total_positions.max"]
+    return VarianceStatistics(
         mean=mean,
         deviation=deviation,
-        minimum=(least - mean) / deviation,
-        maximum=(greatest - mean) / deviation,
+        minimum=(minimum - mean) / deviation,
+        maximum=(maximum - mean) / deviation,
     )
 
 
 def _corpus(arguments: Settings) -> str:
     corpora: Any = arguments["dataset"]
     if not isinstance(corpora, list) or not corpora:
-        raise UserError(f"{arguments.path}: 'dataset' must be a list of corpora.")
+        raise UserError(
+            f"{arguments.path}: 'dataset' must be a non-empty list of corpora, got {corpora!r}."
+        )
     return str(corpora[0])
 
 
-def _of_corpus(arguments: Settings, name: str) -> Settings | None:
-    """A file of the prepared corpus, or its copy beside args.json."""
-    found = (place / name for place in _prepared(arguments) if (place / name).is_file())
+def _read_corpus_file(arguments: Settings, name: str) -> Settings | None:
+    """Read a file of the prepared corpus, or its copy next to args.json; None if there is none."""
+    found = (folder / name for folder in _corpus_folders(arguments) if (folder / name).is_file())
     path = next(found, None)
     return None if path is None else read_json(path)
 
 
-def _prepared(arguments: Settings) -> Iterator[Path]:
+def _corpus_folders(arguments: Settings) -> Iterator[Path]:
     experiment = arguments.path.parent
     corpus = _corpus(arguments)
     yield experiment
     yield experiment / corpus
-    # The recipe is run in the folder that "ckpts/tts/NAME" and "data" are in.
+    # The recipe runs in the folder that contains "ckpts/tts/NAME" and "data".
     for folder in (experiment, *experiment.parents[:3]):
         yield folder / arguments.get("preprocess.processed_dir", "data") / corpus

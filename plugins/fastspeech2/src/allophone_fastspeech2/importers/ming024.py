@@ -1,8 +1,8 @@
-"""Checkpoints of the reference implementation: `<step>.pth.tar`, with what it was trained with.
+"""Importer of the reference implementation: `<step>.pth.tar` with its settings and statistics.
 
-Those are `preprocess.yaml` and `model.yaml`, and of its corpus `stats.json` and, with several
-speakers, `speakers.json`. They are taken from beside the checkpoint, or from where its repository has
-them: config/NAME/ and preprocessed_data/NAME/ for output/ckpt/NAME/<step>.pth.tar.
+These are `preprocess.yaml`, `model.yaml`, `stats.json` and, for several speakers, `speakers.json`. They are
+searched next to the checkpoint and where the repository has them: in config/NAME/ and
+preprocessed_data/NAME/ for output/ckpt/NAME/<step>.pth.tar.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from allophone.foreign.settings import Settings, read_json, read_yaml
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
     MAGNITUDE_EPSILON,
-    Distribution,
     Level,
     ReferenceCheckpoint,
+    VarianceStatistics,
     write_checkpoint,
 )
 
@@ -28,7 +28,7 @@ _LEVELS: Mapping[str, Level] = {"phoneme_level": "phoneme", "frame_level": "fram
 
 
 def recognises(source: Path) -> bool:
-    """Whether `source` is a checkpoint with its settings at hand, or a folder of such."""
+    """Whether `source` is a checkpoint with its settings, or a folder of such checkpoints."""
     checkpoint = _latest(source) if source.is_dir() else source
     return (
         checkpoint is not None
@@ -38,21 +38,21 @@ def recognises(source: Path) -> bool:
 
 
 def import_checkpoint(source: Path, destination: Path) -> None:
-    """Write the voice folder of a checkpoint, or of the latest one in a folder."""
+    """Convert a checkpoint, or the latest checkpoint in a folder, to a voice folder."""
     checkpoint = _latest(source) if source.is_dir() else source
     if checkpoint is None:
-        raise UserError(f"There is no <step>{SUFFIX} in {source}.")
+        raise UserError(f"No checkpoint <step>{SUFFIX} in {source}.")
     preprocess = _required(checkpoint, "preprocess.yaml")
     model = _required(checkpoint, "model.yaml")
-    statistics = _of_corpus(checkpoint, preprocess, "stats.json")
-    speakers = _of_corpus(checkpoint, preprocess, "speakers.json")
+    stats = _read_corpus_file(checkpoint, preprocess, "stats.json")
+    speakers = _read_corpus_file(checkpoint, preprocess, "speakers.json")
     table = "preprocessing"
     imported = ReferenceCheckpoint(
         name=f"{preprocess['dataset']}-{checkpoint.name.removesuffix(SUFFIX)}",
         tensors=read_module(checkpoint, "model", bare=True),
         settings=model,
         levels={name: _level(preprocess, name) for name in ("pitch", "energy")},
-        distributions={name: _distribution(statistics, name) for name in ("pitch", "energy")},
+        statistics={name: _variance_statistics(stats, name) for name in ("pitch", "energy")},
         audio=MelSpec(
             sample_rate=preprocess[f"{table}.audio.sampling_rate"],
             n_fft=preprocess[f"{table}.stft.filter_length"],
@@ -83,25 +83,25 @@ def _config(checkpoint: Path, name: str) -> Path | None:
 
 
 def _repository(folder: Path) -> Path:
-    """What the reference is run in, where the folder of a checkpoint is output/ckpt/NAME in it."""
+    """Root of the repository, for a checkpoint folder output/ckpt/NAME in it."""
     return (folder / "../../..").resolve()
 
 
-def _first(*places: Path) -> Path | None:
-    return next((place for place in places if place.is_file()), None)
+def _first(*paths: Path) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _required(checkpoint: Path, name: str) -> Settings:
     path = _config(checkpoint, name)
     if path is None:
         raise UserError(
-            f"There is no {name} beside {checkpoint}.",
-            hint="Copy it there from the folder 'config' of what it was trained with.",
+            f"No {name} next to {checkpoint}.",
+            hint="Copy it there from the folder 'config' of the repository that trained the model.",
         )
     return read_yaml(path)
 
 
-def _of_corpus(checkpoint: Path, preprocess: Settings, name: str) -> Settings | None:
+def _read_corpus_file(checkpoint: Path, preprocess: Settings, name: str) -> Settings | None:
     here = checkpoint.resolve().parent
     prepared = _repository(here) / preprocess.get("path.preprocessed_path", "")
     path = _first(here / name, prepared / name)
@@ -112,19 +112,19 @@ def _level(preprocess: Settings, name: str) -> Level:
     given = preprocess[f"preprocessing.{name}.feature"]
     if given not in _LEVELS:
         raise UserError(
-            f"{preprocess.path}: preprocessing.{name}.feature is {given!r}, not one of "
-            f"{', '.join(_LEVELS)}."
+            f"{preprocess.path}: preprocessing.{name}.feature must be one of "
+            f"{', '.join(_LEVELS)}, got {given!r}."
         )
     return _LEVELS[given]
 
 
-def _distribution(statistics: Settings | None, name: str) -> Distribution | None:
+def _variance_statistics(statistics: Settings | None, name: str) -> VarianceStatistics | None:
     if statistics is None:
         return None
     numbers = statistics[name]
     if not isinstance(numbers, list) or len(numbers) != 4:
         raise UserError(
-            f"{statistics.path}: '{name}' must be the least, the greatest, the mean and the deviation."
+            f"{statistics.path}: '{name}' must be [minimum, maximum, mean, deviation], got {numbers!r}."
         )
     minimum, maximum, mean, deviation = numbers
-    return Distribution(mean=mean, deviation=deviation, minimum=minimum, maximum=maximum)
+    return VarianceStatistics(mean=mean, deviation=deviation, minimum=minimum, maximum=maximum)

@@ -1,6 +1,6 @@
-"""What the reference implementation (github.com/ming024/FastSpeech2) calls the weights that we have.
+"""Mapping from our weight names to those of the reference implementation (github.com/ming024/FastSpeech2).
 
-Amphion kept its names. Rules are applied in order, each to what the one before has left.
+Amphion uses the same names. Rules are applied in order, each to the result of the previous one.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _RULES: tuple[Rule, ...] = (
     (r"predictor\.output\.", "predictor.linear_layer."),
 )
 
-COMPUTED = ("encoder.position_enc", "decoder.position_enc")
-"""Tables in its files that we compute as they are needed."""
+POSITION_TABLES = ("encoder.position_enc", "decoder.position_enc")
+"""Positional encodings in the reference's files, which we compute on the fly."""
 
 BINS = "variance_adaptor.{}_bins"
-"""What it calls the boundaries of the bins of "pitch" and "energy", which we keep as a range."""
+"""The reference's name for the bin boundaries of "pitch" and "energy", which we store as a range."""
 
 
 def reference_name(name: str) -> str:
-    """What the reference calls the weight `name` of `FastSpeech2`; statistics are not among them."""
+    """Return the reference's name for the weight `name` of `FastSpeech2`, except statistics."""
     return renamed(name, _RULES)

@@ -1,9 +1,9 @@
-"""The symbols of the reference implementation, and how plain text is written in them.
+"""Symbols of the reference implementation, and the front end that produces them.
 
-Its symbols are, in the order of their ids: padding, marks and letters, the phones of ARPAbet (Amphion
-goes on with the pauses), the initials and finals of pinyin, and the pauses. Its training texts are
-phones of the Montreal Forced Aligner throughout, so marks and letters never reached a model, and are
-not in our tables; ids have gaps there. All models have a row to spare.
+Its symbols are, in the order of their ids: padding, punctuation and letters, ARPAbet phones, pinyin initials and
+finals (not in Amphion), and pauses. Training texts consist of phones of the Montreal Forced Aligner only, so
+punctuation and letters are never trained; our tables leave them out and have a gap in their ids. All models have
+one unused row.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _TONAL = (final + tone for final in _FINALS.split() for tone in "12345")
 PINYIN = (*_INITIALS.split(), *_TONAL, "rr")
 
 _FIRST = 1 + len("-!'(),.:;? ") + 2 * 26
-"""The id of the first phone, after padding, marks and letters."""
+"""Id of the first phone, after padding, punctuation and letters."""
 
 
 def symbol_table(rows: int) -> SymbolTable:
-    """The symbols of a model whose embedding has so many rows; UserError for other models."""
+    """Symbols of a model whose embedding has `rows` rows; UserError for unknown symbol sets."""
     for phones in ((*ARPABET, *PAUSES), (*ARPABET, *PINYIN, *PAUSES)):
         if rows == _FIRST + len(phones) + 1:
             return SymbolTable(ids={phone: id for id, phone in enumerate(phones, _FIRST)})
     raise UserError(
-        f"The model has {rows} symbols, which are not those of the published implementations "
-        "(361, or 152 without pinyin).",
-        hint="What its own symbols are cannot be told from its files.",
+        f"The model has {rows} symbols; only the published symbol sets are supported (361, or 152 without "
+        "pinyin).",
+        hint="The checkpoint does not contain its symbols, so other sets cannot be imported.",
     )
 
 
 def text_config(language: str) -> TextConfig:
-    """How texts of "en" or "zh" become symbols.
+    """Build the front end for "en" or "zh"; UserError for other languages.
 
-    English is what eSpeak NG says, by the phones of CMUdict. Pinyin has to be written by hand, inside
-    [[ ]]: "[[n i2 h ao3]]". UserError for other languages.
+    English is phonemized with eSpeak NG and mapped to CMUdict phones. Mandarin has to be written as pinyin in
+    [[ ]]: "[[n i2 h ao3]]".
     """
     if language == "en":
         return TextConfig(
@@ -69,10 +69,12 @@ def text_config(language: str) -> TextConfig:
             phones={**_MARKS, "，": PAUSE, "。": "", "？": "", "！": ""},
             blank=False,
         )
-    raise UserError(f"The reference speaks English (en) and Mandarin (zh), but no '{language}'.")
+    raise UserError(
+        f"Unsupported language '{language}': the reference supports English (en) and Mandarin (zh)."
+    )
 
 
-# Words are not divided. A mark between words is a pause; its training texts never end with one.
+# Words have no boundaries. Punctuation between words is a pause; training texts never end with one.
 _MARKS: Mapping[str, str] = {
     " ": "",
     **dict.fromkeys(".,;:?!", ""),
@@ -86,15 +88,15 @@ _ESPEAK_VOWELS: Mapping[str, str] = {
     "eɪ": "EY", "eː": "EY", "ɪ": "IH", "ᵻ": "IH", "iː": "IY", "i": "IY",
     "oʊ": "OW", "əʊ": "OW", "o": "OW", "ɔɪ": "OY",
     "ʊː": "UH", "ʊ": "UH", "uː": "UW", "u": "UW", "y": "UW",
-    # Nasal ones, and those before others and before r.
+    # Nasal vowels, and vowels before vowels and before r.
     "ɑ̃": "AA N", "ɔ̃": "AO N", "iə": "IY AH0", "əl": "AH L",
     "aɪɚ": "AY ER0", "aʊɚ": "AW ER0", "aʊɚɹ": "AW ER0",
     "ɪɹ": "IH R", "ɜːɹ": "ER", "ɚɹ": "ER",
 }  # fmt: skip
-"""What eSpeak NG writes for en-us; the first phone of each takes the stress."""
+"""eSpeak NG's en-us vowels; the first phone of each takes the stress."""
 
 _FULL = frozenset({"æ", "iː", "ɛ", "ɔ", "ʊ", "aɪ"})
-"""Vowels that are left unmarked mostly in short words ("and", "he"), to which CMUdict gives a stress."""
+"""Vowels that eSpeak leaves unstressed mostly in short words ("and", "he"), which CMUdict stresses."""
 
 
 def _espeak_vowels() -> Iterator[tuple[str, str]]:
@@ -111,6 +113,6 @@ _ESPEAK_CONSONANTS: Mapping[str, str] = {
     "tʃ": "CH", "dʒ": "JH", "m": "M", "n": "N", "ŋ": "NG", "l": "L", "ɹ": "R", "r": "R",
     "j": "Y", "w": "W", "ʍ": "W", "x": "K", "ɾ": "T", "ʔ": "T", "ɬ": "L", "ɫ": "L", "ç": "HH",
     "n̩": "AH0 N", "m̩": "AH0 M", "ɲ": "N Y", "ɹɹ": "R",
-    # Marks of what has no phone of its own.
+    # Stress, length and palatalization marks without a phone.
     "ˈ": "", "ˌ": "", "ː": "", "ʲ": "",
 }  # fmt: skip

@@ -1,7 +1,6 @@
-"""From a model as the reference implementation stores it to a voice: sizes, weights, statistics.
+"""Convert a checkpoint of the reference implementation to a voice.
 
-Sizes are read off the shapes of tensors; what is here makes sure that every tensor has its place and
-every place its tensor.
+Sizes are inferred from the shapes of tensors. Tensors and parameters must match one to one.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from allophone_fastspeech2.config import (
     PredictorConfig,
     VarianceConfig,
 )
-from allophone_fastspeech2.importers.names import BINS, COMPUTED, reference_name
+from allophone_fastspeech2.importers.names import BINS, POSITION_TABLES, reference_name
 from allophone_fastspeech2.importers.phones import symbol_table
 from allophone_fastspeech2.model import FastSpeech2
 from allophone_fastspeech2.statistics import Statistics
@@ -43,24 +42,24 @@ Level = Literal["phoneme", "frame"]
 _log = logging.getLogger(__name__)
 
 MAGNITUDE_EPSILON = 1e-9
-"""By which the mels of the reference are described as HiFi-GAN's.
+"""Epsilon of HiFi-GAN's mels, as which the mels of the reference are described.
 
-It takes them of centred frames and of plain magnitudes, and hands them to HiFi-GANs that were trained on
-frames which begin half a hop later, of magnitudes with this under the root. Rightly so: a vocoder
-cannot tell where the first frame was, and the epsilon all but vanishes below the floor of the logarithm.
+The reference computes mels from centred frames without an epsilon, but uses HiFi-GAN vocoders trained on mels
+with this epsilon whose frames start half a hop later. The difference does not matter: a vocoder is invariant to
+the position of the first frame, and the epsilon is negligible compared to the floor of the logarithm.
 """
 
 _EMBEDDING = "encoder.src_word_emb.weight"
 _SPEAKERS = "speaker_emb.weight"
-_UNSTATED = (
-    "The mean and deviation of its {} are not known: factors on it are factors on normalised values, "
-    "and recordings cannot be said again with their own."
+_UNKNOWN_STATISTICS = (
+    "The mean and deviation of its {} are unknown: factors on it scale normalised values, and recordings "
+    "cannot be reconstructed with their own."
 )
 
 
 @frozen(kw_only=True)
-class Distribution:
-    """mean, deviation: of physical values (Hz, magnitudes); minimum, maximum: of normalised ones."""
+class VarianceStatistics:
+    """mean, deviation: of physical values (Hz, magnitudes); minimum, maximum: of normalised values."""
 
     mean: float
     deviation: float
@@ -70,19 +69,19 @@ class Distribution:
 
 @frozen(kw_only=True)
 class ReferenceCheckpoint:
-    """A model of the reference's architecture, and what its tensors do not tell.
+    """A checkpoint of the reference architecture, and settings that its tensors do not determine.
 
     tensors: under the reference's names.
     settings: of the model, with the tables "transformer" and "variance_predictor".
-    levels, distributions: of "pitch" and "energy"; a distribution may be unknown.
-    speakers: ids by name; those without a name are called by their number.
+    levels, statistics: of "pitch" and "energy"; statistics are None if unknown.
+    speakers: ids by name; ids without a name are named by number.
     """
 
     name: str
     tensors: Tensors
     settings: Settings
     levels: Mapping[str, Level]
-    distributions: Mapping[str, Distribution | None]
+    statistics: Mapping[str, VarianceStatistics | None]
     audio: MelSpec
     text: TextConfig
     speakers: Mapping[str, int]
@@ -91,15 +90,15 @@ class ReferenceCheckpoint:
 def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
     """Write the voice folder of a checkpoint.
 
-    Raises UserError that names every tensor without a place, and every place without a tensor.
+    Raises UserError naming every missing or unexpected tensor.
     """
-    unstated = [
-        _UNSTATED.format(name)
-        for name, distribution in checkpoint.distributions.items()
-        if distribution is None
+    warnings = [
+        _UNKNOWN_STATISTICS.format(name)
+        for name, statistics in checkpoint.statistics.items()
+        if statistics is None
     ]
-    for sentence in unstated:
-        _log.warning("%s: %s", checkpoint.name, sentence)
+    for warning in warnings:
+        _log.warning("%s: %s", checkpoint.name, warning)
     config = _infer_config(checkpoint)
     symbols = symbol_table(len(checkpoint.tensors[_EMBEDDING]))
     speakers = _speakers(checkpoint)
@@ -111,7 +110,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
             mels=checkpoint.audio.n_mels,
         )
     description = VoiceDescription(
-        about=About(name=checkpoint.name, licence="not stated", summary=" ".join(unstated)),
+        about=About(name=checkpoint.name, licence="not stated", summary=" ".join(warnings)),
         model=config,
         audio=checkpoint.audio,
         text=checkpoint.text,
@@ -167,7 +166,7 @@ def _variance(name: str, checkpoint: ReferenceCheckpoint, shape: Shapes) -> Vari
 
 
 def _speakers(checkpoint: ReferenceCheckpoint) -> tuple[str, ...]:
-    """Names in the order of ids."""
+    """Speaker names in the order of their ids."""
     if _SPEAKERS not in checkpoint.tensors:
         return ()
     names = {id: name for name, id in checkpoint.speakers.items()}
@@ -177,37 +176,39 @@ def _speakers(checkpoint: ReferenceCheckpoint) -> tuple[str, ...]:
 def _weights(
     checkpoint: ReferenceCheckpoint, model: FastSpeech2, vocabulary_size: int
 ) -> dict[str, Tensor]:
-    """The state of the model: what the reference has under other names, and statistics."""
-    wanted = {
+    """Convert the tensors to the state of the model, including statistics."""
+    expected = {
         name: tensor for name, tensor in model.state_dict().items() if ".statistics." not in name
     }
     for name, variance in model.variance_adaptor.variances():
-        wanted[BINS.format(name)] = torch.empty(variance.embedding.num_embeddings - 1)
-    given = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in COMPUTED}
+        expected[BINS.format(name)] = torch.empty(variance.embedding.num_embeddings - 1)
+    given = {
+        name: tensor for name, tensor in checkpoint.tensors.items() if name not in POSITION_TABLES
+    }
     given[_EMBEDDING] = given[_EMBEDDING][:vocabulary_size]
-    weights = place(given, wanted, reference_name)
-    for name, known in checkpoint.distributions.items():
+    weights = place(given, expected, reference_name)
+    for name, known in checkpoint.statistics.items():
         statistics = _statistics(name, weights.pop(BINS.format(name)), known)
         weights |= add_prefix(statistics.state_dict(), f"variance_adaptor.{name}.statistics")
     return weights
 
 
-def _statistics(name: str, bins: Tensor, known: Distribution | None) -> Statistics:
-    """What the boundaries of the bins and a corpus's statistics tell; they must agree."""
+def _statistics(name: str, bins: Tensor, known: VarianceStatistics | None) -> Statistics:
+    """Build statistics from the bin boundaries and the corpus's statistics; UserError if they disagree."""
     low, high = float(bins[0]), float(bins[-1])
     even = torch.linspace(low, high, len(bins))
     if not torch.allclose(bins, even, rtol=0, atol=1e-3 * (high - low) / len(bins)):
         raise UserError(
-            f"The bins of {name} lie on a logarithmic scale, and such models are not read.",
-            hint=f"Train with {name}_quantization: linear, or with Allophone's own recipe.",
+            f"The bins of {name} are logarithmic, which is not supported.",
+            hint=f"Train with {name}_quantization: linear, or with Allophone's recipe.",
         )
     if known is not None:
-        for stated, there in ((known.minimum, low), (known.maximum, high)):
-            if abs(stated - there) > 1e-3 * (high - low):
+        for stated, found in ((known.minimum, low), (known.maximum, high)):
+            if abs(stated - found) > 1e-3 * (high - low):
                 raise UserError(
-                    f"The statistics of {name} tell of values from {known.minimum:.4g} to "
-                    f"{known.maximum:.4g}, but the bins of the model go from {low:.4g} to {high:.4g}.",
-                    hint="They are those of another corpus. Put those that it was trained with there.",
+                    f"The statistics of {name} range from {known.minimum:.4g} to {known.maximum:.4g}, but "
+                    f"the bins of the model range from {low:.4g} to {high:.4g}.",
+                    hint="Use the statistics of the corpus that the model was trained on.",
                 )
     statistics = Statistics(log=False)
     values = {"minimum": low, "maximum": high}
