@@ -28,7 +28,7 @@ class NoisySearch:
     def __call__(
         self, z_p: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Tensor
     ) -> Alignment:
-        """prior_latent [B, C, F], prior [B, C, T], lengths [B]."""
+        """z_p [B, C, F], prior [B, C, T], lengths [B]."""
         scores = prior_log_likelihood(z_p, prior)
         noise = torch.randn_like(scores) * self.scale
         deviation = standard_deviation(scores, frame_lengths, token_lengths)
