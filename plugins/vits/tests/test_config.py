@@ -38,7 +38,7 @@ class TestConfig:
             build()  # type: ignore[operator]
 
     def test_decoder_must_upsample_to_the_hop_length(self) -> None:
-        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256 samples.*hop_length is 200"):
+        with pytest.raises(ConfigError, match="8 x 8 x 2 x 2 = 256.*hop_length is 200"):
             Vits(VitsConfig(), vocabulary_size=9, speakers=1, audio=MelSpec(hop_length=200))
 
     def test_segment_size_must_be_whole_frames(self) -> None:
