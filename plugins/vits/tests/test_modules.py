@@ -237,7 +237,7 @@ class TestDecoder:
         decoder = randomized(Decoder(TINY_DECODERS[name], latent_channels=4))
         with for_inference():
             channels_last = Decoder(TINY_DECODERS[name], latent_channels=4)
-        channels_last.load_state_dict(folded(decoder.state_dict()))
+        channels_last.load_state_dict(fold_weight_norm(decoder.state_dict()))
         use_channels_last(channels_last)
         assert not any(isinstance(part, nn.Conv1d) for part in channels_last.modules())
         latent = torch.randn(2, 4, 12)

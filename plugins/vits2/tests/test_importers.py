@@ -138,7 +138,7 @@ def test_the_duration_discriminator_is_kept_for_finetuning(
     torch.save({"model": theirs | unused}, tmp_path / "DUR_2000.pth")
     p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")
 
-    extra_weights = read_weights(tmp_path / "voice" / BESIDE_VOICE)
+    extra_weights = read_weights(tmp_path / "voice" / TRAINING_WEIGHTS)
     assert len(extra_weights) == len(theirs)
     source = read_source(tmp_path / "voice", inference_module="generator")
     assert source.weights["duration_discriminator.duration.weight"].equal(theirs["dur_proj.weight"])

@@ -143,7 +143,7 @@ class ArDecoder:
             if done % NOISE_STEPS == 0:
                 self._generate_noise()
             if self.static and done == WARMUP_STEPS:
-                step = captured(self.step)
+                step = capture_cuda_graph(self.step)
             step()
 
     def first_step(self) -> None:

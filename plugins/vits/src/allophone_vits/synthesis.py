@@ -94,7 +94,7 @@ def _load_for_inference(model: Generator, weights: Mapping[str, Tensor]) -> None
     model.eval().requires_grad_(False)
     training_only = model.training_only
     used = {name: tensor for name, tensor in weights.items() if not training_only.match(name)}
-    load_weights(model, folded(used), where="this voice")
+    load_weights(model, fold_weight_norm(used), where="this voice")
 
 
 class VitsSynthesizer:

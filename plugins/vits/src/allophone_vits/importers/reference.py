@@ -155,6 +155,6 @@ def generator_weights(
 
 def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict[str, Tensor]:
     """Convert tensors to the state of `Discriminator(config)`; errors as in `generator_weights`."""
-    with uninitialised():
+    with skip_init():
         model = Discriminator(config)
     return place(tensors, model.state_dict(), reference_discriminator_name)

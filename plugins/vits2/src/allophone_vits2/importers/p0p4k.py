@@ -86,7 +86,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         )
     write_voice(destination, voice)
     if extra_weights:
-        write_weights(destination / BESIDE_VOICE, extra_weights)
+        write_weights(destination / TRAINING_WEIGHTS, extra_weights)
 
 
 def _build_voice(checkpoint: ReferenceCheckpoint, settings: Settings, about: About) -> StoredVoice:
