@@ -126,6 +126,7 @@ def compared(words: str) -> str:
     words = re.sub(r"[.,;:!?\"()\[\]\u2013\u2014\u2026-]|(?<=[a-z])/(?=[a-z])", " ", words.lower())
     for british, american in _SPELLINGS.items():
         words = words.replace(british, american)
+    words = re.sub(r"(?<![a-z])'|'(?![a-z])", "", words)
     words = re.sub(r"\bo\b(?!')", "oh", words)
     words = re.sub(rf"\b(hundred|thousand|million|billion) and (?={_NUMBER_WORD})", r"\1 ", words)
     words = re.sub(r"\b([a-z])'?(?: (?=[a-z]\b(?!')))", r"\1", " ".join(words.split()))
@@ -137,7 +138,7 @@ def reading_pattern(said: str) -> str:
     digits = re.sub(
         r"<([\d ]+)>",
         lambda match: " ".join(_DIGITS[int(digit)] for digit in match[1].replace(" ", "")),
-        said,
+        re.sub(r"(?<![a-z])'|'(?![a-z])", "", re.sub(r"\bo\b(?!')", "oh", said)),
     )
     pieces = re.findall(r"[()|]|[^\s()|]+", digits)
     return "".join(

@@ -1,0 +1,59 @@
+"""DIGIT: numbers that identify and do not count, read digit by digit."""
+
+from __future__ import annotations
+
+import re
+
+from allophone_english import numbers
+from allophone_english.context import is_identifier
+from allophone_english.tokens import Begins, Kind, Rule, Scene
+
+
+def _groups(match: re.Match[str], scene: Scene) -> str | None:
+    if scene.glued:
+        return None
+    groups = [
+        numbers.digit_by_digit(group) if group.isdecimal() else group
+        for group in re.findall(r"\d+|[A-Z]", match[0])
+    ]
+    return ", ".join(groups)
+
+
+def _identifier(match: re.Match[str], scene: Scene) -> str | None:
+    if not is_identifier(scene):
+        return None
+    return " ".join(numbers.digit_by_digit(group) for group in re.findall(r"\d+", match[0]))
+
+
+def _zip_code(match: re.Match[str], scene: Scene) -> str:
+    return f"{match[1]} {', '.join(map(numbers.digit_by_digit, match[2].split('-')))}"
+
+
+def _version(match: re.Match[str], scene: Scene) -> str:
+    """ "v1.2.3-beta" -> "version one dot two dot three beta"."""
+    version = "version " if match["v"] else ""
+    parts = " dot ".join(map(numbers.cardinal, match["parts"].split(".")))
+    return f"{version}{parts}{' ' + match['stage'] if match['stage'] else ''}"
+
+
+def _short_version(match: re.Match[str], scene: Scene) -> str:
+    """ "v2", "v2.10"."""
+    whole, point, minor = match[1].partition(".")
+    return f"version {numbers.cardinal(whole)}{' point ' + numbers.label(minor) if point else ''}"
+
+
+RULES = (
+    Rule(
+        Kind.DIGIT,
+        Begins.DIGIT | Begins.LETTER,
+        r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})(?:-?(?P<stage>alpha|beta|rc|dev|pre|post))?",
+        _version,
+    ),
+    Rule(Kind.DIGIT, Begins.LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),
+    # A telephone number, a date and a range have no more than two hyphens, or are dealt with before.
+    Rule(Kind.DIGIT, Begins.DIGIT, r"\d{1,20}(?:-\d{1,20}){2,40}(?:-[\dX])?(?![\w-])", _groups),
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(?:\d{5}-\d{4}|\d{3,6}-0\d{2,12}|0\d{2,5}-\d{2,12}|\d{4}-\d{3}X)(?![\w-])", _groups),
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(?:\d{4}(?:[ ]\d{4}){3}|\d{4}[ ]\d{6}[ ]\d{5})(?![ ]?\d)(?!\w)", _groups),
+    Rule(Kind.DIGIT, Begins.DIGIT, r"\d{3,30}(?:[ -]\d{2,10}){0,4}(?![\d,.]\d|\w)", _identifier),
+    Rule(Kind.DIGIT, Begins.LETTER, r"([A-Z]{2})[ ](\d{5}(?:-\d{4})?)(?![\w-])", _zip_code),
+)

@@ -1,0 +1,109 @@
+"""LETTERS: initialisms, abbreviations, and compounds of letters and digits.
+
+What is written in capitals stays so, for the phonemizer knows which of them are words.
+"""
+
+from __future__ import annotations
+
+import re
+
+from allophone_english import numbers
+from allophone_english.patterns import any_of, ends_text, with_point
+from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.words.abbreviations import (
+    BEFORE_NUMBER,
+    ENDINGS,
+    INITIALISMS,
+    LINKS,
+    TITLES,
+    TITLES_WITHOUT_POINT,
+)
+
+
+def _title(match: re.Match[str], scene: Scene) -> str:
+    return TITLES[match[1]]
+
+
+def _link(match: re.Match[str], scene: Scene) -> str:
+    words = LINKS[match[0].lower()]
+    if match[0][0].isupper():
+        words = words.capitalize()
+    return words + "." if match[0][-1] == "." and ends_text(match) else words
+
+
+def _ending(match: re.Match[str], scene: Scene) -> str:
+    return with_point(ENDINGS[match[0]], match)
+
+
+def _before_number(match: re.Match[str], scene: Scene) -> str | None:
+    words = BEFORE_NUMBER[match[1].lower()]
+    return None if scene.glued and match[1] not in "#№§" else words
+
+
+def _versus(match: re.Match[str], scene: Scene) -> str | None:
+    return "versus" if scene.before(_PARTY) else None
+
+
+_PARTY = re.compile(r"\b[A-Z][\w.]*[ ]$")
+
+
+def _initials_of_a_name(match: re.Match[str], scene: Scene) -> str:
+    return match[0].replace(".", "")
+
+
+def _initialism(match: re.Match[str], scene: Scene) -> str:
+    letters = match[0].replace(".", "")
+    return letters + "." if ends_text(match) else letters
+
+
+def _middle_initial(match: re.Match[str], scene: Scene) -> str | None:
+    return match[1] if scene.before(_NAME) else None
+
+
+_NAME = re.compile(r"\b[A-Z][a-z]+[ ]$")
+
+
+def _whole(match: re.Match[str], scene: Scene) -> str:
+    return INITIALISMS[match[0]]
+
+
+def _joined_by_and(match: re.Match[str], scene: Scene) -> str:
+    """ "R&D", "AT&T"."""
+    return match[0].replace("&", " and ")
+
+
+def _grade(match: re.Match[str], scene: Scene) -> str | None:
+    return None if scene.glued else f"{match[1]} {'minus' if match[2] == '-' else 'plus'}"
+
+
+def _sharp(match: re.Match[str], scene: Scene) -> str:
+    return f"{match[1]} sharp"
+
+
+def _compound(match: re.Match[str], scene: Scene) -> str:
+    """ "HTML5", "B2B", "C6H12O6": letters, and numbers that name something."""
+    pieces = re.findall(r"[^\W\d_]+|\d+", match[0])
+    return " ".join(numbers.label(piece) if piece.isdecimal() else piece for piece in pieces)
+
+
+_POINTED = [written for written in BEFORE_NUMBER if written.endswith(".")]
+
+RULES = (
+    Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s)", _title),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])", _title),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(ENDINGS)})(?!\w)", _ending),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"(?i:{any_of(set(LINKS) - {'w/', 'w/o', 'c/o', 'vs'})})(?!\w)", _link),
+    Rule(Kind.LETTERS, Begins.LETTER, r"(?:w/o|w/|c/o|vs)(?!\w)", _link),
+    Rule(Kind.LETTERS, Begins.SIGN, r"&c\.(?!\w)", _link),
+    Rule(Kind.LETTERS, Begins.LETTER, r"v\.(?=[ ][A-Z])", _versus),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"((?i:{any_of(_POINTED)}))[ ]?(?=[\d#(]|[IVX]+\b)", _before_number),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),
+    Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.[ ]?){2,6}(?=[A-Z][a-z])", _initials_of_a_name),
+    Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.){2,12}(?!\w)", _initialism),
+    Rule(Kind.LETTERS, Begins.LETTER, r"([A-HJ-Z])\.(?=[ ][A-Z][a-z])", _middle_initial),
+    Rule(Kind.LETTERS, Begins.LETTER, r"[A-Z]{1,3}(?:&[A-Z]{1,3}){1,3}(?!\w)", _joined_by_and),
+    Rule(Kind.LETTERS, Begins.LETTER, r"([A-DFO]|AB)([-+])(?![\w+#-]|[ ]?[\d=])", _grade),
+    Rule(Kind.LETTERS, Begins.LETTER, r"([A-G])[#♯](?!\w)", _sharp),
+    Rule(Kind.LETTERS, Begins.LETTER, r"[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){0,12}\d{1,12}(?![\d.,]\d|\w)|[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){1,12}(?!\w)", _compound),
+)

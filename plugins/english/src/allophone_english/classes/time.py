@@ -1,0 +1,105 @@
+"""TIME: of the day, and how long something took."""
+
+from __future__ import annotations
+
+import re
+
+from allophone_english import numbers
+from allophone_english.context import is_duration, is_verse
+from allophone_english.patterns import HALF_DAY, with_point
+from allophone_english.tokens import Begins, Kind, Rule, Scene
+
+_RATIO = re.compile(r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b")
+_RANGE = re.compile(r"[ ]?[-–][ ]?\d{1,2}[:.]\d\d")
+
+
+def _time(match: re.Match[str], scene: Scene) -> str | None:
+    hour, minute, second, half = match["hour"], match["minute"], match["second"], match["half"]
+    if scene.after(_RATIO, match):
+        return None
+    if second and not half and is_duration(scene):
+        return _duration(hour, minute, second)
+    if int(hour) > 24 and not second and not match["fraction"] and minute[0] == "0":
+        # "60:00" is no time of the day, and is how long something takes.
+        return f"{_plain(hour)} minutes" + (f" and {_plain(minute)} seconds" if int(minute) else "")
+    if is_verse(scene):
+        return f"{_plain(hour)} {_plain(minute)}"
+    return _half_day(_clock(hour, minute, second, match, scene), half, match)
+
+
+def _clock(hour: str, minute: str, second: str | None, match: re.Match[str], scene: Scene) -> str:
+    said = _plain(hour)
+    if int(minute):
+        said += f" {'oh ' if minute[0] == '0' else ''}{_plain(minute)}"
+    elif not match["half"] and not second:
+        if int(hour) == 0 or int(hour) > 12:
+            said += " hundred"
+        elif not scene.after(_RANGE, match):
+            said += " o'clock"
+    if second:
+        said += f" and {_plain(second)}"
+        if match["fraction"]:
+            said += f" point {numbers.digit_by_digit(match['fraction'])}"
+        said += " second" if int(second) == 1 and not match["fraction"] else " seconds"
+    return said
+
+
+def _plain(digits: str) -> str:
+    return numbers.cardinal(digits.lstrip("0") or "0")
+
+
+def _duration(hours: str, minutes: str, seconds: str) -> str:
+    parts = [
+        f"{_plain(count)} {unit}{'' if int(count) == 1 else 's'}"
+        for count, unit in ((hours, "hour"), (minutes, "minute"), (seconds, "second"))
+        if int(count)
+    ]
+    return " and ".join(filter(None, [" ".join(parts[:-1]), *parts[-1:]]))
+
+
+def _half_day(said: str, half: str | None, match: re.Match[str]) -> str:
+    return with_point(f"{said} {half[0].upper()}M", match) if half else said
+
+
+def _hour(match: re.Match[str], scene: Scene) -> str:
+    return _half_day(numbers.cardinal(match[1]), match["half"], match)
+
+
+def _hours_and_minutes(match: re.Match[str], scene: Scene) -> str:
+    """ "15h30"."""
+    if not int(match[2]):
+        return f"{_plain(match[1])} hundred"
+    return f"{_plain(match[1])} {'oh ' if match[2][0] == '0' else ''}{_plain(match[2])}"
+
+
+def _military(match: re.Match[str], scene: Scene) -> str:
+    """ "0800 hours"."""
+    hour, minute = match[1], match[2]
+    said = ("oh " if hour[0] == "0" else "") + _plain(hour)
+    return f"{said} {_plain(minute) if int(minute) else 'hundred'}"
+
+
+RULES = (
+    Rule(
+        Kind.TIME,
+        Begins.DIGIT,
+        rf"(?P<hour>[01]?\d|2[0-4])(?::(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{{1,3}}))?)?"
+        rf"(?:[ ]?(?P<half>{HALF_DAY}))?)(?![:\w])",
+        _time,
+    ),
+    Rule(
+        Kind.TIME,
+        Begins.DIGIT,
+        rf"(?P<hour>1[0-2]|0?[1-9])\.(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)[ ]?(?P<half>{HALF_DAY})(?!\w)",
+        _time,
+    ),
+    Rule(
+        Kind.TIME,
+        Begins.DIGIT,
+        r"(?P<hour>2[5-9]|[3-9]\d|1\d\d):(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)(?P<half>)(?![:\w])",
+        _time,
+    ),
+    Rule(Kind.TIME, Begins.DIGIT, rf"(1[0-2]|0?[1-9])[ ]?(?P<half>{HALF_DAY})(?!\w)", _hour),
+    Rule(Kind.TIME, Begins.DIGIT, r"([01]?\d|2[0-4])h([0-5]\d)(?!\w)", _hours_and_minutes),
+    Rule(Kind.TIME, Begins.DIGIT, r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)", _military),
+)

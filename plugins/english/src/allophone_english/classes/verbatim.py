@@ -1,0 +1,147 @@
+"""VERBATIM: signs, read by what stands beside them."""
+
+from __future__ import annotations
+
+import re
+
+from allophone_english import numbers
+from allophone_english.classes.cardinal import POWERS, SUPERSCRIPT, power
+from allophone_english.context import follows_quantity
+from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
+from allophone_english.words.units import PERIODS
+
+WORDS = {
+    "&": "and",
+    "@": "at",
+    "+": "plus",
+    "=": "equals",
+    "≠": "is not equal to",
+    "≡": "is identical to",
+    "<": "less than",
+    ">": "greater than",
+    "≤": "less than or equal to",
+    "≥": "greater than or equal to",
+    "±": "plus or minus",
+    "×": "times",
+    "·": "times",
+    "÷": "divided by",
+    "√": "the square root of",
+    "∞": "infinity",
+    "≈": "about",
+    "#": "hash",
+    "♯": "sharp",
+    "♭": "flat",
+    "%": "percent",
+    "‰": "per mille",
+    "°": "degrees",
+    "№": "number",
+    "^": "to the power of",
+    "§": "section",
+    "¶": "paragraph",
+    "©": "copyright",
+    "\\": "backslash",
+    "→": "to",
+}
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "µ": "micro", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "gamma", "Δ": "delta",
+    "Θ": "theta", "Λ": "lambda", "Π": "pi", "Σ": "sigma", "Φ": "phi", "Ψ": "psi", "Ω": "omega",
+}  # fmt: skip
+SILENT = "*_|~™®†‡•"
+"""Decoration, which a reader passes over."""
+
+_DIGIT_FOLLOWS = r"(?=[ ]?[-+±.]?(?:[A-Z]{0,3}[$£€¥₹₩]|US\$|\.)?[ ]?\d|[ ]?[¼-¾⅐-⅞])"
+_EQUATION = re.compile(r"[-+×÷*/=\d. ()]{0,40}=")
+_EQUATED = re.compile(r"=[-+×÷*/\d. ()]{0,40}$")
+_VARIABLE = re.compile(r"(?:\b[A-Za-z]|\d)[ ]?$")
+_IS = re.compile(r"\b(?:is|are|was|be|if[ ]not|not)[ ]$")
+_UNIT_FOLLOWS = re.compile(
+    r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inch|inches|meters?|metres?|yards?|miles?|[\"']|pixels|mm\b)"
+)
+
+
+def _range(match: re.Match[str], scene: Scene) -> str | None:
+    """A dash between quantities: "to", but "minus" in an equation."""
+    if not follows_quantity(scene, *QUANTITIES):
+        return None
+    spaced = match.string[match.start() - 1] == " "
+    if spaced and not match["space"] and match["dash"] == "-":
+        # "10 -5": the sign of the second number.
+        return None
+    if scene.after(_EQUATION, match) or scene.before(_EQUATED):
+        return "minus"
+    return "to"
+
+
+def _until(match: re.Match[str], scene: Scene) -> str | None:
+    """ "10am-noon", "2010-present"."""
+    return "to" if follows_quantity(scene, *QUANTITIES) else None
+
+
+def _slash(match: re.Match[str], scene: Scene) -> str:
+    return "per" if match["period"] else ""
+
+
+def _over(match: re.Match[str], scene: Scene) -> str | None:
+    return "divided by" if scene.after(_EQUATION, match) else ""
+
+
+def _ratio(match: re.Match[str], scene: Scene) -> str | None:
+    return "to" if follows_quantity(scene, *QUANTITIES) else None
+
+
+def _by(match: re.Match[str], scene: Scene) -> str | None:
+    """A cross between numbers: "by" in sizes, "times" in sums."""
+    if not follows_quantity(scene, *QUANTITIES):
+        return None
+    if match[1] != "x" and not scene.after(_UNIT_FOLLOWS, match) and not follows_quantity(scene, Kind.MEASURE):
+        return "times"
+    return "by"
+
+
+def _star(match: re.Match[str], scene: Scene) -> str | None:
+    return "times" if follows_quantity(scene, *QUANTITIES) else None
+
+
+def _compared(match: re.Match[str], scene: Scene) -> str:
+    words = WORDS[match[0]]
+    return f"is {words}" if scene.before(_VARIABLE) and not scene.before(_IS) else words
+
+
+def _sign(match: re.Match[str], scene: Scene) -> str:
+    return WORDS[match[0]]
+
+
+def _silent(match: re.Match[str], scene: Scene) -> str:
+    return ""
+
+
+def _letter(match: re.Match[str], scene: Scene) -> str:
+    return GREEK[match[0]]
+
+
+def _variable_power(match: re.Match[str], scene: Scene) -> str:
+    return f"{match[1]} {power((match[2] or match[3]).translate(POWERS))}"
+
+
+def _power_alone(match: re.Match[str], scene: Scene) -> str:
+    digits = match[0].translate(POWERS)
+    return numbers.cardinal(digits.lstrip("-") or "0")
+
+
+RULES = (
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"[-–—](?=(?:noon|midnight|present|now|today|date)\b)", _until),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"/(?=(?P<period>(?:{PERIODS})(?!\w))|(?<=\w/)\w)", _slash),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"/(?=[ ]?\d)", _over),
+    Rule(Kind.VERBATIM, Begins.SIGN, r":(?=\d)", _ratio),
+    Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, rf"([x×]){_DIGIT_FOLLOWS}", _by),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"\*(?=[ ]?\d)", _star),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"[<>≤≥](?=[ ]?[-+.]?\w)", _compared),
+    Rule(Kind.VERBATIM, Begins.LETTER, rf"([A-Za-z])(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))", _variable_power),
+    Rule(Kind.VERBATIM, Begins.SIGN, SUPERSCRIPT, _power_alone),
+    Rule(Kind.VERBATIM, Begins.LETTER, rf"[{''.join(GREEK)}](?![^\W\d_])", _letter),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"[{''.join(map(re.escape, WORDS))}]", _sign),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"[{re.escape(SILENT)}]", _silent),
+)

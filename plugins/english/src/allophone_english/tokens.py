@@ -1,0 +1,196 @@
+"""One pass over a text: what each token is, and how it is said.
+
+At each position the rules of the grammar are tried in order, and the first whose pattern matches there and whose
+verbaliser has words for it makes the token. Where none has, the token is a word or a sign that stays as it is. So every
+character belongs to exactly one token, and none is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from enum import Enum, Flag, auto
+
+from attrs import field, frozen
+
+
+class Kind(Enum):
+    """The semiotic classes, as the literature of text normalisation names them."""
+
+    PLAIN = auto()
+    PUNCT = auto()
+    CARDINAL = auto()
+    ORDINAL = auto()
+    DECIMAL = auto()
+    FRACTION = auto()
+    DATE = auto()
+    TIME = auto()
+    MONEY = auto()
+    MEASURE = auto()
+    TELEPHONE = auto()
+    DIGIT = auto()
+    ELECTRONIC = auto()
+    LETTERS = auto()
+    VERBATIM = auto()
+    ADDRESS = auto()
+
+
+QUANTITIES = {
+    Kind.CARDINAL,
+    Kind.ORDINAL,
+    Kind.DECIMAL,
+    Kind.FRACTION,
+    Kind.DATE,
+    Kind.TIME,
+    Kind.MONEY,
+    Kind.MEASURE,
+}
+"""What a range goes from and to."""
+
+
+class Begins(Flag):
+    """What a token begins with: only the rules for it are tried."""
+
+    DIGIT = auto()
+    LETTER = auto()
+    SIGN = auto()
+
+
+@frozen
+class Token:
+    """What `text[start:end]` is, and how it is said; spoken: whether the words are other than the text."""
+
+    kind: Kind
+    start: int
+    end: int
+    words: str
+    spoken: bool = True
+
+
+class Scene:
+    """Where a token begins: the text, the tokens before it, and what its neighbours are.
+
+    Every look around is bounded, so that the time of a text is linear in its length.
+    """
+
+    REACH = 64
+    """How many characters around a token decide what it is."""
+
+    __slots__ = ("quoted", "start", "text", "tokens")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.start = 0
+        self.tokens: list[Token] = []
+        self.quoted = False
+
+    def before(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Whether a pattern, which should end in `$`, is found just before the token."""
+        return pattern.search(self.text, max(0, self.start - self.REACH), self.start)
+
+    def after(self, pattern: re.Pattern[str], match: re.Match[str]) -> re.Match[str] | None:
+        """Whether a pattern follows a match."""
+        return pattern.match(self.text, match.end(), match.end() + self.REACH)
+
+    @property
+    def last(self) -> Token | None:
+        """The token before this one, with at most a space between."""
+        return self.tokens[-1] if self.tokens else None
+
+    @property
+    def glued(self) -> bool:
+        """Whether a letter, a digit or a closing bracket stands right before the token."""
+        if not self.start:
+            return False
+        character = self.text[self.start - 1]
+        return character.isalnum() or character in ")]%"
+
+
+Say = Callable[["re.Match[str]", Scene], str | None]
+"""The words for a match, or None where it is not what the rule is for."""
+
+
+@frozen
+class Rule:
+    """One class of tokens, or a part of one: how it is written, and how it is said.
+
+    pattern: in verbose mode, matched where a token begins. It must not reach without bounds beyond what it
+        takes, or the time of a long text would be quadratic.
+    """
+
+    kind: Kind
+    begins: Begins
+    pattern: re.Pattern[str] = field(converter=lambda written: re.compile(written, re.VERBOSE))
+    say: Say
+
+
+_SPACE = re.compile(r"\s+")
+# Fractions and superscripts are alphanumeric for Python, and signs for us.
+LETTER = r"[^\W\d_¹²³⁰-⁹₀-₉¼-¾⅐-⅞]"
+_WORD = re.compile(rf"{LETTER}+(?:'{LETTER}+)*")
+
+
+class Grammar:
+    """Rules in their order, which divide a text into tokens."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._beginning = {
+            begins: [(rule.kind, rule.pattern.match, rule.say) for rule in rules if begins in rule.begins]
+            for begins in Begins
+        }
+
+    def tokens(self, text: str) -> list[Token]:
+        """All tokens of a text, in its order; only white space lies between them."""
+        scene = Scene(text)
+        position = 0
+        while position < len(text):
+            if space := _SPACE.match(text, position):
+                position = space.end()
+                continue
+            scene.start = position
+            token = self._token(scene)
+            scene.tokens.append(token)
+            position = token.end
+            if text[token.start] == '"':
+                scene.quoted = not scene.quoted
+        return scene.tokens
+
+    def _token(self, scene: Scene) -> Token:
+        text, start = scene.text, scene.start
+        word = _WORD.match(text, start)
+        begins = Begins.LETTER if word else Begins.DIGIT if text[start].isdecimal() else Begins.SIGN
+        for kind, match_at, say in self._beginning[begins]:
+            match = match_at(text, start)
+            if match:
+                words = say(match, scene)
+                if words is not None:
+                    return Token(kind, start, match.end(), words)
+        if word:
+            return Token(Kind.PLAIN, start, word.end(), word[0], spoken=False)
+        return Token(Kind.PUNCT, start, start + 1, text[start], spoken=False)
+
+
+def joined(text: str, tokens: Sequence[Token]) -> str:
+    """The words of all tokens, with single spaces wherever the text has some or words would run together."""
+    pieces: list[str] = []
+    end = 0
+    last = ""
+    previous: Token | None = None
+    for token in tokens:
+        words = token.words
+        if not words:
+            # A silent sign divides words.
+            pieces.append(" ")
+        elif token.start > end:
+            pieces.append(" ")
+        elif previous and (token.spoken or previous.spoken) and _run_together(last, words[0]):
+            pieces.append(" ")
+        pieces.append(words)
+        last = words[-1:] or " "
+        end = token.end
+        previous = token
+    return " ".join("".join(pieces).split())
+
+
+def _run_together(last: str, first: str) -> bool:
+    return first.isalnum() and (last.isalnum() or last in ".,;:!?")
