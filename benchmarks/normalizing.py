@@ -115,7 +115,7 @@ _NUMBER_WORD = (
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|first|second|third|\w+th)\b"
 )
 _SPELLINGS = {"metre": "meter", "litre": "liter", "per cent": "percent", "milli amp": "milliamp"}
-_DIGITS = ("(zero|oh)", *"one two three four five six seven eight nine".split())
+_DIGITS = ("(zero|oh)", *["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 
 
 def compared(words: str) -> str:

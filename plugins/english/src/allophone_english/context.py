@@ -19,18 +19,18 @@ from allophone_english.words.names import (
     VERSIONED,
 )
 
-_DATING = re.compile(
+_DATING = (
     r"(?:\b(?:[Ii]n|[Ss]ince|[Bb]y|[Uu]ntil|[Tt]ill|[Oo]f|[Ff]rom|[Yy]ear|[Yy]ears|[Aa]fter|[Bb]efore|[Dd]uring|circa|"
     r"[Ee]arly|[Ll]ate|[Mm]id|[Tt]he|spring|summer|autumn|fall|winter|Copyright|©|"
     + "|".join(MONTHS)
     + r")[ -])$"
 )
-_COUNTED = re.compile(
+_COUNTED = (
     r"[ ](?:(?:\w{2,12}[ ])?(?!(?:was|is|has|as|its|this|his|does|us|plus|always|perhaps|yes|series|news|class|press|"
     r"bus|less|across|towards|afterwards|sometimes|besides)\b)[a-z]{2,20}(?<![su'])s|people|men|women|children|feet|"
     r"fish|sheep|percent|dollars|of[ ]them|or[ ]more)\b(?!')"
 )
-_NO_ADJECTIVE = re.compile(
+_NO_ADJECTIVE = (
     r"[ ](?:and|or|was|is|were|are|in|at|on|of|to|for|from|with|by|as|that|which|who|when|while|after|before|he|she|it|"
     r"they|we|you|the|a|an|had|has|have|will|would|until|then|but|if|his|her|its|their|our|may|can|began|ended)[ ]"
 )
@@ -38,20 +38,20 @@ _NO_ADJECTIVE = re.compile(
 
 def is_year(digits: str, match: re.Match[str], scene: Scene) -> bool:
     """Whether a bare number is a year: "in 1500", "1500 was"; but "1500 people", "some 2300 homes"."""
-    if not looks_like_a_year(digits) or scene.text[scene.start] == ".":
-        return False
     if scene.before(_DATING):
-        return True
+        return looks_like_a_year(digits) or digits[:2] in ("10", "20")
+    if not looks_like_a_year(digits):
+        return False
     return scene.after(_COUNTED, match) is None or scene.after(_NO_ADJECTIVE, match) is not None
 
 
-_ARTICLE = re.compile(r"\b(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach|[Nn]o)[ ](?:[\d.,$£€]{1,12}[ ]?[-–][ ]?)?$")
-_NOUN = re.compile(
+_ARTICLE = r"\b(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach|[Nn]o)[ ](?:[\d.,$£€]{1,12}[ ]?[-–][ ]?)?$"
+_NOUN = (
     r"-[a-z]|[ ](?!(?:and|or|in|at|on|of|to|for|from|with|by|as|than|per|is|was|are|were|will|would|if|but|a|an|the|"
     r"each|every|more|less|off|up|down|away|apart|ago|later|early|extra|total|because|when|while|so|that|which|who|"
     r"before|after|until|since|here|there|now|today|tonight|yesterday)\b)[a-z]{2,}"
 )
-_NOTE = re.compile(r"[ ](?:bill|bills|note|notes|coin|coins)\b")
+_NOTE = r"[ ](?:bill|bills|note|notes|coin|coins)\b"
 
 
 def is_attributive(match: re.Match[str], scene: Scene) -> bool:
@@ -61,21 +61,21 @@ def is_attributive(match: re.Match[str], scene: Scene) -> bool:
     return scene.before(_ARTICLE) is not None and scene.after(_NOUN, match) is not None
 
 
-_IDENTIFIER = re.compile(
-    rf"\b(?:{IDENTIFIED})(?:[ ](?:code|codes|number|numbers|no\.|num|is|was|now|of|the|be|key))*[:#]?[ ](?:\#[ ]?)?$"
+_IDENTIFIER = rf"\b(?:{IDENTIFIED})(?:[ ](?:code|codes|number|numbers|no\.|num|is|was|now|of|the|be|key))*[:#]?[ ](?:\#[ ]?)?$"
+_TELEPHONE = rf"\b(?:{TELEPHONES})(?:[ ](?:me|us|him|her|them|at|on|is|was|number|now|the|line|no\.))*[.:]?[ ]$"
+_DIALLED = (
+    r"\b(?:[Cc]all|[Dd]ial|[Rr]ing|[Pp]hone|[Tt]ext|[Cc]alled|[Dd]ialed|[Dd]ialled|[Cc]alling)[ ]$"
 )
-_TELEPHONE = re.compile(
-    rf"\b(?:{TELEPHONES})(?:[ ](?:me|us|him|her|them|at|on|is|was|number|now|the|line|no\.))*[.:]?[ ]$"
+_VERSION = rf"\b(?:{VERSIONED})[ ]$"
+_LABEL = rf"(?:\b(?:{LABELLED})[ ]|[A-Za-z]-)$"
+_CODE = r"(?<![a-z])[A-Z]{1,6}[a-z]?-$"
+_VERSE = rf"\b(?:{VERSES})[ ]$"
+_RAN = r"\b(?:in|took|takes|lasted|lasts|time[ ]of|record[ ]of|for|after|clocked|within)[ ]$"
+_DATED = r"\b(?:[Oo]n|[Dd]ated|[Dd]ue)[ ]$"
+_SCORED = (
+    r"\b(?:scored?|got|rated|rating|rate|graded?|marks?|gave[ ]it|a[ ]solid)(?:[ ](?:a|an|of))?[ ]$"
 )
-_DIALLED = re.compile(r"\b(?:[Cc]all|[Dd]ial|[Rr]ing|[Pp]hone|[Tt]ext|[Cc]alled|[Dd]ialed|[Dd]ialled|[Cc]alling)[ ]$")
-_VERSION = re.compile(rf"\b(?:{VERSIONED})[ ]$")
-_LABEL = re.compile(rf"(?:\b(?:{LABELLED})[ ]|[A-Za-z]-)$")
-_CODE = re.compile(r"(?<![a-z])[A-Z]{1,6}[a-z]?-$")
-_VERSE = re.compile(rf"\b(?:{VERSES})[ ]$")
-_RAN = re.compile(r"\b(?:in|took|takes|lasted|lasts|time[ ]of|record[ ]of|for|after|clocked|within)[ ]$")
-_DATED = re.compile(r"\b(?:[Oo]n|[Ss]ince|[Dd]ated|[Dd]ue|[Bb]y|[Uu]ntil)[ ]$")
-_SCORED = re.compile(r"\b(?:scored?|got|rated|rating|rate|graded?|marks?|gave[ ]it|a[ ]solid)(?:[ ](?:a|an|of))?[ ]$")
-_PRONOUN = re.compile(rf"'|[ ](?:{AFTER_PRONOUN})\b")
+_PRONOUN = rf"'|[ ](?:{AFTER_PRONOUN})\b"
 
 
 def is_identifier(scene: Scene) -> bool:

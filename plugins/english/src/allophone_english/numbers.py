@@ -99,7 +99,7 @@ def year(digits: str) -> str:
     """ "1905" -> "nineteen oh five"; "2005" -> "two thousand five"; "476" -> "four seventy six"."""
     value = int(digits)
     century, rest = divmod(value, 100)
-    if value < 100 or value >= 10_000 or century % 10 == 0 and rest < 10:
+    if value < 100 or value >= 10_000 or (century % 10 == 0 and rest < 10):
         return cardinal(str(value)).replace(" and ", " ")
     if rest == 0:
         return f"{_below_hundred(century)} hundred"
@@ -123,9 +123,9 @@ def decade(digits: str) -> str:
 
 def label(digits: str) -> str:
     """A number that names and does not count: "380" -> "three eighty", "101" -> "one oh one"."""
-    if digits[0] == "0" and len(digits) > 1 or len(digits) > 4:
+    if (digits[0] == "0" and len(digits) > 1) or len(digits) > 4:
         return digit_by_digit(digits)
-    if len(digits) < 3 or digits.endswith("00") and len(digits) == 3:
+    if len(digits) < 3 or (digits.endswith("00") and len(digits) == 3):
         return cardinal(digits)
     return year(digits)
 

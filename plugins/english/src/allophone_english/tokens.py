@@ -7,11 +7,12 @@ character belongs to exactly one token, and none is lost.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from enum import Enum, Flag, auto
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 class Kind(Enum):
@@ -84,13 +85,13 @@ class Scene:
         self.tokens: list[Token] = []
         self.quoted = False
 
-    def before(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    def before(self, pattern: str) -> re.Match[str] | None:
         """Whether a pattern, which should end in `$`, is found just before the token."""
-        return pattern.search(self.text, max(0, self.start - self.REACH), self.start)
+        return _compile(pattern).search(self.text, max(0, self.start - self.REACH), self.start)
 
-    def after(self, pattern: re.Pattern[str], match: re.Match[str]) -> re.Match[str] | None:
+    def after(self, pattern: str, match: re.Match[str]) -> re.Match[str] | None:
         """Whether a pattern follows a match."""
-        return pattern.match(self.text, match.end(), match.end() + self.REACH)
+        return _compile(pattern).match(self.text, match.end(), match.end() + self.REACH)
 
     @property
     def last(self) -> Token | None:
@@ -120,10 +121,13 @@ class Rule:
 
     kind: Kind
     begins: Begins
-    pattern: re.Pattern[str] = field(converter=lambda written: re.compile(written, re.VERBOSE))
+    pattern: str
     say: Say
 
 
+# Compiled when first used, so that an import costs little.
+_compile = functools.cache(re.compile)
+_MatchAt = Callable[[str, int], "re.Match[str] | None"]
 _SPACE = re.compile(r"\s+")
 # Fractions and superscripts are alphanumeric for Python, and signs for us.
 LETTER = r"[^\W\d_¹²³⁰-⁹₀-₉¼-¾⅐-⅞]"
@@ -134,10 +138,18 @@ class Grammar:
     """Rules in their order, which divide a text into tokens."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._beginning = {
-            begins: [(rule.kind, rule.pattern.match, rule.say) for rule in rules if begins in rule.begins]
-            for begins in Begins
-        }
+        self._rules = tuple(rules)
+        self._compiled: dict[Begins, list[tuple[Kind, _MatchAt, Say]]] = {}
+
+    def _beginning(self, begins: Begins) -> list[tuple[Kind, _MatchAt, Say]]:
+        """The rules for a beginning, compiled when it is first met."""
+        if begins not in self._compiled:
+            self._compiled[begins] = [
+                (rule.kind, re.compile(rule.pattern, re.VERBOSE).match, rule.say)
+                for rule in self._rules
+                if begins in rule.begins
+            ]
+        return self._compiled[begins]
 
     def tokens(self, text: str) -> list[Token]:
         """All tokens of a text, in its order; only white space lies between them."""
@@ -159,7 +171,7 @@ class Grammar:
         text, start = scene.text, scene.start
         word = _WORD.match(text, start)
         begins = Begins.LETTER if word else Begins.DIGIT if text[start].isdecimal() else Begins.SIGN
-        for kind, match_at, say in self._beginning[begins]:
+        for kind, match_at, say in self._beginning(begins):
             match = match_at(text, start)
             if match:
                 words = say(match, scene)
@@ -181,9 +193,7 @@ def joined(text: str, tokens: Sequence[Token]) -> str:
         if not words:
             # A silent sign divides words.
             pieces.append(" ")
-        elif token.start > end:
-            pieces.append(" ")
-        elif previous and (token.spoken or previous.spoken) and _run_together(last, words[0]):
+        elif token.start > end or (previous and (token.spoken or previous.spoken) and _run_together(last, words[0])):
             pieces.append(" ")
         pieces.append(words)
         last = words[-1:] or " "

@@ -10,17 +10,19 @@ from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.abbreviations import DIRECTIONS, STREET_WORDS, STREETS
 
 _BEFORE_SAINT = r"(?:The|In|At|On|Of|And|From|To|By|Mount|Fort|Port|Near|See|Visit|St)"
-_OF_A_STREET = re.compile(rf"(?:\b(?!{_BEFORE_SAINT}\b)[A-Z][a-z]+(?:'s)?|\d(?:st|nd|rd|th))[ ]$")
-_AFTER_A_NUMBER = re.compile(r"\b\d{1,5}[A-Z]?(?:[ ](?:[NSEW]\.?|[A-Z][a-z]+|\d+(?:st|nd|rd|th))){1,3}[ ]$")
-_HOUSE = re.compile(r"\b\d{1,5}[A-Z]?[ ]$|[A-Z][a-z]+[ ](?:St|Ave|Blvd|Rd)\.[ ]$")
-_PERSON = re.compile(r"[ ][A-Z][a-z]")
+_OF_A_STREET = rf"(?:\b(?!{_BEFORE_SAINT}\b)[A-Z][a-z]+(?:'s)?|\d(?:st|nd|rd|th))[ ]$"
+_AFTER_A_NUMBER = r"\b\d{1,5}[A-Z]?(?:[ ](?:[NSEW]\.?|[A-Z][a-z]+|\d+(?:st|nd|rd|th))){1,3}[ ]$"
+_HOUSE = r"\b\d{1,5}[A-Z]?[ ]$|[A-Z][a-z]+[ ](?:St|Ave|Blvd|Rd)\.[ ]$"
+_PERSON = r"[ ][A-Z][a-z]"
 
 
 def _street(match: re.Match[str], scene: Scene) -> str | None:
     short = match[1]
     if not scene.before(_OF_A_STREET):
         return None
-    if short in ("Dr", "Ct", "Pl") and (scene.after(_PERSON, match) or not scene.before(_AFTER_A_NUMBER)):
+    if short in ("Dr", "Ct", "Pl") and (
+        scene.after(_PERSON, match) or not scene.before(_AFTER_A_NUMBER)
+    ):
         return None
     if not match[2] and not scene.before(_AFTER_A_NUMBER):
         return None
@@ -49,8 +51,23 @@ _NAME = r"(?:[NSEW]{1,2}\.?[ ])?(?:(?:St\.[ ])?[A-Z][a-z]{1,20}[ ]){1,3}"
 RULES = (
     Rule(Kind.ADDRESS, Begins.LETTER, rf"({any_of(STREETS)})(\.)?(?!\w)", _street),
     Rule(Kind.ADDRESS, Begins.LETTER, r"(Sq|Blvd|Pkwy|Hwy|Rd|Ave)\.(?!\w)", _square),
-    Rule(Kind.ADDRESS, Begins.LETTER, rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d+(?:st|nd|rd|th)))", _direction),
-    Rule(Kind.ADDRESS, Begins.DIGIT, rf"(\d{{1,5}})([A-Z])?(?=[ ]{_NAME}(?:{STREET_WORDS})\b)", _house),
+    Rule(
+        Kind.ADDRESS,
+        Begins.LETTER,
+        rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d+(?:st|nd|rd|th)))",
+        _direction,
+    ),
+    Rule(
+        Kind.ADDRESS,
+        Begins.DIGIT,
+        rf"(\d{{1,5}})([A-Z])?(?=[ ]{_NAME}(?:{STREET_WORDS})\b)",
+        _house,
+    ),
     Rule(Kind.ADDRESS, Begins.DIGIT, r"(\d{1,5})([A-Z])(?=[ ][A-Z][a-z])", _house),
-    Rule(Kind.ADDRESS, Begins.LETTER, r"P\.?[ ]?O\.?[ ]Box(?:[ ](\d{1,6})(?![\d.,]\d|\w))?", _post_office),
+    Rule(
+        Kind.ADDRESS,
+        Begins.LETTER,
+        r"P\.?[ ]?O\.?[ ]Box(?:[ ](\d{1,6})(?![\d.,]\d|\w))?",
+        _post_office,
+    ),
 )

@@ -81,8 +81,13 @@ def _times(match: re.Match[str], scene: Scene) -> str:
 
 
 RULES = (
-    Rule(Kind.ORDINAL, Begins.DIGIT, r"(\d{1,3}(?:,\d{3}){1,5}|\d{1,20})(?i:st|nd|rd|th)(?!\w)", _ordinal),
-    Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})[ ]?[x×][ ]?(\d{3,4})(?![\w.])", _resolution),
+    Rule(
+        Kind.ORDINAL,
+        Begins.DIGIT,
+        r"(\d{1,3}(?:,\d{3}){1,5}|\d{1,20})(?i:st|nd|rd|th)(?!\w)",
+        _ordinal,
+    ),
+    Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})[ ]?[x×][ ]?(\d{3,4})(?!\w|\.\d)", _resolution),
     Rule(
         Kind.CARDINAL,
         Begins.DIGIT,
@@ -95,7 +100,7 @@ RULES = (
         rf"(?P<number>{NUMBER})(?P<scale>bn|mn|tn|M|B(?=[ ](?:users|people|parameters|views|tokens)\b))(?!\w)",
         _scale,
     ),
-    Rule(Kind.DIGIT, Begins.DIGIT, rf"(?P<number>\d{{1,9}})(?![\d.])", _code),
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(?P<number>\d{1,9})(?![\d.])", _code),
     Rule(Kind.DATE, Begins.DIGIT, r"\d{4}(?![\d²³⁰-⁹^]|,\d{3}|\.\d)", _year),
     Rule(Kind.CARDINAL, Begins.DIGIT, r"0\d(?![\w.,:/])", _end_of_years),
     Rule(

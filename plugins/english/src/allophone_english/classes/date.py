@@ -65,8 +65,8 @@ def _month_slash_day(match: re.Match[str], scene: Scene) -> str | None:
     return f"{MONTHS[month - 1]} {numbers.ordinal(match[2])}"
 
 
-_SOME = re.compile(r"\b[Ii]n[ ]$")
-_THINGS = re.compile(r"[ ](?!(?:was|is|has|this|its|as)\b)[a-z]{3,}s\b")
+_SOME = r"\b[Ii]n[ ]$"
+_THINGS = r"[ ](?!(?:was|is|has|this|its|as)\b)[a-z]{3,}s\b"
 
 
 def _month_and_day(match: re.Match[str], scene: Scene) -> str | None:
@@ -89,7 +89,7 @@ def _day_and_month(match: re.Match[str], scene: Scene) -> str:
     return f"{said} {numbers.year(match['year'])}" if match["year"] else said
 
 
-_THE = re.compile(r"\b[Tt]he[ ](?:\w+[ ])?$")
+_THE = r"\b[Tt]he[ ](?:\w+[ ])?$"
 
 
 def _short_month(match: re.Match[str], scene: Scene) -> str:
@@ -129,7 +129,12 @@ RULES = (
         r"(?P<year>[12]\d{3})(?P<by>[-/.])(?P<month>\d\d)(?P=by)(?P<day>\d\d)(?:T(?=\d\d:)|(?![\d-]))",
         _year_first,
     ),
-    Rule(Kind.DATE, Begins.DIGIT, r"(\d{1,2})([-/])(\d{1,2})\2([12]\d{3}|\d{2})(?![-/]?\d)", _month_first),
+    Rule(
+        Kind.DATE,
+        Begins.DIGIT,
+        r"(\d{1,2})([-/])(\d{1,2})\2([12]\d{3}|\d{2})(?![-/]?\d)",
+        _month_first,
+    ),
     Rule(Kind.DATE, Begins.DIGIT, r"(\d{1,2})\.(\d{1,2})\.([12]\d{3})(?!\.?\d)", _day_first),
     Rule(Kind.DATE, Begins.DIGIT, r"(\d{1,2})/(\d{1,2})(?![\d/%])", _month_slash_day),
     Rule(
@@ -146,7 +151,12 @@ RULES = (
         rf"(?:,?[ ](?P<year>{_YEAR}))?(?!\w)",
         _day_and_month,
     ),
-    Rule(Kind.DATE, Begins.LETTER, r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?(?=[ ][12]\d{3}\b)", _short_month),
+    Rule(
+        Kind.DATE,
+        Begins.LETTER,
+        r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?(?=[ ][12]\d{3}\b)",
+        _short_month,
+    ),
     Rule(Kind.DATE, Begins.LETTER, r"(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?=[ ][a-z])", _short_month),
     Rule(
         Kind.DATE,
@@ -162,6 +172,8 @@ RULES = (
         _decade,
     ),
     Rule(Kind.DATE, Begins.SIGN, r"'(\d\d)(?![\w'\"]|[.,:]\d)", _short_year),
-    Rule(Kind.DATE, Begins.DIGIT, rf"(?P<year>\d{{1,3}},\d{{3}}|\d{{1,6}})[ ]?(?P<era>{_ERA})", _era),
+    Rule(
+        Kind.DATE, Begins.DIGIT, rf"(?P<year>\d{{1,3}},\d{{3}}|\d{{1,6}})[ ]?(?P<era>{_ERA})", _era
+    ),
     Rule(Kind.DATE, Begins.LETTER, r"(?:AD|A\.D\.)[ ](\d{1,4})(?![\w.,]\w|\d)", _after_era),
 )

@@ -52,8 +52,18 @@ RULES = (
     Rule(Kind.DIGIT, Begins.LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),
     # A telephone number, a date and a range have no more than two hyphens, or are dealt with before.
     Rule(Kind.DIGIT, Begins.DIGIT, r"\d{1,20}(?:-\d{1,20}){2,40}(?:-[\dX])?(?![\w-])", _groups),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(?:\d{5}-\d{4}|\d{3,6}-0\d{2,12}|0\d{2,5}-\d{2,12}|\d{4}-\d{3}X)(?![\w-])", _groups),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(?:\d{4}(?:[ ]\d{4}){3}|\d{4}[ ]\d{6}[ ]\d{5})(?![ ]?\d)(?!\w)", _groups),
+    Rule(
+        Kind.DIGIT,
+        Begins.DIGIT,
+        r"(?:\d{5}-\d{4}|\d{3,6}-0\d{2,12}|0\d{2,5}-\d{2,12}|\d{4}-\d{3}X)(?![\w-])",
+        _groups,
+    ),
+    Rule(
+        Kind.DIGIT,
+        Begins.DIGIT,
+        r"(?:\d{4}(?:[ ]\d{4}){3}|\d{4}[ ]\d{6}[ ]\d{5})(?![ ]?\d)(?!\w)",
+        _groups,
+    ),
     Rule(Kind.DIGIT, Begins.DIGIT, r"\d{3,30}(?:[ -]\d{2,10}){0,4}(?![\d,.]\d|\w)", _identifier),
     Rule(Kind.DIGIT, Begins.LETTER, r"([A-Z]{2})[ ](\d{5}(?:-\d{4})?)(?![\w-])", _zip_code),
 )

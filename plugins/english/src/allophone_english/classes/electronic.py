@@ -43,7 +43,9 @@ def _spelled(written: str) -> str:
     for piece in _PIECES.findall(written):
         if piece.isdecimal():
             # Only small numbers are likely to be meant as numbers.
-            said.append(numbers.cardinal(piece) if len(piece) < 3 else numbers.digit_by_digit(piece))
+            said.append(
+                numbers.cardinal(piece) if len(piece) < 3 else numbers.digit_by_digit(piece)
+            )
         else:
             said.append(SIGNS.get(piece, piece))
     return " ".join(said)
@@ -111,7 +113,9 @@ RULES = (
         _name,
     ),
     Rule(Kind.ELECTRONIC, Begins.LETTER, rf"[A-Z]:(?:\\{_FOLDER}){{1,20}}\\?", _name),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, rf"(?:~|\.\.?)?(?:/{_FOLDER}(?<![.])){{1,20}}/?(?!\w)", _path),
+    Rule(
+        Kind.ELECTRONIC, Begins.SIGN, rf"(?:~|\.\.?)?(?:/{_FOLDER}(?<![.])){{1,20}}/?(?!\w)", _path
+    ),
     Rule(Kind.ELECTRONIC, Begins.SIGN, rf"(?<![\w.])\.(?:{FILES})(?!\w)", _name),
     Rule(Kind.ELECTRONIC, Begins.SIGN, r"\#([A-Za-z]\w{1,60})", _hashtag),
     Rule(Kind.ELECTRONIC, Begins.SIGN, r"@(\w{2,40}(?:\.\w{1,40}){0,2})", _handle),

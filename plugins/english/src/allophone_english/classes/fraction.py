@@ -14,7 +14,12 @@ FRACTION = rf"(?:(?:\d{{1,9}}[ ]?)?{_VULGAR}|(?:\d{{1,9}}[ ])?\d{{1,5}}[/⁄]\d{
 """As people write fractions; see `fraction_words`."""
 
 _PIECES = re.compile(r"(?:(\d+) )?(\d+)/(\d+)")
-_IDIOMS = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "20/20": "twenty twenty"}
+_IDIOMS = {
+    "24/7": "twenty four seven",
+    "9/11": "nine eleven",
+    "50/50": "fifty fifty",
+    "20/20": "twenty twenty",
+}
 
 
 def _ascii(written: str) -> str:
@@ -55,9 +60,9 @@ def _fraction(match: re.Match[str], scene: Scene) -> str:
     numerator, denominator = int(above), int(below)
     if is_scored(scene) and not whole:
         return f"{numbers.cardinal(above)} out of {numbers.cardinal(below)}"
-    if numerator == 0 or denominator < 2 or len(below) > 1 and below[0] == "0":
+    if numerator == 0 or denominator < 2 or (len(below) > 1 and below[0] == "0"):
         return f"{numbers.cardinal(whole) + ' ' if whole else ''}{numbers.cardinal(above)} {numbers.cardinal(below)}"
-    if len(above) == 4 and len(below) == 2 or numerator == denominator:
+    if (len(above) == 4 and len(below) == 2) or numerator == denominator:
         # Two years, or a share of each.
         return f"{numbers.label(above)} {numbers.cardinal(below)}"
     if numerator > denominator > 12:

@@ -44,7 +44,7 @@ def _versus(match: re.Match[str], scene: Scene) -> str | None:
     return "versus" if scene.before(_PARTY) else None
 
 
-_PARTY = re.compile(r"\b[A-Z][\w.]*[ ]$")
+_PARTY = r"\b[A-Z][\w.]*[ ]$"
 
 
 def _initials_of_a_name(match: re.Match[str], scene: Scene) -> str:
@@ -60,7 +60,7 @@ def _middle_initial(match: re.Match[str], scene: Scene) -> str | None:
     return match[1] if scene.before(_NAME) else None
 
 
-_NAME = re.compile(r"\b[A-Z][a-z]+[ ]$")
+_NAME = r"\b[A-Z][a-z]+[ ]$"
 
 
 def _whole(match: re.Match[str], scene: Scene) -> str:
@@ -80,8 +80,11 @@ def _sharp(match: re.Match[str], scene: Scene) -> str:
     return f"{match[1]} sharp"
 
 
-def _compound(match: re.Match[str], scene: Scene) -> str:
+def _compound(match: re.Match[str], scene: Scene) -> str | None:
     """ "HTML5", "B2B", "C6H12O6": letters, and numbers that name something."""
+    if scene.glued:
+        # "5x7"
+        return None
     pieces = re.findall(r"[^\W\d_]+|\d+", match[0])
     return " ".join(numbers.label(piece) if piece.isdecimal() else piece for piece in pieces)
 
@@ -91,13 +94,25 @@ _POINTED = [written for written in BEFORE_NUMBER if written.endswith(".")]
 RULES = (
     Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
     Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s)", _title),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])", _title),
+    Rule(
+        Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])", _title
+    ),
     Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(ENDINGS)})(?!\w)", _ending),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"(?i:{any_of(set(LINKS) - {'w/', 'w/o', 'c/o', 'vs'})})(?!\w)", _link),
+    Rule(
+        Kind.LETTERS,
+        Begins.LETTER,
+        rf"(?i:{any_of(set(LINKS) - {'w/', 'w/o', 'c/o', 'vs'})})(?!\w)",
+        _link,
+    ),
     Rule(Kind.LETTERS, Begins.LETTER, r"(?:w/o|w/|c/o|vs)(?!\w)", _link),
     Rule(Kind.LETTERS, Begins.SIGN, r"&c\.(?!\w)", _link),
     Rule(Kind.LETTERS, Begins.LETTER, r"v\.(?=[ ][A-Z])", _versus),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"((?i:{any_of(_POINTED)}))[ ]?(?=[\d#(]|[IVX]+\b)", _before_number),
+    Rule(
+        Kind.LETTERS,
+        Begins.LETTER,
+        rf"((?i:{any_of(_POINTED)}))[ ]?(?=[\d#(]|[IVX]+\b)",
+        _before_number,
+    ),
     Rule(Kind.VERBATIM, Begins.SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),
     Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.[ ]?){2,6}(?=[A-Z][a-z])", _initials_of_a_name),
     Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.){2,12}(?!\w)", _initialism),
@@ -105,5 +120,10 @@ RULES = (
     Rule(Kind.LETTERS, Begins.LETTER, r"[A-Z]{1,3}(?:&[A-Z]{1,3}){1,3}(?!\w)", _joined_by_and),
     Rule(Kind.LETTERS, Begins.LETTER, r"([A-DFO]|AB)([-+])(?![\w+#-]|[ ]?[\d=])", _grade),
     Rule(Kind.LETTERS, Begins.LETTER, r"([A-G])[#♯](?!\w)", _sharp),
-    Rule(Kind.LETTERS, Begins.LETTER, r"[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){0,12}\d{1,12}(?![\d.,]\d|\w)|[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){1,12}(?!\w)", _compound),
+    Rule(
+        Kind.LETTERS,
+        Begins.LETTER,
+        r"[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){0,12}\d{1,12}(?![\d.,]\d|\w)|[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){1,12}(?!\w)",
+        _compound,
+    ),
 )

@@ -34,7 +34,7 @@ def _measure(match: re.Match[str], scene: Scene) -> str | None:
     sign = signed(match, scene)
     symbol = match["unit"] or match["powered"] or match["squared"] or ""
     apart = match["space"] or match["fraction"]
-    if sign is None or symbol in APART and not apart or symbol == "mm" and scene.glued:
+    if sign is None or (symbol in APART and not apart) or (symbol == "mm" and scene.glued):
         return None
     if match["point"] and symbol in WITHOUT_POINT and symbol.isupper():
         return None
@@ -115,7 +115,12 @@ RULES = (
         r"(?P<feet>\d{1,3})'[ ]?(?P<inches>\d{1,2}(?:\.\d{1,2})?)(?:\"|''|(?=[ ](?:tall|wide|long|high)\b))",
         _feet_and_inches,
     ),
-    Rule(Kind.MEASURE, Begins.DIGIT, r"(?P<feet>)(?P<inches>\d{1,4}(?:\.\d{1,3})?)(?:\"|'')(?!\w)", _feet_and_inches),
+    Rule(
+        Kind.MEASURE,
+        Begins.DIGIT,
+        r"(?P<feet>)(?P<inches>\d{1,4}(?:\.\d{1,3})?)(?:\"|'')(?!\w)",
+        _feet_and_inches,
+    ),
     Rule(
         Kind.MEASURE,
         Begins.DIGIT,

@@ -8,7 +8,14 @@ from allophone_english import numbers
 from allophone_english.context import is_attributive
 from allophone_english.patterns import AMOUNT, NO_MORE, any_of
 from allophone_english.tokens import Begins, Kind, Rule, Scene
-from allophone_english.words.currencies import AFTER_ONLY, CODES, CURRENCIES, MAGNITUDES, SIGNS, Currency
+from allophone_english.words.currencies import (
+    AFTER_ONLY,
+    CODES,
+    CURRENCIES,
+    MAGNITUDES,
+    SIGNS,
+    Currency,
+)
 from allophone_english.words.units import BELOW, PERIODS
 
 _SCALE = r"(?P<scale>[ ]?(?:thousand|million|billion|trillion|mn|bn|tn)(?!\w)|[kKmMbBtT](?!\w))"
@@ -29,7 +36,11 @@ def _money(match: re.Match[str], scene: Scene) -> str | None:
     scale = (match["scale"] or "").strip().lower()
     attributive = is_attributive(match, scene)
     last = high or low
-    said = _scaled(last, scale, currency, attributive) if scale else _amount(last, currency, attributive)
+    said = (
+        _scaled(last, scale, currency, attributive)
+        if scale
+        else _amount(last, currency, attributive)
+    )
     if high:
         # The lower end goes without the unit, unless there are cents.
         cents = "." in low and not scale
@@ -46,7 +57,7 @@ def _scaled(amount: str, scale: str, currency: Currency, attributive: bool) -> s
 
 def _amount(amount: str, currency: Currency, attributive: bool) -> str:
     whole, _, fraction = amount.partition(".")
-    if len(fraction) not in (0, 2) or fraction and not currency.cent:
+    if len(fraction) not in (0, 2) or (fraction and not currency.cent):
         return f"{numbers.number(amount)} {currency.one if attributive else currency.many}"
     parts = []
     if int(whole or "0") or not int(fraction or "0"):
@@ -88,5 +99,7 @@ RULES = (
         _money,
     ),
     Rule(Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of(SIGNS)}){_PER}", _currency_alone),
-    Rule(Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of([*SIGNS, '¢'])})(?P<per>)", _currency_alone),
+    Rule(
+        Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of([*SIGNS, '¢'])})(?P<per>)", _currency_alone
+    ),
 )

@@ -12,14 +12,14 @@ from allophone_english.words.names import NOT_ROMAN, NUMBERED, REGNAL, UNTITLED
 _VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
 _NUMERAL = r"(?P<numeral>(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?![\w&]|-[A-Z]|\.\w)"
 
-_NUMBERED = re.compile(
+_NUMBERED = (
     rf"(?:\b(?:(?i:{NUMBERED})s?|(?:World[ ]Wars?|Super[ ]Bowl|page|pages|chapters?|vols?\.|Vols?\.|Ch\.|pp?\.))[ ]"
     r"|[MDCLXVI][ ](?:and|or|to|through|&)[ ]|[MDCLXVI],?[ ]|[MDCLXVI][-–])$"
 )
-_CAPITAL = re.compile(rf"\b(?:{NUMBERED}|World[ ]War)[ ]$")
-_REGNAL = re.compile(rf"\b(?:{REGNAL})[ ]$")
-_NAME = re.compile(rf"\b(?!(?:{UNTITLED})[ ])[A-Z][a-zà-ÿ]{{2,20}}[ ]$")
-_CENTURY = re.compile(r"[ -](?:[Cc]entur(?:y|ies)|[Dd]ynasty|[Oo]lympi\w+|[Cc]orps|[Aa]mendment|[Ll]egion)\b")
+_CAPITAL = rf"\b(?:{NUMBERED}|World[ ]War)[ ]$"
+_REGNAL = rf"\b(?:{REGNAL})[ ]$"
+_NAME = rf"\b(?!(?:{UNTITLED})[ ])[A-Z][a-zà-ÿ]{{2,20}}[ ]$"
+_CENTURY = r"[ -](?:[Cc]entur(?:y|ies)|[Dd]ynasty|[Oo]lympi\w+|[Cc]orps|[Aa]mendment|[Ll]egion)\b"
 
 
 def roman_value(numeral: str) -> int:
@@ -34,7 +34,9 @@ def _roman(match: re.Match[str], scene: Scene) -> str | None:
     value = str(roman_value(numeral))
     if match["th"]:
         return numbers.ordinal(value)
-    if scene.after(_CENTURY, match) and not (numeral == "I" or len(numeral) == 1 and scene.start == 0):
+    if scene.after(_CENTURY, match) and not (
+        numeral == "I" or (len(numeral) == 1 and scene.start == 0)
+    ):
         return numbers.ordinal(value)
     if _counts(match, numeral, scene):
         return numbers.cardinal(value)
@@ -51,18 +53,22 @@ def _counts(match: re.Match[str], numeral: str, scene: Scene) -> bool:
         return False
     if before[0][0] in "MDCLXVI" and before[0][1] in " ,-–":
         # "Parts I and II": the numeral before was one.
-        spoken = [token for token in scene.tokens[-3:] if token.spoken and token.kind is Kind.CARDINAL]
+        spoken = [
+            token for token in scene.tokens[-3:] if token.spoken and token.kind is Kind.CARDINAL
+        ]
         return bool(spoken) and numeral not in "DCLM"
     if len(numeral) == 1:
         if numeral not in "IVX":
             return False
-        return numeral != "I" or (scene.before(_CAPITAL) is not None and not is_pronoun(match, scene))
+        return numeral != "I" or (
+            scene.before(_CAPITAL) is not None and not is_pronoun(match, scene)
+        )
     return True
 
 
 def _is_of_a_name(match: re.Match[str], numeral: str, scene: Scene) -> bool:
     if scene.before(_REGNAL):
-        return len(numeral) > 1 or numeral in "VX" or numeral == "I" and not _speaks(match, scene)
+        return len(numeral) > 1 or numeral in "VX" or (numeral == "I" and not _speaks(match, scene))
     return len(numeral) > 1 and set(numeral) <= set("XVI") and scene.before(_NAME) is not None
 
 
@@ -78,13 +84,16 @@ def _ordinal_after_the(match: re.Match[str], scene: Scene) -> str | None:
     return numbers.ordinal(str(roman_value(match["numeral"])))
 
 
-_REGNAL_THE = re.compile(rf"\b(?:{REGNAL})[ ]the[ ]$")
-_SMALL = re.compile(r"\b(?:[Cc]hapter|[Pp]ages?|[Pp]art|[Ss]ection|[Vv]olume|[Bb]ook|[Aa]ct|[Ss]cene|[Aa]rticle|pp?\.)[ ]$")
+_REGNAL_THE = rf"\b(?:{REGNAL})[ ]the[ ]$"
+_SMALL = r"\b(?:[Cc]hapter|[Pp]ages?|[Pp]art|[Ss]ection|[Vv]olume|[Bb]ook|[Aa]ct|[Ss]cene|[Aa]rticle|pp?\.)[ ]$"
 
 
 def _small(match: re.Match[str], scene: Scene) -> str | None:
     """ "page xiv", "(iii)"."""
-    bracketed = match.string[match.start() - 1 : match.start()] == "(" and match.string[match.end() : match.end() + 1] == ")"
+    bracketed = (
+        match.string[match.start() - 1 : match.start()] == "("
+        and match.string[match.end() : match.end() + 1] == ")"
+    )
     if not scene.before(_SMALL) and not (bracketed and len(match[0]) > 1):
         return None
     return numbers.cardinal(str(roman_value(match[0].upper())))
@@ -92,6 +101,16 @@ def _small(match: re.Match[str], scene: Scene) -> str | None:
 
 RULES = (
     Rule(Kind.ORDINAL, Begins.LETTER, _NUMERAL, _ordinal_after_the),
-    Rule(Kind.ORDINAL, Begins.LETTER, _NUMERAL.replace(r"(?![\w", r"(?P<th>th|st|nd|rd)?(?![\w"), _roman),
-    Rule(Kind.CARDINAL, Begins.LETTER, r"(?=[xvi])(?:x[cl]|l?x{0,3})(?:ix|iv|v?i{0,3})(?!\w|\.\w|')", _small),
+    Rule(
+        Kind.ORDINAL,
+        Begins.LETTER,
+        _NUMERAL.replace(r"(?![\w", r"(?P<th>th|st|nd|rd)?(?![\w"),
+        _roman,
+    ),
+    Rule(
+        Kind.CARDINAL,
+        Begins.LETTER,
+        r"(?=[xvi])(?:x[cl]|l?x{0,3})(?:ix|iv|v?i{0,3})(?!\w|\.\w|')",
+        _small,
+    ),
 )

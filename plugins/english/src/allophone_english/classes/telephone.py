@@ -9,7 +9,9 @@ from allophone_english.context import is_telephone
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 
 _SEPARATOR = r"[ .\u2011-]"
-_INTERNATIONAL = rf"\+[ ]?\d{{1,3}}(?:{_SEPARATOR}?\(\d{{1,5}}\))?(?:{_SEPARATOR}?\d{{1,12}}){{1,6}}"
+_INTERNATIONAL = (
+    rf"\+[ ]?\d{{1,3}}(?:{_SEPARATOR}?\(\d{{1,5}}\))?(?:{_SEPARATOR}?\d{{1,12}}){{1,6}}"
+)
 _AMERICAN = r"(?:1[ .-])?(?:\(\d{3}\)[ ]?|\d{3}(?P<by>[ ./-]))\d{3}[ .-]\d{4}"
 _LOCAL = r"\d{3}-\d{4}"
 _TRUNK = r"(?:\(0\d{1,5}\)[ ]?|0\d{1,5}[ -])\d{3,8}(?:[ -]\d{2,6}){0,3}"
@@ -53,6 +55,11 @@ RULES = (
     Rule(Kind.TELEPHONE, Begins.DIGIT | Begins.SIGN, rf"{_AMERICAN}(?![\w-])", _telephone),
     Rule(Kind.TELEPHONE, Begins.DIGIT | Begins.SIGN, rf"{_TRUNK}(?![\w-])", _with_trunk_prefix),
     Rule(Kind.TELEPHONE, Begins.DIGIT, rf"{_LOCAL}(?![\w-])", _telephone),
-    Rule(Kind.TELEPHONE, Begins.DIGIT, rf"{_SERVICE}(?![\w-])", lambda match, scene: _grouped(match[0])),
+    Rule(
+        Kind.TELEPHONE,
+        Begins.DIGIT,
+        rf"{_SERVICE}(?![\w-])",
+        lambda match, scene: _grouped(match[0]),
+    ),
     Rule(Kind.TELEPHONE, Begins.DIGIT, r"\d{3,15}(?![\d,.]\d|\w)", _ungrouped),
 )

@@ -9,8 +9,8 @@ from allophone_english.context import is_duration, is_verse
 from allophone_english.patterns import HALF_DAY, with_point
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 
-_RATIO = re.compile(r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b")
-_RANGE = re.compile(r"[ ]?[-–][ ]?\d{1,2}[:.]\d\d")
+_RATIO = r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b"
+_RANGE = r"[ ]?[-–][ ]?\d{1,2}[:.]\d\d"
 
 
 def _time(match: re.Match[str], scene: Scene) -> str | None:
@@ -101,5 +101,7 @@ RULES = (
     ),
     Rule(Kind.TIME, Begins.DIGIT, rf"(1[0-2]|0?[1-9])[ ]?(?P<half>{HALF_DAY})(?!\w)", _hour),
     Rule(Kind.TIME, Begins.DIGIT, r"([01]?\d|2[0-4])h([0-5]\d)(?!\w)", _hours_and_minutes),
-    Rule(Kind.TIME, Begins.DIGIT, r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)", _military),
+    Rule(
+        Kind.TIME, Begins.DIGIT, r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)", _military
+    ),
 )

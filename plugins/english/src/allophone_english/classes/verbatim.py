@@ -52,13 +52,11 @@ SILENT = "*_|~™®†‡•"
 """Decoration, which a reader passes over."""
 
 _DIGIT_FOLLOWS = r"(?=[ ]?[-+±.]?(?:[A-Z]{0,3}[$£€¥₹₩]|US\$|\.)?[ ]?\d|[ ]?[¼-¾⅐-⅞])"
-_EQUATION = re.compile(r"[-+×÷*/=\d. ()]{0,40}=")
-_EQUATED = re.compile(r"=[-+×÷*/\d. ()]{0,40}$")
-_VARIABLE = re.compile(r"(?:\b[A-Za-z]|\d)[ ]?$")
-_IS = re.compile(r"\b(?:is|are|was|be|if[ ]not|not)[ ]$")
-_UNIT_FOLLOWS = re.compile(
-    r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inch|inches|meters?|metres?|yards?|miles?|[\"']|pixels|mm\b)"
-)
+_EQUATION = r"[-+×÷*/=\d. ()]{0,40}="
+_EQUATED = r"=[-+×÷*/\d. ()]{0,40}$"
+_VARIABLE = r"(?:\b[A-Za-z]|\d)[ ]?$"
+_IS = r"\b(?:is|are|was|be|if[ ]not|not)[ ]$"
+_UNIT_FOLLOWS = r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inch|inches|meters?|metres?|yards?|miles?|[\"']|pixels|mm\b)"
 
 
 def _range(match: re.Match[str], scene: Scene) -> str | None:
@@ -95,7 +93,11 @@ def _by(match: re.Match[str], scene: Scene) -> str | None:
     """A cross between numbers: "by" in sizes, "times" in sums."""
     if not follows_quantity(scene, *QUANTITIES):
         return None
-    if match[1] != "x" and not scene.after(_UNIT_FOLLOWS, match) and not follows_quantity(scene, Kind.MEASURE):
+    if (
+        match[1] != "x"
+        and not scene.after(_UNIT_FOLLOWS, match)
+        and not follows_quantity(scene, Kind.MEASURE)
+    ):
         return "times"
     return "by"
 
@@ -132,14 +134,21 @@ def _power_alone(match: re.Match[str], scene: Scene) -> str:
 
 RULES = (
     Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"[-–—](?=(?:noon|midnight|present|now|today|date)\b)", _until),
+    Rule(
+        Kind.VERBATIM, Begins.SIGN, r"[-–—](?=(?:noon|midnight|present|now|today|date)\b)", _until
+    ),
     Rule(Kind.VERBATIM, Begins.SIGN, rf"/(?=(?P<period>(?:{PERIODS})(?!\w))|(?<=\w/)\w)", _slash),
     Rule(Kind.VERBATIM, Begins.SIGN, r"/(?=[ ]?\d)", _over),
     Rule(Kind.VERBATIM, Begins.SIGN, r":(?=\d)", _ratio),
     Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, rf"([x×]){_DIGIT_FOLLOWS}", _by),
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"\*(?=[ ]?\d)", _star),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"\*(?=[ ]?\d)", _star),
     Rule(Kind.VERBATIM, Begins.SIGN, r"[<>≤≥](?=[ ]?[-+.]?\w)", _compared),
-    Rule(Kind.VERBATIM, Begins.LETTER, rf"([A-Za-z])(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))", _variable_power),
+    Rule(
+        Kind.VERBATIM,
+        Begins.LETTER,
+        rf"([A-Za-z])(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))",
+        _variable_power,
+    ),
     Rule(Kind.VERBATIM, Begins.SIGN, SUPERSCRIPT, _power_alone),
     Rule(Kind.VERBATIM, Begins.LETTER, rf"[{''.join(GREEK)}](?![^\W\d_])", _letter),
     Rule(Kind.VERBATIM, Begins.SIGN, rf"[{''.join(map(re.escape, WORDS))}]", _sign),
