@@ -25,14 +25,17 @@ _DATING = (
     + "|".join(MONTHS)
     + r")[ -])$"
 )
-_COUNTED = (
-    r"[ ](?:(?:\w{2,12}[ ])?(?!(?:was|is|has|as|its|this|his|does|us|plus|always|perhaps|yes|series|news|class|press|"
-    r"bus|less|across|towards|afterwards|sometimes|besides)\b)[a-z]{2,20}(?<![su'])s|people|men|women|children|feet|"
-    r"fish|sheep|percent|dollars|of[ ]them|or[ ]more)\b(?!')"
+_PLURAL = (
+    r"(?!(?:was|is|has|as|its|this|his|does|us|plus|always|perhaps|yes|series|news|class|press|bus|less|across|towards|"
+    r"afterwards|sometimes|besides)\b)[a-z]{2,20}(?<![su'])s"
 )
 _NO_ADJECTIVE = (
-    r"[ ](?:and|or|was|is|were|are|in|at|on|of|to|for|from|with|by|as|that|which|who|when|while|after|before|he|she|it|"
-    r"they|we|you|the|a|an|had|has|have|will|would|until|then|but|if|his|her|its|their|our|may|can|began|ended)[ ]"
+    r"(?:and|or|was|is|were|are|in|at|on|of|to|for|from|with|by|as|that|which|who|when|while|after|before|he|she|it|they|"
+    r"we|you|the|a|an|had|has|have|will|would|until|then|but|if|his|her|its|their|our|may|can|began|ended)\b"
+)
+_COUNTED = (
+    rf"(?:[ ]?[-–][ ]?\d[\d,.]{{0,9}})?(?:[ ](?:(?!{_NO_ADJECTIVE})\w{{2,12}}[ ])?(?:{_PLURAL}|people|men|women|children|"
+    r"feet|fish|sheep|percent|of[ ]them|or[ ]more)\b(?!')|(?<=\d)[ ]?(?:[kcm]?[mg]|km/h|lbs?|ft|[MG]B|k?W)\b)"
 )
 
 
@@ -42,7 +45,7 @@ def is_year(digits: str, match: re.Match[str], scene: Scene) -> bool:
         return looks_like_a_year(digits) or digits[:2] in ("10", "20")
     if not looks_like_a_year(digits):
         return False
-    return scene.after(_COUNTED, match) is None or scene.after(_NO_ADJECTIVE, match) is not None
+    return scene.after(_COUNTED, match) is None
 
 
 _ARTICLE = r"\b(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach|[Nn]o)[ ](?:[\d.,$£€]{1,12}[ ]?[-–][ ]?)?$"
@@ -61,7 +64,10 @@ def is_attributive(match: re.Match[str], scene: Scene) -> bool:
     return scene.before(_ARTICLE) is not None and scene.after(_NOUN, match) is not None
 
 
-_IDENTIFIER = rf"\b(?:{IDENTIFIED})(?:[ ](?:code|codes|number|numbers|no\.|num|is|was|now|of|the|be|key))*[:#]?[ ](?:\#[ ]?)?$"
+_IDENTIFIER = (
+    rf"\b(?:(?:{IDENTIFIED})(?:[ ](?:code|codes|number|numbers|no\.|num|is|was|now|of|the|be|key))*[:#]?[ ](?:\#[ ]?)?"
+    r"|ending[ ]in[ ])$"
+)
 _TELEPHONE = rf"\b(?:{TELEPHONES})(?:[ ](?:me|us|him|her|them|at|on|is|was|number|now|the|line|no\.))*[.:]?[ ]$"
 _DIALLED = (
     r"\b(?:[Cc]all|[Dd]ial|[Rr]ing|[Pp]hone|[Tt]ext|[Cc]alled|[Dd]ialed|[Dd]ialled|[Cc]alling)[ ]$"

@@ -13,7 +13,7 @@ WHOLE = r"""(?:
   | \d{1,3}(?:'\d{3}){1,6}(?!\d)            # 1'234'567
   | \d{1,40}
 )"""
-NUMBER = rf"(?:{WHOLE}(?:\.\d{{1,40}})?|\.\d{{1,40}})"
+NUMBER = rf"(?:{WHOLE}(?:\.\d{{1,40}})?|(?<![\w.])\.\d{{1,40}})"
 """A whole or decimal number, its thousands grouped or not."""
 
 AMOUNT = rf"""(?:
@@ -24,7 +24,7 @@ AMOUNT = rf"""(?:
 """A number that a unit or a currency belongs to."""
 
 DASH = r"[ ]?[-–—][ ]?"
-HALF_DAY = r"(?:[aApP](?:\.[ ]?[mM]\.|[mM]\b))"
+HALF_DAY = r"(?:[aApP](?:\.[ ]?[mM]\b\.?|[mM](?!\w)))"
 NO_MORE = r"(?![\w/])"
 """Where a symbol ends."""
 

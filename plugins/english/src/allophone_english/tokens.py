@@ -193,7 +193,9 @@ def joined(text: str, tokens: Sequence[Token]) -> str:
         if not words:
             # A silent sign divides words.
             pieces.append(" ")
-        elif token.start > end or (previous and (token.spoken or previous.spoken) and _run_together(last, words[0])):
+        elif token.start > end or (
+            previous and (token.spoken or previous.spoken) and _run_together(last, words[0])
+        ):
             pieces.append(" ")
         pieces.append(words)
         last = words[-1:] or " "

@@ -13,6 +13,7 @@ _BEFORE_SAINT = r"(?:The|In|At|On|Of|And|From|To|By|Mount|Fort|Port|Near|See|Vis
 _OF_A_STREET = rf"(?:\b(?!{_BEFORE_SAINT}\b)[A-Z][a-z]+(?:'s)?|\d(?:st|nd|rd|th))[ ]$"
 _AFTER_A_NUMBER = r"\b\d{1,5}[A-Z]?(?:[ ](?:[NSEW]\.?|[A-Z][a-z]+|\d+(?:st|nd|rd|th))){1,3}[ ]$"
 _HOUSE = r"\b\d{1,5}[A-Z]?[ ]$|[A-Z][a-z]+[ ](?:St|Ave|Blvd|Rd)\.[ ]$"
+_QUARTER = r"[ ](?:NE|NW|SE|SW|[NSEW])\b"
 _PERSON = r"[ ][A-Z][a-z]"
 
 
@@ -26,7 +27,7 @@ def _street(match: re.Match[str], scene: Scene) -> str | None:
         return None
     if not match[2] and not scene.before(_AFTER_A_NUMBER):
         return None
-    return with_point(STREETS[short], match)
+    return STREETS[short] if scene.after(_QUARTER, match) else with_point(STREETS[short], match)
 
 
 def _square(match: re.Match[str], scene: Scene) -> str:
@@ -46,7 +47,7 @@ def _post_office(match: re.Match[str], scene: Scene) -> str:
     return "PO" + box
 
 
-_NAME = r"(?:[NSEW]{1,2}\.?[ ])?(?:(?:St\.[ ])?[A-Z][a-z]{1,20}[ ]){1,3}"
+_NAME = r"(?:[NSEW]{1,2}\.?[ ])?(?:(?:St\.[ ])?(?:[A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th))[ ]){1,3}"
 
 RULES = (
     Rule(Kind.ADDRESS, Begins.LETTER, rf"({any_of(STREETS)})(\.)?(?!\w)", _street),

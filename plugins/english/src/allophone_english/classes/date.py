@@ -10,17 +10,23 @@ from allophone_english.patterns import DASH
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.names import MONTHS, WEEKDAYS
 
-MONTH = "|".join(rf"{month}|{month[:3]}\.?(?!\w)" for month in MONTHS) + r"|Sept\.?(?!\w)"
+# "may" and "march" are verbs as well, and "mar" is one.
+_VERBS = ("March", "May")
+MONTH = (
+    "(?i:"
+    + "|".join(rf"{month}|{month[:3]}\.?(?!\w)" for month in MONTHS if month not in _VERBS)
+    + r"|Sept\.?(?!\w))|May|MAY|March|MARCH|Mar\.?(?!\w)"
+)
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])"
 _TH = r"(?:st|nd|rd|th)?"
 _YEAR = r"[12]\d{3}(?![\d%]|[.,]\d)"
-_ERA = r"(?:BCE?|CE|AD|B\.C\.(?:E\.)?|A\.D\.|C\.E\.)(?!\w)"
+_ERA = r"(?:BCE?|CE|AD|B\.C\.(?:E\.)?|A\.D\.?|C\.E\.)(?!\w)"
 _NOT_A_DAY = r"(?![:.,]?\d|[ ]?(?:%|°|[ap]\.?m\b|million|thousand|billion|percent)|\w)"
 _WEEKDAY = "Mon|Tues?|Wed|Thurs?|Thu|Fri|Sat|Sun"
 
 
 def _month(written: str) -> str:
-    return next(month for month in MONTHS if month.startswith(written[:3]))
+    return next(month for month in MONTHS if month.startswith(written[:3].title()))
 
 
 def _weekday(written: str) -> str:
@@ -126,7 +132,7 @@ RULES = (
     Rule(
         Kind.DATE,
         Begins.DIGIT,
-        r"(?P<year>[12]\d{3})(?P<by>[-/.])(?P<month>\d\d)(?P=by)(?P<day>\d\d)(?:T(?=\d\d:)|(?![\d-]))",
+        r"(?P<year>[12]\d{3})(?P<by>[-/.])(?P<month>\d{1,2})(?P=by)(?P<day>\d{1,2})(?:T(?=\d\d:)|(?![\d-]))",
         _year_first,
     ),
     Rule(
@@ -140,15 +146,27 @@ RULES = (
     Rule(
         Kind.DATE,
         Begins.LETTER,
-        rf"(?P<month>{MONTH})[ ](?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH}(?!\w))?"
-        rf"(?:,?[ ](?P<year>{_YEAR}))?{_NOT_A_DAY}",
+        rf"(?P<month>{MONTH})[ -](?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH}(?!\w))?"
+        rf"(?:(?:,?[ ]|-)(?P<year>{_YEAR}))?{_NOT_A_DAY}",
         _month_and_day,
     ),
     Rule(
         Kind.DATE,
+        Begins.LETTER,
+        rf"(?P<month>may|march)[ ](?P<day>{_DAY})(?P<last>)(?:{_TH},?[ ](?P<year>{_YEAR})|(?:st|nd|rd|th)){_NOT_A_DAY}",
+        _month_and_day,
+    ),
+    Rule(
+        Kind.DATE,
+        Begins.DIGIT,
+        rf"(?P<the>)(?P<day>{_DAY})(?P<last>){_TH}[ ](?P<month>may|march),?[ ](?P<year>{_YEAR})",
+        _day_and_month,
+    ),
+    Rule(
+        Kind.DATE,
         Begins.LETTER | Begins.DIGIT,
-        rf"(?P<the>[tT]he[ ])?(?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH})?(?:[ ]of)?[ ](?P<month>{MONTH})"
-        rf"(?:,?[ ](?P<year>{_YEAR}))?(?!\w)",
+        rf"(?P<the>[tT]he[ ])?(?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH})?(?:[ ]of[ ]|[ -])(?P<month>{MONTH})"
+        rf"(?:(?:,?[ ]|-)(?P<year>{_YEAR}))?(?!\w)",
         _day_and_month,
     ),
     Rule(
@@ -168,7 +186,7 @@ RULES = (
     Rule(
         Kind.DATE,
         Begins.DIGIT | Begins.SIGN,
-        r"(?<!\w)'?(?P<years>(?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00)(?:'s|s'?)(?!\w)",
+        r"(?<!\w)'?(?P<years>(?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00)(?:'s|s)(?!\w)",
         _decade,
     ),
     Rule(Kind.DATE, Begins.SIGN, r"'(\d\d)(?![\w'\"]|[.,:]\d)", _short_year),

@@ -6,7 +6,9 @@ import re
 
 from allophone_english import numbers
 from allophone_english.context import is_identifier
+from allophone_english.patterns import any_of
 from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.words.names import STATES
 
 
 def _groups(match: re.Match[str], scene: Scene) -> str | None:
@@ -26,14 +28,16 @@ def _identifier(match: re.Match[str], scene: Scene) -> str | None:
 
 
 def _zip_code(match: re.Match[str], scene: Scene) -> str:
-    return f"{match[1]} {', '.join(map(numbers.digit_by_digit, match[2].split('-')))}"
+    return f"{STATES[match[1]]} {', '.join(map(numbers.digit_by_digit, match[2].split('-')))}"
 
 
 def _version(match: re.Match[str], scene: Scene) -> str:
     """ "v1.2.3-beta" -> "version one dot two dot three beta"."""
     version = "version " if match["v"] else ""
-    parts = " dot ".join(map(numbers.cardinal, match["parts"].split(".")))
-    return f"{version}{parts}{' ' + match['stage'] if match['stage'] else ''}"
+    said = version + " dot ".join(map(numbers.label, match["parts"].split(".")))
+    if match["stage"]:
+        said += " " + match["stage"]
+    return said + (" " + numbers.cardinal(match["stage_number"]) if match["stage_number"] else "")
 
 
 def _short_version(match: re.Match[str], scene: Scene) -> str:
@@ -42,11 +46,27 @@ def _short_version(match: re.Match[str], scene: Scene) -> str:
     return f"version {numbers.cardinal(whole)}{' point ' + numbers.label(minor) if point else ''}"
 
 
+def _plan(match: re.Match[str], scene: Scene) -> str:
+    """ "401(k)"."""
+    return f"{numbers.label(match[1])} {match[2]}"
+
+
+def _serial(match: re.Match[str], scene: Scene) -> str | None:
+    """ "MIG-25-B-7": hyphens within what has letters and digits are no ranges."""
+    if not re.search("[A-Za-z]", match[0]):
+        return None
+    return " ".join(
+        numbers.label(piece) if piece.isdecimal() else piece
+        for piece in re.findall(r"\d+|[A-Za-z]+", match[0])
+    )
+
+
 RULES = (
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{3})\(([a-z])\)", _plan),
     Rule(
         Kind.DIGIT,
         Begins.DIGIT | Begins.LETTER,
-        r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})(?:-?(?P<stage>alpha|beta|rc|dev|pre|post))?",
+        r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})(?:[-.]?(?P<stage>alpha|beta|rc|dev|pre|post)(?:[.-]?(?P<stage_number>\d{1,4}))?)?",
         _version,
     ),
     Rule(Kind.DIGIT, Begins.LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),
@@ -65,5 +85,16 @@ RULES = (
         _groups,
     ),
     Rule(Kind.DIGIT, Begins.DIGIT, r"\d{3,30}(?:[ -]\d{2,10}){0,4}(?![\d,.]\d|\w)", _identifier),
-    Rule(Kind.DIGIT, Begins.LETTER, r"([A-Z]{2})[ ](\d{5}(?:-\d{4})?)(?![\w-])", _zip_code),
+    Rule(
+        Kind.DIGIT,
+        Begins.LETTER,
+        rf"({any_of(STATES)}),?[ ](\d{{5}}(?:-\d{{4}})?)(?![\w-])",
+        _zip_code,
+    ),
+    Rule(
+        Kind.DIGIT,
+        Begins.DIGIT | Begins.LETTER,
+        r"(?:\d{1,9}|[A-Za-z]{1,2}|[A-Z]{1,8})(?:-(?:\d{1,9}[A-Z]?|[a-z]{1,2}|[A-Z]{1,8})){2,12}(?![\w-])",
+        _serial,
+    ),
 )

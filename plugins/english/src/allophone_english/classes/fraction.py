@@ -14,6 +14,7 @@ FRACTION = rf"(?:(?:\d{{1,9}}[ ]?)?{_VULGAR}|(?:\d{{1,9}}[ ])?\d{{1,5}}[/⁄]\d{
 """As people write fractions; see `fraction_words`."""
 
 _PIECES = re.compile(r"(?:(\d+) )?(\d+)/(\d+)")
+_USUAL = {*map(str, range(2, 13)), "16", "20", "32", "64", "100", "1000"}
 _IDIOMS = {
     "24/7": "twenty four seven",
     "9/11": "nine eleven",
@@ -40,18 +41,24 @@ def fraction_words(written: str) -> tuple[str, bool]:
     return f"{numbers.cardinal(whole)} and {article}", True
 
 
+def is_share(written: str) -> bool:
+    """Whether a fraction is a part of something: "3/4", but not "50/60"."""
+    pieces = _PIECES.fullmatch(_ascii(written))
+    return pieces is not None and int(pieces[2]) < int(pieces[3]) and pieces[3] in _USUAL
+
+
 def _parts(above: str, below: str) -> str:
     several = above != "1"
     if below == "2":
         part = "halves" if several else "half"
     else:
-        part = "quarter" if below == "4" else numbers.ordinal(below)
+        part = "quarter" if below == "4" else numbers.ordinal(below).removeprefix("one ")
         part += "s" if several else ""
     return f"{numbers.cardinal(above)} {part}"
 
 
 def _fraction(match: re.Match[str], scene: Scene) -> str:
-    written = match[0]
+    written = match["fraction"]
     if written in _IDIOMS:
         return _IDIOMS[written]
     pieces = _PIECES.fullmatch(_ascii(written))
@@ -71,4 +78,11 @@ def _fraction(match: re.Match[str], scene: Scene) -> str:
     return fraction_words(written)[0]
 
 
-RULES = (Rule(Kind.FRACTION, Begins.DIGIT | Begins.SIGN, rf"{FRACTION}(?![\w/])", _fraction),)
+RULES = (
+    Rule(
+        Kind.FRACTION,
+        Begins.DIGIT | Begins.SIGN,
+        rf"(?P<fraction>{FRACTION})(?:th)?(?![\w/])",
+        _fraction,
+    ),
+)

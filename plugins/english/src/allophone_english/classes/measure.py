@@ -6,7 +6,7 @@ import re
 
 from allophone_english import numbers
 from allophone_english.classes.cardinal import signed
-from allophone_english.classes.fraction import FRACTION, fraction_words
+from allophone_english.classes.fraction import FRACTION, fraction_words, is_share
 from allophone_english.context import is_attributive
 from allophone_english.patterns import AMOUNT, any_of, with_point
 from allophone_english.tokens import Begins, Kind, Rule, Scene
@@ -39,12 +39,21 @@ def _measure(match: re.Match[str], scene: Scene) -> str | None:
     if match["point"] and symbol in WITHOUT_POINT and symbol.isupper():
         return None
     one, many = _names(match)
-    if match["fraction"]:
+    if (
+        match["fraction"]
+        and not is_share(match["fraction"])
+        and "/" in match["fraction"]
+        and " " not in match["fraction"]
+    ):
+        above, below = match["fraction"].split("/")
+        said = f"{numbers.cardinal(above)} {numbers.cardinal(below)} {many}"
+    elif match["fraction"]:
         said = _parts(match["fraction"], one, many)
     else:
         amount = numbers.plain(match["number"])
         singular = amount == "1" or is_attributive(match, scene)
-        said = f"{numbers.number(amount)} {one if singular else many}"
+        scale = f" {match['scale']}" if match["scale"] else ""
+        said = f"{numbers.number(amount)}{scale} {one if singular and not scale else many}"
     return with_point(sign + said, match)
 
 
@@ -130,8 +139,8 @@ RULES = (
     Rule(
         Kind.MEASURE,
         Begins.DIGIT | Begins.SIGN,
-        rf"(?P<sign>[-+±])?(?:(?P<fraction>{FRACTION})(?P<close>[ ]?)|(?P<number>{AMOUNT})(?P<space>[ ])?-?)"
-        rf"{_UNIT}{_BELOW}(?P<point>\.(?!\w))?(?![\w/²³])",
+        rf"(?P<sign>[-+±])?(?:(?P<fraction>{FRACTION})(?P<close>[ ]?)|(?P<number>{AMOUNT})(?:[ ](?P<scale>thousand|million|billion|trillion))?(?P<space>[ ])?-?)"
+        rf"{_UNIT}{_BELOW}(?P<point>\.(?!\w))?(?![\w²³]|/(?!\d))",
         _measure,
     ),
 )

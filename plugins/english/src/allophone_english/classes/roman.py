@@ -10,13 +10,14 @@ from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.names import NOT_ROMAN, NUMBERED, REGNAL, UNTITLED
 
 _VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
-_NUMERAL = r"(?P<numeral>(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?![\w&]|-[A-Z]|\.\w)"
+_NUMERAL = r"(?P<numeral>(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
+_END = r"(?![\w&]|-[A-Z]|\.\w)"
 
 _NUMBERED = (
-    rf"(?:\b(?:(?i:{NUMBERED})s?|(?:World[ ]Wars?|Super[ ]Bowl|page|pages|chapters?|vols?\.|Vols?\.|Ch\.|pp?\.))[ ]"
+    rf"(?:\b(?:(?i:{NUMBERED})s?|(?:vols?\.|Vols?\.|Ch\.|pp?\.))[ ]"
     r"|[MDCLXVI][ ](?:and|or|to|through|&)[ ]|[MDCLXVI],?[ ]|[MDCLXVI][-–])$"
 )
-_CAPITAL = rf"\b(?:{NUMBERED}|World[ ]War)[ ]$"
+_CAPITAL = rf"\b(?:{NUMBERED})s?[ ]$"
 _REGNAL = rf"\b(?:{REGNAL})[ ]$"
 _NAME = rf"\b(?!(?:{UNTITLED})[ ])[A-Z][a-zà-ÿ]{{2,20}}[ ]$"
 _CENTURY = r"[ -](?:[Cc]entur(?:y|ies)|[Dd]ynasty|[Oo]lympi\w+|[Cc]orps|[Aa]mendment|[Ll]egion)\b"
@@ -29,22 +30,32 @@ def roman_value(numeral: str) -> int:
     return sum(-value if value < after else value for value, after in pairs)
 
 
-def _roman(match: re.Match[str], scene: Scene) -> str | None:
+def _counting(match: re.Match[str], scene: Scene) -> str | None:
+    """ "Chapter IV"."""
     numeral = match["numeral"]
-    value = str(roman_value(numeral))
-    if match["th"]:
-        return numbers.ordinal(value)
-    if scene.after(_CENTURY, match) and not (
-        numeral == "I" or (len(numeral) == 1 and scene.start == 0)
+    return numbers.cardinal(str(roman_value(numeral))) if _counts(match, numeral, scene) else None
+
+
+def _of_a_name(match: re.Match[str], scene: Scene) -> str | None:
+    """ "Elizabeth II", "Henry the VIII", "XX century"."""
+    numeral = match["numeral"]
+    said = numbers.ordinal(str(roman_value(numeral)))
+    if (
+        match["th"]
+        or scene.before(_REGNAL_THE)
+        or (scene.after(_CENTURY, match) and numeral != "I")
     ):
-        return numbers.ordinal(value)
-    if _counts(match, numeral, scene):
-        return numbers.cardinal(value)
-    if _is_of_a_name(match, numeral, scene):
-        return f"the {numbers.ordinal(value)}"
-    if len(numeral) > 2 and numeral not in NOT_ROMAN and set(numeral) & set("IVX"):
-        return numbers.year(value) if 1100 <= int(value) <= 2099 else numbers.cardinal(value)
-    return None
+        return said
+    return f"the {said}" if _is_of_a_name(match, numeral, scene) else None
+
+
+def _standing_alone(match: re.Match[str], scene: Scene) -> str | None:
+    """ "MCMXCIV": long enough to be nothing else."""
+    numeral = match["numeral"]
+    if len(numeral) < 3 or numeral in NOT_ROMAN or not set(numeral) & set("IVX"):
+        return None
+    value = str(roman_value(numeral))
+    return numbers.year(value) if 1100 <= int(value) <= 2099 else numbers.cardinal(value)
 
 
 def _counts(match: re.Match[str], numeral: str, scene: Scene) -> bool:
@@ -77,13 +88,6 @@ def _speaks(match: re.Match[str], scene: Scene) -> bool:
     return match.string[match.end() : match.end() + 2] != "'s" and is_pronoun(match, scene)
 
 
-def _ordinal_after_the(match: re.Match[str], scene: Scene) -> str | None:
-    """ "Henry the VIII"."""
-    if not scene.before(_REGNAL_THE):
-        return None
-    return numbers.ordinal(str(roman_value(match["numeral"])))
-
-
 _REGNAL_THE = rf"\b(?:{REGNAL})[ ]the[ ]$"
 _SMALL = r"\b(?:[Cc]hapter|[Pp]ages?|[Pp]art|[Ss]ection|[Vv]olume|[Bb]ook|[Aa]ct|[Ss]cene|[Aa]rticle|pp?\.)[ ]$"
 
@@ -100,13 +104,9 @@ def _small(match: re.Match[str], scene: Scene) -> str | None:
 
 
 RULES = (
-    Rule(Kind.ORDINAL, Begins.LETTER, _NUMERAL, _ordinal_after_the),
-    Rule(
-        Kind.ORDINAL,
-        Begins.LETTER,
-        _NUMERAL.replace(r"(?![\w", r"(?P<th>th|st|nd|rd)?(?![\w"),
-        _roman,
-    ),
+    Rule(Kind.CARDINAL, Begins.LETTER, _NUMERAL + _END, _counting),
+    Rule(Kind.ORDINAL, Begins.LETTER, _NUMERAL + r"(?P<th>th|st|nd|rd)?" + _END, _of_a_name),
+    Rule(Kind.CARDINAL, Begins.LETTER, _NUMERAL + _END, _standing_alone),
     Rule(
         Kind.CARDINAL,
         Begins.LETTER,

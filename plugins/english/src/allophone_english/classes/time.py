@@ -31,7 +31,9 @@ def _clock(hour: str, minute: str, second: str | None, match: re.Match[str], sce
     said = _plain(hour)
     if int(minute):
         said += f" {'oh ' if minute[0] == '0' else ''}{_plain(minute)}"
-    elif not match["half"] and not second:
+    elif second:
+        said += " oh oh"
+    elif not match["half"]:
         if int(hour) == 0 or int(hour) > 12:
             said += " hundred"
         elif not scene.after(_RANGE, match):
@@ -84,7 +86,7 @@ RULES = (
         Kind.TIME,
         Begins.DIGIT,
         rf"(?P<hour>[01]?\d|2[0-4])(?::(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{{1,3}}))?)?"
-        rf"(?:[ ]?(?P<half>{HALF_DAY}))?)(?![:\w])",
+        rf"(?:[ ]?(?P<half>{HALF_DAY}))?)(?![:\d]|[a-z]|[A-Z]\b)",
         _time,
     ),
     Rule(

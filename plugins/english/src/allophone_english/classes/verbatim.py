@@ -7,8 +7,9 @@ import re
 from allophone_english import numbers
 from allophone_english.classes.cardinal import POWERS, SUPERSCRIPT, power
 from allophone_english.context import follows_quantity
+from allophone_english.patterns import any_of
 from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
-from allophone_english.words.units import PERIODS
+from allophone_english.words.units import BELOW, PERIODS
 
 WORDS = {
     "&": "and",
@@ -16,6 +17,11 @@ WORDS = {
     "+": "plus",
     "=": "equals",
     "≠": "is not equal to",
+    "!=": "is not equal to",
+    "==": "equals",
+    "<=": "less than or equal to",
+    ">=": "greater than or equal to",
+    "->": "to",
     "≡": "is identical to",
     "<": "less than",
     ">": "greater than",
@@ -81,6 +87,10 @@ def _slash(match: re.Match[str], scene: Scene) -> str:
     return "per" if match["period"] else ""
 
 
+def _per_unit(match: re.Match[str], scene: Scene) -> str | None:
+    return f"per {BELOW[match[1]]}" if follows_quantity(scene, *QUANTITIES) else None
+
+
 def _over(match: re.Match[str], scene: Scene) -> str | None:
     return "divided by" if scene.after(_EQUATION, match) else ""
 
@@ -137,12 +147,18 @@ RULES = (
     Rule(
         Kind.VERBATIM, Begins.SIGN, r"[-–—](?=(?:noon|midnight|present|now|today|date)\b)", _until
     ),
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"/(?=(?P<period>(?:{PERIODS})(?!\w))|(?<=\w/)\w)", _slash),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"/({any_of(BELOW)})(?!\w)", _per_unit),
+    Rule(
+        Kind.VERBATIM,
+        Begins.SIGN,
+        rf"/(?=(?P<period>(?:{PERIODS})(?!\w))|(?<=\w/)\w)",
+        _slash,
+    ),
     Rule(Kind.VERBATIM, Begins.SIGN, r"/(?=[ ]?\d)", _over),
     Rule(Kind.VERBATIM, Begins.SIGN, r":(?=\d)", _ratio),
     Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, rf"([x×]){_DIGIT_FOLLOWS}", _by),
     Rule(Kind.VERBATIM, Begins.SIGN, r"\*(?=[ ]?\d)", _star),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"[<>≤≥](?=[ ]?[-+.]?\w)", _compared),
+    Rule(Kind.VERBATIM, Begins.SIGN, r"(?:[<>]=?|[≤≥])(?=[ ]?[-+.]?\w)", _compared),
     Rule(
         Kind.VERBATIM,
         Begins.LETTER,
@@ -151,6 +167,6 @@ RULES = (
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, SUPERSCRIPT, _power_alone),
     Rule(Kind.VERBATIM, Begins.LETTER, rf"[{''.join(GREEK)}](?![^\W\d_])", _letter),
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"[{''.join(map(re.escape, WORDS))}]", _sign),
+    Rule(Kind.VERBATIM, Begins.SIGN, any_of(WORDS), _sign),
     Rule(Kind.VERBATIM, Begins.SIGN, rf"[{re.escape(SILENT)}]", _silent),
 )

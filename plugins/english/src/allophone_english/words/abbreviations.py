@@ -134,6 +134,7 @@ STREETS = {
     "Hwy": "Highway",
     "Pkwy": "Parkway",
     "Terr": "Terrace",
+    "Expy": "Expressway",
 }
 """After the name of a street."""
 

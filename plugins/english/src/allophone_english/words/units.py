@@ -5,17 +5,17 @@ from __future__ import annotations
 Names = tuple[str, str]
 """Singular and plural."""
 
-_PREFIXES = {"n": "nano", "µ": "micro", "m": "milli", "c": "centi", "h": "hecto", "k": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta"}  # fmt: skip
+_PREFIXES = {"n": "nano", "µ": "micro", "μ": "micro", "m": "milli", "c": "centi", "h": "hecto", "k": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta"}  # fmt: skip
 _PREFIXED: dict[str, tuple[str, str, str]] = {
     # symbol: prefixes that it takes, singular, plural
-    "m": ("nµmck", "meter", "meters"),
-    "g": ("nµmk", "gram", "grams"),
-    "L": ("µmch", "liter", "liters"),
-    "l": ("µmch", "liter", "liters"),
-    "s": ("nµm", "second", "seconds"),
+    "m": ("nµμmck", "meter", "meters"),
+    "g": ("nµμmk", "gram", "grams"),
+    "L": ("µμmch", "liter", "liters"),
+    "l": ("µμmch", "liter", "liters"),
+    "s": ("nµμm", "second", "seconds"),
     "W": ("mkMGT", "watt", "watts"),
-    "V": ("µmkM", "volt", "volts"),
-    "A": ("µmk", "amp", "amps"),
+    "V": ("µμmkM", "volt", "volts"),
+    "A": ("µμmk", "amp", "amps"),
     "Hz": ("mkMGT", "hertz", "hertz"),
     "J": ("mkMG", "joule", "joules"),
     "N": ("mk", "newton", "newtons"),
@@ -23,16 +23,16 @@ _PREFIXED: dict[str, tuple[str, str, str]] = {
     "eV": ("mkMGT", "electron volt", "electron volts"),
     "Wh": ("mkMGT", "watt hour", "watt hours"),
     "Ah": ("mk", "amp hour", "amp hours"),
-    "mol": ("nµmk", "mole", "moles"),
+    "mol": ("nµμmk", "mole", "moles"),
     "cal": ("k", "calorie", "calories"),
     "B": ("kMGTP", "byte", "bytes"),
     "bit": ("kMG", "bit", "bits"),
     "b": ("kMGT", "bit", "bits"),
     "bps": ("kMGT", "bit per second", "bits per second"),
     "Ω": ("mkM", "ohm", "ohms"),
-    "F": ("nµm", "farad", "farads"),
+    "F": ("nµμm", "farad", "farads"),
     "T": ("m", "tesla", "teslas"),
-    "Sv": ("µm", "sievert", "sieverts"),
+    "Sv": ("µμm", "sievert", "sieverts"),
     "dB": ("", "decibel", "decibels"),
 }
 # Symbols that are too often something else to be units of their own.
@@ -54,6 +54,14 @@ UNITS: dict[str, Names] = {
     "℉": ("degree Fahrenheit", "degrees Fahrenheit"),
     "°": ("degree", "degrees"),
     "º": ("degree", "degrees"),
+    "KG": ("kilogram", "kilograms"),
+    "Kg": ("kilogram", "kilograms"),
+    "KM": ("kilometer", "kilometers"),
+    "Km": ("kilometer", "kilometers"),
+    "LBS": ("pound", "pounds"),
+    "MPH": ("mile per hour", "miles per hour"),
+    "mbps": ("megabit per second", "megabits per second"),
+    "gbps": ("gigabit per second", "gigabits per second"),
     "KB": ("kilobyte", "kilobytes"),
     "KiB": ("kibibyte", "kibibytes"),
     "MiB": ("mebibyte", "mebibytes"),
