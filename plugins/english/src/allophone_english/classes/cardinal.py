@@ -80,7 +80,13 @@ def _times(match: re.Match[str], scene: Scene) -> str:
     return numbers.number(numbers.plain(match["number"])) + " times"
 
 
+def _lines(match: re.Match[str], scene: Scene) -> str:
+    """ "1080p"."""
+    return f"{numbers.label(match[1])} {match[2]}"
+
+
 RULES = (
+    Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})([pi])(?!\w)", _lines),
     Rule(
         Kind.ORDINAL,
         Begins.DIGIT,

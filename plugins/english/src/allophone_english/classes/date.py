@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_dated
+from allophone_english.context import follows_quantity, is_dated
 from allophone_english.patterns import DASH
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.names import MONTHS, WEEKDAYS
@@ -102,6 +102,10 @@ def _short_month(match: re.Match[str], scene: Scene) -> str:
     return _month(match[1])
 
 
+def _months(match: re.Match[str], scene: Scene) -> str:
+    return f"{_month(match[1])} to {_month(match[2])}"
+
+
 def _short_weekday(match: re.Match[str], scene: Scene) -> str:
     last = match["last"]
     return _weekday(match[1]) + (f" to {_weekday(last)}" if last else "")
@@ -122,7 +126,7 @@ def _after_era(match: re.Match[str], scene: Scene) -> str:
 
 
 def _short_year(match: re.Match[str], scene: Scene) -> str | None:
-    if scene.glued:
+    if scene.glued and not follows_quantity(scene, Kind.LETTERS):
         return None
     zero = "oh " if match[1][0] == "0" else ""
     return zero + numbers.cardinal(match[1].lstrip("0"))
@@ -169,6 +173,7 @@ RULES = (
         rf"(?:(?:,?[ ]|-)(?P<year>{_YEAR}))?(?!\w)",
         _day_and_month,
     ),
+    Rule(Kind.DATE, Begins.LETTER, rf"({MONTH})[-–]({MONTH})(?!\w)", _months),
     Rule(
         Kind.DATE,
         Begins.LETTER,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_identifier
+from allophone_english.context import is_identifier, is_verse
 from allophone_english.patterns import any_of
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.names import STATES
@@ -46,6 +46,13 @@ def _short_version(match: re.Match[str], scene: Scene) -> str:
     return f"version {numbers.cardinal(whole)}{' point ' + numbers.label(minor) if point else ''}"
 
 
+def _verse(match: re.Match[str], scene: Scene) -> str | None:
+    if not is_verse(scene):
+        return None
+    last = f" to {numbers.label(match[3])}" if match[3] else ""
+    return f"{numbers.label(match[1])} {numbers.label(match[2])}{last}"
+
+
 def _plan(match: re.Match[str], scene: Scene) -> str:
     """ "401(k)"."""
     return f"{numbers.label(match[1])} {match[2]}"
@@ -62,6 +69,7 @@ def _serial(match: re.Match[str], scene: Scene) -> str | None:
 
 
 RULES = (
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{1,3}):(\d{1,3})(?:[-–](\d{1,3}))?(?![\d:])", _verse),
     Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{3})\(([a-z])\)", _plan),
     Rule(
         Kind.DIGIT,

@@ -93,7 +93,7 @@ _POINTED = [written for written in BEFORE_NUMBER if written.endswith(".")]
 
 RULES = (
     Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s)", _title),
+    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s(?!\d))", _title),
     Rule(
         Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])", _title
     ),

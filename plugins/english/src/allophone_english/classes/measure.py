@@ -51,7 +51,7 @@ def _measure(match: re.Match[str], scene: Scene) -> str | None:
         said = _parts(match["fraction"], one, many)
     else:
         amount = numbers.plain(match["number"])
-        singular = amount == "1" or is_attributive(match, scene)
+        singular = amount == "1" or match["space"] == "-" or is_attributive(match, scene)
         scale = f" {match['scale']}" if match["scale"] else ""
         said = f"{numbers.number(amount)}{scale} {one if singular and not scale else many}"
     return with_point(sign + said, match)
@@ -95,7 +95,12 @@ def _feet_and_inches(match: re.Match[str], scene: Scene) -> str | None:
         said.append(f"{numbers.cardinal(feet)} {'foot' if feet == '1' or singular else 'feet'}")
     if inches:
         one = inches == "1" or singular
-        said.append(f"{numbers.number(inches)} {'inch' if one else 'inches'}")
+        written = (
+            numbers.number(inches)
+            if inches[-1].isdecimal() and "/" not in inches
+            else fraction_words(inches)[0]
+        )
+        said.append(f"{written} {'inch' if one else 'inches'}")
     return " ".join(said)
 
 
@@ -121,13 +126,13 @@ RULES = (
     Rule(
         Kind.MEASURE,
         Begins.DIGIT,
-        r"(?P<feet>\d{1,3})'[ ]?(?P<inches>\d{1,2}(?:\.\d{1,2})?)(?:\"|''|(?=[ ](?:tall|wide|long|high)\b))",
+        r"(?P<feet>\d{1,3})'[ ]?(?P<inches>\d{1,2}(?:\.\d{1,2})?)(?:\"|''|(?![\w.,'\"]\w|['\w]))",
         _feet_and_inches,
     ),
     Rule(
         Kind.MEASURE,
         Begins.DIGIT,
-        r"(?P<feet>)(?P<inches>\d{1,4}(?:\.\d{1,3})?)(?:\"|'')(?!\w)",
+        rf"(?P<feet>)(?P<inches>{FRACTION}|\d{{1,4}}(?:\.\d{{1,3}})?)(?:\"|'')(?!\w)",
         _feet_and_inches,
     ),
     Rule(
@@ -139,8 +144,8 @@ RULES = (
     Rule(
         Kind.MEASURE,
         Begins.DIGIT | Begins.SIGN,
-        rf"(?P<sign>[-+±])?(?:(?P<fraction>{FRACTION})(?P<close>[ ]?)|(?P<number>{AMOUNT})(?:[ ](?P<scale>thousand|million|billion|trillion))?(?P<space>[ ])?-?)"
-        rf"{_UNIT}{_BELOW}(?P<point>\.(?!\w))?(?![\w²³]|/(?!\d))",
+        rf"(?P<sign>[-+±])?(?:(?P<fraction>{FRACTION})(?P<close>[ ]?)|(?P<number>{AMOUNT})(?:[ ](?P<scale>thousand|million|billion|trillion))?(?P<space>[ ]|-)?)"
+        rf"{_UNIT}{_BELOW}(?P<point>\.(?!\w))?(?![\w²³])",
         _measure,
     ),
 )

@@ -18,7 +18,7 @@ from allophone_english.words.currencies import (
 )
 from allophone_english.words.units import BELOW, PERIODS
 
-_SCALE = r"(?P<scale>[ ]?(?:thousand|million|billion|trillion|mn|bn|tn)(?!\w)|[kKmMbBtT](?!\w))"
+_SCALE = r"(?P<scale>[ -]?(?:thousand|million|billion|trillion|[mb]n|tn|mil)(?!\w)|[ ]?[mbMB]ln(?!\w)(?:\.(?=[ ][a-z]))?|[ ]?[KMBT](?!\w)|[kmbt](?!\w))"
 _PER = rf"(?P<per>/(?:{any_of(BELOW)}|(?:{PERIODS}))(?!\w))"
 _MINUS = r"(?P<minus>-)?"
 
@@ -33,8 +33,8 @@ def _money(match: re.Match[str], scene: Scene) -> str | None:
         numbers.plain(written or "", decimal_comma=european)
         for written in (match["low"], match["high"])
     )
-    scale = (match["scale"] or "").strip().lower()
-    attributive = is_attributive(match, scene)
+    scale = (match["scale"] or "").strip(" -.").lower()
+    attributive = is_attributive(match, scene) or (match["scale"] or "").startswith("-")
     last = high or low
     said = (
         _scaled(last, scale, currency, attributive)
@@ -81,6 +81,10 @@ def _currency_alone(match: re.Match[str], scene: Scene) -> str:
     return CURRENCIES[match["currency"]].many + per(match["per"])
 
 
+def _pence(match: re.Match[str], scene: Scene) -> str:
+    return f"{numbers.cardinal(match[1])} {'penny' if match[1] == '1' else 'pence'}"
+
+
 _BEFORE = rf"(?P<currency>{any_of(SIGNS)}|(?:{any_of(CODES)})(?=[ ]?\d))"
 
 RULES = (
@@ -98,6 +102,7 @@ RULES = (
         rf"(?P<currency>(?:{any_of(SIGNS)})(?![ ]?\d)|{any_of({**CODES, **AFTER_ONLY})}){_PER}?{NO_MORE}",
         _money,
     ),
+    Rule(Kind.MONEY, Begins.DIGIT, rf"(\d{{1,2}})p{NO_MORE}", _pence),
     Rule(Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of(SIGNS)}){_PER}", _currency_alone),
     Rule(
         Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of([*SIGNS, '¢'])})(?P<per>)", _currency_alone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_duration, is_verse
+from allophone_english.context import is_duration
 from allophone_english.patterns import HALF_DAY, with_point
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 
@@ -22,8 +22,6 @@ def _time(match: re.Match[str], scene: Scene) -> str | None:
     if int(hour) > 24 and not second and not match["fraction"] and minute[0] == "0":
         # "60:00" is no time of the day, and is how long something takes.
         return f"{_plain(hour)} minutes" + (f" and {_plain(minute)} seconds" if int(minute) else "")
-    if is_verse(scene):
-        return f"{_plain(hour)} {_plain(minute)}"
     return _half_day(_clock(hour, minute, second, match, scene), half, match)
 
 

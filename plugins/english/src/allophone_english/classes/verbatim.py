@@ -27,6 +27,7 @@ WORDS = {
     ">": "greater than",
     "≤": "less than or equal to",
     "≥": "greater than or equal to",
+    "+/-": "plus or minus",
     "±": "plus or minus",
     "×": "times",
     "·": "times",
@@ -62,6 +63,7 @@ _EQUATION = r"[-+×÷*/=\d. ()]{0,40}="
 _EQUATED = r"=[-+×÷*/\d. ()]{0,40}$"
 _VARIABLE = r"(?:\b[A-Za-z]|\d)[ ]?$"
 _IS = r"\b(?:is|are|was|be|if[ ]not|not)[ ]$"
+_A_NUMBER = r"\b(?:[Aa]n?|[Tt]he)[ ][\d.]{1,8}[ ]?$"
 _UNIT_FOLLOWS = r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inch|inches|meters?|metres?|yards?|miles?|[\"']|pixels|mm\b)"
 
 
@@ -96,6 +98,9 @@ def _over(match: re.Match[str], scene: Scene) -> str | None:
 
 
 def _ratio(match: re.Match[str], scene: Scene) -> str | None:
+    if follows_quantity(scene, Kind.DIGIT):
+        # The port of an address.
+        return "colon"
     return "to" if follows_quantity(scene, *QUANTITIES) else None
 
 
@@ -103,13 +108,13 @@ def _by(match: re.Match[str], scene: Scene) -> str | None:
     """A cross between numbers: "by" in sizes, "times" in sums."""
     if not follows_quantity(scene, *QUANTITIES):
         return None
-    if (
-        match[1] != "x"
-        and not scene.after(_UNIT_FOLLOWS, match)
-        and not follows_quantity(scene, Kind.MEASURE)
-    ):
-        return "times"
-    return "by"
+    size = (
+        match[1] == "x"
+        or follows_quantity(scene, Kind.MEASURE)
+        or scene.before(_A_NUMBER)
+        or scene.after(_UNIT_FOLLOWS, match)
+    )
+    return "by" if size else "times"
 
 
 def _star(match: re.Match[str], scene: Scene) -> str | None:
@@ -156,13 +161,13 @@ RULES = (
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, r"/(?=[ ]?\d)", _over),
     Rule(Kind.VERBATIM, Begins.SIGN, r":(?=\d)", _ratio),
-    Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, rf"([x×]){_DIGIT_FOLLOWS}", _by),
+    Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, r"([x×])(?=[ ]?\.?\d)", _by),
     Rule(Kind.VERBATIM, Begins.SIGN, r"\*(?=[ ]?\d)", _star),
     Rule(Kind.VERBATIM, Begins.SIGN, r"(?:[<>]=?|[≤≥])(?=[ ]?[-+.]?\w)", _compared),
     Rule(
         Kind.VERBATIM,
         Begins.LETTER,
-        rf"([A-Za-z])(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))",
+        rf"([A-Za-z]{{1,3}})(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))",
         _variable_power,
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, SUPERSCRIPT, _power_alone),

@@ -93,6 +93,6 @@ AFTER_ONLY = {
 CURRENCIES = SIGNS | CODES | AFTER_ONLY
 
 MAGNITUDES = {
-    "k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion", "tn": "trillion",
+    "k": "thousand", "m": "million", "mn": "million", "mln": "million", "mil": "million", "b": "billion", "bn": "billion", "bln": "billion", "t": "trillion", "tn": "trillion",
 }  # fmt: skip
 """Letters that are glued to a number; the words themselves stand for themselves."""
