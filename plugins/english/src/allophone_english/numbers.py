@@ -21,7 +21,6 @@ _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
 }  # fmt: skip
-_DECADES = {"ten": "tens", "hundred": "hundreds", "thousand": "thousands"}
 
 _GROUPED_BY_COMMAS = re.compile(r"\d+(?:,\d\d\d?)*,\d{3}")
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:\.\d{3})+")
@@ -115,10 +114,14 @@ def looks_like_a_year(digits: str) -> bool:
 
 def decade(digits: str) -> str:
     """ "1990" -> "nineteen nineties"; "90" -> "nineties"; "1900" -> "nineteen hundreds"."""
-    words = year(digits) if len(digits) == 4 else cardinal(digits)
-    before, _, last = words.rpartition(" ")
-    plural = _DECADES.get(last, last.removesuffix("y") + "ies")
-    return f"{before} {plural}".strip()
+    return plural(year(digits) if len(digits) == 4 else cardinal(digits))
+
+
+def plural(words: str) -> str:
+    """ "fifty two" -> "fifty twos"; "six" -> "sixes"; "twenty" -> "twenties"."""
+    if words.endswith("y"):
+        return words.removesuffix("y") + "ies"
+    return words + ("es" if words.endswith("x") else "s")
 
 
 def label(digits: str) -> str:

@@ -100,11 +100,8 @@ class Scene:
 
     @property
     def glued(self) -> bool:
-        """Whether a letter, a digit or a closing bracket stands right before the token."""
-        if not self.start:
-            return False
-        character = self.text[self.start - 1]
-        return character.isalnum() or character in ")]%"
+        """Whether the token goes on what stands right before it, as after a letter or a closing bracket."""
+        return self.start > 0 and self.text[self.start - 1] not in _OPENING
 
 
 Say = Callable[["re.Match[str]", Scene], str | None]
@@ -125,6 +122,8 @@ class Rule:
     say: Say
 
 
+# Before them, a token begins anew.
+_OPENING = frozenset(" ([{\"'/=<>*+,;:±~≈–—-$£€")
 # Compiled when first used, so that an import costs little.
 _compile = functools.cache(re.compile)
 _MatchAt = Callable[[str, int], "re.Match[str] | None"]

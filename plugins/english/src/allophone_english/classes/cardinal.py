@@ -43,13 +43,18 @@ def _said(digits: str, match: re.Match[str], scene: Scene) -> str:
     if point and is_version(scene):
         minor = numbers.label(fraction) if len(fraction) < 3 else numbers.number(fraction)
         return f"{numbers.cardinal(whole or '0')} point {minor}"
-    if not point and match["number"] == digits and is_label(scene):
-        return numbers.label(digits)
     return numbers.number(digits)
 
 
 def _code(match: re.Match[str], scene: Scene) -> str | None:
-    return numbers.label(match["number"]) if is_code(scene) else None
+    """ "COVID-19", "B-52s", "Flight 370"."""
+    if match["several"]:
+        return numbers.plural(numbers.label(match["number"])) if is_code(scene) else None
+    return numbers.label(match["number"]) if is_code(scene) or is_label(scene) else None
+
+
+def _grouped_by_points(match: re.Match[str], scene: Scene) -> str:
+    return numbers.cardinal(match[0].replace(".", ""))
 
 
 def _year(match: re.Match[str], scene: Scene) -> str | None:
@@ -68,7 +73,14 @@ def _ordinal(match: re.Match[str], scene: Scene) -> str:
 
 
 def _scale(match: re.Match[str], scene: Scene) -> str:
-    scale = {"M": "million", "B": "billion", "bn": "billion", "mn": "million", "tn": "trillion"}
+    scale = {
+        "k": "thousand",
+        "M": "million",
+        "B": "billion",
+        "bn": "billion",
+        "mn": "million",
+        "tn": "trillion",
+    }
     return f"{numbers.number(numbers.plain(match['number']))} {scale[match['scale']]}"
 
 
@@ -86,6 +98,7 @@ def _lines(match: re.Match[str], scene: Scene) -> str:
 
 
 RULES = (
+    Rule(Kind.CARDINAL, Begins.DIGIT, r"\d{1,3}(?:\.000){2,6}(?![.\d])", _grouped_by_points),
     Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})([pi])(?!\w)", _lines),
     Rule(
         Kind.ORDINAL,
@@ -103,10 +116,10 @@ RULES = (
     Rule(
         Kind.CARDINAL,
         Begins.DIGIT,
-        rf"(?P<number>{NUMBER})(?P<scale>bn|mn|tn|M|B(?=[ ](?:users|people|parameters|views|tokens)\b))(?!\w)",
+        rf"(?P<number>{NUMBER})(?P<scale>bn|mn|tn|M|[Bk](?=[ ](?:users|people|followers|parameters|views|tokens|jobs|homes|fans)\b))(?!\w)",
         _scale,
     ),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(?P<number>\d{1,9})(?![\d.])", _code),
+    Rule(Kind.DIGIT, Begins.DIGIT, r"(?P<number>\d{1,9})(?P<several>s(?!\w))?(?!\d|[.,]\d)", _code),
     Rule(Kind.DATE, Begins.DIGIT, r"\d{4}(?![\d²³⁰-⁹^]|,\d{3}|\.\d)", _year),
     Rule(Kind.CARDINAL, Begins.DIGIT, r"0\d(?![\w.,:/])", _end_of_years),
     Rule(

@@ -31,8 +31,11 @@ def _zip_code(match: re.Match[str], scene: Scene) -> str:
     return f"{STATES[match[1]]} {', '.join(map(numbers.digit_by_digit, match[2].split('-')))}"
 
 
-def _version(match: re.Match[str], scene: Scene) -> str:
+def _version(match: re.Match[str], scene: Scene) -> str | None:
     """ "v1.2.3-beta" -> "version one dot two dot three beta"."""
+    if re.fullmatch(r"\d{1,3}(?:\.000){2,}", match[0]):
+        # "1.000.000" is a million.
+        return None
     version = "version " if match["v"] else ""
     said = version + " dot ".join(map(numbers.label, match["parts"].split(".")))
     if match["stage"]:
@@ -68,7 +71,13 @@ def _serial(match: re.Match[str], scene: Scene) -> str | None:
     )
 
 
+def _hexadecimal(match: re.Match[str], scene: Scene) -> str:
+    """ "0x1F"."""
+    return " ".join(numbers.digit_by_digit(sign) if sign.isdecimal() else sign for sign in match[0])
+
+
 RULES = (
+    Rule(Kind.DIGIT, Begins.DIGIT, r"0x[\da-fA-F]{1,16}(?!\w)", _hexadecimal),
     Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{1,3}):(\d{1,3})(?:[-–](\d{1,3}))?(?![\d:])", _verse),
     Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{3})\(([a-z])\)", _plan),
     Rule(

@@ -117,6 +117,6 @@ RULES = (
         Kind.ELECTRONIC, Begins.SIGN, rf"(?:~|\.\.?)?(?:/{_FOLDER}(?<![.])){{1,20}}/?(?!\w)", _path
     ),
     Rule(Kind.ELECTRONIC, Begins.SIGN, rf"(?<![\w.])\.(?:{FILES})(?!\w)", _name),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, r"\#([A-Za-z]\w{1,60})", _hashtag),
+    Rule(Kind.ELECTRONIC, Begins.SIGN, r"\#(\d{0,6}[A-Za-z]\w{1,60})", _hashtag),
     Rule(Kind.ELECTRONIC, Begins.SIGN, r"@(\w{2,40}(?:\.\w{1,40}){0,2})", _handle),
 )

@@ -82,7 +82,7 @@ RULES = (
     Rule(
         Kind.FRACTION,
         Begins.DIGIT | Begins.SIGN,
-        rf"(?P<fraction>{FRACTION})(?:th)?(?![\w/])",
+        rf"(?P<fraction>{FRACTION})(?:ths?)?(?![\w/])",
         _fraction,
     ),
 )

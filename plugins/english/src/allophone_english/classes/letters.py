@@ -82,14 +82,14 @@ def _sharp(match: re.Match[str], scene: Scene) -> str:
 
 def _compound(match: re.Match[str], scene: Scene) -> str | None:
     """ "HTML5", "B2B", "C6H12O6": letters, and numbers that name something."""
-    if scene.glued:
+    if scene.last and scene.last.spoken and scene.last.end == scene.start:
         # "5x7"
         return None
     pieces = re.findall(r"[^\W\d_]+|\d+", match[0])
     return " ".join(numbers.label(piece) if piece.isdecimal() else piece for piece in pieces)
 
 
-_POINTED = [written for written in BEFORE_NUMBER if written.endswith(".")]
+_WORDS = [written for written in BEFORE_NUMBER if written[0].isalpha()]
 
 RULES = (
     Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
@@ -110,7 +110,7 @@ RULES = (
     Rule(
         Kind.LETTERS,
         Begins.LETTER,
-        rf"((?i:{any_of(_POINTED)}))[ ]?(?=[\d#(]|[IVX]+\b)",
+        rf"((?i:{any_of(_WORDS)}))[ ]?(?=[\d#(]|[IVX]+\b)",
         _before_number,
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),

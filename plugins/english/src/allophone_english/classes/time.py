@@ -9,6 +9,7 @@ from allophone_english.context import is_duration
 from allophone_english.patterns import HALF_DAY, with_point
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 
+_ZONE = re.compile(r"[ ]\(?[A-Z]{2,4}\b")
 _RATIO = r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b"
 _RANGE = r"[ ]?[-–][ ]?\d{1,2}[:.]\d\d"
 
@@ -58,7 +59,10 @@ def _duration(hours: str, minutes: str, seconds: str) -> str:
 
 
 def _half_day(said: str, half: str | None, match: re.Match[str]) -> str:
-    return with_point(f"{said} {half[0].upper()}M", match) if half else said
+    if not half:
+        return said
+    said += f" {half[0].upper()}M"
+    return said if _ZONE.match(match.string, match.end()) else with_point(said, match)
 
 
 def _hour(match: re.Match[str], scene: Scene) -> str:

@@ -6,6 +6,7 @@ import re
 
 from allophone_english import numbers
 from allophone_english.classes.cardinal import POWERS, SUPERSCRIPT, power
+from allophone_english.classes.date import MONTH
 from allophone_english.context import follows_quantity
 from allophone_english.patterns import any_of
 from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
@@ -59,6 +60,7 @@ SILENT = "*_|~™®†‡•"
 """Decoration, which a reader passes over."""
 
 _DIGIT_FOLLOWS = r"(?=[ ]?[-+±.]?(?:[A-Z]{0,3}[$£€¥₹₩]|US\$|\.)?[ ]?\d|[ ]?[¼-¾⅐-⅞])"
+_TWELVE = r"\b(?:[Nn]oon|[Mm]idnight)[ ]?$"
 _EQUATION = r"[-+×÷*/=\d. ()]{0,40}="
 _EQUATED = r"=[-+×÷*/\d. ()]{0,40}$"
 _VARIABLE = r"(?:\b[A-Za-z]|\d)[ ]?$"
@@ -69,7 +71,7 @@ _UNIT_FOLLOWS = r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inc
 
 def _range(match: re.Match[str], scene: Scene) -> str | None:
     """A dash between quantities: "to", but "minus" in an equation."""
-    if not follows_quantity(scene, *QUANTITIES):
+    if not follows_quantity(scene, *QUANTITIES) and not scene.before(_TWELVE):
         return None
     spaced = match.string[match.start() - 1] == " "
     if spaced and not match["space"] and match["dash"] == "-":
@@ -150,7 +152,10 @@ def _power_alone(match: re.Match[str], scene: Scene) -> str:
 RULES = (
     Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
     Rule(
-        Kind.VERBATIM, Begins.SIGN, r"[-–—](?=(?:noon|midnight|present|now|today|date)\b)", _until
+        Kind.VERBATIM,
+        Begins.SIGN,
+        rf"[-–—](?=(?:noon|midnight|present|now|today|date)\b|(?:{MONTH})[ ]\d)",
+        _until,
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, rf"/({any_of(BELOW)})(?!\w)", _per_unit),
     Rule(

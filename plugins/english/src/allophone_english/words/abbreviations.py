@@ -104,7 +104,10 @@ BEFORE_NUMBER = {
     "bldg.": "building",
     "rm.": "room",
     "hwy.": "highway",
+    "hwy": "highway",
     "rte.": "route",
+    "rte": "route",
+    "rt.": "route",
     "tel.": "telephone",
     "ca.": "circa",
     "c.": "circa",
@@ -144,5 +147,6 @@ DIRECTIONS = {"N": "North", "S": "South", "E": "East", "W": "West", "NE": "North
 INITIALISMS = {
     "WWI": "World War one",
     "WWII": "World War two",
+    "WWIII": "World War three",
 }
 """Letters that are not read one by one."""

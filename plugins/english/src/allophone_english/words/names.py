@@ -67,7 +67,7 @@ TELEPHONES = (
 
 LABELLED = (
     "Boeing|Airbus|Flight|flight|Room|room|Highway|highway|Route|route|Interstate|Bus|bus|Box|Porsche|Peugeot|BMW|"
-    "Section|Channel|channel|Area|Apartment|apartment|Suite|suite|Car|Train|train|Page|page"
+    "Channel|channel|Area|Apartment|apartment|Suite|suite|Car|Train|train|Hwy\\.?|Rte?\\.?"
 )
 """What a number names rather than counts: "Flight 370" is three seventy."""
 
