@@ -73,7 +73,7 @@ _DIALLED = (
     r"\b(?:[Cc]all|[Dd]ial|[Rr]ing|[Pp]hone|[Tt]ext|[Cc]alled|[Dd]ialed|[Dd]ialled|[Cc]alling)[ ]$"
 )
 _VERSION = rf"\b(?:{VERSIONED})[ ]$"
-_LABEL = rf"(?:\b(?:{LABELLED})[ ]|[A-Za-z]-)$"
+_LABEL = rf"\b(?:{LABELLED})[ ]$"
 _CODE = r"(?<![a-z])[A-Z]{1,6}[a-z]?-$"
 _VERSE = rf"\b(?:{VERSES})[ ]$"
 _RAN = r"\b(?:in|took|takes|lasted|lasts|time[ ]of|record[ ]of|for|after|clocked|within)[ ]$"
@@ -82,6 +82,15 @@ _SCORED = (
     r"\b(?:scored?|got|rated|rating|rate|graded?|marks?|gave[ ]it|a[ ]solid)(?:[ ](?:a|an|of))?[ ]$"
 )
 _PRONOUN = rf"'|[ ](?:{AFTER_PRONOUN})\b"
+
+
+_CALM = r"[a-z]"
+_SHOUTED = r"(?!.*[a-z])(?:.*[A-Z]{2})"
+
+
+def is_shouted(match: re.Match[str], scene: Scene) -> bool:
+    """Whether all words around are in capitals, so that one of them is no initialism for that."""
+    return scene.before(_CALM) is None and scene.after(_SHOUTED, match) is not None
 
 
 def is_identifier(scene: Scene) -> bool:
@@ -102,12 +111,15 @@ def is_version(scene: Scene) -> bool:
 
 
 def is_label(scene: Scene) -> bool:
-    """Whether a number names something: "Flight 370", "US-101"."""
+    """Whether a number names something: "Flight 370"."""
     return scene.before(_LABEL) is not None
 
 
 def is_code(scene: Scene) -> bool:
-    """Whether a number belongs to an initialism before it: "COVID-19", "ISO-8859"."""
+    """Whether a number belongs to an initialism before it: "COVID-19", "US-101"."""
+    if scene.last and scene.last.spoken:
+        # The hyphen is a range's: "50Hz-60Hz".
+        return False
     return scene.before(_CODE) is not None
 
 

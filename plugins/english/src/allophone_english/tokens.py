@@ -204,4 +204,4 @@ def joined(text: str, tokens: Sequence[Token]) -> str:
 
 
 def _run_together(last: str, first: str) -> bool:
-    return first.isalnum() and (last.isalnum() or last in ".,;:!?)]")
+    return first.isalnum() and (last.isalnum() or last in ".,;:!?)]…")

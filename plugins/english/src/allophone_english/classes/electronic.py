@@ -118,5 +118,5 @@ RULES = (
     ),
     Rule(Kind.ELECTRONIC, Begins.SIGN, rf"(?<![\w.])\.(?:{FILES})(?!\w)", _name),
     Rule(Kind.ELECTRONIC, Begins.SIGN, r"\#(\d{0,6}[A-Za-z]\w{1,60})", _hashtag),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, r"@(\w{2,40}(?:\.\w{1,40}){0,2})", _handle),
+    Rule(Kind.ELECTRONIC, Begins.SIGN, r"@([^\W\d]\w{1,40}(?:\.\w{1,40}){0,2})", _handle),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
+from allophone_english.context import is_shouted
 from allophone_english.patterns import any_of, ends_text, with_point
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 from allophone_english.words.abbreviations import (
@@ -24,7 +25,10 @@ def _title(match: re.Match[str], scene: Scene) -> str:
     return TITLES[match[1]]
 
 
-def _link(match: re.Match[str], scene: Scene) -> str:
+def _link(match: re.Match[str], scene: Scene) -> str | None:
+    if match[0] == "EST.":
+        # Eastern Standard Time.
+        return None
     words = LINKS[match[0].lower()]
     if match[0][0].isupper():
         words = words.capitalize()
@@ -63,6 +67,11 @@ def _middle_initial(match: re.Match[str], scene: Scene) -> str | None:
 _NAME = r"\b[A-Z][a-z]+[ ]$"
 
 
+def _shouted(match: re.Match[str], scene: Scene) -> str | None:
+    """ "NOW IT IS GOOD": a word, though its letters are read one by one elsewhere."""
+    return match[0].lower() if is_shouted(match, scene) else None
+
+
 def _whole(match: re.Match[str], scene: Scene) -> str:
     return INITIALISMS[match[0]]
 
@@ -92,6 +101,7 @@ def _compound(match: re.Match[str], scene: Scene) -> str | None:
 _WORDS = [written for written in BEFORE_NUMBER if written[0].isalpha()]
 
 RULES = (
+    Rule(Kind.PLAIN, Begins.LETTER, r"IT(?!\w)", _shouted),
     Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
     Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s(?!\d))", _title),
     Rule(

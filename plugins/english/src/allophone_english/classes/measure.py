@@ -51,7 +51,7 @@ def _measure(match: re.Match[str], scene: Scene) -> str | None:
 def _is_unit(match: re.Match[str]) -> bool:
     """Whether a symbol is a unit here: not the K of "4K", nor the W of "7 W. 34th St."."""
     symbol = match["unit"]
-    if symbol in APART and not match["joint"]:
+    if symbol in APART and match["joint"] != " ":
         return False
     return not (symbol in WITHOUT_POINT and match["point"] and symbol.isupper())
 

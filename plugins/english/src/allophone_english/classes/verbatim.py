@@ -150,7 +150,7 @@ def _power_alone(match: re.Match[str], scene: Scene) -> str:
 
 
 RULES = (
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
+    Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—~])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
     Rule(
         Kind.VERBATIM,
         Begins.SIGN,
