@@ -127,9 +127,9 @@ def compared(words: str) -> str:
     for british, american in _SPELLINGS.items():
         words = words.replace(british, american)
     words = re.sub(r"(?<![a-z])'|'(?![a-z])", "", words)
-    words = re.sub(r"\bo\b(?!')", "oh", words)
     words = re.sub(rf"\b(hundred|thousand|million|billion) and (?={_NUMBER_WORD})", r"\1 ", words)
     words = re.sub(r"\b([a-z])'?(?: (?=[a-z]\b(?!')))", r"\1", " ".join(words.split()))
+    words = re.sub(r"\bo\b(?!')", "oh", words)
     return " ".join(words.split()) + " "
 
 

@@ -9,7 +9,7 @@ from allophone_english.context import is_code, is_label, is_version, is_year
 from allophone_english.patterns import NUMBER
 from allophone_english.tokens import Begins, Kind, Rule, Scene
 
-POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 SUPERSCRIPT = r"⁻?[⁰¹²³⁴-⁹]{1,4}"
 
 
@@ -35,7 +35,7 @@ def _number(match: re.Match[str], scene: Scene) -> str | None:
         return None
     said = _said(numbers.plain(match["number"]), match, scene)
     exponent = match["exponent"] or match["superscript"]
-    return f"{sign}{said} {power(exponent.translate(POWERS)) if exponent else ''}".strip()
+    return f"{sign}{said} {power(exponent.translate(SUPERSCRIPTS)) if exponent else ''}".strip()
 
 
 def _said(digits: str, match: re.Match[str], scene: Scene) -> str:
@@ -64,7 +64,7 @@ def _year(match: re.Match[str], scene: Scene) -> str | None:
 def _end_of_years(match: re.Match[str], scene: Scene) -> str | None:
     """ "1999-05": the second year of a pair, which is not read digit by digit."""
     last = scene.tokens[-2] if len(scene.tokens) > 1 else None
-    spoken = last and last.kind is Kind.DATE and last.end == scene.start - 1
+    spoken = last and last.kind is Kind.DATE and scene.start - last.end <= 3
     return f"oh {numbers.cardinal(match[0][1])}" if spoken else None
 
 

@@ -112,6 +112,8 @@ def _short_weekday(match: re.Match[str], scene: Scene) -> str:
 
 
 def _decade(match: re.Match[str], scene: Scene) -> str:
+    if match["years"] == "00":
+        return "two thousands"
     return numbers.decade(match["years"])
 
 
@@ -191,7 +193,7 @@ RULES = (
     Rule(
         Kind.DATE,
         Begins.DIGIT | Begins.SIGN,
-        r"(?<!\w)'?(?P<years>(?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00)(?:'s|s)(?!\w)",
+        r"(?<!\w)'?(?P<years>(?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00|(?<=')00)(?:'s|s)(?!\w)",
         _decade,
     ),
     Rule(Kind.DATE, Begins.SIGN, r"'(\d\d)(?![\w'\"]|[.,:]\d)", _short_year),

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_shouted
+from allophone_english.context import follows_quantity, is_shouted
 from allophone_english.patterns import any_of, ends_text, with_point
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
 from allophone_english.words.abbreviations import (
     BEFORE_NUMBER,
     ENDINGS,
@@ -41,7 +41,12 @@ def _ending(match: re.Match[str], scene: Scene) -> str:
 
 def _before_number(match: re.Match[str], scene: Scene) -> str | None:
     words = BEFORE_NUMBER[match[1].lower()]
-    return None if scene.glued and match[1] not in "#№§" else words
+    if match[1] == "~" and follows_quantity(scene, *QUANTITIES):
+        # "5~6" is a range.
+        return None
+    if match[1] == "C." or (scene.glued and match[1][0].isalpha()):
+        return None
+    return words
 
 
 def _versus(match: re.Match[str], scene: Scene) -> str | None:

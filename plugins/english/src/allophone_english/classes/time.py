@@ -104,6 +104,12 @@ RULES = (
         _time,
     ),
     Rule(Kind.TIME, Begins.DIGIT, rf"(1[0-2]|0?[1-9])[ ]?(?P<half>{HALF_DAY})(?!\w)", _hour),
+    Rule(
+        Kind.TIME,
+        Begins.DIGIT,
+        rf"(?P<hour>1[0-2]|0?[1-9])(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)[ ]?(?P<half>{HALF_DAY})(?!\w)",
+        _time,
+    ),
     Rule(Kind.TIME, Begins.DIGIT, r"([01]?\d|2[0-4])h([0-5]\d)(?!\w)", _hours_and_minutes),
     Rule(
         Kind.TIME, Begins.DIGIT, r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)", _military

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.classes.cardinal import POWERS, SUPERSCRIPT, power
+from allophone_english.classes.cardinal import SUPERSCRIPT, SUPERSCRIPTS, power
 from allophone_english.classes.date import MONTH
 from allophone_english.context import follows_quantity
 from allophone_english.patterns import any_of
 from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
-from allophone_english.words.units import BELOW, PERIODS
+from allophone_english.words.units import BELOW, PERIODS, POWERS
 
 WORDS = {
     "&": "and",
@@ -92,7 +92,10 @@ def _slash(match: re.Match[str], scene: Scene) -> str:
 
 
 def _per_unit(match: re.Match[str], scene: Scene) -> str | None:
-    return f"per {BELOW[match[1]]}" if follows_quantity(scene, *QUANTITIES) else None
+    if not follows_quantity(scene, *QUANTITIES):
+        return None
+    power = f"{POWERS[match[2]]} " if match[2] else ""
+    return f"per {power}{BELOW[match[1]]}"
 
 
 def _over(match: re.Match[str], scene: Scene) -> str | None:
@@ -141,11 +144,11 @@ def _letter(match: re.Match[str], scene: Scene) -> str:
 
 
 def _variable_power(match: re.Match[str], scene: Scene) -> str:
-    return f"{match[1]} {power((match[2] or match[3]).translate(POWERS))}"
+    return f"{match[1]} {power((match[2] or match[3]).translate(SUPERSCRIPTS))}"
 
 
 def _power_alone(match: re.Match[str], scene: Scene) -> str:
-    digits = match[0].translate(POWERS)
+    digits = match[0].translate(SUPERSCRIPTS)
     return numbers.cardinal(digits.lstrip("-") or "0")
 
 
@@ -157,7 +160,9 @@ RULES = (
         rf"[-–—](?=(?:noon|midnight|present|now|today|date)\b|(?:{MONTH})[ ]\d)",
         _until,
     ),
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"/({any_of(BELOW)})(?!\w)", _per_unit),
+    Rule(
+        Kind.VERBATIM, Begins.SIGN, rf"/({any_of(BELOW)})({any_of(POWERS)})?(?![\w²³])", _per_unit
+    ),
     Rule(
         Kind.VERBATIM,
         Begins.SIGN,

@@ -10,9 +10,9 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 NUMBERED = (
     "Act|Annex|Appendix|Apollo|Article|Book|Bowl|Canto|Category|Chapter|Civilization|Class|Division|Episode|Factor|"
-    "Fantasy|Figure|Form|Gemini|Grade|Group|Halloween|Level|Mark|Mk|Olympiad|Page|Part|Pentium|Phase|Psalm|Rambo|"
+    "Fantasy|Figure|Form|Gemini|Grade|Graded|Group|Halloween|Level|Mark|Mk|Olympiad|Page|Part|Peak|Pentium|Phase|Psalm|Rambo|"
     "Rocky|Saturn|Scene|Schedule|Section|Sonata|Stage|Step|Symphony|Table|Tier|Title|Titan|Type|Unit|Vatican|Vol|"
-    "Volume|War|WrestleMania"
+    "Volume|War|WrestleMania|Zone"
 )
 """Words that a Roman numeral counts: "Chapter IV" is chapter four."""
 
@@ -54,7 +54,7 @@ VERSIONED = (
 """What has versions: "Python 3.11" is three point eleven."""
 
 IDENTIFIED = (
-    "PIN|pin|code|codes|passcode|password|ZIP|zip|zipcode|postcode|ISBN|ISSN|SSN|EAN|UPC|IMEI|IBAN|ID|id|account|"
+    "PIN|pin|code|codes|passcode|password|ZIP|zip|zipcode|postcode|ISBN|ISSN|OCLC|PMID|SSN|EAN|UPC|IMEI|IBAN|ID|id|account|"
     "Account|serial|Serial|passport|Passport|card|Card|routing|tracking|Code"
 )
 """What is identified by digits, each of them read: "PIN 4821"."""
