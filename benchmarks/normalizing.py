@@ -7,6 +7,11 @@ and the time of each sentence: the median of `--rounds` after one that does not 
 
 `normalizing_cases.txt` says what is right, in the categories of the Google text normalisation corpus, and lists several
 readings where several are: all contenders are judged by the same ones. The cases are our own.
+
+With `--corpus GoogleTN.json`, the contenders read sentences of that corpus itself: `data/GoogleTN.json` of
+github.com/NVIDIA/NeMo-text-processing, a line `{"text": ..., "gt_normalized": ...}` each, of which only the ones that a
+normalizer must change are taken, evenly spread. Their one reading is the corpus's own, which is often not the only right
+one (it spells "colour" American, and says the days of ISO dates first), and the peer was developed on it.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from pathlib import Path
 
 import click
 from attrs import frozen
+from held_out import spread
 from rich.console import Console
 from rich.table import Table
 
@@ -82,7 +88,7 @@ class Case:
 
     def accepts(self, words: str) -> bool:
         """Whether a contender's words are one of the readings."""
-        return re.fullmatch(reading_pattern(self.said), compared(words)) is not None
+        return re.fullmatch(self.said, compared(words)) is not None
 
 
 @frozen(kw_only=True)
@@ -106,15 +112,41 @@ def read_cases(path: Path = CASES) -> list[Case]:
             category = heading[1]
         elif line and not line.startswith("# "):
             written, _, said = line.partition(" => ")
-            cases.append(Case(category=category, written=written, said=said))
+            cases.append(Case(category=category, written=written, said=reading_pattern(said)))
     return cases
+
+
+def read_corpus(path: Path, count: int) -> list[Case]:
+    """Sentences of the Google corpus that a normalizer must change, evenly spread."""
+    lines = map(json.loads, path.read_text("utf-8").splitlines())
+    changed = [line for line in lines if line["text"] != line["gt_normalized"]]
+    return [
+        Case(
+            category="GOOGLE",
+            written=_untokenized(line["text"]),
+            said=re.escape(compared(_untokenized(line["gt_normalized"]))),
+        )
+        for line in spread(changed, count)
+    ]
+
+
+def _untokenized(text: str) -> str:
+    """A text without the spaces and quotes of a tokenizer."""
+    text = re.sub(r" ('s\b|[.,;:!?%)\]](?= |$))", r"\1", text)
+    return re.sub(r"(?<=[(\[]) ", "", text).replace("``", '"').replace("''", '"')
 
 
 _NUMBER_WORD = (
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|first|second|third|\w+th)\b"
 )
-_SPELLINGS = {"metre": "meter", "litre": "liter", "per cent": "percent", "milli amp": "milliamp"}
+_SPELLINGS = {
+    r"\bper cent\b": "percent",
+    r"\bmilli amp": "milliamp",
+    r"(?<=[a-z])tre(?=s?\b)": "ter",
+    r"(?<=[a-z]{2})our(?=s?\b|ed\b|ing\b|able|ite|ful)": "or",
+    r"(?<=[a-z]{3})is(?=(?:e|ed|es|er|ers|ing|ations?|ational)\b)": "iz",
+}
 _DIGITS = ("(zero|oh)", *["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 
 
@@ -125,7 +157,7 @@ def compared(words: str) -> str:
     """
     words = re.sub(r"[.,;:!?\"()\[\]\u2013\u2014\u2026-]|(?<=[a-z])/(?=[a-z])", " ", words.lower())
     for british, american in _SPELLINGS.items():
-        words = words.replace(british, american)
+        words = re.sub(british, american, words)
     words = re.sub(r"(?<![a-z])'|'(?![a-z])", "", words)
     words = re.sub(rf"\b(hundred|thousand|million|billion) and (?={_NUMBER_WORD})", r"\1 ", words)
     words = re.sub(r"\b([a-z])'?(?: (?=[a-z]\b(?!')))", r"\1", " ".join(words.split()))
@@ -138,11 +170,11 @@ def reading_pattern(said: str) -> str:
     digits = re.sub(
         r"<([\d ]+)>",
         lambda match: " ".join(_DIGITS[int(digit)] for digit in match[1].replace(" ", "")),
-        re.sub(r"(?<![a-z])'|'(?![a-z])", "", re.sub(r"\bo\b(?!')", "oh", said)),
+        said,
     )
     pieces = re.findall(r"[()|]|[^\s()|]+", digits)
     return "".join(
-        {"(": "(?:"}.get(piece, piece) if piece in "()|" else re.escape(piece) + " "
+        {"(": "(?:"}.get(piece, piece) if piece in "()|" else re.escape(compared(piece))
         for piece in pieces
     )
 
@@ -200,10 +232,14 @@ def show(console: Console, cases: Sequence[Case], readings: Sequence[Reading]) -
 @click.command()
 @click.option("--peer", is_flag=True, help="Install nemo_text_processing and read with it too.")
 @click.option("--peer-python", type=Path, help="The Python of an environment that has the peer.")
+@click.option("--corpus", type=Path, help="Sentences of the Google corpus instead of our cases.")
+@click.option("--count", default=1000, show_default=True, help="Sentences of the corpus.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--wrong", is_flag=True, help="Print what each contender reads wrongly.")
-def main(peer: bool, peer_python: Path | None, rounds: int, wrong: bool) -> None:
-    cases = read_cases()
+def main(
+    peer: bool, peer_python: Path | None, corpus: Path | None, count: int, rounds: int, wrong: bool
+) -> None:
+    cases = read_corpus(corpus, count) if corpus else read_cases()
     texts = [case.written for case in cases]
     readings = [read_all(OURS, Path(sys.executable), texts, rounds)]
     if peer_python:

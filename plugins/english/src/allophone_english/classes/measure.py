@@ -149,7 +149,7 @@ RULES = (
     Rule(
         Kind.MEASURE,
         Begins.DIGIT,
-        rf"(?P<inches>{FRACTION}|\d{{1,4}}(?:\.\d{{1,3}})?)(?:\"|'')(?!\w)",
+        rf"(?P<inches>{FRACTION}|\d{{1,3}}(?:\.\d{{1,3}})?)(?:\"|'')(?!\w)",
         _inches,
     ),
     Rule(Kind.MEASURE, Begins.DIGIT, r"(?P<feet>\d{1,5})'(?![\w'](?!\d))", _feet),
