@@ -95,7 +95,7 @@ class Scene:
 
     @property
     def last(self) -> Token | None:
-        """The token before this one, with at most a space between."""
+        """The token before this one."""
         return self.tokens[-1] if self.tokens else None
 
     @property
@@ -137,7 +137,7 @@ class Grammar:
     """Rules in their order, which divide a text into tokens."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._compiled: dict[Begins, list[tuple[Kind, _MatchAt, Say]]] = {}
 
     def _beginning(self, begins: Begins) -> list[tuple[Kind, _MatchAt, Say]]:
@@ -145,7 +145,7 @@ class Grammar:
         if begins not in self._compiled:
             self._compiled[begins] = [
                 (rule.kind, re.compile(rule.pattern, re.VERBOSE).match, rule.say)
-                for rule in self._rules
+                for rule in self.rules
                 if begins in rule.begins
             ]
         return self._compiled[begins]
@@ -172,7 +172,7 @@ class Grammar:
         begins = Begins.LETTER if word else Begins.DIGIT if text[start].isdecimal() else Begins.SIGN
         for kind, match_at, say in self._beginning(begins):
             match = match_at(text, start)
-            if match:
+            if match and match.end() > start:
                 words = say(match, scene)
                 if words is not None:
                     return Token(kind, start, match.end(), words)

@@ -55,7 +55,7 @@ RULES = (
     Rule(
         Kind.ADDRESS,
         Begins.LETTER,
-        rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d+(?:st|nd|rd|th)))",
+        rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d{1,3}(?:st|nd|rd|th)))",
         _direction,
     ),
     Rule(

@@ -125,7 +125,7 @@ RULES = (
     Rule(
         Kind.LETTERS,
         Begins.LETTER,
-        rf"((?i:{any_of(_WORDS)}))[ ]?(?=[\d#(]|[IVX]+\b)",
+        rf"((?i:{any_of(_WORDS)}))[ ]?(?=[\d#(]|[IVX]{1,6}\b)",
         _before_number,
     ),
     Rule(Kind.VERBATIM, Begins.SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),
