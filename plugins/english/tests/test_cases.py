@@ -33,6 +33,9 @@ CASES = cases()
 @pytest.mark.parametrize(("kind", "written", "said"), CASES)
 def test_a_text_is_read_as_a_reader_would(kind: str, written: str, said: str):
     assert english(written) == said
+    # Signs and words have their section for what stands around them.
+    if kind not in ("PLAIN", "VERBATIM"):
+        assert kind in {token.kind.name for token in english.tokens(written)}
 
 
 def test_there_are_cases_of_every_class_and_none_twice():

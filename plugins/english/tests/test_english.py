@@ -87,7 +87,12 @@ def test_the_time_of_a_text_is_linear_in_its_length():
     assert time.process_time() - started < 30
 
 
-@pytest.mark.parametrize("rule", grammar().rules, ids=lambda rule: rule.say.__qualname__)
+@pytest.mark.parametrize("rule", grammar().rules, ids=lambda rule: rule.example)
+def test_every_rule_makes_a_token_of_its_example(rule: Rule):
+    assert rule in [token.rule for token in english.tokens(rule.example)]
+
+
+@pytest.mark.parametrize("rule", grammar().rules, ids=lambda rule: rule.example)
 def test_no_pattern_reaches_without_bounds(rule: Rule):
     """Else a text could make each of its tokens look at all the rest, in quadratic time."""
     bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "x", re.sub(r"\\.", "x", rule.pattern))

@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterable
 
 WHOLE = r"""(?:
-    \d{1,3}(?:,\d{3}){1,12}(?!,?\d)          # 1,234,567
+    \d{1,3}(?:,\d{3}){1,12}(?!,?\d)         # 1,234,567
   | \d{1,2}(?:,\d{2}){1,6},\d{3}(?!\d)      # 12,34,567
   | \d{1,3}(?:[ ]\d{3}){2,6}(?![ ]?\d)      # 1 234 567
   | \d{1,3}[ ]000(?![ ]?\d)                 # 10 000
   | \d{1,3}(?:'\d{3}){1,6}(?!\d)            # 1'234'567
   | \d{1,40}
 )"""
-NUMBER = rf"(?:{WHOLE}(?:\.\d{{1,40}})?|(?<![\w.])\.\d{{1,40}})"
+DECIMAL = rf"(?:{WHOLE}\.\d{{1,40}}|(?<![\w.])\.\d{{1,40}})"
+NUMBER = rf"(?:{DECIMAL}|{WHOLE})"
 """A whole or decimal number, its thousands grouped or not."""
 
 AMOUNT = rf"""(?:
-    \d{{1,3}}(?:[. ]\d{{3}}){{0,6}},\d{{1,2}}(?!,?\d)   # 1.234,50: what has a unit may have a decimal comma
-  | \d{{1,3}}(?:[ ]\d{{3}}){{1,6}}(?![ ]?\d)                # 1 234
+    \d{{1,3}}(?:[. ]\d{{3}}){{0,6}},\d{{1,2}}(?!,?\d)   # 1.234,50: a decimal comma
+  | \d{{1,3}}(?:[ ]\d{{3}}){{1,6}}(?![ ]?\d)             # 1 234
   | {NUMBER}
 )"""
 """A number that a unit or a currency belongs to."""

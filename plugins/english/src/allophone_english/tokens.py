@@ -57,15 +57,23 @@ class Begins(Flag):
     SIGN = auto()
 
 
+DIGIT, LETTER, SIGN = Begins
+
+
 @frozen
 class Token:
-    """What `text[start:end]` is, and how it is said; spoken: whether the words are other than the text."""
+    """What `text[start:end]` is, and how it is said; rule: None where the text stays as it is."""
 
     kind: Kind
     start: int
     end: int
     words: str
-    spoken: bool = True
+    rule: Rule | None
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the words are a rule's."""
+        return self.rule is not None
 
 
 class Scene:
@@ -110,12 +118,15 @@ Say = Callable[["re.Match[str]", Scene], str | None]
 
 @frozen
 class Rule:
-    """One class of tokens, or a part of one: how it is written, and how it is said.
+    """A class of tokens, or a part of one: how it is written, and how it is said.
 
+    example: a text that has such a token.
+    begins: what its first character is.
     pattern: in verbose mode, matched where a token begins. It must not reach without bounds beyond what it
         takes, or the time of a long text would be quadratic.
     """
 
+    example: str
     kind: Kind
     begins: Begins
     pattern: str
@@ -129,8 +140,8 @@ _compile = functools.cache(re.compile)
 _MatchAt = Callable[[str, int], "re.Match[str] | None"]
 _SPACE = re.compile(r"\s+")
 # Fractions and superscripts are alphanumeric for Python, and signs for us.
-LETTER = r"[^\W\d_¹²³⁰-⁹₀-₉¼-¾⅐-⅞]"
-_WORD = re.compile(rf"{LETTER}+(?:'{LETTER}+)*")
+_LETTER = r"[^\W\d_¹²³⁰-⁹₀-₉¼-¾⅐-⅞]"
+_WORD = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)*")
 
 
 class Grammar:
@@ -138,13 +149,13 @@ class Grammar:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._compiled: dict[Begins, list[tuple[Kind, _MatchAt, Say]]] = {}
+        self._compiled: dict[Begins, list[tuple[_MatchAt, Rule]]] = {}
 
-    def _beginning(self, begins: Begins) -> list[tuple[Kind, _MatchAt, Say]]:
+    def _beginning(self, begins: Begins) -> list[tuple[_MatchAt, Rule]]:
         """The rules for a beginning, compiled when it is first met."""
         if begins not in self._compiled:
             self._compiled[begins] = [
-                (rule.kind, re.compile(rule.pattern, re.VERBOSE).match, rule.say)
+                (re.compile(rule.pattern, re.VERBOSE).match, rule)
                 for rule in self.rules
                 if begins in rule.begins
             ]
@@ -169,16 +180,16 @@ class Grammar:
     def _token(self, scene: Scene) -> Token:
         text, start = scene.text, scene.start
         word = _WORD.match(text, start)
-        begins = Begins.LETTER if word else Begins.DIGIT if text[start].isdecimal() else Begins.SIGN
-        for kind, match_at, say in self._beginning(begins):
+        begins = LETTER if word else DIGIT if text[start].isdecimal() else SIGN
+        for match_at, rule in self._beginning(begins):
             match = match_at(text, start)
             if match and match.end() > start:
-                words = say(match, scene)
+                words = rule.say(match, scene)
                 if words is not None:
-                    return Token(kind, start, match.end(), words)
+                    return Token(rule.kind, start, match.end(), words, rule)
         if word:
-            return Token(Kind.PLAIN, start, word.end(), word[0], spoken=False)
-        return Token(Kind.PUNCT, start, start + 1, text[start], spoken=False)
+            return Token(Kind.PLAIN, start, word.end(), word[0], None)
+        return Token(Kind.PUNCT, start, start + 1, text[start], None)
 
 
 def joined(text: str, tokens: Sequence[Token]) -> str:

@@ -6,7 +6,7 @@ import re
 
 from allophone_english import numbers
 from allophone_english.patterns import any_of, with_point
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, LETTER, Kind, Rule, Scene
 from allophone_english.words.abbreviations import DIRECTIONS, STREET_WORDS, STREETS
 
 _BEFORE_SAINT = r"(?:The|In|At|On|Of|And|From|To|By|Mount|Fort|Port|Near|See|Visit|St)"
@@ -50,24 +50,27 @@ def _post_office(match: re.Match[str], scene: Scene) -> str:
 _NAME = r"(?:[NSEW]{1,2}\.?[ ])?(?:(?:St\.[ ])?(?:[A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th))[ ]){1,3}"
 
 RULES = (
-    Rule(Kind.ADDRESS, Begins.LETTER, rf"({any_of(STREETS)})(\.)?(?!\w)", _street),
-    Rule(Kind.ADDRESS, Begins.LETTER, r"(Sq|Blvd|Pkwy|Hwy|Rd|Ave)\.(?!\w)", _square),
+    Rule("on Main St.", Kind.ADDRESS, LETTER, rf"({any_of(STREETS)})(\.)?(?!\w)", _street),
+    Rule("the Blvd.", Kind.ADDRESS, LETTER, r"(Sq|Blvd|Pkwy|Hwy|Rd|Ave)\.(?!\w)", _square),
     Rule(
+        "7 W. 34th St.",
         Kind.ADDRESS,
-        Begins.LETTER,
-        rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d{1,3}(?:st|nd|rd|th)))",
+        LETTER,
+        rf"({any_of(DIRECTIONS)})\.?(?=[ ](?:[A-Z][a-z]|\d{{1,3}}(?:st|nd|rd|th)))",
         _direction,
     ),
     Rule(
+        "1600 Pennsylvania Ave.",
         Kind.ADDRESS,
-        Begins.DIGIT,
+        DIGIT,
         rf"(\d{{1,5}})([A-Z])?(?=[ ]{_NAME}(?:{STREET_WORDS})\b)",
         _house,
     ),
-    Rule(Kind.ADDRESS, Begins.DIGIT, r"(\d{1,5})([A-Z])(?=[ ][A-Z][a-z])", _house),
+    Rule("at 221B Baker", Kind.ADDRESS, DIGIT, r"(\d{1,5})([A-Z])(?=[ ][A-Z][a-z])", _house),
     Rule(
+        "P.O. Box 123",
         Kind.ADDRESS,
-        Begins.LETTER,
+        LETTER,
         r"P\.?[ ]?O\.?[ ]Box(?:[ ](\d{1,6})(?![\d.,]\d|\w))?",
         _post_office,
     ),

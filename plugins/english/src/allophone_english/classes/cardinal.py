@@ -6,8 +6,8 @@ import re
 
 from allophone_english import numbers
 from allophone_english.context import is_code, is_label, is_version, is_year
-from allophone_english.patterns import NUMBER
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.patterns import DECIMAL, NUMBER, WHOLE
+from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 SUPERSCRIPT = r"⁻?[⁰¹²³⁴-⁹]{1,4}"
@@ -63,9 +63,10 @@ def _year(match: re.Match[str], scene: Scene) -> str | None:
 
 def _end_of_years(match: re.Match[str], scene: Scene) -> str | None:
     """ "1999-05": the second year of a pair, which is not read digit by digit."""
-    last = scene.tokens[-2] if len(scene.tokens) > 1 else None
-    spoken = last and last.kind is Kind.DATE and scene.start - last.end <= 3
-    return f"oh {numbers.cardinal(match[0][1])}" if spoken else None
+    return f"oh {numbers.cardinal(match[0][1])}" if scene.before(_YEAR_DASH) else None
+
+
+_YEAR_DASH = r"\b[12]\d{3}[ ]?[-–][ ]?$"
 
 
 def _ordinal(match: re.Match[str], scene: Scene) -> str:
@@ -97,35 +98,45 @@ def _lines(match: re.Match[str], scene: Scene) -> str:
     return f"{numbers.label(match[1])} {match[2]}"
 
 
+_SIGN = r"(?P<sign>[-+±])?"
+_EXPONENT = rf"(?:\^(?P<exponent>[-+]?\d{{1,4}})|(?P<superscript>{SUPERSCRIPT}))?"
+
 RULES = (
-    Rule(Kind.CARDINAL, Begins.DIGIT, r"\d{1,3}(?:\.000){2,6}(?![.\d])", _grouped_by_points),
-    Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})([pi])(?!\w)", _lines),
+    Rule("1.000.000", Kind.CARDINAL, DIGIT, r"\d{1,3}(?:\.000){2,6}(?![.\d])", _grouped_by_points),
+    Rule("1080p", Kind.CARDINAL, DIGIT, r"(\d{3,4})([pi])(?!\w)", _lines),
     Rule(
+        "21st",
         Kind.ORDINAL,
-        Begins.DIGIT,
+        DIGIT,
         r"(\d{1,3}(?:,\d{3}){1,5}|\d{1,20})(?i:st|nd|rd|th)(?!\w)",
         _ordinal,
     ),
-    Rule(Kind.CARDINAL, Begins.DIGIT, r"(\d{3,4})[ ]?[x×][ ]?(\d{3,4})(?!\w|\.\d)", _resolution),
     Rule(
+        "1920x1080", Kind.CARDINAL, DIGIT, r"(\d{3,4})[ ]?[x×][ ]?(\d{3,4})(?!\w|\.\d)", _resolution
+    ),
+    Rule(
+        "4x faster",
         Kind.CARDINAL,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<number>{NUMBER})[x×](?!\w)(?=[ ](?:\w{{2,12}}er|more|less|as|the|worse)\b)",
         _times,
     ),
     Rule(
+        "5M users",
         Kind.CARDINAL,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<number>{NUMBER})(?P<scale>bn|mn|tn|M|[Bk](?=[ ](?:users|people|followers|parameters|views|tokens|jobs|homes|fans)\b))(?!\w)",
         _scale,
     ),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(?P<number>\d{1,9})(?P<several>s(?!\w))?(?!\d|[.,]\d)", _code),
-    Rule(Kind.DATE, Begins.DIGIT, r"\d{4}(?![\d²³⁰-⁹^]|,\d{3}|\.\d)", _year),
-    Rule(Kind.CARDINAL, Begins.DIGIT, r"0\d(?![\w.,:/])", _end_of_years),
     Rule(
-        Kind.CARDINAL,
-        Begins.DIGIT | Begins.SIGN,
-        rf"(?P<sign>[-+±])?(?P<number>{NUMBER})(?:\^(?P<exponent>[-+]?\d{{1,4}})|(?P<superscript>{SUPERSCRIPT}))?",
-        _number,
+        "COVID-19",
+        Kind.DIGIT,
+        DIGIT,
+        r"(?P<number>\d{1,9})(?P<several>s(?!\w))?(?!\d|[.,]\d)",
+        _code,
     ),
+    Rule("in 1999", Kind.DATE, DIGIT, r"\d{4}(?![\d²³⁰-⁹^]|,\d{3}|\.\d)", _year),
+    Rule("2003-04", Kind.CARDINAL, DIGIT, r"0\d(?![\w.,:/])", _end_of_years),
+    Rule(".5", Kind.DECIMAL, DIGIT | SIGN, rf"{_SIGN}(?P<number>{DECIMAL}){_EXPONENT}", _number),
+    Rule("-3", Kind.CARDINAL, DIGIT | SIGN, rf"{_SIGN}(?P<number>{WHOLE}){_EXPONENT}", _number),
 )

@@ -7,7 +7,7 @@ import re
 from allophone_english import numbers
 from allophone_english.context import follows_quantity, is_dated
 from allophone_english.patterns import DASH
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.names import MONTHS, WEEKDAYS
 
 # "may" and "march" are verbs as well, and "mar" is one.
@@ -136,69 +136,88 @@ def _short_year(match: re.Match[str], scene: Scene) -> str | None:
 
 RULES = (
     Rule(
+        "2020-05-03",
         Kind.DATE,
-        Begins.DIGIT,
+        DIGIT,
         r"(?P<year>[12]\d{3})(?P<by>[-/.])(?P<month>\d{1,2})(?P=by)(?P<day>\d{1,2})(?:T(?=\d\d:)|(?![\d-]))",
         _year_first,
     ),
     Rule(
+        "3/4/2021",
         Kind.DATE,
-        Begins.DIGIT,
+        DIGIT,
         r"(\d{1,2})([-/])(\d{1,2})\2([12]\d{3}|\d{2})(?![-/]?\d)",
         _month_first,
     ),
-    Rule(Kind.DATE, Begins.DIGIT, r"(\d{1,2})\.(\d{1,2})\.([12]\d{3})(?!\.?\d)", _day_first),
-    Rule(Kind.DATE, Begins.DIGIT, r"(\d{1,2})/(\d{1,2})(?![\d/%])", _month_slash_day),
+    Rule("15.01.2020", Kind.DATE, DIGIT, r"(\d{1,2})\.(\d{1,2})\.([12]\d{3})(?!\.?\d)", _day_first),
+    Rule("on 3/4", Kind.DATE, DIGIT, r"(\d{1,2})/(\d{1,2})(?![\d/%])", _month_slash_day),
     Rule(
+        "Jan. 5th, 2024",
         Kind.DATE,
-        Begins.LETTER,
+        LETTER,
         rf"(?P<month>{MONTH})[ -](?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH}(?!\w))?"
         rf"(?:(?:,?[ ]|-)(?P<year>{_YEAR}))?{_NOT_A_DAY}",
         _month_and_day,
     ),
     Rule(
+        "may 5th",
         Kind.DATE,
-        Begins.LETTER,
+        LETTER,
         rf"(?P<month>may|march)[ ](?P<day>{_DAY})(?P<last>)(?:{_TH},?[ ](?P<year>{_YEAR})|(?:st|nd|rd|th)){_NOT_A_DAY}",
         _month_and_day,
     ),
     Rule(
+        "17 may 2010",
         Kind.DATE,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<the>)(?P<day>{_DAY})(?P<last>){_TH}[ ](?P<month>may|march),?[ ](?P<year>{_YEAR})",
         _day_and_month,
     ),
     Rule(
+        "the 4th of July",
         Kind.DATE,
-        Begins.LETTER | Begins.DIGIT,
+        LETTER | DIGIT,
         rf"(?P<the>[tT]he[ ])?(?P<day>{_DAY}){_TH}(?:{DASH}(?P<last>{_DAY}){_TH})?(?:[ ]of[ ]|[ -])(?P<month>{MONTH})"
         rf"(?:(?:,?[ ]|-)(?P<year>{_YEAR}))?(?!\w)",
         _day_and_month,
     ),
-    Rule(Kind.DATE, Begins.LETTER, rf"({MONTH})[-–]({MONTH})(?!\w)", _months),
+    Rule("April-Sept", Kind.DATE, LETTER, rf"({MONTH})[-–]({MONTH})(?!\w)", _months),
     Rule(
+        "Nov 2015",
         Kind.DATE,
-        Begins.LETTER,
+        LETTER,
         r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?(?=[ ][12]\d{3}\b)",
         _short_month,
     ),
-    Rule(Kind.DATE, Begins.LETTER, r"(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?=[ ][a-z])", _short_month),
     Rule(
+        "in Aug. he left",
         Kind.DATE,
-        Begins.LETTER,
+        LETTER,
+        r"(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?=[ ][a-z])",
+        _short_month,
+    ),
+    Rule(
+        "Fri., Sept. 4",
+        Kind.DATE,
+        LETTER,
         rf"({_WEEKDAY})(?:\.?[-–](?P<last>{_WEEKDAY})\b\.?|\.?(?=,?[ ](?:(?:{MONTH})[ ]\d|\d{{1,2}}{_TH}[ ](?:{MONTH})|"
         r"\d{1,2}(?::\d\d|[ ]?[ap]\.?m\b))))",
         _short_weekday,
     ),
     Rule(
+        "the 1990s",
         Kind.DATE,
-        Begins.DIGIT | Begins.SIGN,
+        DIGIT | SIGN,
         r"(?<!\w)'?(?P<years>(?:1[1-9]|20)?[1-9]0|(?:1[1-9]|20)00|(?<=')00)(?:'s|s)(?!\w)",
         _decade,
     ),
-    Rule(Kind.DATE, Begins.SIGN, r"'(\d\d)(?![\w'\"]|[.,:]\d)", _short_year),
+    Rule("the class of '05", Kind.DATE, SIGN, r"'(\d\d)(?![\w'\"]|[.,:]\d)", _short_year),
     Rule(
-        Kind.DATE, Begins.DIGIT, rf"(?P<year>\d{{1,3}},\d{{3}}|\d{{1,6}})[ ]?(?P<era>{_ERA})", _era
+        "300 BC",
+        Kind.DATE,
+        DIGIT,
+        rf"(?P<year>\d{{1,3}},\d{{3}}|\d{{1,6}})[ ]?(?P<era>{_ERA})",
+        _era,
     ),
-    Rule(Kind.DATE, Begins.LETTER, r"(?:AD|A\.D\.)[ ](\d{1,4})(?![\w.,]\w|\d)", _after_era),
+    Rule("AD 79", Kind.DATE, LETTER, r"(?:AD|A\.D\.)[ ](\d{1,4})(?![\w.,]\w|\d)", _after_era),
 )

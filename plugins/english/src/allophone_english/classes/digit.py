@@ -7,7 +7,7 @@ import re
 from allophone_english import numbers
 from allophone_english.context import is_identifier, is_verse
 from allophone_english.patterns import any_of
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, LETTER, Kind, Rule, Scene
 from allophone_english.words.names import STATES
 
 
@@ -77,40 +77,53 @@ def _hexadecimal(match: re.Match[str], scene: Scene) -> str:
 
 
 RULES = (
-    Rule(Kind.DIGIT, Begins.DIGIT, r"0x[\da-fA-F]{1,16}(?!\w)", _hexadecimal),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{1,3}):(\d{1,3})(?:[-–](\d{1,3}))?(?![\d:])", _verse),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"(\d{3})\(([a-z])\)", _plan),
+    Rule("0x1F", Kind.DIGIT, DIGIT, r"0x[\da-fA-F]{1,16}(?!\w)", _hexadecimal),
+    Rule("John 3:16", Kind.DIGIT, DIGIT, r"(\d{1,3}):(\d{1,3})(?:[-–](\d{1,3}))?(?![\d:])", _verse),
+    Rule("a 401(k)", Kind.DIGIT, DIGIT, r"(\d{3})\(([a-z])\)", _plan),
     Rule(
+        "v1.2.3-beta",
         Kind.DIGIT,
-        Begins.DIGIT | Begins.LETTER,
+        DIGIT | LETTER,
         r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})(?:[-.]?(?P<stage>alpha|beta|rc|dev|pre|post)(?:[.-]?(?P<stage_number>\d{1,4}))?)?",
         _version,
     ),
-    Rule(Kind.DIGIT, Begins.LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),
+    Rule("v2.5", Kind.DIGIT, LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),
     # A telephone number, a date and a range have no more than two hyphens, or are dealt with before.
-    Rule(Kind.DIGIT, Begins.DIGIT, r"\d{1,20}(?:-\d{1,20}){2,40}(?:-[\dX])?(?![\w-])", _groups),
     Rule(
+        "078-05-1120",
         Kind.DIGIT,
-        Begins.DIGIT,
+        DIGIT,
+        r"\d{1,20}(?:-\d{1,20}){2,40}(?:-[\dX])?(?![\w-])",
+        _groups,
+    ),
+    Rule(
+        "2020-00123",
+        Kind.DIGIT,
+        DIGIT,
         r"(?:\d{5}-\d{4}|\d{3,6}-0\d{2,12}|0\d{2,5}-\d{2,12}|\d{4}-\d{3}X)(?![\w-])",
         _groups,
     ),
     Rule(
+        "4111 1111 1111 1111",
         Kind.DIGIT,
-        Begins.DIGIT,
+        DIGIT,
         r"(?:\d{4}(?:[ ]\d{4}){3}|\d{4}[ ]\d{6}[ ]\d{5})(?![ ]?\d)(?!\w)",
         _groups,
     ),
-    Rule(Kind.DIGIT, Begins.DIGIT, r"\d{3,30}(?:[ -]\d{2,10}){0,4}(?![\d,.]\d|\w)", _identifier),
     Rule(
+        "PIN 4821", Kind.DIGIT, DIGIT, r"\d{3,30}(?:[ -]\d{2,10}){0,4}(?![\d,.]\d|\w)", _identifier
+    ),
+    Rule(
+        "CA 90210",
         Kind.DIGIT,
-        Begins.LETTER,
+        LETTER,
         rf"({any_of(STATES)}),?[ ](\d{{5}}(?:-\d{{4}})?)(?![\w-])",
         _zip_code,
     ),
     Rule(
+        "MIG-25-B-7",
         Kind.DIGIT,
-        Begins.DIGIT | Begins.LETTER,
+        DIGIT | LETTER,
         r"(?:\d{1,9}|[A-Za-z]{1,2}|[A-Z]{1,8})(?:-(?:\d{1,9}[A-Z]?|[a-z]{1,2}|[A-Z]{1,8})){2,12}(?![\w-])",
         _serial,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.names import DOMAINS, FILES, WORDS_THAT_ARE_DOMAINS
 
 SIGNS = {
@@ -91,32 +91,45 @@ _PATH = rf"(?:[/?]{_TAIL}|/)"
 _FOLDER = r"[\w.+-]{1,60}"
 
 RULES = (
-    Rule(Kind.ELECTRONIC, Begins.LETTER, rf"(?:https?|ftp|file|ssh|git)://{_TAIL}", _address),
-    Rule(Kind.ELECTRONIC, Begins.LETTER, rf"www\.{_TAIL}", _address),
     Rule(
+        "https://example.com/a",
         Kind.ELECTRONIC,
-        Begins.LETTER | Begins.DIGIT,
+        LETTER,
+        rf"(?:https?|ftp|file|ssh|git)://{_TAIL}",
+        _address,
+    ),
+    Rule("www.example.com", Kind.ELECTRONIC, LETTER, rf"www\.{_TAIL}", _address),
+    Rule(
+        "me@example.com",
+        Kind.ELECTRONIC,
+        LETTER | DIGIT,
         r"[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}(?<!-)",
         _name,
     ),
     Rule(
+        "example.com/about",
         Kind.ELECTRONIC,
-        Begins.LETTER | Begins.DIGIT,
+        LETTER | DIGIT,
         rf"(?=[\w-]{{1,63}}\.[\w])(?:{_LABEL}\.){{1,6}}(?P<ending>{DOMAINS})(?![\w-]|\.\w)(?::\d{{2,5}})?(?P<path>{_PATH})?",
         _host,
     ),
-    Rule(Kind.ELECTRONIC, Begins.LETTER, rf"localhost(?::\d{{2,5}})?{_PATH}?", _name),
+    Rule("localhost:8080", Kind.ELECTRONIC, LETTER, rf"localhost(?::\d{{2,5}})?{_PATH}?", _name),
     Rule(
+        "report.pdf",
         Kind.ELECTRONIC,
-        Begins.LETTER | Begins.DIGIT,
+        LETTER | DIGIT,
         rf"(?:[\w.-]{{1,60}}/){{0,12}}[\w-]{{1,60}}(?:\.[\w-]{{1,30}}){{0,3}}\.(?:{FILES})(?!\w)",
         _name,
     ),
-    Rule(Kind.ELECTRONIC, Begins.LETTER, rf"[A-Z]:(?:\\{_FOLDER}){{1,20}}\\?", _name),
+    Rule("C:\\temp\\log", Kind.ELECTRONIC, LETTER, rf"[A-Z]:(?:\\{_FOLDER}){{1,20}}\\?", _name),
     Rule(
-        Kind.ELECTRONIC, Begins.SIGN, rf"(?:~|\.\.?)?(?:/{_FOLDER}(?<![.])){{1,20}}/?(?!\w)", _path
+        "/usr/local/bin",
+        Kind.ELECTRONIC,
+        SIGN,
+        rf"(?:~|\.\.?)?(?:/{_FOLDER}(?<![.])){{1,20}}/?(?!\w)",
+        _path,
     ),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, rf"(?<![\w.])\.(?:{FILES})(?!\w)", _name),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, r"\#(\d{0,6}[A-Za-z]\w{1,60})", _hashtag),
-    Rule(Kind.ELECTRONIC, Begins.SIGN, r"@([^\W\d]\w{1,40}(?:\.\w{1,40}){0,2})", _handle),
+    Rule("a .txt file", Kind.ELECTRONIC, SIGN, rf"(?<![\w.])\.(?:{FILES})(?!\w)", _name),
+    Rule("#MondayMood", Kind.ELECTRONIC, SIGN, r"\#(\d{0,6}[A-Za-z]\w{1,60})", _hashtag),
+    Rule("@nasa", Kind.ELECTRONIC, SIGN, r"@([^\W\d]\w{1,40}(?:\.\w{1,40}){0,2})", _handle),
 )

@@ -7,7 +7,7 @@ import unicodedata
 
 from allophone_english import numbers
 from allophone_english.context import is_scored
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 
 _VULGAR = r"[¼-¾⅐-⅞↉]"
 FRACTION = rf"(?:(?:\d{{1,9}}[ ]?)?{_VULGAR}|(?:\d{{1,9}}[ ])?\d{{1,5}}[/⁄]\d{{1,5}}(?![\d/]))"
@@ -80,8 +80,9 @@ def _fraction(match: re.Match[str], scene: Scene) -> str:
 
 RULES = (
     Rule(
+        "2 1/2",
         Kind.FRACTION,
-        Begins.DIGIT | Begins.SIGN,
+        DIGIT | SIGN,
         rf"(?P<fraction>{FRACTION})(?:ths?)?(?![\w/])",
         _fraction,
     ),

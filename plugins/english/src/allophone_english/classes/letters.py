@@ -10,7 +10,7 @@ import re
 from allophone_english import numbers
 from allophone_english.context import follows_quantity, is_shouted
 from allophone_english.patterns import any_of, ends_text, with_point
-from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
+from allophone_english.tokens import LETTER, QUANTITIES, SIGN, Kind, Rule, Scene
 from allophone_english.words.abbreviations import (
     BEFORE_NUMBER,
     ENDINGS,
@@ -106,38 +106,53 @@ def _compound(match: re.Match[str], scene: Scene) -> str | None:
 _WORDS = [written for written in BEFORE_NUMBER if written[0].isalpha()]
 
 RULES = (
-    Rule(Kind.PLAIN, Begins.LETTER, r"IT(?!\w)", _shouted),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES)})\.(?=\s(?!\d))", _title),
+    Rule("NOW IT IS GOOD", Kind.PLAIN, LETTER, r"IT(?!\w)", _shouted),
+    Rule("WWII", Kind.LETTERS, LETTER, rf"(?:{any_of(INITIALISMS)})(?!\w)", _whole),
+    Rule("Dr. Ng", Kind.LETTERS, LETTER, rf"({any_of(TITLES)})\.(?=\s(?!\d))", _title),
     Rule(
-        Kind.LETTERS, Begins.LETTER, rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])", _title
-    ),
-    Rule(Kind.LETTERS, Begins.LETTER, rf"(?:{any_of(ENDINGS)})(?!\w)", _ending),
-    Rule(
+        "Mr Lee",
         Kind.LETTERS,
-        Begins.LETTER,
+        LETTER,
+        rf"({any_of(TITLES_WITHOUT_POINT)})(?=[ ][A-Z][a-z])",
+        _title,
+    ),
+    Rule("Acme Ltd.", Kind.LETTERS, LETTER, rf"(?:{any_of(ENDINGS)})(?!\w)", _ending),
+    Rule(
+        "e.g. this",
+        Kind.LETTERS,
+        LETTER,
         rf"(?i:{any_of(set(LINKS) - {'w/', 'w/o', 'c/o', 'vs'})})(?!\w)",
         _link,
     ),
-    Rule(Kind.LETTERS, Begins.LETTER, r"(?:w/o|w/|c/o|vs)(?!\w)", _link),
-    Rule(Kind.LETTERS, Begins.SIGN, r"&c\.(?!\w)", _link),
-    Rule(Kind.LETTERS, Begins.LETTER, r"v\.(?=[ ][A-Z])", _versus),
+    Rule("w/ milk", Kind.LETTERS, LETTER, r"(?:w/o|w/|c/o|vs)(?!\w)", _link),
+    Rule("stone, &c. and", Kind.LETTERS, SIGN, r"&c\.(?!\w)", _link),
+    Rule("Roe v. Wade", Kind.LETTERS, LETTER, r"v\.(?=[ ][A-Z])", _versus),
     Rule(
+        "no. 5",
         Kind.LETTERS,
-        Begins.LETTER,
-        rf"((?i:{any_of(_WORDS)}))[ ]?(?=[\d#(]|[IVX]{1,6}\b)",
+        LETTER,
+        rf"((?i:{any_of(_WORDS)}))[ ]?(?=[\d#(]|[IVX]{1, 6}\b)",
         _before_number,
     ),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),
-    Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.[ ]?){2,6}(?=[A-Z][a-z])", _initials_of_a_name),
-    Rule(Kind.LETTERS, Begins.LETTER, r"(?:[A-Z]\.){2,12}(?!\w)", _initialism),
-    Rule(Kind.LETTERS, Begins.LETTER, r"([A-HJ-Z])\.(?=[ ][A-Z][a-z])", _middle_initial),
-    Rule(Kind.LETTERS, Begins.LETTER, r"[A-Z]{1,3}(?:&[A-Z]{1,3}){1,3}(?!\w)", _joined_by_and),
-    Rule(Kind.LETTERS, Begins.LETTER, r"([A-DFO]|AB)([-+])(?![\w+#-]|[ ]?[\d=])", _grade),
-    Rule(Kind.LETTERS, Begins.LETTER, r"([A-G])[#♯](?!\w)", _sharp),
+    Rule("#1", Kind.VERBATIM, SIGN, r"(\#|№|§§|§|¶|~|≈)[ ]?(?=[$£€]?\.?\d)", _before_number),
     Rule(
+        "J. R. R. Tolkien",
         Kind.LETTERS,
-        Begins.LETTER,
+        LETTER,
+        r"(?:[A-Z]\.[ ]?){2,6}(?=[A-Z][a-z])",
+        _initials_of_a_name,
+    ),
+    Rule("the F.B.I.", Kind.LETTERS, LETTER, r"(?:[A-Z]\.){2,12}(?!\w)", _initialism),
+    Rule(
+        "William H. Gates", Kind.LETTERS, LETTER, r"([A-HJ-Z])\.(?=[ ][A-Z][a-z])", _middle_initial
+    ),
+    Rule("R&D", Kind.LETTERS, LETTER, r"[A-Z]{1,3}(?:&[A-Z]{1,3}){1,3}(?!\w)", _joined_by_and),
+    Rule("a B+", Kind.LETTERS, LETTER, r"([A-DFO]|AB)([-+])(?![\w+#-]|[ ]?[\d=])", _grade),
+    Rule("C#", Kind.LETTERS, LETTER, r"([A-G])[#♯](?!\w)", _sharp),
+    Rule(
+        "HTML5",
+        Kind.LETTERS,
+        LETTER,
         r"[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){0,12}\d{1,12}(?![\d.,]\d|\w)|[^\W\d_]{1,30}(?:\d{1,12}[^\W\d_]{1,12}){1,12}(?!\w)",
         _compound,
     ),

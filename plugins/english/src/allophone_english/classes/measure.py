@@ -9,7 +9,7 @@ from allophone_english.classes.cardinal import signed
 from allophone_english.classes.fraction import FRACTION, fraction_words, is_share
 from allophone_english.context import is_attributive, is_code
 from allophone_english.patterns import AMOUNT, any_of, with_point
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 from allophone_english.words.units import (
     APART,
     BELOW,
@@ -133,29 +133,33 @@ def _coordinate(match: re.Match[str], scene: Scene) -> str:
 
 RULES = (
     Rule(
+        """40°26'46"N""",
         Kind.MEASURE,
-        Begins.DIGIT,
+        DIGIT,
         r"""(?P<degrees>\d{1,3}(?:\.\d{1,8})?)°[ ]?
         (?:(?P<minute>\d{1,2})'[ ]?(?:(?P<second>\d{1,2}(?:\.\d{1,4})?)\"[ ]?)?|(?=[NSEW](?!\w)))
         (?P<compass>[NSEW])?(?!\w)""",
         _coordinate,
     ),
     Rule(
+        """5'10" tall""",
         Kind.MEASURE,
-        Begins.DIGIT,
+        DIGIT,
         r"(?P<feet>\d{1,3})'[ ]?(?P<inches>\d{1,2}(?:\.\d{1,2})?)(?:\"|''|(?![\w.,'\"]\w|['\w]))",
         _feet_and_inches,
     ),
     Rule(
+        'a 27" screen',
         Kind.MEASURE,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<inches>{FRACTION}|\d{{1,3}}(?:\.\d{{1,3}})?)(?:\"|'')(?!\w)",
         _inches,
     ),
-    Rule(Kind.MEASURE, Begins.DIGIT, r"(?P<feet>\d{1,5})'(?![\w'](?!\d))", _feet),
+    Rule("6' x 4'", Kind.MEASURE, DIGIT, r"(?P<feet>\d{1,5})'(?![\w'](?!\d))", _feet),
     Rule(
+        "100 GB/s",
         Kind.MEASURE,
-        Begins.DIGIT | Begins.SIGN,
+        DIGIT | SIGN,
         rf"""(?P<sign>[-+±])?(?:(?P<fraction>{FRACTION})[ ]?|(?P<number>{AMOUNT}){_SCALE}(?P<joint>[ ]|-)?)
         {_UNIT}{_BELOW}(?P<point>\.(?!\w))?(?![\w²³])""",
         _measure,

@@ -7,7 +7,7 @@ import re
 from allophone_english import numbers
 from allophone_english.context import is_attributive
 from allophone_english.patterns import AMOUNT, NO_MORE, any_of
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.currencies import (
     AFTER_ONLY,
     CODES,
@@ -89,22 +89,28 @@ _BEFORE = rf"(?P<currency>{any_of(SIGNS)}|(?:{any_of(CODES)})(?=[ ]?\d))"
 
 RULES = (
     Rule(
+        "$10-20 million",
         Kind.MONEY,
-        Begins.SIGN | Begins.LETTER,
+        SIGN | LETTER,
         rf"{_MINUS}{_BEFORE}[ ]?(?P<minus_within>-)?(?P<low>{AMOUNT})"
         rf"(?:[ ]?[-–—][ ]?(?P=currency)?[ ]?(?P<high>{AMOUNT}))?{_SCALE}?{_PER}?(?![\w])",
         _money,
     ),
     Rule(
+        "27,50 €",
         Kind.MONEY,
-        Begins.DIGIT | Begins.SIGN,
+        DIGIT | SIGN,
         rf"{_MINUS}(?P<minus_within>)(?P<low>{AMOUNT})(?:[ ]?[-–—][ ]?(?P<high>{AMOUNT}))?{_SCALE}?[ ]?"
         rf"(?P<currency>(?:{any_of(SIGNS)})(?![ ]?\d)|{any_of({**CODES, **AFTER_ONLY})}){_PER}?{NO_MORE}",
         _money,
     ),
-    Rule(Kind.MONEY, Begins.DIGIT, rf"(\d{{1,2}})p{NO_MORE}", _pence),
-    Rule(Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of(SIGNS)}){_PER}", _currency_alone),
+    Rule("50p", Kind.MONEY, DIGIT, rf"(\d{{1,2}})p{NO_MORE}", _pence),
+    Rule("in $/hr", Kind.MONEY, SIGN, rf"(?P<currency>{any_of(SIGNS)}){_PER}", _currency_alone),
     Rule(
-        Kind.MONEY, Begins.SIGN, rf"(?P<currency>{any_of([*SIGNS, '¢'])})(?P<per>)", _currency_alone
+        "a $ sign",
+        Kind.MONEY,
+        SIGN,
+        rf"(?P<currency>{any_of([*SIGNS, '¢'])})(?P<per>)",
+        _currency_alone,
     ),
 )

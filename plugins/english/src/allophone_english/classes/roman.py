@@ -6,7 +6,7 @@ import re
 
 from allophone_english import numbers
 from allophone_english.context import is_pronoun
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import LETTER, Kind, Rule, Scene
 from allophone_english.words.names import NOT_ROMAN, NUMBERED, REGNAL, UNTITLED
 
 _VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
@@ -104,12 +104,15 @@ def _small(match: re.Match[str], scene: Scene) -> str | None:
 
 
 RULES = (
-    Rule(Kind.CARDINAL, Begins.LETTER, _NUMERAL + _END, _counting),
-    Rule(Kind.ORDINAL, Begins.LETTER, _NUMERAL + r"(?P<th>th|st|nd|rd)?" + _END, _of_a_name),
-    Rule(Kind.CARDINAL, Begins.LETTER, _NUMERAL + _END, _standing_alone),
+    Rule("Chapter IV", Kind.CARDINAL, LETTER, _NUMERAL + _END, _counting),
     Rule(
+        "Elizabeth II", Kind.ORDINAL, LETTER, _NUMERAL + r"(?P<th>th|st|nd|rd)?" + _END, _of_a_name
+    ),
+    Rule("MCMXCIV", Kind.CARDINAL, LETTER, _NUMERAL + _END, _standing_alone),
+    Rule(
+        "page xiv",
         Kind.CARDINAL,
-        Begins.LETTER,
+        LETTER,
         r"(?=[xvi])(?:x[cl]|l?x{0,3})(?:ix|iv|v?i{0,3})(?!\w|\.\w|')",
         _small,
     ),

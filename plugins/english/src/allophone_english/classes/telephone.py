@@ -6,7 +6,7 @@ import re
 
 from allophone_english import numbers
 from allophone_english.context import is_telephone
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 
 _SEPARATOR = r"[ .\u2011-]"
 _INTERNATIONAL = (
@@ -51,15 +51,16 @@ def _group(group: str, index: int) -> str:
 
 
 RULES = (
-    Rule(Kind.TELEPHONE, Begins.SIGN, rf"{_INTERNATIONAL}(?![\w-])", _telephone),
-    Rule(Kind.TELEPHONE, Begins.DIGIT | Begins.SIGN, rf"{_AMERICAN}(?![\w-])", _telephone),
-    Rule(Kind.TELEPHONE, Begins.DIGIT | Begins.SIGN, rf"{_TRUNK}(?![\w-])", _with_trunk_prefix),
-    Rule(Kind.TELEPHONE, Begins.DIGIT, rf"{_LOCAL}(?![\w-])", _telephone),
+    Rule("+1 212 555 0142", Kind.TELEPHONE, SIGN, rf"{_INTERNATIONAL}(?![\w-])", _telephone),
+    Rule("(212) 555-0142", Kind.TELEPHONE, DIGIT | SIGN, rf"{_AMERICAN}(?![\w-])", _telephone),
+    Rule("020 7946 0958", Kind.TELEPHONE, DIGIT | SIGN, rf"{_TRUNK}(?![\w-])", _with_trunk_prefix),
+    Rule("555-0142", Kind.TELEPHONE, DIGIT, rf"{_LOCAL}(?![\w-])", _telephone),
     Rule(
+        "1-800-FLOWERS",
         Kind.TELEPHONE,
-        Begins.DIGIT,
+        DIGIT,
         rf"{_SERVICE}(?![\w-])",
         lambda match, scene: _grouped(match[0]),
     ),
-    Rule(Kind.TELEPHONE, Begins.DIGIT, r"\d{3,15}(?![\d,.]\d|\w)", _ungrouped),
+    Rule("call 2125550142", Kind.TELEPHONE, DIGIT, r"\d{3,15}(?![\d,.]\d|\w)", _ungrouped),
 )

@@ -7,7 +7,7 @@ import re
 from allophone_english import numbers
 from allophone_english.context import is_duration
 from allophone_english.patterns import HALF_DAY, with_point
-from allophone_english.tokens import Begins, Kind, Rule, Scene
+from allophone_english.tokens import DIGIT, Kind, Rule, Scene
 
 _ZONE = re.compile(r"[ ]\(?[A-Z]{2,4}\b")
 _RATIO = r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b"
@@ -85,33 +85,41 @@ def _military(match: re.Match[str], scene: Scene) -> str:
 
 RULES = (
     Rule(
+        "5:30 p.m.",
         Kind.TIME,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<hour>[01]?\d|2[0-4])(?::(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{{1,3}}))?)?"
         rf"(?:[ ]?(?P<half>{HALF_DAY}))?)(?![:\d]|[a-z]|[A-Z]\b)",
         _time,
     ),
     Rule(
+        "7.30pm",
         Kind.TIME,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<hour>1[0-2]|0?[1-9])\.(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)[ ]?(?P<half>{HALF_DAY})(?!\w)",
         _time,
     ),
     Rule(
+        "45:30",
         Kind.TIME,
-        Begins.DIGIT,
+        DIGIT,
         r"(?P<hour>2[5-9]|[3-9]\d|1\d\d):(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)(?P<half>)(?![:\w])",
         _time,
     ),
-    Rule(Kind.TIME, Begins.DIGIT, rf"(1[0-2]|0?[1-9])[ ]?(?P<half>{HALF_DAY})(?!\w)", _hour),
+    Rule("9am", Kind.TIME, DIGIT, rf"(1[0-2]|0?[1-9])[ ]?(?P<half>{HALF_DAY})(?!\w)", _hour),
     Rule(
+        "1030 am",
         Kind.TIME,
-        Begins.DIGIT,
+        DIGIT,
         rf"(?P<hour>1[0-2]|0?[1-9])(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)[ ]?(?P<half>{HALF_DAY})(?!\w)",
         _time,
     ),
-    Rule(Kind.TIME, Begins.DIGIT, r"([01]?\d|2[0-4])h([0-5]\d)(?!\w)", _hours_and_minutes),
+    Rule("15h30", Kind.TIME, DIGIT, r"([01]?\d|2[0-4])h([0-5]\d)(?!\w)", _hours_and_minutes),
     Rule(
-        Kind.TIME, Begins.DIGIT, r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)", _military
+        "0800 hours",
+        Kind.TIME,
+        DIGIT,
+        r"([01]\d|2[0-4])([0-5]\d)(?=[ ](?:hours|hrs|shift)\b)",
+        _military,
     ),
 )

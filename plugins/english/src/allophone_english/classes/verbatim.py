@@ -9,7 +9,7 @@ from allophone_english.classes.cardinal import SUPERSCRIPT, SUPERSCRIPTS, power
 from allophone_english.classes.date import MONTH
 from allophone_english.context import follows_quantity
 from allophone_english.patterns import any_of
-from allophone_english.tokens import QUANTITIES, Begins, Kind, Rule, Scene
+from allophone_english.tokens import LETTER, QUANTITIES, SIGN, Kind, Rule, Scene
 from allophone_english.words.units import BELOW, PERIODS, POWERS
 
 WORDS = {
@@ -153,35 +153,38 @@ def _power_alone(match: re.Match[str], scene: Scene) -> str:
 
 
 RULES = (
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"(?P<dash>[-–—~])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
+    Rule("10-20", Kind.VERBATIM, SIGN, rf"(?P<dash>[-–—~])(?P<space>[ ])?{_DIGIT_FOLLOWS}", _range),
     Rule(
+        "10am-noon",
         Kind.VERBATIM,
-        Begins.SIGN,
+        SIGN,
         rf"[-–—](?=(?:noon|midnight|present|now|today|date)\b|(?:{MONTH})[ ]\d)",
         _until,
     ),
     Rule(
-        Kind.VERBATIM, Begins.SIGN, rf"/({any_of(BELOW)})({any_of(POWERS)})?(?![\w²³])", _per_unit
+        "12/kg", Kind.VERBATIM, SIGN, rf"/({any_of(BELOW)})({any_of(POWERS)})?(?![\w²³])", _per_unit
     ),
     Rule(
+        "miles/hour",
         Kind.VERBATIM,
-        Begins.SIGN,
+        SIGN,
         rf"/(?=(?P<period>(?:{PERIODS})(?!\w))|(?<=\w/)\w)",
         _slash,
     ),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"/(?=[ ]?\d)", _over),
-    Rule(Kind.VERBATIM, Begins.SIGN, r":(?=\d)", _ratio),
-    Rule(Kind.VERBATIM, Begins.SIGN | Begins.LETTER, r"([x×])(?=[ ]?\.?\d)", _by),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"\*(?=[ ]?\d)", _star),
-    Rule(Kind.VERBATIM, Begins.SIGN, r"(?:[<>]=?|[≤≥])(?=[ ]?[-+.]?\w)", _compared),
+    Rule("12 / 4 = 3", Kind.VERBATIM, SIGN, r"/(?=[ ]?\d)", _over),
+    Rule("3:1", Kind.VERBATIM, SIGN, r":(?=\d)", _ratio),
+    Rule("3 x 4", Kind.VERBATIM, SIGN | LETTER, r"([x×])(?=[ ]?\.?\d)", _by),
+    Rule("5 * 3", Kind.VERBATIM, SIGN, r"\*(?=[ ]?\d)", _star),
+    Rule("x < 5", Kind.VERBATIM, SIGN, r"(?:[<>]=?|[≤≥])(?=[ ]?[-+.]?\w)", _compared),
     Rule(
+        "mc²",
         Kind.VERBATIM,
-        Begins.LETTER,
+        LETTER,
         rf"([A-Za-z]{{1,3}})(?:({SUPERSCRIPT})|\^(-?\d{{1,4}}))",
         _variable_power,
     ),
-    Rule(Kind.VERBATIM, Begins.SIGN, SUPERSCRIPT, _power_alone),
-    Rule(Kind.VERBATIM, Begins.LETTER, rf"[{''.join(GREEK)}](?![^\W\d_])", _letter),
-    Rule(Kind.VERBATIM, Begins.SIGN, any_of(WORDS), _sign),
-    Rule(Kind.VERBATIM, Begins.SIGN, rf"[{re.escape(SILENT)}]", _silent),
+    Rule("word²", Kind.VERBATIM, SIGN, SUPERSCRIPT, _power_alone),
+    Rule("an α particle", Kind.VERBATIM, LETTER, rf"[{''.join(GREEK)}](?![^\W\d_])", _letter),
+    Rule("2 + 2", Kind.VERBATIM, SIGN, any_of(WORDS), _sign),
+    Rule("*bold*", Kind.VERBATIM, SIGN, rf"[{re.escape(SILENT)}]", _silent),
 )
