@@ -138,6 +138,8 @@ _OPENING = frozenset(" ([{\"'/=<>*+,;:±~≈–—-$£€")
 # Compiled when first used, so that an import costs little.
 _compile = functools.cache(re.compile)
 _MatchAt = Callable[[str, int], "re.Match[str] | None"]
+# No rule begins with a mark that a space follows; prose is spared the compilation of those for signs.
+_PUNCTUATION = re.compile(r"""[.,;:!?)'"](?:\s|$)""")
 _SPACE = re.compile(r"\s+")
 # Fractions and superscripts are alphanumeric for Python, and signs for us.
 _LETTER = r"[^\W\d_¹²³⁰-⁹₀-₉¼-¾⅐-⅞]"
@@ -179,6 +181,8 @@ class Grammar:
 
     def _token(self, scene: Scene) -> Token:
         text, start = scene.text, scene.start
+        if _PUNCTUATION.match(text, start):
+            return Token(Kind.PUNCT, start, start + 1, text[start], None)
         word = _WORD.match(text, start)
         begins = LETTER if word else DIGIT if text[start].isdecimal() else SIGN
         for match_at, rule in self._beginning(begins):
