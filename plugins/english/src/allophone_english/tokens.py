@@ -93,13 +93,15 @@ class Scene:
         self.tokens: list[Token] = []
         self.quoted = False
 
-    def before(self, pattern: str) -> re.Match[str] | None:
+    def before(self, pattern: str) -> bool:
         """Whether a pattern, which should end in `$`, is found just before the token."""
-        return _compile(pattern).search(self.text, max(0, self.start - self.REACH), self.start)
+        begin = max(0, self.start - self.REACH)
+        return _compile(pattern).search(self.text, begin, self.start) is not None
 
-    def after(self, pattern: str, match: re.Match[str]) -> re.Match[str] | None:
+    def after(self, pattern: str, match: re.Match[str]) -> bool:
         """Whether a pattern follows a match."""
-        return _compile(pattern).match(self.text, match.end(), match.end() + self.REACH)
+        end = match.end()
+        return _compile(pattern).match(self.text, end, end + self.REACH) is not None
 
     @property
     def last(self) -> Token | None:

@@ -5,29 +5,17 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
+from allophone_english.context import has_quarter, is_direction, is_street
 from allophone_english.patterns import any_of, with_point
 from allophone_english.tokens import DIGIT, LETTER, Kind, Rule, Scene
 from allophone_english.words.abbreviations import DIRECTIONS, STREET_WORDS, STREETS
 
-_BEFORE_SAINT = r"(?:The|In|At|On|Of|And|From|To|By|Mount|Fort|Port|Near|See|Visit|St)"
-_OF_A_STREET = rf"(?:\b(?!{_BEFORE_SAINT}\b)[A-Z][a-z]+(?:'s)?|\d(?:st|nd|rd|th))[ ]$"
-_AFTER_A_NUMBER = r"\b\d{1,5}[A-Z]?(?:[ ](?:[NSEW]\.?|[A-Z][a-z]+|\d+(?:st|nd|rd|th))){1,3}[ ]$"
-_HOUSE = r"\b\d{1,5}[A-Z]?[ ]$|[A-Z][a-z]+[ ](?:St|Ave|Blvd|Rd)\.[ ]$"
-_QUARTER = r"[ ](?:NE|NW|SE|SW|[NSEW])\b"
-_PERSON = r"[ ][A-Z][a-z]"
-
 
 def _street(match: re.Match[str], scene: Scene) -> str | None:
-    short = match[1]
-    if not scene.before(_OF_A_STREET):
+    if not is_street(match, scene):
         return None
-    if short in ("Dr", "Ct", "Pl") and (
-        scene.after(_PERSON, match) or not scene.before(_AFTER_A_NUMBER)
-    ):
-        return None
-    if not match[2] and not scene.before(_AFTER_A_NUMBER):
-        return None
-    return STREETS[short] if scene.after(_QUARTER, match) else with_point(STREETS[short], match)
+    words = STREETS[match[1]]
+    return words if has_quarter(match, scene) else with_point(words, match)
 
 
 def _square(match: re.Match[str], scene: Scene) -> str:
@@ -35,7 +23,7 @@ def _square(match: re.Match[str], scene: Scene) -> str:
 
 
 def _direction(match: re.Match[str], scene: Scene) -> str | None:
-    return DIRECTIONS[match[1]] if scene.before(_HOUSE) else None
+    return DIRECTIONS[match[1]] if is_direction(scene) else None
 
 
 def _house(match: re.Match[str], scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_code, is_label, is_version, is_year
+from allophone_english.context import ends_years, is_code, is_label, is_version, is_year
 from allophone_english.patterns import DECIMAL, NUMBER, WHOLE
 from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 
@@ -63,10 +63,7 @@ def _year(match: re.Match[str], scene: Scene) -> str | None:
 
 def _end_of_years(match: re.Match[str], scene: Scene) -> str | None:
     """ "1999-05": the second year of a pair, which is not read digit by digit."""
-    return f"oh {numbers.cardinal(match[0][1])}" if scene.before(_YEAR_DASH) else None
-
-
-_YEAR_DASH = r"\b[12]\d{3}[ ]?[-–][ ]?$"
+    return f"oh {numbers.cardinal(match[0][1])}" if ends_years(scene) else None
 
 
 def _ordinal(match: re.Match[str], scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import follows_quantity, is_dated
+from allophone_english.context import follows_quantity, has_article, is_dated, is_month_and_count
 from allophone_english.patterns import DASH
 from allophone_english.tokens import DIGIT, LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.names import MONTHS, WEEKDAYS
@@ -71,14 +71,9 @@ def _month_slash_day(match: re.Match[str], scene: Scene) -> str | None:
     return f"{MONTHS[month - 1]} {numbers.ordinal(match[2])}"
 
 
-_SOME = r"\b[Ii]n[ ]$"
-_THINGS = r"[ ](?!(?:was|is|has|this|its|as)\b)[a-z]{3,}s\b"
-
-
 def _month_and_day(match: re.Match[str], scene: Scene) -> str | None:
     year = match["year"]
-    if not year and scene.before(_SOME) and scene.after(_THINGS, match):
-        # "In May 12 ships sank."
+    if not year and is_month_and_count(match, scene):
         return None
     said = f"{_month(match['month'])} {numbers.ordinal(match['day'])}"
     if match["last"]:
@@ -87,15 +82,12 @@ def _month_and_day(match: re.Match[str], scene: Scene) -> str | None:
 
 
 def _day_and_month(match: re.Match[str], scene: Scene) -> str:
-    the = match["the"] or ("" if scene.before(_THE) else "the ")
+    the = match["the"] or ("" if has_article(scene) else "the ")
     said = f"{the}{numbers.ordinal(match['day'])}"
     if match["last"]:
         said += f" to {'the ' if the else ''}{numbers.ordinal(match['last'])}"
     said += f" of {_month(match['month'])}"
     return f"{said} {numbers.year(match['year'])}" if match["year"] else said
-
-
-_THE = r"\b[Tt]he[ ](?:\w+[ ])?$"
 
 
 def _short_month(match: re.Match[str], scene: Scene) -> str:

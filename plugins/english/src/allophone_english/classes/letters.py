@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import follows_quantity, is_shouted
+from allophone_english.context import follows_quantity, is_first_name, is_party, is_shouted
 from allophone_english.patterns import any_of, ends_text, with_point
-from allophone_english.tokens import LETTER, QUANTITIES, SIGN, Kind, Rule, Scene
+from allophone_english.tokens import LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.abbreviations import (
     BEFORE_NUMBER,
     ENDINGS,
@@ -41,7 +41,7 @@ def _ending(match: re.Match[str], scene: Scene) -> str:
 
 def _before_number(match: re.Match[str], scene: Scene) -> str | None:
     words = BEFORE_NUMBER[match[1].lower()]
-    if match[1] == "~" and follows_quantity(scene, *QUANTITIES):
+    if match[1] == "~" and follows_quantity(scene):
         # "5~6" is a range.
         return None
     if match[1] == "C." or (scene.glued and match[1][0].isalpha()):
@@ -50,10 +50,7 @@ def _before_number(match: re.Match[str], scene: Scene) -> str | None:
 
 
 def _versus(match: re.Match[str], scene: Scene) -> str | None:
-    return "versus" if scene.before(_PARTY) else None
-
-
-_PARTY = r"\b[A-Z][\w.]*[ ]$"
+    return "versus" if is_party(scene) else None
 
 
 def _initials_of_a_name(match: re.Match[str], scene: Scene) -> str:
@@ -66,10 +63,7 @@ def _initialism(match: re.Match[str], scene: Scene) -> str:
 
 
 def _middle_initial(match: re.Match[str], scene: Scene) -> str | None:
-    return match[1] if scene.before(_NAME) else None
-
-
-_NAME = r"\b[A-Z][a-z]+[ ]$"
+    return match[1] if is_first_name(scene) else None
 
 
 def _shouted(match: re.Match[str], scene: Scene) -> str | None:

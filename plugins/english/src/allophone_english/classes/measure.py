@@ -7,7 +7,7 @@ import re
 from allophone_english import numbers
 from allophone_english.classes.cardinal import signed
 from allophone_english.classes.fraction import FRACTION, fraction_words, is_share
-from allophone_english.context import is_attributive, is_code
+from allophone_english.context import is_attributive, is_code, is_length
 from allophone_english.patterns import AMOUNT, any_of, with_point
 from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 from allophone_english.words.units import (
@@ -85,10 +85,6 @@ def _fraction_of(fraction: str, one: str, many: str) -> str:
     return f"half {article} {one}" if said == "one half" else f"{said} of {article} {one}"
 
 
-_SIZED = r"[ ]?(?:[x×][ ]?\d|-\d)|[ ](?:tall|wide|long|high|deep|by|above|below)\b"
-_BY = r"'[ ]?[x×][ ]?$"
-
-
 def _feet_and_inches(match: re.Match[str], scene: Scene) -> str:
     """ "5'10\"", "5'10 tall"."""
     singular = is_attributive(match, scene)
@@ -98,7 +94,7 @@ def _feet_and_inches(match: re.Match[str], scene: Scene) -> str:
 def _feet(match: re.Match[str], scene: Scene) -> str | None:
     """ "6'", where something shows that it is no quotation mark."""
     singular = is_attributive(match, scene)
-    if not (singular or scene.after(_SIZED, match) or scene.before(_BY)):
+    if not singular and not is_length(match, scene):
         return None
     return _feet_words(match["feet"], singular)
 

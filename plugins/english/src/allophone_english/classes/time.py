@@ -5,25 +5,21 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import is_duration
+from allophone_english.context import begins_times, has_zone, is_duration, is_ratio
 from allophone_english.patterns import HALF_DAY, with_point
 from allophone_english.tokens import DIGIT, Kind, Rule, Scene
 
-_ZONE = re.compile(r"[ ]\(?[A-Z]{2,4}\b")
-_RATIO = r"[ ](?:ratio|odds|aspect|scale|mix|split|screen|display|favorite|majority)\b"
-_RANGE = r"[ ]?[-–][ ]?\d{1,2}[:.]\d\d"
-
 
 def _time(match: re.Match[str], scene: Scene) -> str | None:
-    hour, minute, second, half = match["hour"], match["minute"], match["second"], match["half"]
-    if scene.after(_RATIO, match):
+    hour, minute, second = match["hour"], match["minute"], match["second"]
+    if is_ratio(match, scene):
         return None
-    if second and not half and is_duration(scene):
+    if second and not match["half"] and is_duration(scene):
         return _duration(hour, minute, second)
     if int(hour) > 24 and not second and not match["fraction"] and minute[0] == "0":
         # "60:00" is no time of the day, and is how long something takes.
         return f"{_plain(hour)} minutes" + (f" and {_plain(minute)} seconds" if int(minute) else "")
-    return _half_day(_clock(hour, minute, second, match, scene), half, match)
+    return _half_day(_clock(hour, minute, second, match, scene), match, scene)
 
 
 def _clock(hour: str, minute: str, second: str | None, match: re.Match[str], scene: Scene) -> str:
@@ -35,7 +31,7 @@ def _clock(hour: str, minute: str, second: str | None, match: re.Match[str], sce
     elif not match["half"]:
         if int(hour) == 0 or int(hour) > 12:
             said += " hundred"
-        elif not scene.after(_RANGE, match):
+        elif not begins_times(match, scene):
             said += " o'clock"
     if second:
         said += f" and {_plain(second)}"
@@ -58,15 +54,15 @@ def _duration(hours: str, minutes: str, seconds: str) -> str:
     return " and ".join(filter(None, [" ".join(parts[:-1]), *parts[-1:]]))
 
 
-def _half_day(said: str, half: str | None, match: re.Match[str]) -> str:
-    if not half:
+def _half_day(said: str, match: re.Match[str], scene: Scene) -> str:
+    if not match["half"]:
         return said
-    said += f" {half[0].upper()}M"
-    return said if _ZONE.match(match.string, match.end()) else with_point(said, match)
+    said += f" {match['half'][0].upper()}M"
+    return said if has_zone(match, scene) else with_point(said, match)
 
 
 def _hour(match: re.Match[str], scene: Scene) -> str:
-    return _half_day(numbers.cardinal(match[1]), match["half"], match)
+    return _half_day(numbers.cardinal(match[1]), match, scene)
 
 
 def _hours_and_minutes(match: re.Match[str], scene: Scene) -> str:

@@ -7,9 +7,9 @@ import re
 from allophone_english import numbers
 from allophone_english.classes.cardinal import SUPERSCRIPT, SUPERSCRIPTS, power
 from allophone_english.classes.date import MONTH
-from allophone_english.context import follows_quantity
+from allophone_english.context import follows_quantity, is_compared, is_equation, is_size, is_twelve
 from allophone_english.patterns import any_of
-from allophone_english.tokens import LETTER, QUANTITIES, SIGN, Kind, Rule, Scene
+from allophone_english.tokens import LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.units import BELOW, PERIODS, POWERS
 
 WORDS = {
@@ -60,31 +60,24 @@ SILENT = "*_|~™®†‡•"
 """Decoration, which a reader passes over."""
 
 _DIGIT_FOLLOWS = r"(?=[ ]?[-+±.]?(?:[A-Z]{0,3}[$£€¥₹₩]|US\$|\.)?[ ]?\d|[ ]?[¼-¾⅐-⅞])"
-_TWELVE = r"\b(?:[Nn]oon|[Mm]idnight)[ ]?$"
-_EQUATION = r"[-+×÷*/=\d. ()]{0,40}="
-_EQUATED = r"=[-+×÷*/\d. ()]{0,40}$"
-_VARIABLE = r"(?:\b[A-Za-z]|\d)[ ]?$"
-_IS = r"\b(?:is|are|was|be|if[ ]not|not)[ ]$"
-_A_NUMBER = r"\b(?:[Aa]n?|[Tt]he)[ ][\d.]{1,8}[ ]?$"
-_UNIT_FOLLOWS = r"[ ]?\d[\d.,]{0,12}[ ]?(?:[mc]?m\b|km\b|ft\b|in\b|feet|foot|inch|inches|meters?|metres?|yards?|miles?|[\"']|pixels|mm\b)"
 
 
 def _range(match: re.Match[str], scene: Scene) -> str | None:
     """A dash between quantities: "to", but "minus" in an equation."""
-    if not follows_quantity(scene, *QUANTITIES) and not scene.before(_TWELVE):
+    if not follows_quantity(scene) and not is_twelve(scene):
         return None
     spaced = match.string[match.start() - 1] == " "
     if spaced and not match["space"] and match["dash"] == "-":
         # "10 -5": the sign of the second number.
         return None
-    if scene.after(_EQUATION, match) or scene.before(_EQUATED):
+    if is_equation(match, scene):
         return "minus"
     return "to"
 
 
 def _until(match: re.Match[str], scene: Scene) -> str | None:
     """ "10am-noon", "2010-present"."""
-    return "to" if follows_quantity(scene, *QUANTITIES) else None
+    return "to" if follows_quantity(scene) else None
 
 
 def _slash(match: re.Match[str], scene: Scene) -> str:
@@ -92,43 +85,37 @@ def _slash(match: re.Match[str], scene: Scene) -> str:
 
 
 def _per_unit(match: re.Match[str], scene: Scene) -> str | None:
-    if not follows_quantity(scene, *QUANTITIES):
+    if not follows_quantity(scene):
         return None
     power = f"{POWERS[match[2]]} " if match[2] else ""
     return f"per {power}{BELOW[match[1]]}"
 
 
 def _over(match: re.Match[str], scene: Scene) -> str | None:
-    return "divided by" if scene.after(_EQUATION, match) else ""
+    return "divided by" if is_equation(match, scene) else ""
 
 
 def _ratio(match: re.Match[str], scene: Scene) -> str | None:
     if follows_quantity(scene, Kind.DIGIT):
         # The port of an address.
         return "colon"
-    return "to" if follows_quantity(scene, *QUANTITIES) else None
+    return "to" if follows_quantity(scene) else None
 
 
 def _by(match: re.Match[str], scene: Scene) -> str | None:
     """A cross between numbers: "by" in sizes, "times" in sums."""
-    if not follows_quantity(scene, *QUANTITIES):
+    if not follows_quantity(scene):
         return None
-    size = (
-        match[1] == "x"
-        or follows_quantity(scene, Kind.MEASURE)
-        or scene.before(_A_NUMBER)
-        or scene.after(_UNIT_FOLLOWS, match)
-    )
-    return "by" if size else "times"
+    return "by" if match[1] == "x" or is_size(match, scene) else "times"
 
 
 def _star(match: re.Match[str], scene: Scene) -> str | None:
-    return "times" if follows_quantity(scene, *QUANTITIES) else None
+    return "times" if follows_quantity(scene) else None
 
 
 def _compared(match: re.Match[str], scene: Scene) -> str:
     words = WORDS[match[0]]
-    return f"is {words}" if scene.before(_VARIABLE) and not scene.before(_IS) else words
+    return f"is {words}" if is_compared(scene) else words
 
 
 def _sign(match: re.Match[str], scene: Scene) -> str:
