@@ -44,13 +44,13 @@ def test_there_are_cases_of_every_class_and_none_twice():
     assert len({written for _, written, _ in CASES}) == len(CASES)
 
 
-READINGS = (1, "0ba2c5e2bb40b140")
+READINGS = (1, "99f0366efd801b17")
 """The version of the normalizer, and a digest of how it reads all cases."""
 
 
 def test_the_version_is_raised_with_the_readings():
     """Where features are stored, only the version tells that texts are read otherwise than before."""
-    said = "\n".join(english(written) for _, written, _ in CASES)
+    said = "\n".join(sorted(english(written) for _, written, _ in CASES))
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     version = default_registry().entries("normalizers")["en"].version
     assert (version, digest) == READINGS, (

@@ -58,6 +58,13 @@ def is_year(digits: str, match: re.Match[str], scene: Scene) -> bool:
     return looks_like_a_year(digits) and not scene.after(_COUNTED, match)
 
 
+def is_wait(scene: Scene) -> bool:
+    """Whether "30s" is seconds: "wait 30s"; but "the 30s"."""
+    return scene.before(
+        r"\b(?:[Ww]ait|for|after|every|within|another|takes?|took|under|over|about|only|than)[ ]$"
+    )
+
+
 def ends_years(scene: Scene) -> bool:
     """Whether two digits are the second year of a pair: "1999-05"."""
     return scene.before(r"\b[12]\d{3}[ ]?[-–][ ]?$")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 
 from allophone_english import numbers
-from allophone_english.context import follows_quantity, has_article, is_dated, is_month_and_count
+from allophone_english.context import (
+    follows_quantity,
+    has_article,
+    is_dated,
+    is_month_and_count,
+    is_wait,
+)
 from allophone_english.patterns import DASH
 from allophone_english.tokens import DIGIT, LETTER, SIGN, Kind, Rule, Scene
 from allophone_english.words.names import MONTHS, WEEKDAYS
@@ -103,7 +109,9 @@ def _short_weekday(match: re.Match[str], scene: Scene) -> str:
     return _weekday(match[1]) + (f" to {_weekday(last)}" if last else "")
 
 
-def _decade(match: re.Match[str], scene: Scene) -> str:
+def _decade(match: re.Match[str], scene: Scene) -> str | None:
+    if match[0][0] != "'" and len(match["years"]) == 2 and is_wait(scene):
+        return None
     if match["years"] == "00":
         return "two thousands"
     return numbers.decade(match["years"])

@@ -69,9 +69,9 @@ def _fraction(match: re.Match[str], scene: Scene) -> str:
         return f"{numbers.cardinal(above)} out of {numbers.cardinal(below)}"
     if numerator == 0 or denominator < 2 or (len(below) > 1 and below[0] == "0"):
         return f"{numbers.cardinal(whole) + ' ' if whole else ''}{numbers.cardinal(above)} {numbers.cardinal(below)}"
-    if (len(above) == 4 and len(below) == 2) or numerator == denominator:
-        # Two years, or a share of each.
-        return f"{numbers.label(above)} {numbers.cardinal(below)}"
+    if len(below) == 4 or (len(above) == 4 and len(below) == 2) or numerator == denominator:
+        # Two years, a number and its year, or a share of each.
+        return f"{numbers.label(above)} {numbers.label(below)}"
     if numerator > denominator > 12:
         # As of blood pressure.
         return f"{numbers.cardinal(above)} over {numbers.cardinal(below)}"
