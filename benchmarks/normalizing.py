@@ -3,7 +3,8 @@
 Run `python benchmarks/normalizing.py`, with `--peer` to have the peer too: it is installed in an environment of its own
 (`uv pip install nemo_text_processing`, 0.6 GB), since its requirements fit no other benchmark's. Each contender reads
 all cases in a process of its own, which tells how long its import and its loading took, the memory that it then has,
-and the time of each sentence: the median of `--rounds` after one that does not count.
+and the time of each sentence: the median of `--rounds` after one that does not count. Times are the processor's, which
+other programs on the machine disturb less.
 
 `normalizing_cases.txt` says what is right, in the categories of the Google text normalisation corpus, and lists several
 readings where several are: all contenders are judged by the same ones. The cases are our own.
@@ -38,14 +39,14 @@ OURS = "allophone-english"
 LOAD = {
     OURS: """
 from allophone_english.normalizer import EnglishNormalizer
-imported = time.perf_counter()
+imported = time.process_time()
 say = EnglishNormalizer()
 """,
     PEER: """
 import logging
 logging.disable(logging.CRITICAL)
 from nemo_text_processing.text_normalization.normalize import Normalizer
-imported = time.perf_counter()
+imported = time.process_time()
 normalizer = Normalizer(input_case="cased", lang="en")
 say = lambda text: normalizer.normalize(text, punct_post_process=True)
 """,
@@ -56,18 +57,18 @@ READ = """
 import json, resource, statistics, sys, time
 rounds = int(sys.argv[1])
 texts = json.load(sys.stdin)
-started = time.perf_counter()
+started = time.process_time()
 {load}
 say("Warm up.")
-loaded = time.perf_counter()
+loaded = time.process_time()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 said, times = [], [[] for _ in texts]
 for turn in range(rounds + 1):
     for index, text in enumerate(texts):
-        begun = time.perf_counter()
+        begun = time.process_time()
         words = say(text)
         if turn:
-            times[index].append(time.perf_counter() - begun)
+            times[index].append(time.process_time() - begun)
         else:
             said.append(words)
 print()
