@@ -54,14 +54,15 @@ say = lambda text: normalizer.normalize(text, punct_post_process=True)
 """What imports each contender and makes the function `say`."""
 
 READ = """
-import json, resource, statistics, sys, time
+import json, statistics, sys, time
 rounds = int(sys.argv[1])
 texts = json.load(sys.stdin)
 started = time.process_time()
 {load}
 say("Warm up.")
 loaded = time.process_time()
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+status = open("/proc/self/status").read()
+memory = int(status.split("VmHWM:")[1].split()[0]) / 1024
 said, times = [], [[] for _ in texts]
 for turn in range(rounds + 1):
     for index, text in enumerate(texts):
@@ -74,7 +75,7 @@ for turn in range(rounds + 1):
 print()
 print(json.dumps(dict(
     said=said, seconds=[statistics.median(one) for one in times],
-    import_seconds=imported - started, load_seconds=loaded - started, memory=memory / 1024,
+    import_seconds=imported - started, load_seconds=loaded - started, memory=memory,
 )))
 """
 

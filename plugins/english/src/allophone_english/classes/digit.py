@@ -84,7 +84,8 @@ RULES = (
         "v1.2.3-beta",
         Kind.DIGIT,
         DIGIT | LETTER,
-        r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})(?:[-.]?(?P<stage>alpha|beta|rc|dev|pre|post)(?:[.-]?(?P<stage_number>\d{1,4}))?)?",
+        r"(?P<v>v(?:[ .](?=\d))?)?(?P<parts>\d{1,9}(?:\.\d{1,9}){2,20})"
+        r"(?:[-.]?(?P<stage>alpha|beta|rc|dev|pre|post)(?:[.-]?(?P<stage_number>\d{1,4}))?)?",
         _version,
     ),
     Rule("v2.5", Kind.DIGIT, LETTER, r"v\.?(\d{1,4}(?:\.\d{1,4})?)(?![\w.]\w|\w)", _short_version),

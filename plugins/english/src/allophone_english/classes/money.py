@@ -18,7 +18,12 @@ from allophone_english.words.currencies import (
 )
 from allophone_english.words.units import BELOW, PERIODS
 
-_SCALE = r"(?P<scale>[ -]?(?:thousand|million|billion|trillion|[mb]n|tn|mil)(?!\w)|[ ]?[mbMB]ln(?!\w)(?:\.(?=[ ][a-z]))?|[ ]?[KMBT](?!\w)|[kmbt](?!\w))"
+_SCALE = r"""(?P<scale>
+    [ -]?(?:thousand|million|billion|trillion|[mb]n|tn|mil)(?!\w)
+  | [ ]?[mbMB]ln(?!\w)(?:\.(?=[ ][a-z]))?
+  | [ ]?[KMBT](?!\w)
+  | [kmbt](?!\w)
+)"""
 _PER = rf"(?P<per>/(?:{any_of(BELOW)}|(?:{PERIODS}))(?!\w))"
 _MINUS = r"(?P<minus>-)?"
 
@@ -27,7 +32,7 @@ def _money(match: re.Match[str], scene: Scene) -> str | None:
     if match["minus"] and scene.glued:
         return None
     currency = CURRENCIES[match["currency"]]
-    # Only where points group thousands are there currencies like these.
+    # Where these are used, points group thousands.
     european = match["currency"] in ("€", "EUR", "R$", "BRL", "kr", "DKK", "NOK", "₺", "zł")
     low, high = (
         numbers.plain(written or "", decimal_comma=european)

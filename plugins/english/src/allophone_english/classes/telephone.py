@@ -9,9 +9,7 @@ from allophone_english.context import is_telephone
 from allophone_english.tokens import DIGIT, SIGN, Kind, Rule, Scene
 
 _SEPARATOR = r"[ .\u2011-]"
-_INTERNATIONAL = (
-    rf"\+[ ]?\d{{1,3}}(?:{_SEPARATOR}?\(\d{{1,5}}\))?(?:{_SEPARATOR}?\d{{1,12}}){{1,6}}"
-)
+_INTERNATIONAL = rf"\+\d{{1,3}}(?:{_SEPARATOR}?\(\d{{1,5}}\))?(?:{_SEPARATOR}?\d{{1,12}}){{1,6}}"
 _AMERICAN = r"(?:1[ .-])?(?:\(\d{3}\)[ -]?|\d{3}(?P<by>[ ./-]))\d{3}[ .-]\d{4}"
 _LOCAL = r"\d{3}-\d{4}"
 _TRUNK = r"(?:\(0\d{1,5}\)[ ]?|0\d{1,5}[ /-])\d{3,8}(?:[ -]\d{2,6}){0,3}"
