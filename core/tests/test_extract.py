@@ -391,21 +391,43 @@ class Telegraphic:
         return f"{text} stop"
 
 
-def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_path, monkeypatch):
-    made = prepared(tmp_path)
-    extract(made, default_registry())
-    before = arrays(made)
+def with_telegraphic(monkeypatch, version):
+    """A registry whose normalizer of English is `Telegraphic`."""
 
     @hookimpl
     def allophone_normalizers():
-        yield NormalizerEntry(language="en", summary="Stop.", normalizer=f"{__name__}:Telegraphic")
+        yield NormalizerEntry(
+            language="en",
+            summary="Stop.",
+            normalizer=f"{__name__}:Telegraphic",
+            version=version,
+        )
 
     module = types.ModuleType("telegraph")
     module.CONTRACT = 1
     module.allophone_normalizers = allophone_normalizers
     monkeypatch.setitem(sys.modules, __name__, types.SimpleNamespace(Telegraphic=Telegraphic))
     monkeypatch.setenv("ALLOPHONE_DISABLE_PLUGINS", "english")
-    registry = build_registry({"telegraph": module}, strict=True)
+    return build_registry({"telegraph": module}, strict=True)
+
+
+def test_a_normalizer_of_another_version_has_its_texts_extracted_again(
+    recordings, tmp_path, monkeypatch
+):
+    made = prepared(tmp_path)
+    extract(made, with_telegraphic(monkeypatch, version=1))
+    assert extract(made, with_telegraphic(monkeypatch, version=1)).computed["phonemes"] == 0
+    again = extract(made, with_telegraphic(monkeypatch, version=2))
+    assert again.computed["phonemes"] > 0
+    assert again.computed["waveform"] == 0
+
+
+def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_path, monkeypatch):
+    made = prepared(tmp_path)
+    extract(made, default_registry())
+    before = arrays(made)
+
+    registry = with_telegraphic(monkeypatch, version=1)
     again = extract(made, registry)
     assert again.computed["phonemes"] > 0
     assert again.computed["waveform"] == 0

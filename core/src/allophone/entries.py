@@ -109,11 +109,14 @@ class NormalizerEntry:
 
     language: a language code; one without a region ("en") also applies to all regions ("en-us").
     normalizer: `() -> Callable[[str], str]`.
+    version: raise it whenever a text is written out otherwise than before, so that the features
+       that are stored of it are extracted again.
     """
 
     language: str = _name()
     summary: str
     normalizer: Ref = field(converter=as_ref)
+    version: int = 1
 
     @property
     def name(self) -> str:

@@ -101,7 +101,7 @@ class FeatureIndex:
             # The symbols also depend on which normalizer is installed.
             normalizer = find_normalizer(self._experiment.text, language, self._registry)
             if normalizer is not None:
-                parts["normalizer"] = str(normalizer.normalizer)
+                parts["normalizer"] = [str(normalizer.normalizer), normalizer.version]
         if "speaker" in reads:
             parts["speaker"] = utterance.speaker
         if "labels" in reads and utterance.labels is not None:

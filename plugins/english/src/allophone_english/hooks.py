@@ -16,4 +16,6 @@ def allophone_normalizers() -> Iterator[NormalizerEntry]:
         language="en",
         summary="English numbers, money, dates, times and abbreviations in words.",
         normalizer="allophone_english.normalizer:EnglishNormalizer",
+        # Raised whenever a text is read otherwise; a test compares.
+        version=1,
     )
