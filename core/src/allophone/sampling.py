@@ -1,0 +1,96 @@
+"""The batch sampler that a [data.batching] table describes, held to the rules of its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from allophone.data.batch_sampler import (
+    BatchingConfig,
+    BatchSampler,
+    EpochPlan,
+    SamplingContext,
+    check_plan,
+)
+from allophone.errors import PluginError, UserError
+from allophone.plugin import failure_location
+from allophone.registry import Registry
+
+T = TypeVar("T")
+
+KIND = "batch_samplers"
+
+
+@frozen(kw_only=True)
+class CheckedSampler:
+    """A plugin's batch sampler whose plans are checked; what it raises names it.
+
+    name: as `[data.batching]` has it.
+    """
+
+    name: str
+    context: SamplingContext
+    _sampler: BatchSampler
+    _registry: Registry
+
+    def epoch(self, number: int) -> EpochPlan:
+        """The plan of an epoch; PluginError naming the rule that it breaks."""
+
+        def plan() -> EpochPlan:
+            made = self._sampler.epoch(number)
+            check_plan(made, self.context)
+            return made
+
+        where = f"epoch {number} of the split '{self.context.split}'"
+        return _blamed(self.name, where, plan, self._registry)
+
+
+def open_sampler(config: Any, context: SamplingContext, registry: Registry) -> CheckedSampler:
+    """Build the batch sampler of a split.
+
+    UserError where an epoch has fewer utterances than ranks, or the sampler cannot use them; PluginError
+    where it fails.
+    """
+    _refuse_too_few(context)
+    name = registry.entry_of(KIND, config).name
+    build = registry.load(KIND, name, "sampler")
+
+    def built() -> BatchSampler:
+        if not isinstance(config, BatchingConfig):
+            raise TypeError(f"{type(config).__qualname__} does not extend BatchingConfig")
+        sampler: BatchSampler = build(config, context)
+        return sampler
+
+    sampler = _blamed(name, f"the split '{context.split}'", built, registry)
+    return CheckedSampler(name=name, context=context, sampler=sampler, registry=registry)
+
+
+def _blamed(name: str, where: str, make: Callable[[], T], registry: Registry) -> T:
+    """What `make` makes; PluginError naming the sampler, where it raises anything but a UserError."""
+    try:
+        return make()
+    except UserError:
+        raise
+    except Exception as error:
+        owner = registry.owner(KIND, name)
+        location = failure_location(error, owner.package)
+        what = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise PluginError(
+            f"The batch sampler '{name}' of {owner.distribution} {owner.version} fails for {where}: "
+            f"{what}{f' ({location})' if location else ''}",
+            hint='Report it to its author, or choose another: [data.batching] type = "length-buckets". The '
+            "rules of a plan are in allophone.data.batch_sampler.",
+        ) from error
+
+
+def _refuse_too_few(context: SamplingContext) -> None:
+    count, places = len(context.utterances), sum(context.weights)
+    if min(count, places) < context.ranks:
+        weighted = "" if places == count else f", {places:g} by the weights of their corpora,"
+        raise UserError(
+            f"The split '{context.split}' has {count} utterances{weighted} for {context.ranks} ranks; each "
+            "needs one at least.",
+            hint=f"Enlarge the split (data.splits.{context.split}), or use fewer devices.",
+        )
