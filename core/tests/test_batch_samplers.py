@@ -160,7 +160,7 @@ def contract(test, mistake, sampler="turns"):
     """Run one test of the contract on the sampler with a mistake."""
 
     class Mutant(BatchSamplerContract):
-        options = {"mistake": mistake} if mistake else {}  # noqa: RUF012
+        options = {"mistake": mistake} if mistake else {}
 
     Mutant.sampler = sampler
     getattr(Mutant(), test)(registry_with(TURNS, BARE))

@@ -73,7 +73,8 @@ class DataConfig:
 class KeepConfig:
     """Which checkpoints stay: the last few, every so many steps, and the best by a metric.
 
-    best_metric: a validation metric whose lowest value is best, such as "mel_loss"; None keeps no best.
+    best_metric: a validation metric whose lowest value is best, such as "mel_loss", or a score of a metric
+        of `[runtime.metrics]`, which knows which value is best; None keeps no best.
     """
 
     last: int = field(default=2, validator=_positive)
@@ -93,6 +94,7 @@ class RuntimeConfig:
     max_steps: optimizer steps; None trains until it is stopped.
     log_every, validate_every, sample_every, checkpoint_every: strides in optimizer steps.
     samples: how many validation utterances are shown in TensorBoard, as audio and images.
+    metrics: what judges these samples whenever the model is validated, by name.
     """
 
     seed: int = 0
@@ -108,6 +110,7 @@ class RuntimeConfig:
     validate_every: int = field(default=1000, validator=_positive)
     sample_every: int = field(default=1000, validator=_positive)
     samples: int = field(default=3, validator=validators.ge(0))
+    metrics: Mapping[str, Any] = pluggable("metrics", many="table")
     checkpoint_every: int = field(default=1000, validator=_positive)
     keep: KeepConfig = Factory(KeepConfig)
 
