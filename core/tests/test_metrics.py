@@ -372,7 +372,7 @@ def test_what_cannot_be_judged_is_refused_before_the_first_step(
 
 def test_a_trainer_without_samples_has_none_to_judge(judged, monkeypatch):
     monkeypatch.delattr("training_toys.Regressor.sample")
-    with pytest.raises(ConfigError, match="makes no samples that a metric could judge"):
+    with pytest.raises(ConfigError, match="makes no samples that a metric could score"):
         judged({"rising": {}})
 
 

@@ -91,7 +91,7 @@ class FeatureExtractorEntry:
 
 @frozen(kw_only=True)
 class BatchSamplerEntry:
-    """What decides which utterances form a batch, and in which order they come.
+    """A batch sampler: it decides which utterances form a batch, and the order of batches.
 
     sampler: `(config, SamplingContext) -> BatchSampler`, see `allophone.data.batch_sampler`.
     config: the attrs class of its table `[data.batching]`, which extends
@@ -106,9 +106,9 @@ class BatchSamplerEntry:
 
 @frozen(kw_only=True)
 class Score:
-    """A number that a metric gives.
+    """A number that a metric returns.
 
-    name: by which it is logged, such as "wer": other metrics have other names.
+    name: of the number in logs, such as "wer"; unique among metrics.
     better: which values are better.
     unit: such as "dB"; "" where it has none.
     """
@@ -120,12 +120,12 @@ class Score:
 
 @frozen(kw_only=True)
 class MetricEntry:
-    """What judges synthesized speech by its samples.
+    """An evaluation metric of synthesized speech.
 
     metric: `(config, MetricContext) -> Metric`, see `allophone.metrics.protocol`.
     config: the attrs class of its table `[runtime.metrics.<name>]`.
-    scores: the numbers that it gives.
-    needs_reference, needs_text: whether it compares with a recording, or with what should be said.
+    scores: the numbers that it returns for each utterance.
+    needs_reference, needs_text: whether it needs a recording, or the text.
     """
 
     name: str = _name()

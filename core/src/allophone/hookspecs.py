@@ -100,7 +100,7 @@ def allophone_feature_extractors() -> Iterable[FeatureExtractorEntry]:
 
 @hookspec
 def allophone_batch_samplers() -> Iterable[BatchSamplerEntry]:
-    """Which utterances form a batch, and in which order they come, for `[data.batching]`.
+    """What puts utterances together to batches, for `[data.batching]`.
 
     BatchSamplerEntry(name="balanced", summary="...", config="pkg.config:BalancedConfig",
                       sampler="pkg.balanced:build")
@@ -161,7 +161,7 @@ def allophone_engines() -> Iterable[EngineEntry]:
 
 @hookspec
 def allophone_metrics() -> Iterable[MetricEntry]:
-    """What judges synthesized speech, for `[runtime.metrics.<name>]`.
+    """Evaluation metrics of synthesized speech, for `[runtime.metrics.<name>]`.
 
     MetricEntry(name="word-errors", summary="...", config="pkg.config:WordErrorsConfig",
                 metric="pkg.word_errors:build", scores=(Score(name="wer", better="lower"),),

@@ -73,8 +73,8 @@ class DataConfig:
 class KeepConfig:
     """Which checkpoints stay: the last few, every so many steps, and the best by a metric.
 
-    best_metric: a validation metric whose lowest value is best, such as "mel_loss", or a score of a metric
-        of `[runtime.metrics]`, which knows which value is best; None keeps no best.
+    best_metric: a validation metric, of which the lowest value is best, such as "mel_loss"; or a score of a
+        metric in `[runtime.metrics]`, which says what is best. None keeps no best.
     """
 
     last: int = field(default=2, validator=_positive)
@@ -94,7 +94,7 @@ class RuntimeConfig:
     max_steps: optimizer steps; None trains until it is stopped.
     log_every, validate_every, sample_every, checkpoint_every: strides in optimizer steps.
     samples: how many validation utterances are shown in TensorBoard, as audio and images.
-    metrics: what judges these samples whenever the model is validated, by name.
+    metrics: evaluation metrics of these samples, computed at each validation, by name.
     """
 
     seed: int = 0

@@ -1,4 +1,4 @@
-"""What a metric of synthesized speech is.
+"""What an evaluation metric of synthesized speech is.
 
     def build(config: WordErrorsConfig, context: MetricContext) -> Metric: ...
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True, eq=False)
 class SynthesizedSpeech:
-    """One utterance to judge.
+    """One utterance to evaluate.
 
     id: of the utterance, for messages.
     samples: float32 [N], full scale at -1 and 1.
@@ -44,7 +44,7 @@ class SynthesizedSpeech:
 class MetricContext:
     """What metrics are built with.
 
-    audio: the `[audio]` table of what is judged.
+    audio: the `[audio]` table of the voice.
     device: where to compute, as PyTorch names it: "cpu", "cuda:0".
     """
 
@@ -53,16 +53,15 @@ class MetricContext:
 
 
 class Metric(Protocol):
-    """Judges speech.
+    """Scores speech.
 
-    A score depends on the utterance alone, so several at once get what each gets by itself, and the same
-    again each time. The arrays are left as they are. Speech that is identical to its reference has the
-    best score of a metric that compares with it.
+    A score depends on its utterance only: a batch gets the scores of the single utterances, and the same each
+    time. The arrays are not modified. Speech that is identical to its reference gets the best score.
     """
 
     def score(self, speech: Sequence[SynthesizedSpeech]) -> Sequence[Mapping[str, float]]:
         """The scores of each utterance, in order, by the names in `MetricEntry.scores`.
 
-        speech: one at least, with what the entry says that it needs. NaN where one cannot be judged.
+        speech: at least one utterance, each with what the entry needs. NaN for one that cannot be scored.
         """
         ...

@@ -1,4 +1,4 @@
-"""What whoever judges speech expects of a metric: its contract.
+"""The contract of an evaluation metric.
 
 from allophone.testing import MetricContract
 
@@ -31,7 +31,7 @@ _TEXTS = ("boats came home.", "the sun rose over a quiet sea.", "warm light.")
 
 
 class MetricContract:
-    """A metric gives the scores that its entry names, always the same, and leaves what it judges alone.
+    """A metric returns the scores of its entry, the same each time, and does not modify its input.
 
     metric: its name, `[runtime.metrics.<name>]`.
     options: what its table has.
@@ -79,7 +79,7 @@ class MetricContract:
             )
             for name, value in one.items():
                 assert math.isfinite(value), (
-                    f"{name} is {value} for speech that it should be able to judge."
+                    f"{name} is {value} for speech that it should be able to score."
                 )
 
     def test_it_gives_the_same_again(self, registry: Registry) -> None:
@@ -110,7 +110,7 @@ class MetricContract:
         for one, copy in zip(speech, before, strict=True):
             for name in ("samples", "reference"):
                 assert np.array_equal(getattr(one, name), getattr(copy, name)), (
-                    f"It changes the {name} of what it judges, which others hear: work on a copy."
+                    f"It changes the {name} of its input, which is used elsewhere: work on a copy."
                 )
 
     def test_identical_audio_is_best(self, registry: Registry) -> None:

@@ -226,16 +226,16 @@ def _validation_data(
 def _scorer(
     corpus: Corpus, objective: Objective, samples: list[Batch], rank: Rank, registry: Registry
 ) -> SampleScorer | None:
-    """What judges the samples, on rank 0; ConfigError where there will be none."""
+    """What scores the samples, on rank 0; ConfigError where there will be none."""
     if optional(objective, "sample") is None:
         raise ConfigError(
-            "runtime.metrics: the trainer makes no samples that a metric could judge.",
+            "runtime.metrics: the trainer makes no samples that a metric could score.",
             hint="Leave [runtime.metrics] out.",
         )
     if not corpus.experiment.runtime.samples:
         raise ConfigError(
-            "runtime.metrics: runtime.samples is 0, so there is nothing to judge.",
-            hint="Let runtime.samples be how many validation utterances are judged.",
+            "runtime.metrics: runtime.samples is 0, so there is nothing to score.",
+            hint="Let runtime.samples be how many validation utterances are scored.",
         )
     if not rank.first:
         return None

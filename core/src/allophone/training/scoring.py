@@ -1,4 +1,4 @@
-"""The metrics of [runtime.metrics]: they judge what the model says of some validation utterances."""
+"""The metrics of [runtime.metrics], computed on samples of some validation utterances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from allophone.registry import Registry
 _log = logging.getLogger(__name__)
 
 _AUDIO = "/audio"
-"""How the name of a sample ends that is what the model says of an utterance."""
+"""The suffix of samples that are synthesized speech."""
 
 
 def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, Score]:
@@ -70,7 +70,7 @@ class _Opened:
 
 
 class SampleScorer:
-    """Judges the samples of some validation utterances; what fails is said, and stops nothing."""
+    """Scores the samples of some validation utterances; a metric that fails is reported, and raises nothing."""
 
     def __init__(
         self, corpus: Corpus, ids: Sequence[str], *, registry: Registry, device: str
@@ -93,7 +93,7 @@ class SampleScorer:
             self._metrics.append(_Opened(name=name, entry=entry, metric=build(config, context)))
 
     def score(self, samples: Mapping[str, SampleAudio | SampleImage]) -> dict[str, float]:
-        """The means of all scores over the samples `<id>/audio`; without those that could not be had."""
+        """The mean of each score over the samples `<id>/audio`; without the scores of metrics that failed."""
         speech = [
             self._speech(known, audio)
             for id, known in self._known.items()
@@ -103,7 +103,7 @@ class SampleScorer:
         for opened in self._metrics:
             usable = [one for one in speech if _has_what_it_needs(opened.entry, one)]
             if not usable:
-                self._report(opened, "the trainer's samples hold no audio that it can judge")
+                self._report(opened, "the trainer's samples have no audio that it can score")
                 continue
             try:
                 scores = _checked(opened.entry, usable, opened.metric.score(usable))
@@ -115,8 +115,8 @@ class SampleScorer:
                 if finite:
                     means[name] = math.fsum(finite) / len(finite)
                 if len(finite) < len(values):
-                    judged = zip(usable, values, strict=True)
-                    without = [one.id for one, value in judged if not math.isfinite(value)]
+                    scored = zip(usable, values, strict=True)
+                    without = [one.id for one, value in scored if not math.isfinite(value)]
                     self._report(opened, f"it gives no {name} of {', '.join(without)}")
         return means
 

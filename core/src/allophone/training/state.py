@@ -39,8 +39,8 @@ class Run:
     inference_module: the objective's module that a voice is made of; of it `average` is kept, where one is.
     valid: the validation batches, None where the split is empty.
     samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
-    scores: what the metrics of the experiment give, by name.
-    scorer: judges the samples; rank 0 has it, where there are metrics.
+    scores: of the metrics of the experiment, by name.
+    scorer: computes them; on rank 0, where there are metrics.
     validation: the latest validation metrics, scores included.
     """
 
