@@ -126,6 +126,7 @@ class Turns:
             "too few batches": [[*first[:-1]], *steps[1:]],
             "empty batch": [[[], *first[1:]], *steps[1:]],
             "no such utterance": [[[999], *first[1:]], *steps[1:]],
+            "half a position": [[[0.5], *first[1:]], *steps[1:]],
             "twice": [first, *steps],
             "forgets": steps[1:],
         }.get(self.mistake, steps)
@@ -173,6 +174,7 @@ def contract(test, mistake, sampler="turns"):
         ("its_plans_keep_the_rules", "too few batches", "step 0 has 0 batches for 1 ranks"),
         ("its_plans_keep_the_rules", "empty batch", "batch of rank 0 in step 0 is empty"),
         ("its_plans_keep_the_rules", "no such utterance", "position 999, and there are 60"),
+        ("its_plans_keep_the_rules", "half a position", "TypeError: 'float' object"),
         ("its_plans_keep_the_rules", "twice", "more often come 1 utterances: utterance-"),
         ("its_plans_keep_the_rules", "forgets", "neither in a batch nor dropped are 1 utterances"),
         ("its_plans_keep_the_rules", "unsaid", "neither in a batch nor dropped"),

@@ -140,17 +140,7 @@ class Corpus:
         )
         batching = self.experiment.data.batching
         sampler = open_sampler(batching, context, self.registry)
-        if sitting_out := sampler.epoch(0).dropped:
-            _log.warning(
-                "The batch sampler '%s' leaves %d of %d utterances of the split '%s' out of the first "
-                "epoch: %s",
-                sampler.name,
-                len(sitting_out),
-                len(utterances),
-                split,
-                _counted({utterances[index].id: why for index, why in sitting_out.items()}),
-            )
-        return EpochLoader(
+        loader = EpochLoader(
             examples,
             sampler,
             vocabulary.symbols,
@@ -158,6 +148,17 @@ class Corpus:
             workers=batching.workers,
             dropped=dropped,
         )
+        if loader.sitting_out:
+            _log.warning(
+                "The batch sampler '%s' leaves %d of %d utterances of the split '%s' out of the first "
+                "epoch: %s",
+                sampler.name,
+                len(loader.sitting_out),
+                len(utterances),
+                split,
+                _counted(loader.sitting_out),
+            )
+        return loader
 
     def _of(self, split: Split) -> list[StoredUtterance]:
         return [item for item in self.stored if item.utterance.split == split]

@@ -18,7 +18,10 @@ The rules of a plan, which hold on every rank, since every rank makes the whole 
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from attrs import Factory, field, frozen, validators
@@ -83,35 +86,36 @@ class BatchSampler(Protocol):
 
 
 def check_plan(plan: EpochPlan, context: SamplingContext) -> None:
-    """ValueError naming the rule that the plan of an epoch breaks, and where."""
+    """ValueError naming the rule that the plan of an epoch breaks, and where; TypeError for what is no position."""
     if not plan.steps:
         raise ValueError("it has no steps")
-    names = context.utterances
-    counts = [0] * len(names)
     for number, step in enumerate(plan.steps):
         if len(step) != context.ranks:
             raise ValueError(f"step {number} has {len(step)} batches for {context.ranks} ranks")
         for rank, batch in enumerate(step):
-            if not batch:
+            if not len(batch):
                 raise ValueError(f"the batch of rank {rank} in step {number} is empty")
-            for position in batch:
-                if not 0 <= position < len(names):
-                    raise ValueError(
-                        f"step {number} has position {position}, and there are {len(names)} utterances"
-                    )
-                counts[position] += 1
-    if context.once and max(counts) > 1:
-        twice = [index for index, count in enumerate(counts) if count > 1]
+    names = context.utterances
+    given = positions(plan)
+    for position in (min(given), max(given)):
+        if not 0 <= position < len(names):
+            raise ValueError(f"it has position {position}, and there are {len(names)} utterances")
+    distinct = set(given)
+    if context.once and len(distinct) < len(given):
+        twice = [index for index, count in Counter(given).items() if count > 1]
         raise ValueError(f"each should come once, and more often come {_listed(twice, names)}")
-    if both := [index for index in plan.dropped if counts[index]]:
+    if both := [index for index in plan.dropped if index in distinct]:
         raise ValueError(f"both dropped and in a batch are {_listed(both, names)}")
-    forgotten = [
-        index
-        for index, count in enumerate(counts)
-        if not count and context.weights[index] >= 1 and index not in plan.dropped
-    ]
-    if forgotten:
+    if len(distinct) == len(names):
+        return
+    absent = set(range(len(names))) - distinct - plan.dropped.keys()
+    if forgotten := sorted(index for index in absent if context.weights[index] >= 1):
         raise ValueError(f"neither in a batch nor dropped are {_listed(forgotten, names)}")
+
+
+def positions(plan: EpochPlan) -> array[int]:
+    """The utterances of all batches, one after the other; TypeError for what is no position."""
+    return array("q", chain.from_iterable(chain.from_iterable(plan.steps)))
 
 
 def _listed(positions: Sequence[int], utterances: Sequence[Utterance]) -> str:

@@ -5,6 +5,7 @@ B batch, L longest length of a feature in the batch.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from allophone.data.batch import Batch, Padded
-from allophone.data.batch_sampler import BatchSampler
+from allophone.data.batch_sampler import BatchSampler, EpochPlan, positions
 from allophone.data.digests import digest_of
 from allophone.data.manifest import Dropped
 from allophone.data.store import StoredArray
@@ -115,7 +116,7 @@ class EpochLoader:
         self.position = 0
         self.dropped = dropped
         self._sampler = sampler
-        self._examples = digest_of([example.id for example in examples])
+        self._ids = [example.id for example in examples]
         self._rank = rank
         self._planned: _Planned | None = None
         self._rest = _Batches()
@@ -142,6 +143,11 @@ class EpochLoader:
             yield batch
         self.epoch += 1
         self.position = 0
+
+    @property
+    def sitting_out(self) -> Mapping[str, Dropped]:
+        """The utterances that the plan of the current epoch leaves out, by id, and why."""
+        return self._plan().dropped
 
     def preview(self) -> Iterator[Batch]:
         """The batches of this epoch from its beginning, which do not count as consumed."""
@@ -171,22 +177,32 @@ class EpochLoader:
     def _plan(self) -> _Planned:
         """This rank's part of the current epoch, planned once."""
         if self._planned is None or self._planned.epoch != self.epoch:
-            steps = self._sampler.epoch(self.epoch).steps
+            plan = self._sampler.epoch(self.epoch)
             self._planned = _Planned(
                 epoch=self.epoch,
-                batches=[list(step[self._rank]) for step in steps],
-                digest=digest_of([self._examples, steps]),
+                batches=[list(step[self._rank]) for step in plan.steps],
+                dropped={self._ids[index]: why for index, why in plan.dropped.items()},
+                digest=_digest(plan, self._ids),
             )
         return self._planned
 
 
 @frozen(kw_only=True)
 class _Planned:
-    """The batches of one rank in an epoch, as positions; the digest tells the plan of all ranks."""
+    """The batches of one rank in an epoch, as positions; the digest is of the batches of all ranks."""
 
     epoch: int
     batches: list[list[int]]
+    dropped: Mapping[str, Dropped]
     digest: str
+
+
+def _digest(plan: EpochPlan, ids: Sequence[str]) -> str:
+    sizes = np.fromiter((len(batch) for step in plan.steps for batch in step), dtype=np.int64)
+    digest = hashlib.blake2b(digest_of([len(plan.steps), ids]).encode(), digest_size=16)
+    digest.update(sizes.tobytes())
+    digest.update(positions(plan).tobytes())
+    return digest.hexdigest()
 
 
 class _Batches:
