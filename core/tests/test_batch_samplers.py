@@ -175,7 +175,7 @@ def contract(test, mistake, sampler="turns"):
         ("its_plans_keep_the_rules", "empty batch", "batch of rank 0 in step 0 is empty"),
         ("its_plans_keep_the_rules", "no such utterance", "position 999, and there are 60"),
         ("its_plans_keep_the_rules", "half a position", "TypeError: 'float' object"),
-        ("its_plans_keep_the_rules", "twice", "more often come 1 utterances: utterance-"),
+        ("its_plans_keep_the_rules", "twice", "several times occur 1 utterances: utterance-"),
         ("its_plans_keep_the_rules", "forgets", "neither in a batch nor dropped are 1 utterances"),
         ("its_plans_keep_the_rules", "unsaid", "neither in a batch nor dropped"),
         ("its_plans_keep_the_rules", "raises", r"cannot be built: .*KeyError: 'speaker-9'"),
@@ -232,7 +232,7 @@ def test_a_plan_that_breaks_a_rule_names_the_plugin_and_a_way_out():
 
 def test_an_utterance_beyond_the_budget_is_named():
     context = BatchSamplerContract.contexts()["validation"]
-    with pytest.raises(UserError, match=r"'valid' are longer than a whole batch .*utterance-\d+"):
+    with pytest.raises(UserError, match=r"'valid' are longer than a batch .*utterance-\d+"):
         build(LengthBucketsConfig(max_seconds=5), context)
 
 

@@ -1,4 +1,4 @@
-"""The batch sampler that a [data.batching] table describes, held to the rules of its plans."""
+"""The batch sampler that a [data.batching] table describes; its plans are checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KIND = "batch_samplers"
 
 @frozen(kw_only=True)
 class CheckedSampler:
-    """A plugin's batch sampler whose plans are checked; what it raises names it.
+    """A batch sampler of a plugin with its plans checked; errors name the plugin.
 
     name: as `[data.batching]` has it.
     """
@@ -36,7 +36,7 @@ class CheckedSampler:
     _registry: Registry
 
     def epoch(self, number: int) -> EpochPlan:
-        """The plan of an epoch; PluginError naming the rule that it breaks."""
+        """Return the plan of an epoch. Raises PluginError if it breaks a rule."""
 
         def plan() -> EpochPlan:
             made = self._sampler.epoch(number)
@@ -50,8 +50,8 @@ class CheckedSampler:
 def open_sampler(config: Any, context: SamplingContext, registry: Registry) -> CheckedSampler:
     """Build the batch sampler of a split.
 
-    UserError where an epoch has fewer utterances than ranks, or the sampler cannot use them; PluginError
-    where it fails.
+    Raises UserError if an epoch has fewer utterances than ranks, or if the sampler cannot use them, and
+    PluginError if the sampler fails.
     """
     _refuse_too_few(context)
     name = registry.entry_of(KIND, config).name
@@ -68,7 +68,7 @@ def open_sampler(config: Any, context: SamplingContext, registry: Registry) -> C
 
 
 def _blamed(name: str, where: str, make: Callable[[], T], registry: Registry) -> T:
-    """What `make` makes; PluginError naming the sampler, where it raises anything but a UserError."""
+    """Call `make`. Raises PluginError that names the sampler for any error except UserError."""
     try:
         return make()
     except UserError:
@@ -88,9 +88,9 @@ def _blamed(name: str, where: str, make: Callable[[], T], registry: Registry) ->
 def _refuse_too_few(context: SamplingContext) -> None:
     count, places = len(context.utterances), sum(context.weights)
     if min(count, places) < context.ranks:
-        weighted = "" if places == count else f", {places:g} by the weights of their corpora,"
+        weighted = "" if places == count else f" ({places:g} after weighting their corpora)"
         raise UserError(
             f"The split '{context.split}' has {count} utterances{weighted} for {context.ranks} ranks; each "
-            "needs one at least.",
+            "rank needs at least one.",
             hint=f"Enlarge the split (data.splits.{context.split}), or use fewer devices.",
         )

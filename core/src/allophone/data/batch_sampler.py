@@ -1,19 +1,19 @@
-"""What a batch sampler is: what it is told of a split, what it plans, and the rules of a plan. Light.
+"""The protocol of batch samplers: their input, their plans, and the rules for plans. Light.
 
-A sampler is built once for each split of a run, and asked for one epoch after another:
+A sampler is built once for each split of a run, and plans one epoch at a time:
 
     def balanced(config: BalancedConfig, context: SamplingContext) -> BatchSampler: ...
 
     plan = sampler.epoch(3)
     plan.steps[0][1]        # the utterances of the first step on the second rank
 
-The rules of a plan, which hold on every rank, since every rank makes the whole plan:
+Every rank makes the plan of all ranks. Its rules:
 
-- It depends on the config, the context and the number of the epoch alone, so that ranks agree and a run
-  that is resumed goes on where it was. Draw from `random.Random(f"{context.seed}:{epoch}")`.
-- A step is one batch a rank, and no batch is empty: so all ranks have as many.
-- Every utterance whose weight is at least 1 is in a batch, or in `dropped` with the reason.
-- Where `context.once`, none is in two batches; where not `context.shuffle`, all epochs are the same.
+- It depends only on the config, the context and the number of the epoch, so all ranks make the same plan,
+  and so does a resumed run. Draw random numbers from `random.Random(f"{context.seed}:{epoch}")`.
+- A step has one batch per rank, and no batch is empty, so all ranks have the same number of batches.
+- Every utterance with a weight of at least 1 is in a batch, or in `dropped` with a reason.
+- With `context.once`, no utterance occurs twice. Without `context.shuffle`, all epochs are the same.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _NAMED = 3
 
 @frozen(kw_only=True)
 class BatchingConfig:
-    """What the table `[data.batching]` of every batch sampler has: the class that its config extends.
+    """The base class of the configs of batch samplers, `[data.batching]`.
 
-    workers: processes that read ahead; 0 reads in the training process.
+    workers: data loading processes; 0 loads in the training process.
     """
 
     workers: int = field(default=0, validator=validators.ge(0))
@@ -43,16 +43,16 @@ class BatchingConfig:
 
 @frozen(kw_only=True)
 class SamplingContext:
-    """What a batch sampler is told. Utterances are known by their positions in `utterances`.
+    """The input of a batch sampler. Plans refer to utterances by their positions in `utterances`.
 
-    split: which split they are of.
-    utterances: what can be used of the split, in the order of the manifest.
-    seconds: how much audio is stored of each.
-    weights: how often each should come in an epoch, on average, by the corpus that it is of.
-    once: whether each is to come once an epoch, as for validation; all weights are 1 then.
-    shuffle: whether epochs differ; True for the training split.
-    ranks: how many processes train together, and so how many batches a step has.
-    seed: of the run.
+    split: the split that is batched.
+    utterances: its usable utterances, in the order of the manifest.
+    seconds: the audio of each.
+    weights: how often each should occur per epoch on average: the weight of its corpus.
+    once: whether each occurs once per epoch, as for validation; all weights are 1 then.
+    shuffle: whether the order changes from epoch to epoch; True for the training split.
+    ranks: the number of training processes, and so of batches per step.
+    seed: the seed of the run.
     """
 
     split: Split
@@ -69,8 +69,9 @@ class SamplingContext:
 class EpochPlan:
     """The batches of one epoch.
 
-    steps: in order, each a batch a rank, each batch the positions of its utterances.
-    dropped: what sits this epoch out, and why, by position; what has a weight below 1 may be left unsaid.
+    steps: in order; a step is a list of one batch per rank, a batch a list of positions.
+    dropped: the utterances that this epoch leaves out, by position, and why. Those with a weight below 1 may
+        be omitted.
     """
 
     steps: Sequence[Sequence[Sequence[int]]]
@@ -81,12 +82,12 @@ class BatchSampler(Protocol):
     """Plans the batches of a split."""
 
     def epoch(self, number: int) -> EpochPlan:
-        """The plan of an epoch, counted from 0; epochs may be asked for in any order, and again."""
+        """Return the plan of an epoch, counted from 0. Called in any order, and repeatedly."""
         ...
 
 
 def check_plan(plan: EpochPlan, context: SamplingContext) -> None:
-    """ValueError naming the rule that the plan of an epoch breaks, and where; TypeError for what is no position."""
+    """Check the plan of an epoch. Raises ValueError that names the rule which it breaks, or TypeError."""
     if not plan.steps:
         raise ValueError("it has no steps")
     for number, step in enumerate(plan.steps):
@@ -103,7 +104,7 @@ def check_plan(plan: EpochPlan, context: SamplingContext) -> None:
     distinct = set(given)
     if context.once and len(distinct) < len(given):
         twice = [index for index, count in Counter(given).items() if count > 1]
-        raise ValueError(f"each should come once, and more often come {_listed(twice, names)}")
+        raise ValueError(f"each should occur once, but several times occur {_listed(twice, names)}")
     if both := [index for index in plan.dropped if index in distinct]:
         raise ValueError(f"both dropped and in a batch are {_listed(both, names)}")
     if len(distinct) == len(names):
@@ -114,7 +115,7 @@ def check_plan(plan: EpochPlan, context: SamplingContext) -> None:
 
 
 def positions(plan: EpochPlan) -> array[int]:
-    """The utterances of all batches, one after the other; TypeError for what is no position."""
+    """Concatenate all batches. Raises TypeError if a position is not an integer."""
     return array("q", chain.from_iterable(chain.from_iterable(plan.steps)))
 
 

@@ -36,11 +36,11 @@ _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 @frozen(kw_only=True)
 class LengthBucketsConfig(BatchingConfig):
-    """How utterances are put together to batches.
+    """Batches of utterances of similar length.
 
-    max_seconds: the audio of one batch on one device, padding counted.
-    max_utterances: and no more than these.
-    buckets: into how many length buckets the utterances are sorted.
+    max_seconds: audio per batch on one device, including padding.
+    max_utterances: the maximum number of utterances per batch.
+    buckets: the number of length buckets.
     """
 
     max_seconds: float = field(default=120.0, validator=_positive)
@@ -118,19 +118,19 @@ class LengthBuckets:
             # With a weight above 1 an utterance may have another place.
             idle -= {index for step in steps for batch in step for index in batch}
         why = Dropped(
-            reason="not to be shared by the ranks",
-            detail=f"{self.world_size} ranks and batches of one utterance; raise data.batching.max_seconds",
+            reason="cannot be divided among the ranks",
+            detail=f"{self.world_size} ranks, one utterance per batch; raise data.batching.max_seconds",
         )
         return EpochPlan(steps=steps, dropped=dict.fromkeys(sorted(idle), why))
 
 
 def build(config: LengthBucketsConfig, context: SamplingContext) -> LengthBuckets:
-    """The sampler of a split; UserError where an utterance alone exceeds the budget of a batch."""
+    """Build the sampler of a split. Raises UserError if an utterance is longer than a batch may be."""
     longest = max(range(len(context.seconds)), key=context.seconds.__getitem__)
     if context.seconds[longest] > config.max_seconds:
         count = sum(seconds > config.max_seconds for seconds in context.seconds)
         raise UserError(
-            f"{count} utterances of the split '{context.split}' are longer than a whole batch may be "
+            f"{count} utterances of the split '{context.split}' are longer than a batch "
             f"(data.batching.max_seconds is {config.max_seconds:g}); the longest is "
             f"{context.utterances[longest].id} with {context.seconds[longest]:.1f} s.",
             hint="Raise data.batching.max_seconds, or lower data.limits.max_seconds to leave them out.",

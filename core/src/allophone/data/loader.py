@@ -91,9 +91,9 @@ def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
 class EpochLoader:
     """The batches of one split on one rank, epoch after epoch.
 
-    Iterating gives the rest of the current epoch and then moves on to the next. The batches are those that
-    the sampler plans (`allophone.data.batch_sampler`): they depend on the seed and the epoch alone, and
-    every rank has as many. A batch counts as consumed when it is handed out, so a state taken after the
+    Iterating gives the rest of the current epoch and then moves on to the next. The sampler plans the
+    batches (`allophone.data.batch_sampler`): they depend on the seed and the epoch alone, and every rank has
+    the same number. A batch counts as consumed when it is handed out, so a state taken after the
     step on batch k resumes with batch k + 1.
 
     epoch: epochs that were finished.
@@ -146,7 +146,7 @@ class EpochLoader:
 
     @property
     def sitting_out(self) -> Mapping[str, Dropped]:
-        """The utterances that the plan of the current epoch leaves out, by id, and why."""
+        """The utterances that the current epoch leaves out, by id, and why."""
         return self._plan().dropped
 
     def preview(self) -> Iterator[Batch]:

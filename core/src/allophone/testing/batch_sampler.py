@@ -1,4 +1,4 @@
-"""What the loader expects of a batch sampler: its contract.
+"""The contract of a batch sampler.
 
 from allophone.testing import BatchSamplerContract
 
@@ -25,13 +25,13 @@ from allophone.sampling import CheckedSampler, open_sampler
 
 
 class BatchSamplerContract:
-    """A batch sampler keeps to the rules of a plan, whatever it is given, and plans the same again.
+    """The plans of a batch sampler keep the rules (`allophone.data.batch_sampler`) and are reproducible.
 
     sampler: its name, `type` in `[data.batching]`.
-    options: what its table has besides type.
-    ranks: numbers of processes that it must serve.
-    epochs: how many it is asked for.
-    utterances: how many utterances the split has that it is given.
+    options: further keys of its table.
+    ranks: the numbers of ranks to test with.
+    epochs: the number of epochs to plan.
+    utterances: the number of utterances in the split.
     """
 
     sampler: str
@@ -48,7 +48,7 @@ class BatchSamplerContract:
 
     @classmethod
     def contexts(cls) -> Mapping[str, SamplingContext]:
-        """What the sampler is given, by what it is for: four speakers of two corpora, 1 to 10 seconds."""
+        """The inputs of the tests, by purpose: four speakers of two corpora, 1 to 10 seconds."""
         draw = random.Random(0)
         utterances = [
             Utterance(
