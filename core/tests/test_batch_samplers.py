@@ -277,7 +277,7 @@ def test_the_default_type_keeps_what_a_recipe_says(recipe):
 
 def test_an_unknown_sampler_is_refused_with_what_there_is():
     plain = {"data": {"batching": {"type": "curriculum"}}}
-    with pytest.raises(ConfigError, match=r"no batch sampler 'curriculum'.\s+There is: .*turns"):
+    with pytest.raises(ConfigError, match=r"no batch sampler 'curriculum'.\s+Available: .*turns"):
         structure(Experiment, plain, registry=registry_with(TURNS))
 
 

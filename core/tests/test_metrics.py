@@ -20,7 +20,7 @@ from allophone.config import Experiment, structure
 from allophone.config.experiment import KeepConfig
 from allophone.data.manifest import Utterance
 from allophone.entries import MetricEntry, Score
-from allophone.errors import ConfigError, UserError
+from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import Validated
 from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
@@ -138,6 +138,8 @@ class Loudness:
     def __init__(self, config, context):
         self.mistake = config.mistake
         self.asked = 0
+        if self.mistake == "no model":
+            raise KeyError("model")
 
     def score(self, speech):
         mistake = self.mistake
@@ -324,9 +326,9 @@ def test_the_best_checkpoint_by_a_score_is_kept(judged, tmp_path, better, best):
     ("mistake", "complaint"),
     [
         ("raises", r"OSError: no such model \(.*test_metrics.py:\d+\)"),
-        ("other name", r"it gives \['lod'\], and its entry names \['loud'\]"),
+        ("other name", r"it returns \['lod'\], but its entry has \['loud'\]"),
         ("only one", "1 results for 3 utterances"),
-        ("nan", "it gives no loud of u100, u101, u102"),
+        ("nan", "it has no loud for u100, u101, u102"),
     ],
 )
 def test_a_metric_that_fails_is_named_once_and_the_run_goes_on(judged, caplog, mistake, complaint):
@@ -345,11 +347,11 @@ def test_a_metric_that_fails_is_named_once_and_the_run_goes_on(judged, caplog, m
     ("metrics", "runtime", "complaint"),
     [
         ({"mel-distanc": {}}, {}, r"no metric 'mel-distanc'.\s+Did you mean 'mel-distance'"),
-        ({"sharpness": {}}, {}, r"There is: loudness, mel-distance, rising"),
+        ({"sharpness": {}}, {}, r"Available: loudness, mel-distance, rising"),
         (
             {"a": {"type": "rising"}, "b": {"type": "rising"}},
             {},
-            "'a' and 'b' both give the score 'rise'",
+            "'a' and 'b' both return the score 'rise'",
         ),
         ({"rising": {}}, {"samples": 0}, "runtime.samples is 0"),
         ({"rising": {}}, {"keep": KeepConfig(best_metric="ris")}, "Did you mean 'rise'"),
@@ -368,6 +370,11 @@ def test_what_cannot_be_judged_is_refused_before_the_first_step(
         judged(metrics, **runtime)
     written = tmp_path / "run" / "metrics.jsonl"
     assert not written.exists() or not written.read_text()
+
+
+def test_a_metric_that_cannot_be_built_is_named_before_the_first_step(judged):
+    with pytest.raises(PluginError, match=r"metric 'loudness' of judge fails: KeyError: 'model'"):
+        judged({"loudness": {"mistake": "no model"}})
 
 
 def test_a_trainer_without_samples_has_none_to_judge(judged, monkeypatch):

@@ -15,7 +15,6 @@ from allophone.data.batch_sampler import (
     check_plan,
 )
 from allophone.errors import PluginError, UserError
-from allophone.plugin import failure_location
 from allophone.registry import Registry
 
 T = TypeVar("T")
@@ -74,12 +73,8 @@ def _blamed(name: str, where: str, make: Callable[[], T], registry: Registry) ->
     except UserError:
         raise
     except Exception as error:
-        owner = registry.owner(KIND, name)
-        location = failure_location(error, owner.package)
-        what = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise PluginError(
-            f"The batch sampler '{name}' of {owner.distribution} {owner.version} fails for {where}: "
-            f"{what}{f' ({location})' if location else ''}",
+            registry.describe_failure(KIND, name, error, where=f" for {where}"),
             hint='Report it to its author, or choose another: [data.batching] type = "length-buckets". The '
             "rules of a plan are in allophone.data.batch_sampler.",
         ) from error

@@ -13,12 +13,11 @@ from attrs import evolve, frozen
 from allophone.audio.files import resample
 from allophone.config.experiment import Experiment
 from allophone.entries import MetricEntry, Score
-from allophone.errors import ConfigError
+from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import SampleAudio, SampleImage
 from allophone.features.config import WaveformConfig
 from allophone.loading import Corpus
 from allophone.metrics.protocol import Metric, MetricContext, SynthesizedSpeech
-from allophone.plugin import failure_location
 from allophone.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -28,15 +27,18 @@ _AUDIO = "/audio"
 
 
 def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, Score]:
-    """The scores of the metrics that an experiment names; ConfigError where two have the same name, or
-    `runtime.keep.best_metric` is one of a metric that it does not name."""
+    """List the scores of the metrics of an experiment, by name.
+
+    Raises ConfigError if two have the same name, or if `runtime.keep.best_metric` is a score of a metric that
+    the experiment does not have.
+    """
     of_metric: dict[str, str] = {}
     scores: dict[str, Score] = {}
     for metric, config in experiment.runtime.metrics.items():
         for score in registry.entry_of("metrics", config).scores:
             if score.name in scores:
                 raise ConfigError(
-                    f"runtime.metrics: '{of_metric[score.name]}' and '{metric}' both give the score "
+                    f"runtime.metrics: '{of_metric[score.name]}' and '{metric}' both return the score "
                     f"'{score.name}'.",
                     hint="Leave one of them out.",
                 )
@@ -53,7 +55,7 @@ def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, S
 
 
 def check_names(scores: Iterable[str], metrics: Mapping[str, float]) -> None:
-    """ConfigError where the objective's own validation has a metric of the same name as a score."""
+    """Raise ConfigError if a score has the name of a validation metric of the objective."""
     for name in scores:
         if name in metrics:
             raise ConfigError(
@@ -77,11 +79,12 @@ class SampleScorer:
     ) -> None:
         """Build the metrics of the experiment, and read the recordings of the utterances `ids`.
 
-        ConfigError for a metric that needs a recording or a text, where none of the utterances has any.
+        Raises ConfigError if a metric needs recordings or texts and no utterance has one, and PluginError if a
+        metric cannot be built.
         """
         experiment = corpus.experiment
         self._known = {one.id: one for one in _known(corpus, set(ids))}
-        self._reported: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, type[Exception]]] = set()
         self._registry = registry
         self._metrics: list[_Opened] = []
         context = MetricContext(audio=experiment.audio, device=device)
@@ -90,10 +93,18 @@ class SampleScorer:
             if not any(_has_what_it_needs(entry, speech) for speech in self._known.values()):
                 raise _needs(name, entry)
             build = registry.load("metrics", entry.name, "metric")
-            self._metrics.append(_Opened(name=name, entry=entry, metric=build(config, context)))
+            try:
+                metric = build(config, context)
+            except UserError:
+                raise
+            except Exception as error:
+                raise PluginError(
+                    registry.describe_failure("metrics", entry.name, error)
+                ) from error
+            self._metrics.append(_Opened(name=name, entry=entry, metric=metric))
 
     def score(self, samples: Mapping[str, SampleAudio | SampleImage]) -> dict[str, float]:
-        """The mean of each score over the samples `<id>/audio`; without the scores of metrics that failed."""
+        """Average each score over the samples `<id>/audio`; scores of metrics that fail are omitted."""
         speech = [
             self._speech(known, audio)
             for id, known in self._known.items()
@@ -103,12 +114,12 @@ class SampleScorer:
         for opened in self._metrics:
             usable = [one for one in speech if _has_what_it_needs(opened.entry, one)]
             if not usable:
-                self._report(opened, "the trainer's samples have no audio that it can score")
+                self._report(opened, ValueError("the samples have no audio that it can score"))
                 continue
             try:
                 scores = _checked(opened.entry, usable, opened.metric.score(usable))
             except Exception as error:
-                self._report(opened, f"{type(error).__name__}: {error}", error)
+                self._report(opened, error)
                 continue
             for name, values in scores.items():
                 finite = [value for value in values if math.isfinite(value)]
@@ -117,7 +128,7 @@ class SampleScorer:
                 if len(finite) < len(values):
                     scored = zip(usable, values, strict=True)
                     without = [one.id for one, value in scored if not math.isfinite(value)]
-                    self._report(opened, f"it gives no {name} of {', '.join(without)}")
+                    self._report(opened, ValueError(f"it has no {name} for {', '.join(without)}"))
         return means
 
     def _speech(self, known: SynthesizedSpeech, audio: SampleAudio) -> SynthesizedSpeech:
@@ -125,26 +136,20 @@ class SampleScorer:
         if reference is not None:
             reference = resample(reference, known.sample_rate, audio.sample_rate)
         return evolve(
-            known, samples=audio.samples, sample_rate=audio.sample_rate, reference=reference
+            known,
+            samples=np.asarray(audio.samples, np.float32),
+            sample_rate=audio.sample_rate,
+            reference=reference,
         )
 
-    def _report(self, opened: _Opened, what: str, error: Exception | None = None) -> None:
-        """Warn, once of each kind."""
-        kind = type(error).__name__ if error else what
-        if (opened.name, kind) in self._reported:
+    def _report(self, opened: _Opened, error: Exception) -> None:
+        """Log a warning, once for each kind of error."""
+        kind = (opened.name, type(error))
+        if kind in self._reported:
             return
-        self._reported.add((opened.name, kind))
-        owner = self._registry.owner("metrics", opened.entry.name)
-        location = failure_location(error, owner.package) if error else None
-        _log.warning(
-            "The metric '%s' of %s %s fails, and the run goes on: %s%s",
-            opened.name,
-            owner.distribution,
-            owner.version,
-            what,
-            f" ({location})" if location else "",
-            exc_info=error,
-        )
+        self._reported.add(kind)
+        described = self._registry.describe_failure("metrics", opened.entry.name, error)
+        _log.warning("%s\nTraining continues without it.", described, exc_info=error)
 
 
 def _known(corpus: Corpus, ids: set[str]) -> Iterable[SynthesizedSpeech]:
@@ -190,9 +195,9 @@ def _checked(
 ) -> dict[str, list[float]]:
     """The scores by name, each of all utterances; ValueError where they are not those of the entry."""
     if len(given) != len(speech):
-        raise ValueError(f"it gives {len(given)} results for {len(speech)} utterances")
+        raise ValueError(f"it returns {len(given)} results for {len(speech)} utterances")
     names = [score.name for score in entry.scores]
     for one in given:
         if set(one) != set(names):
-            raise ValueError(f"it gives {sorted(one)}, and its entry names {sorted(names)}")
+            raise ValueError(f"it returns {sorted(one)}, but its entry has {sorted(names)}")
     return {name: [float(one[name]) for one in given] for name in names}
