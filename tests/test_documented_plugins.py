@@ -1,4 +1,4 @@
-"""The engine, phonemizer, normalizer and command that docs/writing-plugins.md shows keep the contracts."""
+"""What docs/writing-plugins.md shows of each kind (an engine, a batch sampler, ...) keeps its contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import soundfile
 from click.testing import CliRunner
 from distributions import ROOT
 
-from allophone.entries import CommandEntry, EngineEntry, NormalizerEntry, PhonemizerEntry
+from allophone.entries import (
+    BatchSamplerEntry,
+    CommandEntry,
+    EngineEntry,
+    MetricEntry,
+    NormalizerEntry,
+    PhonemizerEntry,
+    Score,
+)
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
 from allophone.testing import CommandContract
@@ -20,6 +28,8 @@ MODULES = {
     "tones": "class TonesEngine",
     "runes": "class RunesPhonemizer",
     "norse": "class NorseNormalizer",
+    "batches": "class ShortFirst:",
+    "clipping": "class Clipping:",
     "hush": "def hush",
 }
 """What a module of a plugin is called, and what tells its block on the page."""
@@ -81,6 +91,19 @@ def plugin(modules):
         "normalizers": NormalizerEntry(
             language="non", summary="Norse.", normalizer=f"{modules}norse:NorseNormalizer"
         ),
+        "batch_samplers": BatchSamplerEntry(
+            name="short-first",
+            summary="Short first.",
+            config=f"{modules}batches:ShortFirstConfig",
+            sampler=f"{modules}batches:ShortFirst",
+        ),
+        "metrics": MetricEntry(
+            name="clipping",
+            summary="Clipped samples.",
+            config=f"{modules}clipping:ClippingConfig",
+            metric=f"{modules}clipping:Clipping",
+            scores=(Score(name="clipped", better="lower", unit="%"),),
+        ),
         "commands": CommandEntry(name="hush", summary="Quieter.", command=f"{modules}hush:hush"),
     }
     for kind, entry in offered.items():
@@ -104,6 +127,14 @@ class TestRunes(OfThePage, DOCUMENTED.TestRunes):
 
 
 class TestNorse(OfThePage, DOCUMENTED.TestNorse):
+    pass
+
+
+class TestShortFirst(OfThePage, DOCUMENTED.TestShortFirst):
+    pass
+
+
+class TestClipping(OfThePage, DOCUMENTED.TestClipping):
     pass
 
 

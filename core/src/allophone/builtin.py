@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allophone.entries import (
+    BatchSamplerEntry,
     CommandEntry,
     CorpusEntry,
     EngineEntry,
     FeatureExtractorEntry,
+    MetricEntry,
     PhonemizerEntry,
+    Score,
     VocoderEntry,
 )
 from allophone.hookspecs import hookimpl
@@ -53,6 +56,16 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
 
 
 @hookimpl
+def allophone_batch_samplers() -> Iterator[BatchSamplerEntry]:
+    yield BatchSamplerEntry(
+        name="length-buckets",
+        summary="Utterances of similar length, within a budget of audio seconds.",
+        config="allophone.data.batching:LengthBucketsConfig",
+        sampler="allophone.data.batching:build",
+    )
+
+
+@hookimpl
 def allophone_vocoders() -> Iterator[VocoderEntry]:
     yield VocoderEntry(
         name="griffin-lim",
@@ -70,6 +83,18 @@ def allophone_engines() -> Iterator[EngineEntry]:
         summary="Voice folders and runs of every model family, and vocoders, with PyTorch.",
         engine="allophone.inference.engine:load",
         recognises="allophone.inference.engine:recognises",
+    )
+
+
+@hookimpl
+def allophone_metrics() -> Iterator[MetricEntry]:
+    yield MetricEntry(
+        name="mel-distance",
+        summary="How far log-mel spectrograms are from the recording's, aligned in time.",
+        config="allophone.metrics.config:MelDistanceConfig",
+        metric="allophone.metrics.mel_distance:MelDistance",
+        scores=(Score(name="mel_distance", better="lower", unit="dB"),),
+        needs_reference=True,
     )
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from attrs import Attribute, Factory, field, fields, frozen
+from attrs import Attribute, Factory, field, fields, frozen, validators
 from attrs.converters import optional
 
 _REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -87,6 +87,54 @@ class FeatureExtractorEntry:
     summary: str
     config: Ref = field(converter=as_ref)
     extractor: Ref = field(converter=as_ref)
+
+
+@frozen(kw_only=True)
+class BatchSamplerEntry:
+    """A batch sampler: it decides which utterances form a batch, and the order of batches.
+
+    sampler: `(config, SamplingContext) -> BatchSampler`, see `allophone.data.batch_sampler`.
+    config: the attrs class of its table `[data.batching]`, which extends
+        `allophone.data.batch_sampler.BatchingConfig`.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = field(converter=as_ref)
+    sampler: Ref = field(converter=as_ref)
+
+
+@frozen(kw_only=True)
+class Score:
+    """A number that a metric returns.
+
+    name: of the number in logs, such as "wer"; unique among metrics.
+    better: which values are better.
+    unit: such as "dB"; "" where it has none.
+    """
+
+    name: str = _name()
+    better: Literal["lower", "higher"] = field(validator=validators.in_(("lower", "higher")))
+    unit: str = ""
+
+
+@frozen(kw_only=True)
+class MetricEntry:
+    """An evaluation metric of synthesized speech.
+
+    metric: `(config, MetricContext) -> Metric`, see `allophone.metrics.protocol`.
+    config: the attrs class of its table `[runtime.metrics.<name>]`.
+    scores: the numbers that it returns for each utterance.
+    needs_reference, needs_text: whether it needs a recording, or the text.
+    """
+
+    name: str = _name()
+    summary: str
+    config: Ref = field(converter=as_ref)
+    metric: Ref = field(converter=as_ref)
+    scores: tuple[Score, ...] = field(validator=validators.min_len(1))
+    needs_reference: bool = False
+    needs_text: bool = False
 
 
 @frozen(kw_only=True)
@@ -308,12 +356,14 @@ KINDS: Mapping[str, type] = {
     "normalizers": NormalizerEntry,
     "phonemizers": PhonemizerEntry,
     "feature_extractors": FeatureExtractorEntry,
+    "batch_samplers": BatchSamplerEntry,
     "models": ModelEntry,
     "trainers": TrainerEntry,
     "vocoders": VocoderEntry,
     "voices": VoiceEntry,
     "recipes": RecipeEntry,
     "engines": EngineEntry,
+    "metrics": MetricEntry,
     "commands": CommandEntry,
 }
 """Maps each kind, as in the hook `allophone_<kind>`, to its record class."""

@@ -37,10 +37,12 @@ import pluggy
 
 if TYPE_CHECKING:
     from allophone.entries import (
+        BatchSamplerEntry,
         CommandEntry,
         CorpusEntry,
         EngineEntry,
         FeatureExtractorEntry,
+        MetricEntry,
         ModelEntry,
         NormalizerEntry,
         PhonemizerEntry,
@@ -97,6 +99,15 @@ def allophone_feature_extractors() -> Iterable[FeatureExtractorEntry]:
 
 
 @hookspec
+def allophone_batch_samplers() -> Iterable[BatchSamplerEntry]:
+    """What puts utterances together to batches, for `[data.batching]`.
+
+    BatchSamplerEntry(name="balanced", summary="...", config="pkg.config:BalancedConfig",
+                      sampler="pkg.balanced:build")
+    """
+
+
+@hookspec
 def allophone_models() -> Iterable[ModelEntry]:
     """Model families: convert text (and prompts) to a waveform or a mel spectrogram, for `[model]`.
 
@@ -145,6 +156,16 @@ def allophone_engines() -> Iterable[EngineEntry]:
 
     EngineEntry(name="onnx", summary="ONNX files, without PyTorch.", light=True,
                 engine="pkg.engine:load", recognises="pkg.engine:recognises")
+    """
+
+
+@hookspec
+def allophone_metrics() -> Iterable[MetricEntry]:
+    """Evaluation metrics of synthesized speech, for `[runtime.metrics.<name>]`.
+
+    MetricEntry(name="word-errors", summary="...", config="pkg.config:WordErrorsConfig",
+                metric="pkg.word_errors:build", scores=(Score(name="wer", better="lower"),),
+                needs_text=True)
     """
 
 

@@ -19,14 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import Factory, frozen
 
 from allophone.config.corpora import named_corpora
-from allophone.config.experiment import BatchingConfig, Experiment
-from allophone.data.batching import plan_batches
+from allophone.config.experiment import Experiment
+from allophone.data.batch_sampler import SamplingContext
 from allophone.data.loader import EpochLoader, Example
 from allophone.data.manifest import Dropped, Split, Utterance
 from allophone.data.vocabulary import Vocabulary, build_vocabulary
 from allophone.errors import UserError, near_miss
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.registry import Registry, default_registry
+from allophone.sampling import open_sampler
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
@@ -42,12 +43,14 @@ class Corpus:
     stored: the usable utterances, in the order of the manifest; the others were reported by extraction.
     weights: how often utterances of each corpus occur in a weighted epoch; 1 by default.
     learns_labels: whether the model is trained on symbols from label files, not from the texts.
+    registry: for looking up the batch sampler.
     """
 
     experiment: Experiment
     stored: tuple[StoredUtterance, ...]
     weights: Mapping[str, float] = Factory(dict)
     learns_labels: bool = False
+    registry: Registry = Factory(default_registry)
 
     def split(self, split: Split) -> tuple[Utterance, ...]:
         """List the usable utterances of a split in the order of the manifest; may be empty."""
@@ -85,8 +88,8 @@ class Corpus:
 
         features: the names of the features in each batch.
         reject: returns a reason to leave out an utterance, given the lengths of its features.
-        weighted: whether utterances occur as often as the weight of their corpus says (for training), or
-            once each.
+        weighted: whether utterances occur as often as the weight of their corpus and the batch sampler say
+            (for training), or once each.
 
         Utterances with a symbol, speaker or language that is not in the vocabulary, and those that `reject`
         rejects, are left out, with a warning that counts them.
@@ -103,6 +106,7 @@ class Corpus:
                 hint="Fine-tune a single-speaker voice on recordings of one speaker.",
             )
         examples: list[Example] = []
+        utterances: list[Utterance] = []
         weights: list[float] = []
         dropped: dict[str, Dropped] = {}
         for item in self._of(split):
@@ -111,6 +115,7 @@ class Corpus:
                 dropped[item.utterance.id] = example
             else:
                 examples.append(example)
+                utterances.append(item.utterance)
                 corpus = item.utterance.corpus or ""
                 weights.append(self.weights.get(corpus, 1.0) if weighted else 1.0)
         if not examples:
@@ -123,35 +128,37 @@ class Corpus:
                 split,
                 _counted(dropped),
             )
-        batching = self.experiment.data.batching
-        _check_batching(split, examples, sum(weights), batching, world_size)
-        plan = plan_batches(
-            [example.seconds for example in examples],
+        context = SamplingContext(
+            split=split,
+            utterances=utterances,
+            seconds=[example.seconds for example in examples],
             weights=weights,
-            max_length=batching.max_seconds,
-            max_items=batching.max_utterances,
-            buckets=batching.buckets,
-            world_size=world_size,
+            once=not weighted,
             shuffle=split == "train",
+            ranks=world_size,
             seed=self.experiment.runtime.seed,
         )
-        if plan.idle:
-            _log.warning(
-                "Each batch of the split '%s' contains one utterance, and %d utterances are skipped in each "
-                "epoch to give all %d ranks the same number of batches. Increase data.batching.max_seconds "
-                "to avoid this.",
-                split,
-                plan.idle,
-                world_size,
-            )
-        return EpochLoader(
+        batching = self.experiment.data.batching
+        sampler = open_sampler(batching, context, self.registry)
+        loader = EpochLoader(
             examples,
-            plan,
+            sampler,
             vocabulary.symbols,
             rank=rank,
             workers=batching.workers,
             dropped=dropped,
         )
+        if loader.sitting_out:
+            _log.warning(
+                "The batch sampler '%s' leaves %d of %d utterances of the split '%s' out of the first "
+                "epoch: %s",
+                sampler.name,
+                len(loader.sitting_out),
+                len(utterances),
+                split,
+                _counted(loader.sitting_out),
+            )
+        return loader
 
     def _of(self, split: Split) -> list[StoredUtterance]:
         return [item for item in self.stored if item.utterance.split == split]
@@ -239,6 +246,7 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
         stored=tuple(stored),
         weights=_weights(experiment, stored, registry),
         learns_labels=experiment.reads_text and _not_of_texts(index, stored),
+        registry=registry,
     )
 
 
@@ -266,31 +274,6 @@ def _not_of_texts(index: FeatureIndex, stored: Sequence[StoredUtterance]) -> boo
 
 def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
     return {item.utterance.speaker for item in items if item.utterance.speaker is not None}
-
-
-def _check_batching(
-    split: Split,
-    examples: Sequence[Example],
-    weight: float,
-    batching: BatchingConfig,
-    world_size: int,
-) -> None:
-    if min(len(examples), weight) < world_size:
-        counted = "" if weight == len(examples) else f" ({weight:g} after weighting their corpora)"
-        raise UserError(
-            f"The split '{split}' has {len(examples)} utterances{counted} for {world_size} ranks; each "
-            "rank needs at least one.",
-            hint=f"Enlarge the split (data.splits.{split}), or use fewer devices.",
-        )
-    too_long = [example for example in examples if example.seconds > batching.max_seconds]
-    if too_long:
-        longest = max(too_long, key=lambda example: example.seconds)
-        raise UserError(
-            f"{len(too_long)} utterances of the split '{split}' are longer than a batch "
-            f"(data.batching.max_seconds is {batching.max_seconds:g}); the longest is {longest.id} "
-            f"with {longest.seconds:.1f} s.",
-            hint="Raise data.batching.max_seconds, or lower data.limits.max_seconds to leave them out.",
-        )
 
 
 def _counted(dropped: Mapping[str, Dropped]) -> str:

@@ -194,6 +194,18 @@ class Registry:
                 return plugin
         raise PluginError(f"No plugin offers the {singular(kind)} '{name}'.")
 
+    def describe_failure(self, kind: str, name: str, error: Exception, *, where: str = "") -> str:
+        """Describe what the code of an entry raised: "The metric 'x' of allophone-y 1.0 fails: ... (file:line)".
+
+        where: what failed, such as " for epoch 3". A ValueError is shown without its type.
+        """
+        owner = self.owner(kind, name)
+        location = failure_location(error, owner.package)
+        what = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        source = f"{owner.distribution} {owner.version}".rstrip()
+        shown = f"The {singular(kind)} '{name}' of {source} fails{where}: {what}"
+        return f"{shown} ({location})" if location else shown
+
     def notify(self, event: Any) -> list[ObserverFailure]:
         """Pass a training event to every observer; return the exceptions they raise."""
         plugins = {plugin.name: plugin for plugin in self.plugins}

@@ -75,12 +75,20 @@ def read_audio(
         samples = channels.mean(axis=1)
         notes.append(f"mixed {channels.shape[1]} channels into one")
     if sample_rate is not None and sample_rate != rate:
-        import soxr
-
-        samples = soxr.resample(samples, rate, sample_rate)
+        samples = resample(samples, rate, sample_rate)
         notes.append(f"resampled from {rate} to {sample_rate} Hz")
         rate = sample_rate
     return Audio(samples=np.ascontiguousarray(samples), sample_rate=rate, notes=tuple(notes))
+
+
+def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
+    """Samples [N] at another rate, Hz (soxr, high quality); the same array where it is the rate they have."""
+    if rate == to:
+        return samples
+    import soxr
+
+    resampled: NDArray[np.float32] = soxr.resample(samples, rate, to)
+    return resampled
 
 
 def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> int:

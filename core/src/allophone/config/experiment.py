@@ -15,6 +15,7 @@ from typing import Any, Literal
 from attrs import Factory, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
+from allophone.data.batching import LengthBucketsConfig
 from allophone.entries import pluggable
 from allophone.errors import ConfigError
 from allophone.text.config import TextConfig
@@ -48,22 +49,6 @@ class LimitsConfig:
 
 
 @frozen(kw_only=True)
-class BatchingConfig:
-    """How utterances are put together to batches.
-
-    max_seconds: the audio of one batch on one device, padding counted.
-    max_utterances: and no more than these.
-    buckets: into how many length buckets the utterances are sorted.
-    workers: processes that read ahead; 0 reads in the training process.
-    """
-
-    max_seconds: float = field(default=120.0, validator=_positive)
-    max_utterances: int = field(default=32, validator=_positive)
-    buckets: int = field(default=16, validator=_positive)
-    workers: int = field(default=0, validator=validators.ge(0))
-
-
-@frozen(kw_only=True)
 class DataConfig:
     """Where the recordings come from, and where what is made of them is kept.
 
@@ -71,6 +56,7 @@ class DataConfig:
     labels: a folder with the times of phones, `<id>.TextGrid` or `<id>.lab`, in it or in a folder of
         the speaker's name, as the Montreal Forced Aligner leaves them. They take the place of a
         corpus's own.
+    batching: how utterances are put together to batches, by which batch sampler.
     trim_db: cut leading and trailing silence that lies this far below the peak; None keeps it.
     """
 
@@ -79,7 +65,7 @@ class DataConfig:
     labels: str | None = None
     splits: SplitsConfig = Factory(SplitsConfig)
     limits: LimitsConfig = Factory(LimitsConfig)
-    batching: BatchingConfig = Factory(BatchingConfig)
+    batching: Any = pluggable("batch_samplers", default=LengthBucketsConfig)
     trim_db: float | None = field(default=None, validator=_optional_positive)
 
 
@@ -87,7 +73,8 @@ class DataConfig:
 class KeepConfig:
     """Which checkpoints stay: the last few, every so many steps, and the best by a metric.
 
-    best_metric: a validation metric whose lowest value is best, such as "mel_loss"; None keeps no best.
+    best_metric: a validation metric, of which the lowest value is best, such as "mel_loss"; or a score of a
+        metric in `[runtime.metrics]`, which says what is best. None keeps no best.
     """
 
     last: int = field(default=2, validator=_positive)
@@ -107,6 +94,7 @@ class RuntimeConfig:
     max_steps: optimizer steps; None trains until it is stopped.
     log_every, validate_every, sample_every, checkpoint_every: strides in optimizer steps.
     samples: how many validation utterances are shown in TensorBoard, as audio and images.
+    metrics: evaluation metrics of these samples, computed at each validation, by name.
     """
 
     seed: int = 0
@@ -122,6 +110,7 @@ class RuntimeConfig:
     validate_every: int = field(default=1000, validator=_positive)
     sample_every: int = field(default=1000, validator=_positive)
     samples: int = field(default=3, validator=validators.ge(0))
+    metrics: Mapping[str, Any] = pluggable("metrics", many="table")
     checkpoint_every: int = field(default=1000, validator=_positive)
     keep: KeepConfig = Factory(KeepConfig)
 

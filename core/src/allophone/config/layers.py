@@ -71,7 +71,8 @@ def resolve(
             if stages
             else "It is trained in one run: leave out --stage.",
         )
-    plain: Plain = {}
+    # So that a layer which names another type than the default keeps nothing of a layer that names none.
+    plain = unstructure(Experiment(), registry=registry)
     said: dict[str, str] = {}
     for origin, layer in _at_stage(layers, stage):
         plain = merge(plain, layer)

@@ -1,4 +1,4 @@
-"""Which utterances form a batch: utterances of similar length, within a budget, shared evenly by ranks. Light.
+"""The batch sampler `length-buckets`: utterances of similar length, within a budget, shared evenly by ranks. Light.
 
     weights    an utterance of weight 2 takes two places in every epoch, one of weight 0.5 shares a
                place with the next one in length
@@ -20,11 +20,32 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen, validators
+
+from allophone.data.batch_sampler import BatchingConfig, EpochPlan, SamplingContext
+from allophone.data.manifest import Dropped
+from allophone.errors import UserError
+
+_positive: Any = validators.gt(0)
 
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 """Its multiples, taken modulo 1, are spread more evenly than random numbers."""
+
+
+@frozen(kw_only=True)
+class LengthBucketsConfig(BatchingConfig):
+    """Batches of utterances of similar length.
+
+    max_seconds: audio per batch on one device, including padding.
+    max_utterances: the maximum number of utterances per batch.
+    buckets: the number of length buckets.
+    """
+
+    max_seconds: float = field(default=120.0, validator=_positive)
+    max_utterances: int = field(default=32, validator=_positive)
+    buckets: int = field(default=16, validator=_positive)
 
 
 @frozen
@@ -61,14 +82,12 @@ class _Bucket:
 
 
 @frozen(kw_only=True)
-class BatchPlan:
+class LengthBuckets:
     """The batches of every epoch, as positions in the list of lengths.
 
-    steps: batches of an epoch on each rank: the same number in every epoch.
-    idle: utterances that sit out each epoch because of the ranks; see above.
+    idle: places that sit out each epoch because of the ranks; see above.
     """
 
-    steps: int
     idle: int
     world_size: int
     shuffle: bool
@@ -76,16 +95,18 @@ class BatchPlan:
     _rotas: tuple[_Rota, ...]
     _buckets: tuple[_Bucket, ...]
 
-    def batches(self, epoch: int, rank: int) -> list[list[int]]:
-        """The batches of one rank, in order."""
+    def epoch(self, number: int) -> EpochPlan:
+        """The plan of an epoch: as many steps in each."""
         # Python's generator, not NumPy's: its sequences are kept the same from version to version.
-        generator = random.Random(f"{self.seed}:{epoch}")
-        taken = [index for rota in self._rotas for index in rota.of(epoch)]
+        generator = random.Random(f"{self.seed}:{number}")
+        taken = [index for rota in self._rotas for index in rota.of(number)]
         steps: list[list[list[int]]] = []
+        idle: set[int] = set()
         for bucket in self._buckets:
             indices = [taken[place] for place in bucket.places]
             if self.shuffle:
                 generator.shuffle(indices)
+            idle.update(indices[bucket.used :])
             dealt = _dealt(indices[: bucket.used], bucket.batches)
             steps += [
                 dealt[first : first + self.world_size]
@@ -93,7 +114,37 @@ class BatchPlan:
             ]
         if self.shuffle:
             generator.shuffle(steps)
-        return [step[rank] for step in steps]
+        if idle:
+            # With a weight above 1 an utterance may have another place.
+            idle -= {index for step in steps for batch in step for index in batch}
+        why = Dropped(
+            reason="cannot be divided among the ranks",
+            detail=f"{self.world_size} ranks, one utterance per batch; raise data.batching.max_seconds",
+        )
+        return EpochPlan(steps=steps, dropped=dict.fromkeys(sorted(idle), why))
+
+
+def build(config: LengthBucketsConfig, context: SamplingContext) -> LengthBuckets:
+    """Build the sampler of a split. Raises UserError if an utterance is longer than a batch may be."""
+    longest = max(range(len(context.seconds)), key=context.seconds.__getitem__)
+    if context.seconds[longest] > config.max_seconds:
+        count = sum(seconds > config.max_seconds for seconds in context.seconds)
+        raise UserError(
+            f"{count} utterances of the split '{context.split}' are longer than a batch "
+            f"(data.batching.max_seconds is {config.max_seconds:g}); the longest is "
+            f"{context.utterances[longest].id} with {context.seconds[longest]:.1f} s.",
+            hint="Raise data.batching.max_seconds, or lower data.limits.max_seconds to leave them out.",
+        )
+    return plan_batches(
+        context.seconds,
+        weights=context.weights,
+        max_length=config.max_seconds,
+        max_items=config.max_utterances,
+        buckets=config.buckets,
+        world_size=context.ranks,
+        shuffle=context.shuffle,
+        seed=context.seed,
+    )
 
 
 def plan_batches(
@@ -106,7 +157,7 @@ def plan_batches(
     world_size: int = 1,
     shuffle: bool = True,
     seed: int = 0,
-) -> BatchPlan:
+) -> LengthBuckets:
     """Plan the batches of utterances with these lengths.
 
     weights: how often each of them comes in an epoch, on average; once, where it is None.
@@ -136,8 +187,7 @@ def plan_batches(
             steps = used // world_size
             used = steps * world_size
         planned.append(_Bucket(tuple(places), steps * world_size, used))
-    return BatchPlan(
-        steps=sum(bucket.batches for bucket in planned) // world_size,
+    return LengthBuckets(
         idle=sum(len(bucket.places) - bucket.used for bucket in planned),
         world_size=world_size,
         shuffle=shuffle,

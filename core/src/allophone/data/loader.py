@@ -5,18 +5,19 @@ B batch, L longest length of a feature in the batch.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from attrs import asdict, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from allophone.data.batch import Batch, Padded
-from allophone.data.batching import BatchPlan
+from allophone.data.batch_sampler import BatchSampler, EpochPlan, positions
 from allophone.data.digests import digest_of
 from allophone.data.manifest import Dropped
 from allophone.data.store import StoredArray
@@ -90,11 +91,10 @@ def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
 class EpochLoader:
     """The batches of one split on one rank, epoch after epoch.
 
-    Iterating gives the rest of the current epoch and then moves on to the next. The order depends on
-    the seed and the epoch alone; every rank is given the same number of batches in every epoch, and
-    over all ranks every utterance comes once an epoch, or as its weight says (but see
-    `allophone.data.batching` for when a batch holds a single utterance). A batch counts as consumed when
-    it is handed out, so a state taken after the step on batch k resumes with batch k + 1.
+    Iterating gives the rest of the current epoch and then moves on to the next. The sampler plans the
+    batches (`allophone.data.batch_sampler`): they depend on the seed and the epoch alone, and every rank has
+    the same number. A batch counts as consumed when it is handed out, so a state taken after the
+    step on batch k resumes with batch k + 1.
 
     epoch: epochs that were finished.
     position: batches of the current epoch that were handed out on this rank.
@@ -104,7 +104,7 @@ class EpochLoader:
     def __init__(
         self,
         examples: Sequence[Example],
-        plan: BatchPlan,
+        sampler: BatchSampler,
         symbols: SymbolTable,
         *,
         rank: int,
@@ -115,11 +115,10 @@ class EpochLoader:
         self.epoch = 0
         self.position = 0
         self.dropped = dropped
-        self._plan = plan
+        self._sampler = sampler
+        self._ids = [example.id for example in examples]
         self._rank = rank
-        self._fingerprint = digest_of(
-            [asdict(plan), [[example.id, example.seconds] for example in examples]]
-        )
+        self._planned: _Planned | None = None
         self._rest = _Batches()
         # A generator of its own: otherwise each epoch would draw from the one that a resume restores.
         self._loader: DataLoader[LoadedExample] = DataLoader(
@@ -133,26 +132,31 @@ class EpochLoader:
         )
 
     def __len__(self) -> int:
-        """Batches of a whole epoch on this rank: the same on every rank, in every epoch."""
-        return self._plan.steps
+        """Batches of the whole current epoch on this rank: the same on every rank."""
+        return len(self._plan().batches)
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches from `position` to the end of the epoch."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
+        self._rest.batches = self._plan().batches[self.position :]
         for batch in self._loader:
             self.position += 1
             yield batch
         self.epoch += 1
         self.position = 0
 
+    @property
+    def sitting_out(self) -> Mapping[str, Dropped]:
+        """The utterances that the current epoch leaves out, by id, and why."""
+        return self._plan().dropped
+
     def preview(self) -> Iterator[Batch]:
         """The batches of this epoch from its beginning, which do not count as consumed."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)
+        self._rest.batches = self._plan().batches
         yield from self._loader
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch and position, as plain numbers and strings; the same on every rank."""
-        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
+        return {"epoch": self.epoch, "position": self.position, "plan": self._plan().digest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
@@ -162,13 +166,43 @@ class EpochLoader:
         """
         self.epoch = state["epoch"]
         self.position = state["position"]
-        if state["plan"] != self._fingerprint and self.position:
+        if self.position and state["plan"] != self._plan().digest:
             _log.warning(
                 "The utterances, the batching or the number of ranks have changed: epoch %d is begun "
                 "anew.",
                 self.epoch,
             )
             self.position = 0
+
+    def _plan(self) -> _Planned:
+        """This rank's part of the current epoch, planned once."""
+        if self._planned is None or self._planned.epoch != self.epoch:
+            plan = self._sampler.epoch(self.epoch)
+            self._planned = _Planned(
+                epoch=self.epoch,
+                batches=[list(step[self._rank]) for step in plan.steps],
+                dropped={self._ids[index]: why for index, why in plan.dropped.items()},
+                digest=_digest(plan, self._ids),
+            )
+        return self._planned
+
+
+@frozen(kw_only=True)
+class _Planned:
+    """The batches of one rank in an epoch, as positions; the digest is of the batches of all ranks."""
+
+    epoch: int
+    batches: list[list[int]]
+    dropped: Mapping[str, Dropped]
+    digest: str
+
+
+def _digest(plan: EpochPlan, ids: Sequence[str]) -> str:
+    sizes = np.fromiter((len(batch) for step in plan.steps for batch in step), dtype=np.int64)
+    digest = hashlib.blake2b(digest_of([len(plan.steps), ids]).encode(), digest_size=16)
+    digest.update(sizes.tobytes())
+    digest.update(positions(plan).tobytes())
+    return digest.hexdigest()
 
 
 class _Batches:

@@ -21,9 +21,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allophone.testing.batch_sampler import BatchSamplerContract
     from allophone.testing.commands_and_observers import CommandContract, ObserverContract
     from allophone.testing.corpus_reader import CorpusContract
     from allophone.testing.engine import EngineContract
+    from allophone.testing.metric import MetricContract
     from allophone.testing.plugin import PluginContract
     from allophone.testing.synthesizer import SynthesizerContract
     from allophone.testing.text import NormalizerContract, PhonemizerContract
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from allophone.testing.vocoder import VocoderContract
 
 __all__ = [
+    "BatchSamplerContract",
     "CommandContract",
     "CorpusContract",
     "EngineContract",
+    "MetricContract",
     "NormalizerContract",
     "ObserverContract",
     "PhonemizerContract",
@@ -44,12 +48,14 @@ __all__ = [
 ]
 
 _LAZY = {
+    "BatchSamplerContract": "allophone.testing.batch_sampler",
     "CommandContract": "allophone.testing.commands_and_observers",
     "ObserverContract": "allophone.testing.commands_and_observers",
     "CorpusContract": "allophone.testing.corpus_reader",
     "EngineContract": "allophone.testing.engine",
     "NormalizerContract": "allophone.testing.text",
     "PhonemizerContract": "allophone.testing.text",
+    "MetricContract": "allophone.testing.metric",
     "PluginContract": "allophone.testing.plugin",
     "SynthesizerContract": "allophone.testing.synthesizer",
     "TrainerContract": "allophone.testing.trainer",

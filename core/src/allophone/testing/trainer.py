@@ -238,6 +238,7 @@ def quiet(experiment: Experiment, *, until: int) -> Experiment:
         validate_every=never,
         sample_every=never,
         checkpoint_every=never,
+        metrics={},
         keep=evolve(experiment.runtime.keep, best_metric=None),
     )
     return evolve(experiment, runtime=config)

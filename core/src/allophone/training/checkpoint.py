@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,13 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
     return state
 
 
-def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
-    """Delete the checkpoints that nobody asked to keep; returns those that are gone."""
+def prune(
+    run: Path, keep: KeepConfig, *, best: Callable[[Iterable[float]], float] = min
+) -> list[Checkpoint]:
+    """Delete the checkpoints that nobody asked to keep; returns those that are gone.
+
+    best: which of the values of `keep.best_metric` is best, `min` or `max`.
+    """
     there = checkpoints(run)
     kept = set(there[-keep.last :])
     if keep.every is not None:
@@ -124,7 +129,7 @@ def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
             for checkpoint in reversed(there)
             if keep.best_metric in (validation := read_provenance(checkpoint)["validation"])
         }
-        kept |= {scores[min(scores)]} if scores else set()
+        kept |= {scores[best(scores)]} if scores else set()
     gone = [checkpoint for checkpoint in there if checkpoint not in kept]
     for checkpoint in gone:
         _delete(checkpoint.path)

@@ -30,10 +30,13 @@ from allophone.events import (
 )
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import Means, SpeedMeter
+from allophone.training.scoring import check_names
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
+
+Samples = dict[str, SampleAudio | SampleImage]
 
 _SAME = 1.0
 """Seconds in which signals count as one: a terminal and a launcher both pass on the same Ctrl-C."""
@@ -75,6 +78,7 @@ class _Loop:
         return reason
 
     def _train(self, stop: StopRequest) -> str:
+        self._check_best_metric()
         runtime = self.run.runtime
         for batches in self._micro_batches():
             for metrics in runtime.take_step(batches):
@@ -89,10 +93,13 @@ class _Loop:
             with self.speed.paused():
                 saving = reason is not None or self._due(self.config.checkpoint_every)
                 rated = saving and self.config.keep.best_metric is not None
-                if rated or self._due(self.config.validate_every):
-                    self._validate()
-                if self._due(self.config.sample_every):
-                    self._sample()
+                validating = rated or self._due(self.config.validate_every)
+                sampling = self._due(self.config.sample_every)
+                samples = self._samples() if sampling or (validating and self.run.scores) else {}
+                if validating:
+                    self._validate(samples)
+                if sampling and samples:
+                    self._notify(SamplesMade, samples=samples)
                 if saving:
                     self._save()
             if reason:
@@ -126,38 +133,52 @@ class _Loop:
             throughput=self.speed.collect(self.run.rank),
         )
 
-    def _validate(self) -> None:
+    def _check_best_metric(self) -> None:
+        """So that a misspelt metric is found before the first step, and not at the first checkpoint."""
+        run, best = self.run, self.config.keep.best_metric
+        if best is None or best in run.scores or run.valid is None:
+            return
+        with run.evaluating():
+            known = run.runtime.evaluate(next(run.valid.preview()))
+        if best not in known:
+            raise UserError(
+                f"runtime.keep.best_metric is '{best}', but validation gives no such metric.",
+                hint=near_miss(best, [*known, *run.scores]),
+            )
+
+    def _validate(self, samples: Samples) -> None:
         run = self.run
         if run.valid is None:
             return
-        means = Means()
+        means, scores = Means(), {}
         with run.evaluating():
             for batch in run.valid:
                 means.add(run.runtime.evaluate(batch), weight=len(batch))
-        run.validation = means.collect(run.rank)
-        best = self.config.keep.best_metric
-        if best is not None and best not in run.validation:
-            raise UserError(
-                f"runtime.keep.best_metric is '{best}', but validation gives no such metric.",
-                hint=near_miss(best, run.validation),
-            )
+            if run.scorer:
+                scores = run.scorer.score(samples)
+        metrics = means.collect(run.rank)
+        check_names(run.scores, metrics)
+        run.validation = metrics | run.rank.gather(scores)[0]
         self._notify(Validated, metrics=run.validation)
 
-    def _sample(self) -> None:
+    def _samples(self) -> Samples:
+        """What the model makes of some validation utterances; rank 0 has them."""
         run = self.run
-        samples: dict[str, SampleAudio | SampleImage] = {}
+        samples: Samples = {}
         with run.evaluating():
             for batch in run.samples:
                 samples |= run.runtime.sample(batch)
-        if samples:
-            self._notify(SamplesMade, samples=samples)
+        return samples
 
     def _save(self) -> None:
         run = self.run
         snapshot = run.snapshot()
         if run.rank.first:
             checkpoint = write_checkpoint(run.folder, run.runtime.step, snapshot, run.registry)
-            prune(run.folder, self.config.keep)
+            best = run.scores.get(self.config.keep.best_metric or "")
+            prune(
+                run.folder, self.config.keep, best=max if best and best.better == "higher" else min
+            )
             self._notify(CheckpointSaved, path=checkpoint.path)
 
     def _notify(self, event: type[TrainEvent], **what: object) -> None:

@@ -31,6 +31,7 @@ from allophone.training.finetune import (
 from allophone.training.objective import Objective, optional
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
+from allophone.training.scoring import SampleScorer, configured_scores
 from allophone.training.seeding import seed_everything
 from allophone.training.state import Run
 
@@ -74,6 +75,7 @@ def open_run(
     report = _take(source, objective, corpus, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
+    scores = configured_scores(experiment, registry)
     valid, samples = _validation_data(corpus, objective, vocabulary, rank)
     run = Run(
         folder=folder,
@@ -95,6 +97,8 @@ def open_run(
         ),
         valid=valid,
         samples=samples,
+        scores=scores,
+        scorer=_scorer(corpus, objective, samples, rank, registry) if scores else None,
     )
     if config.ema_decay is not None:
         run.average = MovingAverage(runtime.modules[trainer.inference_module], config.ema_decay)
@@ -197,11 +201,13 @@ def _validation_data(
     """The validation batches of this rank, and for rank 0 those to be heard."""
     config = corpus.experiment.runtime
     if not corpus.split("valid"):
-        if config.keep.best_metric is not None:
-            raise ConfigError(
-                "runtime.keep.best_metric: there are no validation utterances to rate by.",
-                hint="Set data.splits.valid, and run: allophone prepare",
-            )
+        wants = {"keep.best_metric": config.keep.best_metric, "metrics": config.metrics}
+        for key, value in wants.items():
+            if value:
+                raise ConfigError(
+                    f"runtime.{key}: there are no validation utterances to rate by.",
+                    hint="Set data.splits.valid, and run: allophone prepare",
+                )
         _log.warning(
             "There are no validation utterances: nothing is validated, and no samples are made."
         )
@@ -215,6 +221,26 @@ def _validation_data(
         world_size=rank.world_size,
     )
     return valid, _first_utterances(valid, config.samples) if rank.first else []
+
+
+def _scorer(
+    corpus: Corpus, objective: Objective, samples: list[Batch], rank: Rank, registry: Registry
+) -> SampleScorer | None:
+    """What scores the samples, on rank 0; ConfigError where there will be none."""
+    if optional(objective, "sample") is None:
+        raise ConfigError(
+            "runtime.metrics: the trainer makes no samples that a metric could score.",
+            hint="Leave [runtime.metrics] out.",
+        )
+    if not corpus.experiment.runtime.samples:
+        raise ConfigError(
+            "runtime.metrics: runtime.samples is 0, so there is nothing to score.",
+            hint="Let runtime.samples be how many validation utterances are scored.",
+        )
+    if not rank.first:
+        return None
+    ids = [id for batch in samples for id in batch.ids]
+    return SampleScorer(corpus, ids, registry=registry, device=str(rank.device))
 
 
 def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:

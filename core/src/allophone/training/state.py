@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary
+from allophone.entries import Score
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.training.checkpoint import Snapshot, read_state
@@ -20,6 +21,7 @@ from allophone.training.ema import MovingAverage
 from allophone.training.objective import Objective
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
+from allophone.training.scoring import SampleScorer
 from allophone.training.seeding import (
     random_state,
     restore_random_state,
@@ -37,7 +39,9 @@ class Run:
     inference_module: the objective's module that a voice is made of; of it `average` is kept, where one is.
     valid: the validation batches, None where the split is empty.
     samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
-    validation: the latest validation metrics.
+    scores: of the metrics of the experiment, by name.
+    scorer: computes them; on rank 0, where there are metrics.
+    validation: the latest validation metrics, scores included.
     """
 
     folder: Path
@@ -51,6 +55,8 @@ class Run:
     train: EpochLoader
     valid: EpochLoader | None = None
     samples: Sequence[Batch] = ()
+    scores: Mapping[str, Score] = field(factory=dict)
+    scorer: SampleScorer | None = None
     average: MovingAverage | None = None
     validation: dict[str, float] = field(factory=dict)
 
