@@ -7,6 +7,7 @@ from torch import nn
 from allophone.errors import UserError
 from allophone.weights import (
     add_prefix,
+    bounded_by,
     compare,
     load_weights,
     read_weights,
@@ -61,6 +62,74 @@ def test_missing_and_damaged_files_are_errors(tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(UserError, match="truncated or corrupt"):
         read_weights(path)
+
+
+def with_header(header: bytes, length: int | None = None) -> bytes:
+    return (len(header) if length is None else length).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00" * 7,
+        b"garbage that is long enough to be read as a length and more",
+        with_header(b"{", 2**60),
+        with_header(b"[" * 100_000),
+        with_header(b'{"a":' * 50_000),
+        with_header(b'{"a": 1}'),
+        with_header(b'{"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}') + b"\0" * 4,
+        with_header(b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}') + b"\0" * 4,
+        with_header(b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}') + b"\0" * 4,
+    ],
+    ids=range(10),
+)
+def test_a_header_that_is_not_one_is_an_error_in_few_words(tmp_path, content):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="truncated or corrupt") as raised:
+        read_weights(path)
+    assert len(str(raised.value)) < len(str(path)) + 400
+
+
+def test_a_huge_header_is_neither_read_nor_quoted(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with path.open("wb") as file:
+        file.write((90 * 2**20).to_bytes(8, "little"))
+        file.truncate(100 * 2**20)
+    with pytest.raises(UserError, match="header cannot have 94,371,840 bytes"):
+        read_weights(path)
+
+
+def test_nan_and_other_types_are_refused():
+    model = nn.Linear(2, 2)
+    good = model.state_dict()
+    with pytest.raises(UserError, match="of v are unusable: weight contains NaN"):
+        load_weights(model, good | {"weight": torch.full((2, 2), torch.nan)}, where="v")
+    with pytest.raises(UserError, match=r"bias has the type torch.int64, the model torch.float32"):
+        load_weights(model, good | {"bias": torch.zeros(2, dtype=torch.int64)}, where="v")
+    load_weights(model, {name: tensor.half() for name, tensor in good.items()}, where="v")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Sequential(*(nn.Linear(1, 1) for _ in range(10**9))),
+        lambda: nn.Sequential(*(nn.Linear(20_000, 10_000) for _ in range(10**9))),
+    ],
+    ids=["many", "large"],
+)
+def test_a_model_that_is_far_larger_than_its_weights_is_not_built(build):
+    weights = nn.Linear(2, 2).state_dict()
+    with (
+        pytest.raises(UserError, match="of v describes a model that is many times as large"),
+        skip_init(),
+        bounded_by(weights, where="v"),
+    ):
+        build()
+    with bounded_by(weights, where="v"):
+        nn.Sequential(*(nn.Linear(2, 2) for _ in range(10)))
+    assert nn.Linear(3, 3), "nothing is counted outside"
 
 
 def test_prefixes_come_and_go():

@@ -6,6 +6,7 @@ Names are those of `Module.state_dict`. In checkpoints they are prefixed with th
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,19 @@ from typing import Any
 
 import torch
 from attrs import frozen
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from allophone.atomic import atomic_path
 from allophone.errors import UserError, near_miss
 
 _SHOWN = 8
+_MAX_HEADER = 2**24
+"""Bytes of a weight file's table of contents; that of a model with a hundred thousand tensors has fewer."""
+_MAX_REASON = 200
+_ROOM = 20
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -29,12 +34,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"There is no weight file {path}.")
     try:
+        _check_header(path)
         return load_file(path, device="cpu")
-    except (SafetensorError, OSError) as error:
+    # The header names types and shapes, for which safetensors and PyTorch raise errors of many kinds.
+    except Exception as error:
+        # It may quote the whole header.
+        reason = textwrap.shorten(str(error), _MAX_REASON)
         raise UserError(
-            f"The safetensors file {path} is truncated or corrupt: {error}",
+            f"The safetensors file {path} is truncated or corrupt: {reason}",
             hint="It was probably copied or downloaded incompletely; fetch it again.",
         ) from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError if the length of the header, the first 8 bytes, cannot be right."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > min(_MAX_HEADER, path.stat().st_size - 8):
+        raise ValueError(f"its header cannot have {length:,} bytes")
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -104,6 +121,35 @@ def skip_init() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def bounded_by(weights: Mapping[str, Tensor], *, where: str) -> Iterator[None]:
+    """Stop building a model that has far more parameters than there are weights for it.
+
+    A configuration that nobody vouches for may ask for a hundred million layers. Parts that only training uses, and
+    norms that are folded later, have parameters without weights, so there is ample room.
+
+    Raises UserError.
+    """
+    tensors = _ROOM * len(weights) + 10_000
+    numbers = _ROOM * sum(tensor.numel() for tensor in weights.values()) + 2**27
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors, numbers
+        tensors -= 1
+        numbers -= 0 if parameter is None else parameter.numel()
+        if min(tensors, numbers) < 0:
+            raise UserError(
+                f"The configuration of {where} describes a model that is many times as large as its weights.",
+                hint="The configuration and the weights do not belong together.",
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class _NoInitialisation(TorchFunctionMode):
     """Makes the functions of torch.nn.init do nothing."""
 
@@ -125,7 +171,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str
 
     where: where they come from, for the message: a file, a checkpoint.
 
-    Raises UserError that lists missing and unexpected names and shape mismatches.
+    Raises UserError that lists missing and unexpected names and shape mismatches, and for integers in place of
+    floats, and NaN.
     """
     wanted = module.state_dict()
     comparison = compare(weights, wanted)
@@ -134,6 +181,17 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str
             "\n".join([f"The weights of {where} do not fit the model:", *_mismatches(comparison)]),
             hint="They belong to another configuration, or to another version of the model.",
         )
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise UserError(
+                f"The weights of {where} do not fit the model: {name} has the type {tensor.dtype}, the model "
+                f"{wanted[name].dtype}."
+            )
+        if bool(tensor.isnan().any()):
+            raise UserError(
+                f"The weights of {where} are unusable: {name} contains NaN.",
+                hint="The training diverged, or the file was damaged: use an earlier checkpoint.",
+            )
     module.load_state_dict(dict(weights))
 
 

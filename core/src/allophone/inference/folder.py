@@ -31,7 +31,7 @@ from allophone.errors import UserError
 from allophone.inference.protocol import Synthesizer, VocoderSpec, VoiceSpec
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import FORMAT, VOICE, About, VoiceDescription
-from allophone.weights import read_weights, write_weights
+from allophone.weights import bounded_by, read_weights, write_weights
 
 VOCODER = "vocoder.toml"
 WEIGHTS = "model.safetensors"
@@ -92,11 +92,13 @@ def build_synthesizer(stored: StoredVoice, device: torch.device, registry: Regis
     """Build the synthesizer of a stored voice. UserError for weights or controls that do not fit."""
     family = registry.entry_of("models", stored.description.model).name
     build = registry.load("models", family, "synthesizer")
-    synthesizer: Synthesizer = build(stored.spec, stored.weights, device)
+    name = stored.description.about.name
+    with bounded_by(stored.weights, where=f"the voice '{name}'"):
+        synthesizer: Synthesizer = build(stored.spec, stored.weights, device)
     structure(
         synthesizer.controls,
         stored.description.controls,
-        where=f"A control of '{stored.description.about.name}'",
+        where=f"A control of '{name}'",
         registry=registry,
     )
     return synthesizer

@@ -17,6 +17,7 @@ from allophone.inference.locate import find_vocoder, untrained_vocoders
 from allophone.inference.protocol import Mels, Speech, Vocoder, VocoderSpec
 from allophone.registry import Registry
 from allophone.synthesis.ledger import digest
+from allophone.weights import bounded_by
 
 FALLBACK = "griffin-lim"
 
@@ -46,7 +47,9 @@ def load_vocoder(
                 f"--vocoder {FALLBACK}.",
             )
         name = registry.entry_of("vocoders", spec.vocoder).name
-    vocoder: Vocoder = registry.load("vocoders", name, "vocoder")(spec, weights, device)
+    build = registry.load("vocoders", name, "vocoder")
+    with bounded_by(weights, where=f"the vocoder {place}"):
+        vocoder: Vocoder = build(spec, weights, device)
     return vocoder
 
 
