@@ -1,4 +1,4 @@
-"""The reader `table`: your own recordings, in a table or a JSONL file."""
+"""The corpus reader `table`: a table or a JSONL file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_wrong_root_says_what_is_there_instead(tmp_path):
+def test_a_wrong_root_lists_its_contents(tmp_path):
     (tmp_path / "something-else").mkdir()
-    with pytest.raises(UserError, match=r"has no metadata\.csv: it holds something-else\."):
+    with pytest.raises(UserError, match=r"has no metadata\.csv: it contains something-else\."):
         list(table.read(TableConfig(root=str(tmp_path))))
-    with pytest.raises(UserError, match="There is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         list(table.read(TableConfig(root=str(tmp_path / "nowhere"))))
 
 
@@ -45,19 +45,19 @@ def test_a_table(tmp_path):
     assert (second.speaker, second.start) == ("Eve", None)
 
 
-def test_a_comma_table_understands_quotes(tmp_path):
+def test_a_comma_table_supports_quotes(tmp_path):
     write(tmp_path / "metadata.csv", 'one.wav,"Yes, ""one"""\n')
     (only,) = table.read(TableConfig(root=str(tmp_path), delimiter=","))
     assert (only.id, only.text) == ("one", 'Yes, "one"')
 
 
-def test_a_table_with_other_columns_is_named(tmp_path):
+def test_a_table_with_the_wrong_number_of_columns_is_reported(tmp_path):
     write(tmp_path / "metadata.csv", "one.wav|One\ntwo.wav|Two|Bob\n")
     with pytest.raises(UserError, match=r"metadata\.csv:2 has 3 columns; expected 2"):
         list(table.read(TableConfig(root=str(tmp_path))))
 
 
-def test_a_time_that_is_no_number_is_named(tmp_path):
+def test_a_time_that_is_not_a_number_is_reported(tmp_path):
     write(tmp_path / "metadata.csv", "one.wav|One|soon\n")
     config = TableConfig(root=str(tmp_path), columns=("audio", "text", "start"))
     with pytest.raises(
@@ -75,12 +75,12 @@ def test_a_jsonl_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
         ('{"audio": "a.wav", "text": "A"', "is not valid JSON"),
         ('["a.wav"]', "is not a JSON object"),
         ('{"audio": "a.wav", "text": "A", "speker": "x"}', "'speker'.*Did you mean 'speaker'"),
-        ('{"text": "A"}', "names no recording"),
+        ('{"text": "A"}', "audio is missing"),
         ('{"audio": "a.wav", "text": "A", "split": "dev"}', "no valid utterance"),
         (
             '{"audio": "a.wav", "text": "A", "start": 2, "end": 1}',
@@ -88,20 +88,20 @@ def test_a_jsonl_file(tmp_path):
         ),
     ],
 )
-def test_a_broken_json_line_is_named(tmp_path, line, complaint):
+def test_a_broken_json_line_is_reported(tmp_path, line, message):
     write(tmp_path / "list.jsonl", '{"audio": "b.wav", "text": "B"}\n' + line + "\n")
-    with pytest.raises(UserError, match=rf"list\.jsonl:2.*{complaint}"):
+    with pytest.raises(UserError, match=rf"list\.jsonl:2.*{message}"):
         list(table.read(TableConfig(root=str(tmp_path), file="list.jsonl")))
 
 
 @pytest.mark.parametrize(
-    ("columns", "complaint"),
+    ("columns", "message"),
     [
-        (["audio", "text", "speekr"], "no column 'speekr'"),
+        (["audio", "text", "speekr"], "unknown column 'speekr'"),
         (["audio", "text", "text"], "names a column twice"),
         (["audio", "speaker"], "must name 'audio' and 'text'"),
     ],
 )
-def test_columns_are_checked(columns, complaint):
-    with pytest.raises(ConfigError, match=complaint):
+def test_columns_are_checked(columns, message):
+    with pytest.raises(ConfigError, match=message):
         structure(TableConfig, {"root": "x", "columns": columns})

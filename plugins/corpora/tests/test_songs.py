@@ -156,10 +156,10 @@ def test_a_missing_style_of_a_nus48e_singer_is_an_error(written):
     root = written("nus48e")
     for path in (root / "JLEE/sing").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match=r"nothing to read in .*JLEE/sing: it is empty"):
+    with pytest.raises(UserError, match=r"Found no utterances in .*JLEE/sing: it is empty"):
         read("nus48e", root)
     (root / "JLEE/sing").rmdir()
-    with pytest.raises(UserError, match=r"JLEE has no sing: it holds read"):
+    with pytest.raises(UserError, match=r"JLEE has no sing: it contains read"):
         read("nus48e", root)
     assert read("nus48e", root, styles=["read"])
 

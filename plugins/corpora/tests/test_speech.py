@@ -141,7 +141,7 @@ def test_libritts_training_subsets_use_the_seeded_split(libri):
 
 def test_a_libritts_folder_without_recordings_is_an_error(libri):
     (libri / "train-clean-360").mkdir()
-    with pytest.raises(UserError, match="nothing to read in .*train-clean-360"):
+    with pytest.raises(UserError, match="Found no utterances in .*train-clean-360"):
         list(libritts.read(LibriTTSConfig(root=str(libri), subsets=("train-clean-360",))))
 
 

@@ -1,8 +1,8 @@
-"""Experiments as TOML files: read, layered, checked, shown and kept.
+"""Experiment configuration in TOML: reading, layering, validation and writing.
 
-`resolve` is the way in: it takes a recipe's name or a file, puts the layers together and gives a typed
-`Experiment` that remembers where each value came from. Names are imported when they are first used: to
-speak takes little of this.
+`resolve` is the entry point: it takes a recipe name or a file, merges the layers and returns a typed
+`Experiment` with the origin of each value. Names are imported on first use, because synthesis needs few
+of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Plain data to attrs classes and back, strictly.
+"""Strict conversion between plain data and attrs classes.
 
-The cattrs converter as it comes takes "false" for True, 3.7 for 3 and True for 1, and passes over keys
-that it does not know. Here each of them is an error that holds the path of the key and, for a
-misspelt one, what was probably meant.
+By default cattrs converts "false" to True, 3.7 to 3 and True to 1, and ignores unknown keys. Here each
+of these is an error that names the path of the key and suggests a correction for a misspelt one.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _EXACT = {"bool": bool, "int": int, "float": float, "str": str}
-"""Types by the names that annotations have; what is of one needs no conversion."""
+"""Types by the name in the annotation. A value of exactly this type needs no conversion."""
 
 
 def structure(
@@ -31,13 +30,13 @@ def structure(
 ) -> T:
     """Build an attrs object from plain data.
 
-    where: what the data is, for messages: a file, a table. Tables of plugins (`entries.pluggable`) are
-    built with the classes that the registry has for their `type`.
-    Raises ConfigError that lists everything that is wrong, each with its path.
+    where: the source of the data (a file, a table), for error messages. Plugin tables
+    (`entries.pluggable`) are built with the class that the registry has for their `type`.
+    Raises ConfigError that lists all problems, each with its path.
     """
-    if (quickly := _without_converter(cls, plain)) is not None:
-        return quickly
-    # Imported here: it takes as long as all else that reading a voice's description takes.
+    if (built := _without_converter(cls, plain)) is not None:
+        return built
+    # Imported here: importing cattrs takes as long as the rest of reading a voice's config.
     from cattrs.errors import ClassValidationError, IterableValidationError
 
     converter = _converter(registry or default_registry())
@@ -53,8 +52,10 @@ def structure(
 
 
 def _without_converter(cls: type[T], plain: Mapping[str, Any]) -> T | None:
-    """The object, where each value has its field's type already; None where there is anything to convert
-    or to complain of."""
+    """Build the object without cattrs if every value already has its field's type.
+
+    Returns None if a value needs conversion or is invalid.
+    """
     fields = attrs.fields_dict(cls)  # type: ignore[arg-type]
     for name, value in plain.items():
         field = fields.get(name)
@@ -69,7 +70,7 @@ def _without_converter(cls: type[T], plain: Mapping[str, Any]) -> T | None:
 
 
 def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
-    """The complete plain data of an attrs object: every field, `type` for plugins' tables, no None."""
+    """Convert an attrs object to plain data: every field except None, and `type` in plugin tables."""
     plain: Plain = _unstructure(value, registry or default_registry())
     return plain
 
@@ -113,7 +114,7 @@ def _first_that_fits(converter: cattrs.Converter) -> Any:
     def hook(value: Any, union: Any) -> Any:
         members = [member for member in get_args(union) if member is not type(None)]
         if isinstance(value, list | tuple):
-            # Where there may be a list, what is wrong with it is something in it.
+            # Given a list where one is allowed, report the problem inside it.
             members = [member for member in members if _is_tuple(member)] or members
         failures: list[Exception] = []
         for member in members:
@@ -151,7 +152,7 @@ def _list_to_tuple(converter: cattrs.Converter) -> Any:
 
 
 def _class_hook(cls: type, converter: cattrs.Converter, registry: Registry) -> Any:
-    """How a class is built: its pluggable fields through the registry, all others by their types."""
+    """Return the hook that builds a class: pluggable fields through the registry, others by type."""
     from cattrs.gen import make_dict_structure_fn, override
 
     attrs.resolve_types(cls)
@@ -183,7 +184,7 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
             cls = registry.load(kind, name, "config")
         elif name is not None or cls is None:
             known = ", ".join(sorted(registry.entries(kind)))
-            raise ValueError(f'needs a type, as in type = "..."; there is: {known}')
+            raise ValueError(f'must set type = "..."; available: {known}')
         return converter.structure({key: plain[key] for key in plain if key != "type"}, cls)
 
     def hook(plain: Any, _: Any) -> Any:
@@ -202,7 +203,7 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
 
 @attrs.define
 class _BelowError(Exception):
-    """An error below a key, from which a message takes the path."""
+    """An error at a key, kept so that the message can give the full path."""
 
     key: str
     cause: Exception
@@ -217,7 +218,7 @@ def _each(tables: Iterable[tuple[str, Any, str | None]], one: Any) -> Iterator[A
 
 
 def _problems(error: BaseException, path: str) -> Iterator[str]:
-    """What is wrong, one line each, with the path of its key."""
+    """Yield one line for each problem, with the path of its key."""
     from cattrs.errors import (
         ClassValidationError,
         ForbiddenExtraKeysError,
@@ -237,14 +238,14 @@ def _problems(error: BaseException, path: str) -> Iterator[str]:
         known = [attribute.name for attribute in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields):
             full = f"{path}.{key}" if path else key
-            yield f"{full}: there is no such key. {near_miss(key, known) or ''}".rstrip()
+            yield f"{full}: unknown key. {near_miss(key, known) or ''}".rstrip()
     elif isinstance(error, _BelowError):
         yield from _problems(error.cause, f"{path}.{error.key}")
     elif isinstance(error, KeyError):
         yield f"{path}: {error.args[0]} is missing" if path else f"{error.args[0]} is missing"
     else:
-        said = str(error) or type(error).__name__
-        yield f"{path}: {said}" if path else said
+        message = str(error) or type(error).__name__
+        yield f"{path}: {message}" if path else message
 
 
 def _unstructure(value: Any, registry: Registry) -> Any:

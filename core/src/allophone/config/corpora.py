@@ -1,4 +1,4 @@
-"""What the corpora of an experiment are called, and how much each of them counts."""
+"""Names and sampling weights of the corpora of an experiment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from allophone.registry import Registry
 class NamedCorpus:
     """One table of `[[data.corpora]]`.
 
-    name: its type, numbered where the type is there more than once: "library", "table1", "table2".
+    name: the type, numbered if several corpora have it: "library", "table1", "table2".
     """
 
     name: str
@@ -24,13 +24,13 @@ class NamedCorpus:
 
     @property
     def weight(self) -> float:
-        """How often each of its utterances comes in an epoch, on average."""
+        """How often each utterance occurs in an epoch, on average."""
         weight: float = getattr(self.config, "weight", 1.0)
         return weight
 
 
 def named_corpora(experiment: Experiment, registry: Registry) -> tuple[NamedCorpus, ...]:
-    """The corpora of an experiment, in the order of their tables."""
+    """Return the corpora of an experiment, in the order of their tables."""
     tables = unstructure(experiment.data, registry=registry)["corpora"]
     types = [table["type"] for table in tables]
     return tuple(

@@ -1,10 +1,10 @@
-"""One experiment: the whole of a TOML file, typed.
+"""The typed configuration of one experiment, as read from a TOML file.
 
     [[data.corpora]] [data] [text] [audio] [features.*] [model] or [vocoder] [trainer] [runtime]
 
-Every table is a frozen attrs class. What a plugin offers (a corpus, an extractor, a model, a trainer)
-is a table with `type = "..."`, whose class is the plugin's own; the core never reads its fields.
-Light: attrs only.
+Every table is a frozen attrs class. A component from a plugin (corpus, feature extractor, model, trainer)
+is a table with `type = "..."`; the plugin defines its class, and the core never reads its fields.
+Imports attrs only.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _optional_positive: Any = validators.optional(_positive)
 
 @frozen(kw_only=True)
 class SplitsConfig:
-    """How utterances without a split of their own are shared out, by a seeded hash of their ids.
+    """How utterances without a published split are assigned to one, by a seeded hash of their ids.
 
-    valid, test: a share of all utterances when below 1, a count otherwise. A corpus that publishes such
-        a split is given no other.
-    golden_test: ids named by the user, or how many of `test` to set apart for listening.
+    valid, test: a fraction of all utterances if below 1, a count otherwise. Not applied to a corpus that
+        publishes this split.
+    golden_test: ids of utterances to reserve for listening, or how many to take from `test`.
     """
 
     valid: float = field(default=0.02, validator=validators.ge(0))
@@ -41,7 +41,7 @@ class SplitsConfig:
 
 @frozen(kw_only=True)
 class LimitsConfig:
-    """What is too short or too long to train on; None means no limit. What is left out is named."""
+    """Shortest and longest utterances to train on; None means no limit. Dropped ones are reported."""
 
     min_seconds: float | None = field(default=0.4, validator=_optional_positive)
     max_seconds: float | None = field(default=20.0, validator=_optional_positive)
@@ -49,15 +49,29 @@ class LimitsConfig:
 
 
 @frozen(kw_only=True)
+class BatchingConfig:
+    """How utterances are grouped into batches.
+
+    max_seconds: maximum audio of a batch on one device, including padding.
+    max_utterances: maximum number of utterances in a batch.
+    buckets: number of length buckets.
+    workers: number of processes that load batches; 0 loads in the training process.
+    """
+
+    max_seconds: float = field(default=120.0, validator=_positive)
+    max_utterances: int = field(default=32, validator=_positive)
+    buckets: int = field(default=16, validator=_positive)
+    workers: int = field(default=0, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
 class DataConfig:
-    """Where the recordings come from, and where what is made of them is kept.
+    """The corpora, and the directory of the manifest and the features.
 
     directory: holds `manifest.jsonl` and the feature store.
-    labels: a folder with the times of phones, `<id>.TextGrid` or `<id>.lab`, in it or in a folder of
-        the speaker's name, as the Montreal Forced Aligner leaves them. They take the place of a
-        corpus's own.
-    batching: how utterances are put together to batches, by which batch sampler.
-    trim_db: cut leading and trailing silence that lies this far below the peak; None keeps it.
+    labels: folder of phone alignments, `<id>.TextGrid` or `<id>.lab`, directly or in one folder per
+        speaker, as written by the Montreal Forced Aligner. They replace the alignments of the corpus.
+    trim_db: trim leading and trailing silence more than this far below the peak; None disables trimming.
     """
 
     directory: str = "data"
@@ -71,10 +85,12 @@ class DataConfig:
 
 @frozen(kw_only=True)
 class KeepConfig:
-    """Which checkpoints stay: the last few, every so many steps, and the best by a metric.
+    """Which checkpoints to keep: the last few, one every so many steps, and the best by a metric.
 
-    best_metric: a validation metric, of which the lowest value is best, such as "mel_loss"; or a score of a
-        metric in `[runtime.metrics]`, which says what is best. None keeps no best.
+    last: how many of the latest to keep.
+    every: also keep those whose step is a multiple of this; None for none.
+    best_metric: also keep the one with the lowest value of this validation metric, such as "mel_loss";
+        None for none.
     """
 
     last: int = field(default=2, validator=_positive)
@@ -84,17 +100,17 @@ class KeepConfig:
 
 @frozen(kw_only=True)
 class RuntimeConfig:
-    """How an experiment is run: everything but the model and its objective.
+    """Settings of the training run that do not depend on the model or its objective.
 
-    precision: "bf16" and "fp16" are autocast; fp16 scales its gradients.
-    accumulate: batches an optimizer step is made of.
-    clip_norm: the gradient norm above which an optimizer's gradients are scaled down, unless its plan
-        says otherwise; None clips nothing.
-    ema_decay: keep a moving average of the weights, used for validation, samples and voices.
-    max_steps: optimizer steps; None trains until it is stopped.
-    log_every, validate_every, sample_every, checkpoint_every: strides in optimizer steps.
-    samples: how many validation utterances are shown in TensorBoard, as audio and images.
-    metrics: evaluation metrics of these samples, computed at each validation, by name.
+    precision: "bf16" and "fp16" use autocast; "fp16" also uses gradient scaling.
+    accumulate: number of batches whose gradients are accumulated for an optimizer step.
+    clip_norm: maximum gradient norm, unless the optimizer's plan sets one; None disables clipping.
+    ema_decay: decay of the moving average of the weights, which is used for validation, samples and
+        voices; None disables it.
+    compile: compile the modules with `torch.compile`.
+    max_steps: number of optimizer steps; None trains until stopped.
+    log_every, validate_every, sample_every, checkpoint_every: intervals in optimizer steps.
+    samples: number of validation utterances logged to TensorBoard as audio and images.
     """
 
     seed: int = 0
@@ -117,10 +133,10 @@ class RuntimeConfig:
 
 @frozen(kw_only=True)
 class Experiment:
-    """Everything that decides what a run does.
+    """The complete configuration of a run.
 
-    features: what is extracted and stored, by the name that batches know it by.
-    model, vocoder: what is trained is one of the two; the trainer says which.
+    features: feature extractors by name; a batch holds the features under the same names.
+    model, vocoder: at most one of the two; it is what the trainer trains.
     """
 
     data: DataConfig = Factory(DataConfig)
@@ -135,11 +151,11 @@ class Experiment:
     def __attrs_post_init__(self) -> None:
         if self.model is not None and self.vocoder is not None:
             raise ConfigError(
-                "There is a table [model] and a table [vocoder], and an experiment trains one of them.",
-                hint="Train each in an experiment of its own: they meet when a voice speaks.",
+                "The experiment has both [model] and [vocoder]; it can train only one of them.",
+                hint="Train each in its own experiment. They are combined for synthesis.",
             )
 
     @property
     def reads_text(self) -> bool:
-        """Whether symbols and speakers matter to what is trained; a vocoder knows neither."""
+        """Whether training uses symbols and speakers; a vocoder uses neither."""
         return self.vocoder is None

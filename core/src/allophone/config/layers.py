@@ -1,10 +1,10 @@
-"""From a recipe's name or a file to a complete experiment that knows where each value came from.
+"""Resolves a recipe name or a file to a complete experiment, with the origin of each value.
 
-Defaults lie below the recipe, the recipe below the file, the file below what `--set` says. A file names
-the recipe that it builds on in a line at its top: `recipe = "family/name"`.
+Precedence, lowest first: defaults, recipe, file, `--set`. A file names the recipe it is based on in a
+top-level key: `recipe = "family/name"`.
 
-What is trained in several runs has a table for each of them, `[stages.<name>]`, with the tables that are
-this stage's own: `[stages.ar.trainer]`. A layer's stage lies over the rest of that layer.
+An experiment that is trained in several runs has a table `[stages.<name>]` for each of them, with the
+tables that differ in this stage: `[stages.ar.trainer]`. Within a layer, a stage overrides the rest.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from allophone.registry import Registry, default_registry
 
 @frozen(kw_only=True)
 class Resolved:
-    """An experiment with its history.
+    """A resolved experiment, with the origin of each value.
 
-    plain: the complete data, every default written out, as a run keeps it.
-    origins: for the path of each value, where it was said: "default", a recipe, a file or "--set".
-    stages: the runs that it is trained in, where there are several; `plain` is of the chosen one, or
-        holds what they have in common.
+    plain: the complete data, including defaults, as stored in the folder of a run.
+    origins: where each value was set, by its path: "default", a recipe, a file or "--set".
+    stages: names of the stages, if the experiment has any; `plain` holds the selected stage, or what
+        all stages share.
     """
 
     experiment: Experiment
@@ -52,12 +52,12 @@ def resolve(
     stage: str | None = None,
     registry: Registry | None = None,
 ) -> Resolved:
-    """Put the layers of an experiment together.
+    """Merge the layers of an experiment.
 
-    recipe_or_path: a recipe's name ("family/name") or a TOML file.
-    overrides: assignments "a.b=value", the last one winning.
-    stage: which of its stages; None for what they have in common.
-    Raises ConfigError for what is not valid, PluginError for what is not installed.
+    recipe_or_path: a recipe name ("family/name") or a TOML file.
+    overrides: assignments "a.b=value"; the last one wins.
+    stage: the stage to select; None for what all stages share.
+    Raises ConfigError for an invalid value, PluginError for a component that is not installed.
     """
     registry = registry or default_registry()
     layers = list(_layers(str(recipe_or_path), registry))
@@ -69,40 +69,39 @@ def resolve(
             f"{recipe_or_path} has no stage '{stage}'.",
             hint=near_miss(stage, stages)
             if stages
-            else "It is trained in one run: leave out --stage.",
+            else "The experiment has no stages. Omit --stage.",
         )
-    # So that a layer which names another type than the default keeps nothing of a layer that names none.
-    plain = unstructure(Experiment(), registry=registry)
-    said: dict[str, str] = {}
+    plain: Plain = {}
+    set_by: dict[str, str] = {}
     for origin, layer in _at_stage(layers, stage):
         plain = merge(plain, layer)
-        said |= {path: origin for path, _ in leaves(layer)}
+        set_by |= {path: origin for path, _ in leaves(layer)}
     for override in overrides:
         path, value = parse_assignment(override)
         plain = assign(plain, path, value)
-        said |= {below: "--set" for below, _ in leaves(value, path)}
+        set_by |= {leaf: "--set" for leaf, _ in leaves(value, path)}
     experiment = structure(Experiment, plain, where=layers[-1][0], registry=registry)
     complete = unstructure(experiment, registry=registry)
-    origins = {path: said.get(path, "default") for path, _ in leaves(complete)}
+    origins = {path: set_by.get(path, "default") for path, _ in leaves(complete)}
     return Resolved(experiment=experiment, plain=complete, origins=origins, stages=stages)
 
 
 def load_experiment(path: str | Path, *, registry: Registry | None = None) -> Experiment:
-    """The experiment of a complete config that was saved, as in the folder of a run."""
+    """Read the experiment from a saved, complete config, such as the one in the folder of a run."""
     return structure(Experiment, read_toml(path), where=str(path), registry=registry)
 
 
 def read_recipe(name: str, *, registry: Registry | None = None) -> str:
-    """The TOML text of a recipe."""
+    """Return the TOML text of a recipe."""
     entry = (registry or default_registry()).find("recipes", name)
     return importlib.resources.files(entry.package).joinpath(entry.path).read_text("utf-8")
 
 
 def _stages(origin: str, layer: Plain) -> Plain:
-    """The stages that a layer tells of, each a table of tables."""
+    """Return the stages of a layer, each a table of tables."""
     stages = layer.get("stages", {})
     if not isinstance(stages, dict) or not all(isinstance(each, dict) for each in stages.values()):
-        raise ConfigError(f"{origin}: stages must be tables, as in [stages.first.trainer].")
+        raise ConfigError(f"{origin}: stages must hold tables, such as [stages.first.trainer].")
     return stages
 
 
@@ -131,7 +130,7 @@ def _layers(recipe_or_path: str, registry: Registry) -> list[tuple[str, Plain]]:
     if base is None:
         return [file_layer]
     if not isinstance(base, str):
-        raise ConfigError(f'{path}: recipe must be a name, as in recipe = "family/name".')
+        raise ConfigError(f'{path}: recipe must be a name, such as recipe = "family/name".')
     return [_recipe_layer(base, registry), file_layer]
 
 
@@ -142,4 +141,4 @@ def _recipe_layer(name: str, registry: Registry) -> tuple[str, Plain]:
     try:
         return f"recipe {name}", tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The recipe {name} is no TOML: {error}") from error
+        raise ConfigError(f"The recipe {name} is not valid TOML: {error}") from error

@@ -1,4 +1,4 @@
-"""TOML tables as plain data: reading, writing, merging, and setting one value by its path."""
+"""TOML as plain data: reading, writing, merging, and setting a value by its path."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from allophone.atomic import atomic_write
 from allophone.errors import ConfigError, UserError
 
 Plain = dict[str, Any]
-"""What TOML can hold: str, int, float, bool, lists and tables of them."""
+"""TOML data: str, int, float, bool, and lists and tables of them."""
 
 
 def read_toml(path: str | Path) -> Plain:
-    """Read a TOML file; ConfigError with the line of a mistake."""
+    """Read a TOML file. Raises ConfigError with the line of the first syntax error."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def write_toml(path: str | Path, plain: Mapping[str, Any]) -> None:
-    """Write plain data as TOML, whole or not at all.
+    """Write plain data as TOML, atomically.
 
-    The `toml` package loses what it can't write, so the text is read back and compared before the
-    file takes its name.
+    The `toml` package drops values that it cannot write, so the text is parsed and compared before the
+    file is written. Raises UserError if they differ.
     """
     import toml
 
@@ -41,21 +41,21 @@ def write_toml(path: str | Path, plain: Mapping[str, Any]) -> None:
         text = toml.dumps(dict(plain))
         intact = tomllib.loads(text) == plain
     except (IndexError, ValueError, TypeError):
-        # The encoder stumbles over some invisible characters, and over what is no plain data.
+        # The encoder fails on some control characters and on anything but plain data.
         intact = False
     if not intact:
         raise UserError(
-            f"{path} can't be written: the data does not survive being written as TOML.",
-            hint="Lists of mixed types, None and invisible characters have no safe form.",
+            f"{path} cannot be written: the data would change when written as TOML.",
+            hint="Avoid None, lists of mixed types and control characters.",
         )
     with atomic_write(Path(path)) as file:
         file.write(text.encode())
 
 
 def merge(lower: Any, upper: Any) -> Any:
-    """Lay one plain value over another: tables are merged key by key, everything else is replaced.
+    """Merge two plain values: tables key by key; anything else in `upper` replaces `lower`.
 
-    A table that changes its `type` keeps nothing of the lower one, whose keys belong to another plugin.
+    A table with another `type` replaces the lower one, whose keys belong to another plugin.
     """
     if not (isinstance(lower, Mapping) and isinstance(upper, Mapping)):
         return upper
@@ -68,7 +68,7 @@ def merge(lower: Any, upper: Any) -> Any:
 
 
 def leaves(plain: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value that is no table, with its path: ("data.corpora.0.root", "...")."""
+    """Yield each value that is not a table, with its path: ("data.corpora.0.root", "...")."""
     if isinstance(plain, Mapping):
         for key, value in plain.items():
             yield from leaves(value, f"{path}.{key}" if path else str(key))
@@ -80,24 +80,24 @@ def leaves(plain: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Split `a.b=value`; the value is TOML, and a word that is no TOML value stands for itself."""
+    """Split `a.b=value`. The value is parsed as TOML; a bare word is taken as a string."""
     path, equals, text = assignment.partition("=")
     path = path.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise ConfigError(
-            f"'{assignment}' sets nothing.",
-            hint="Write --set table.key=value, for example --set runtime.precision=bf16",
+            f"invalid --set value '{assignment}'; expected table.key=value.",
+            hint="For example: --set runtime.precision=bf16",
         )
     try:
         return path, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         if re.search(r"[\"'\[\]{}\n]", text):
-            raise ConfigError(f"The value of '{assignment}' is no TOML: {error}") from error
+            raise ConfigError(f"The value in '{assignment}' is not valid TOML: {error}") from error
         return path, text.strip()
 
 
 def assign(plain: Plain, path: str, value: Any) -> Plain:
-    """A copy of the data with one value set; numbers in the path count the items of a list."""
+    """Return a copy of the data with one value set; a number in the path is a list index."""
     assigned: Plain = _assign(plain, path.split("."), value, path)
     return assigned
 
@@ -109,15 +109,15 @@ def _assign(node: Any, keys: list[str], value: Any, path: str) -> Any:
     if isinstance(node, list):
         if not key.isdigit() or int(key) > len(node):
             raise ConfigError(
-                f"--set {path}: '{key}' is no item of the list; it has {len(node)}.",
-                hint="Items are counted from 0.",
+                f"--set {path}: '{key}' is not an index of the list, which has {len(node)} items.",
+                hint="Indices start at 0.",
             )
         items = list(node)
-        below = items[int(key)] if int(key) < len(items) else {}
-        items[int(key) : int(key) + 1] = [_assign(below, rest, value, path)]
+        item = items[int(key)] if int(key) < len(items) else {}
+        items[int(key) : int(key) + 1] = [_assign(item, rest, value, path)]
         return items
     if node is not None and not isinstance(node, Mapping):
-        raise ConfigError(f"--set {path}: there is a value, not a table, above '{key}'.")
+        raise ConfigError(f"--set {path}: cannot set '{key}', because its parent is not a table.")
     table = dict(node or {})
     if key == "type" and not rest and table.get("type") not in (None, value):
         return {"type": value}

@@ -1,4 +1,4 @@
-"""The table `[[data.corpora]]`: what every corpus has, and that of the reader `table`. Light: attrs alone."""
+"""Config classes of `[[data.corpora]]`: the base class, and that of the reader `table`. Imports attrs only."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ TABLE_COLUMNS = (
     "labels",
     "group",
 )
-"""What a column of a table, or a key of a JSONL file, can hold: the fields of an utterance."""
+"""Names for the columns of a table and the keys of a JSONL file: the fields of an utterance."""
 
 
 @frozen(kw_only=True)
 class CorpusConfig:
-    """What every corpus of recordings on disk has.
+    """Base class for the config of a corpus on disk.
 
-    root: the folder that it was unpacked to; `~` is the home directory.
-    language: of all its utterances, a code that the phonemizer knows; None takes that of `[text]`.
-    weight: how often each of its training utterances comes in an epoch: 2 is twice, 0.5 in half of
-        the epochs.
+    root: folder that the corpus was unpacked to; `~` is the home directory.
+    language: language code of the corpus, as the phonemizer expects it; None uses that of `[text]`.
+    weight: how often each training utterance occurs in an epoch: 2 is twice, 0.5 is every other epoch.
     """
 
     root: str = field(validator=_not_empty)
@@ -40,19 +39,19 @@ class CorpusConfig:
 
 @frozen(kw_only=True)
 class TableConfig(CorpusConfig):
-    """Your own recordings, listed in a file: one utterance a line.
+    """A corpus listed in a file with one utterance per line.
 
-    file: below `root`. A name that ends in `.jsonl` holds one JSON object a line, whose keys are the
-        fields of an utterance; anything else is a table without a header.
-    columns: what the columns of a table hold, out of id, audio, text, speaker, language, split,
-        start, end (seconds), labels and group (what the splits keep together, such as a song); "-"
-        is passed over. Audio and text must be among them.
-    delimiter: what stands between two columns. With a comma, quoted fields are understood; with
-        anything else a quotation mark is a character of the text.
-    audio: where a recording lies below `root`, `{}` standing for what the audio column says:
+    file: path relative to `root`. A `.jsonl` file has one JSON object per line, with the fields of an
+        utterance as keys; any other file is a table without a header.
+    columns: names of the table's columns: id, audio, text, speaker, language, split, start, end
+        (seconds), labels, group (utterances to keep in one split, such as those of a song), or "-" to
+        skip a column. Must include audio and text.
+    delimiter: character between two columns. Quoted fields are supported only with a comma; with any
+        other delimiter a quotation mark is part of the text.
+    audio: path of a recording relative to `root`, with `{}` for the value of the audio column:
         "wavs/{}.wav".
-    speaker: of all utterances that name none.
-    ignore: keys of the JSON objects to pass over.
+    speaker: speaker of utterances that name none.
+    ignore: keys of the JSON objects to ignore.
     """
 
     file: str = "metadata.csv"
@@ -67,7 +66,7 @@ class TableConfig(CorpusConfig):
         known = (*TABLE_COLUMNS, "-")
         unknown = [column for column in columns if column not in known]
         if unknown:
-            raise ValueError(f"there is no column {unknown[0]!r}; there is: {', '.join(known)}")
+            raise ValueError(f"has an unknown column {unknown[0]!r}; available: {', '.join(known)}")
         named = [column for column in columns if column != "-"]
         if len(set(named)) < len(named):
             raise ValueError("names a column twice")

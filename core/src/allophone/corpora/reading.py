@@ -1,7 +1,7 @@
-"""What readers of corpora share: finding folders, reading lists, and saying what is missing.
+"""Helpers for corpus readers: locating folders, reading lists, and reporting missing files.
 
-This is the public toolbox of a plugin's reader. All of it raises UserError with the path, and for a line
-of a file with its number. Light: standard library and attrs.
+Public, for corpus readers in plugins. Errors are UserErrors with the path and, where it applies, the line
+number. Imports the standard library and attrs only.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from allophone.errors import UserError
 
 
 def corpus_root(config: CorpusConfig, *expected: str) -> Path:
-    """The root folder of a corpus, absolute, with the files and folders that must lie in it.
+    """Return the absolute root folder of a corpus, after checking that it holds the `expected` entries.
 
-    Raises UserError that says what was expected, and what is there instead.
+    Raises UserError with what was expected and what the folder holds.
     """
     root = Path(config.root).expanduser().absolute()
     if not root.is_dir():
         raise UserError(
-            f"There is no folder {root}.",
-            hint="Set the corpus's root (--root, or root in [[data.corpora]]) to the folder that "
-            "it was unpacked to.",
+            f"The corpus root {root} is not a folder.",
+            hint="Set --root, or root in [[data.corpora]], to the folder that the corpus was "
+            "unpacked to.",
         )
     require_inside(
         root,
         *expected,
-        hint=f"The root must be the folder right above {' and '.join(expected)}.",
+        hint=f"The root must be the folder that contains {' and '.join(expected)}.",
     )
     return root
 
 
 def require_inside(folder: Path, *expected: str, hint: str | None = None) -> None:
-    """Raise UserError where a folder lacks one of some files and folders, saying what it has instead."""
+    """Raise UserError if a folder lacks one of the `expected` entries, listing what it holds."""
     for name in expected:
         if not (folder / name).exists():
-            raise UserError(f"{folder} has no {name}: {_what_is_there(folder)}", hint=hint)
+            raise UserError(f"{folder} has no {name}: {_describe_contents(folder)}", hint=hint)
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a UTF-8 text that are not blank, each with where it stands, as "file:12".
+    """Yield the non-blank lines of a UTF-8 file as (location, line), the location as "file:12".
 
-    Raises UserError for a file that cannot be read or is empty.
+    Raises UserError if the file cannot be read or is empty.
     """
     text = read_text(path)
     if not text.strip():
@@ -58,7 +58,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """A whole UTF-8 text, which may be gzipped; UserError for anything else."""
+    """Read a UTF-8 text file, gzipped if it ends in `.gz`. Raises UserError if it cannot be read."""
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -73,7 +73,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """The value of a JSON text; UserError that says where, for invalid JSON."""
+    """Parse a JSON text. Raises UserError with the location `where` if it is invalid."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -81,14 +81,17 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def transcript(path: Path) -> str:
-    """The text in a file on one line; empty where there is no file, which extraction reports."""
+    """Read the text of a file, joined to one line.
+
+    Returns "" if there is no file: extraction drops the utterance and reports it.
+    """
     return " ".join(read_text(path).split()) if path.exists() else ""
 
 
 def stems(folder: Path, *suffixes: str) -> list[str]:
-    """The names of the files in a folder that end in one of these suffixes, without it: sorted, each once.
+    """Return the names of a folder's files with one of these suffixes, without it: unique and sorted.
 
-    Given the suffixes of recordings and of texts, a recording that is missing is listed too.
+    With the suffixes of both recordings and transcripts, the result includes missing recordings.
     """
     return sorted(
         {
@@ -101,12 +104,12 @@ def stems(folder: Path, *suffixes: str) -> list[str]:
 
 
 def identifier(*parts: str) -> str:
-    """An utterance's id, made from the names of its files and folders, which may have spaces."""
+    """Join file and folder names to an utterance id, replacing slashes and whitespace with "_"."""
     return re.sub(r"[/\\\s]+", "_", "_".join(parts))
 
 
 def seconds(cell: object, column: str, where: str) -> float:
-    """A time in a table or a JSON file; UserError that says where, for anything but a number."""
+    """Parse a time in seconds. Raises UserError with the location if the cell is not a number."""
     try:
         return float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -114,21 +117,21 @@ def seconds(cell: object, column: str, where: str) -> float:
 
 
 def require_some(found: Sequence[object], folder: Path, expected: str) -> None:
-    """Raise UserError where nothing was found in a folder, saying what was expected and what is there."""
+    """Raise UserError if nothing was found in a folder, with what was expected and what it holds."""
     if not found:
         raise UserError(
-            f"There is nothing to read in {folder}: {_what_is_there(folder)}",
-            hint=f"Expected: {expected}. Was the corpus unpacked completely?",
+            f"Found no utterances in {folder}: {_describe_contents(folder)}",
+            hint=f"Expected: {expected}. Check that the corpus was unpacked completely.",
         )
 
 
 def folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted: a disk lists them in any order."""
+    """Return the subfolders of a folder, sorted by name: the order on disk is arbitrary."""
     return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 
-def _what_is_there(folder: Path) -> str:
+def _describe_contents(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     if not names:
         return "it is empty."
-    return f"it holds {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}."
+    return f"it contains {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}."

@@ -1,4 +1,4 @@
-"""Your own recordings: a table such as `metadata.csv`, or a file of JSON objects."""
+"""The corpus reader `table`: a table such as `metadata.csv`, or a JSONL file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from allophone.errors import UserError, near_miss
 
 
 def read(config: TableConfig) -> Iterator[Utterance]:
-    """One utterance a line; without an id it has the name of its recording."""
+    """Yield one utterance per line. Without an id column, the id is derived from the audio path."""
     root = corpus_root(config, config.file)
     path = root / config.file
     rows = _objects(path, config) if path.suffix == ".jsonl" else _rows(path, config)
     for where, row in rows:
         fields = {name: value for name, value in row.items() if value not in ("", None)}
         if not isinstance(fields.get("audio"), str):
-            raise UserError(f"{where} names no recording.")
+            raise UserError(f"{where}: audio is missing or not a string.")
         recording = config.audio.format(fields["audio"])
         defaults: dict[str, Any] = {
             "id": "_".join(Path(fields["audio"]).with_suffix("").parts).replace(" ", "_"),
@@ -45,7 +45,7 @@ def _objects(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str
             raise UserError(
                 f"{where} has an unknown key '{unknown[0]}'. "
                 f"{near_miss(unknown[0], TABLE_COLUMNS)}",
-                hint="Keys to pass over are listed in `ignore` of the corpus's table.",
+                hint="To ignore keys, list them in `ignore` in [[data.corpora]].",
             )
         yield where, {key: value for key, value in row.items() if key not in config.ignore}
 
@@ -58,7 +58,7 @@ def _rows(path: Path, config: TableConfig) -> Iterator[tuple[str, Mapping[str, A
             raise UserError(
                 f"{where} has {len(cells)} columns; expected {len(config.columns)}: "
                 f"{config.delimiter.join(config.columns)}",
-                hint="Set columns and delimiter in [[data.corpora]] to what the file holds.",
+                hint="Set columns and delimiter in [[data.corpora]] to match the file.",
             )
         named = zip(config.columns, (cell.strip() for cell in cells), strict=True)
         row: dict[str, Any] = {column: cell for column, cell in named if column != "-"}
