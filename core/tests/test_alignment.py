@@ -150,7 +150,7 @@ def test_ties_stay_on_the_later_token(name: str, score: float) -> None:
 
 
 @pytest.mark.parametrize("name", instruction_sets())
-def test_cells_that_no_path_can_pass_are_not_looked_at(name: str) -> None:
+def test_unreachable_cells_are_not_read(name: str) -> None:
     frames, tokens = 70, 50
     frame, token = torch.arange(frames)[:, None], torch.arange(tokens)
     passable = (token <= frame) & (tokens - token <= frames - frame)
@@ -188,7 +188,7 @@ def test_empty_axes(shape: tuple[int, int, int]) -> None:
     assert alignment.dense().shape == shape
 
 
-def test_dense_marks_each_frames_token_and_nothing_else() -> None:
+def test_dense_marks_only_the_token_of_each_frame() -> None:
     values, frame_lengths, token_lengths = ragged_batch(
         [np.zeros((5, 3), np.float32), np.zeros((3, 2), np.float32)]
     )
@@ -229,7 +229,7 @@ def test_the_input_is_only_read() -> None:
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(batch, copies, strict=True))
 
 
-def test_values_of_a_graph_are_taken_as_numbers() -> None:
+def test_values_with_gradients_are_accepted() -> None:
     values = torch.randn(1, 6, 3, requires_grad=True)
     alignment = monotonic_alignment(values * 2, torch.tensor([6]), torch.tensor([3]))
     assert not alignment.index.requires_grad
@@ -288,7 +288,7 @@ def test_another_python_thread_runs_during_the_search() -> None:
 def test_the_best_instruction_set_is_used_and_plain_c_is_always_there() -> None:
     assert instruction_set() == instruction_sets()[0]
     assert instruction_sets()[-1] == "plain"
-    with pytest.raises(UserError, match="no instruction set 'avx3'"):
+    with pytest.raises(UserError, match="does not support the instruction set 'avx3'"):
         monotonic_alignment(
             torch.zeros(1, 1, 1), torch.tensor([1]), torch.tensor([1]), instruction_set="avx3"
         )
@@ -303,7 +303,7 @@ def test_more_tokens_than_frames_name_the_rows() -> None:
         )
 
 
-def test_a_long_list_of_rows_is_cut() -> None:
+def test_a_long_list_of_rows_is_truncated() -> None:
     with pytest.raises(UserError, match=r"7 \(1 frames, 2 tokens\) and 12 more;"):
         monotonic_alignment(torch.zeros(20, 2, 2), torch.ones(20).long(), torch.full((20,), 2))
 
@@ -311,8 +311,8 @@ def test_a_long_list_of_rows_is_cut() -> None:
 @pytest.mark.parametrize(
     ("frames", "tokens"), [(5, 2), (-1, 0), (4, 4), (4, -2), (2**62, 1), (4, 2**62)]
 )
-def test_lengths_that_the_values_do_not_have_name_the_row(frames: int, tokens: int) -> None:
-    with pytest.raises(UserError, match=r"row 1 .* there are 4 frames and 3 tokens"):
+def test_lengths_out_of_range_name_the_row(frames: int, tokens: int) -> None:
+    with pytest.raises(UserError, match=r"row 1 .* values have 4 frames and 3 tokens"):
         monotonic_alignment(
             torch.zeros(2, 4, 3), torch.tensor([4, frames]), torch.tensor([3, tokens])
         )
@@ -374,7 +374,7 @@ def test_wrong_arguments_are_named(name: str, bad: Any, message: str) -> None:
     assert name in caught.value.message
 
 
-def test_a_missing_extension_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extension_is_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "allophone.alignment._search", None)
     search._extension.cache_clear()
     with pytest.raises(UserError, match="C compiler"):

@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from allophone.errors import UserError
-from allophone.foreign.files import read_module, read_pickled
+from allophone.foreign.files import read_pickled, read_state_dict
 from allophone.foreign.settings import peek_json, read_json, read_yaml
-from allophone.foreign.tensors import NORMS, Shapes, place, renamed
+from allophone.foreign.tensors import NORM_RULES, Shapes, convert_state_dict, rename
 
 
-def test_what_trainers_leave_in_a_checkpoint_is_read(tmp_path):
+def test_paths_and_numbers_in_a_checkpoint_are_read(tmp_path):
     content = {
         "epoch": 3,
         "where": Path("data"),
@@ -32,41 +32,41 @@ def test_what_trainers_leave_in_a_checkpoint_is_read(tmp_path):
     assert read["state"]["weight"].tolist() == [1, 1]
 
 
-def test_what_could_run_is_not_opened(tmp_path):
+def test_a_file_that_could_execute_code_is_refused(tmp_path):
     torch.save({"model": Path.exists}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="not opened for safety"):
+    with pytest.raises(UserError, match="not loaded, for safety"):
         read_pickled(tmp_path / "a.pt")
 
 
-def test_half_a_file_is_damaged(tmp_path):
+def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "a.pt"
     torch.save({"weight": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UserError, match="no whole PyTorch file"):
+    with pytest.raises(UserError, match="truncated or not a PyTorch file"):
         read_pickled(path)
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
-def test_a_module_by_itself(tmp_path, name):
+def test_a_bare_state_dict(tmp_path, name):
     path = tmp_path / name
     state = {"module.weight": torch.ones(2), "bias": torch.zeros(2)}
     save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
-    assert read_module(path).keys() == {"weight", "bias"}
-    assert read_module(path, "model", bare=True).keys() == {"weight", "bias"}
+    assert read_state_dict(path).keys() == {"weight", "bias"}
+    assert read_state_dict(path, "model", bare=True).keys() == {"weight", "bias"}
     with pytest.raises(UserError, match="no entry 'model'") as caught:
-        read_module(path, "model")
+        read_state_dict(path, "model")
     assert "It has: " in str(caught.value)
 
 
-def test_a_module_in_an_entry(tmp_path):
+def test_a_state_dict_in_an_entry(tmp_path):
     torch.save({"model": {"weight": torch.ones(2), "epoch": 1}}, tmp_path / "a.pt")
     for bare in (False, True):
-        assert read_module(tmp_path / "a.pt", "model", bare=bare).keys() == {"weight"}
-    with pytest.raises(UserError, match="holds no weights"):
-        read_module(tmp_path / "a.pt")
+        assert read_state_dict(tmp_path / "a.pt", "model", bare=bare).keys() == {"weight"}
+    with pytest.raises(UserError, match="contains no weights"):
+        read_state_dict(tmp_path / "a.pt")
 
 
-def test_settings_say_where_something_is_missing(tmp_path):
+def test_missing_settings_are_named(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model": {"sizes": {"layers": 3}, "f_max": null, "f_min": 0}}')
     settings = read_json(path)
@@ -79,7 +79,7 @@ def test_settings_say_where_something_is_missing(tmp_path):
     assert model.optional_float("f_min") == 0.0
     with pytest.raises(UserError, match=r"config\.json has no entry 'model\.sizes\.heads'"):
         model.table("sizes")["heads"]
-    with pytest.raises(UserError, match=r"'model\.f_min' is no table"):
+    with pytest.raises(UserError, match=r"'model\.f_min' is not a table"):
         model.table("f_min")
 
 
@@ -107,7 +107,7 @@ def test_yaml(tmp_path, monkeypatch):
     path.write_text(yaml.safe_dump({"sizes": {"layers": 3}}))
     assert read_yaml(path)["sizes.layers"] == 3
     path.write_text("a: [")
-    with pytest.raises(UserError, match="no valid YAML"):
+    with pytest.raises(UserError, match="not valid YAML"):
         read_yaml(path)
 
     monkeypatch.setitem(sys.modules, "yaml", None)
@@ -115,11 +115,16 @@ def test_yaml(tmp_path, monkeypatch):
         read_yaml(path)
 
 
-def test_old_and_new_names_of_norms_are_one():
+def test_norms_have_one_name():
     new = weight_norm(nn.Conv1d(2, 3, 1)).state_dict()
-    assert {renamed(name, NORMS) for name in new} == {"bias", "weight_g", "weight_v"}
+    assert {rename(name, NORM_RULES) for name in new} == {"bias", "weight_g", "weight_v"}
     new = spectral_norm(nn.Conv1d(2, 3, 1)).state_dict()
-    assert {renamed(name, NORMS) for name in new} == {"bias", "weight_orig", "weight_u", "weight_v"}
+    assert {rename(name, NORM_RULES) for name in new} == {
+        "bias",
+        "weight_orig",
+        "weight_u",
+        "weight_v",
+    }
 
 
 @pytest.fixture
@@ -134,14 +139,14 @@ def reference_name(name):
 def theirs_of(module):
     """The same weights as a file of old has them."""
     return {
-        renamed(reference_name(name), NORMS): tensor.clone()
+        rename(reference_name(name), NORM_RULES): tensor.clone()
         for name, tensor in module.state_dict().items()
     }
 
 
-def test_every_tensor_gets_its_place(ours):
+def test_a_state_dict_is_converted(ours):
     theirs = theirs_of(ours)
-    placed = place(
+    placed = convert_state_dict(
         {
             name: tensor.double() if tensor.is_floating_point() else tensor
             for name, tensor in theirs.items()
@@ -155,31 +160,31 @@ def test_every_tensor_gets_its_place(ours):
         assert placed[name].dtype == tensor.dtype
 
 
-def test_a_norm_that_was_multiplied_out_is_taken_apart(ours):
+def test_a_removed_weight_norm_is_split_again(ours):
     theirs = theirs_of(ours)
     del theirs["conv_pre.weight_g"], theirs["conv_pre.weight_v"]
     theirs["conv_pre.weight"] = ours["input"].weight.detach()
     other = nn.ModuleDict({"input": weight_norm(nn.Conv1d(2, 3, 3)), "norm": nn.BatchNorm1d(3)})
-    other.load_state_dict(place(theirs, ours.state_dict(), reference_name))
+    other.load_state_dict(convert_state_dict(theirs, ours.state_dict(), reference_name))
     torch.testing.assert_close(other["input"].weight, ours["input"].weight)
 
 
-def test_what_does_not_fit_is_named(ours):
+def test_mismatches_are_listed(ours):
     theirs = theirs_of(ours)
     del theirs["conv_pre.bias"]
     theirs |= {"gst.bias": torch.ones(1), "norm.weight": torch.ones(4)}
     with pytest.raises(UserError) as caught:
-        place(theirs, ours.state_dict(), reference_name)
+        convert_state_dict(theirs, ours.state_dict(), reference_name)
     for line in (
         "3 tensors",
         "missing: conv_pre.bias",
-        "left over: gst.bias",
-        "norm.weight: [4] where the model has [3]",
+        "unexpected: gst.bias",
+        "norm.weight: shape [4], expected [3]",
     ):
         assert line in str(caught.value)
 
 
-def test_shapes_are_found_under_a_norm_or_not(ours):
+def test_shapes_are_found_with_and_without_a_norm(ours):
     shape = Shapes(
         theirs_of(ours) | {"blocks.4.a": torch.ones(1), "blocks.10.a": torch.ones(1)}, "X"
     )
@@ -187,5 +192,5 @@ def test_shapes_are_found_under_a_norm_or_not(ours):
     assert shape("norm") == (3,)
     assert shape.count(r"blocks\.(\d+)\.") == 11
     assert shape.count(r"layers\.(\d+)\.") == 0
-    with pytest.raises(UserError, match=r"no X .* no tensor 'output\.weight'"):
+    with pytest.raises(UserError, match=r"of X: there is no tensor 'output\.weight'"):
         shape("output")

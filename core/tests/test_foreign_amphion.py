@@ -10,9 +10,9 @@ import pytest
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.amphion import (
-    audio_of,
     find_file,
     find_weights,
+    mel_spec,
     peek_arguments,
     read_arguments,
     read_symbols,
@@ -39,7 +39,7 @@ def experiment(tmp_path: Path) -> Path:
     return folder
 
 
-def test_arguments_are_found_from_all_that_an_experiment_has(
+def test_arguments_are_found_from_any_part_of_an_experiment(
     experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = touch(experiment / "checkpoint" / "epoch-0001" / "model.safetensors")
@@ -50,18 +50,20 @@ def test_arguments_are_found_from_all_that_an_experiment_has(
     assert read_arguments(Path()).path.parent.name == "speech"
 
 
-def test_what_is_beside_a_link_counts_not_what_it_leads_to(experiment: Path) -> None:
+def test_arguments_are_searched_beside_a_symlink_not_its_target(experiment: Path) -> None:
     link = experiment / "pytorch_model.bin"
     link.symlink_to(touch(experiment.parent / "store" / "5f3c"))
     assert read_arguments(link).path == experiment / "args.json"
 
 
-def test_what_is_of_no_experiment(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert "model_type" not in peek_arguments(tmp_path)
     with pytest.raises(UserError, match=r"no args\.json") as caught:
         read_arguments(tmp_path)
     assert "from the experiment" in (caught.value.hint or "")
-    with pytest.raises(UserError, match=r"no words\.list in .* or above it") as caught:
+    with pytest.raises(
+        UserError, match=r"no words\.list in .* or the two folders above it"
+    ) as caught:
         find_file(tmp_path, "words.list", hint="Write it.")
     assert caught.value.hint == "Write it."
 
@@ -87,7 +89,7 @@ def test_the_latest_of_old_vocoders(experiment: Path) -> None:
     assert find_weights(experiment) == find_weights(latest.parent) == latest
 
 
-def test_the_state_of_a_gradient_scaler_is_no_model(experiment: Path) -> None:
+def test_the_state_of_a_gradient_scaler_is_not_taken_for_weights(experiment: Path) -> None:
     touch(experiment / "scaler.pt")
     weights = touch(experiment / "pytorch_model.bin")
     assert find_weights(experiment) == weights
@@ -100,19 +102,19 @@ def test_an_experiment_without_checkpoints(experiment: Path) -> None:
     assert "'checkpoint'" in (caught.value.hint or "")
 
 
-def test_mels_are_described(experiment: Path) -> None:
+def test_mel_settings_are_converted(experiment: Path) -> None:
     arguments = read_arguments(experiment)
     expected = {
         "sample_rate": 24000, "n_fft": 2048, "hop_length": 300, "win_length": 1200, "n_mels": 100,
     }  # fmt: skip
-    assert audio_of(arguments) == MelSpec(**expected, magnitude_epsilon=1e-9)
-    assert audio_of(arguments, magnitude_epsilon=0.5).magnitude_epsilon == 0.5
+    assert mel_spec(arguments) == MelSpec(**expected, magnitude_epsilon=1e-9)
+    assert mel_spec(arguments, magnitude_epsilon=0.5).magnitude_epsilon == 0.5
     (experiment / "args.json").write_text('{"preprocess": {"sample_rate": 24000}}')
     with pytest.raises(UserError, match=r"args\.json has no entry 'preprocess\.n_fft'"):
-        audio_of(read_arguments(experiment))
+        mel_spec(read_arguments(experiment))
 
 
-def test_ids_of_symbols_are_places_among_them_all(tmp_path: Path) -> None:
+def test_symbols_are_numbered_in_code_point_order(tmp_path: Path) -> None:
     path = tmp_path / "symbols.dict"
     path.write_text("b 7\n\n<eps> 0\naɪ 1\n_ 2\nb 3\n", encoding="utf-8")
     table = read_symbols(path)
@@ -122,8 +124,8 @@ def test_ids_of_symbols_are_places_among_them_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"a 1 2\n", b"a\n", b"\xff 1\n"])
-def test_what_is_no_list_of_symbols(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_symbol_table(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "symbols.dict"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"symbols\.dict (is no list|cannot be read)"):
+    with pytest.raises(UserError, match=r"symbols\.dict (is not a symbol table|cannot be read)"):
         read_symbols(path)

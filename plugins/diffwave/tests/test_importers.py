@@ -114,7 +114,9 @@ def test_mismatches_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="16 x 16 = 256"):
         lmnt.import_checkpoint(write_lmnt(tmp_path, theirs, hop_samples=200), tmp_path / "vocoder")
     theirs["more.weight"] = theirs.pop("skip_projection.bias")
-    with pytest.raises(UserError, match=r"missing: skip_projection.bias\n.*left over: more.weight"):
+    with pytest.raises(
+        UserError, match=r"missing: skip_projection.bias\n.*unexpected: more.weight"
+    ):
         lmnt.import_checkpoint(write_lmnt(tmp_path, theirs), tmp_path / "vocoder")
 
 

@@ -134,10 +134,10 @@ def test_weights_with_folded_weight_norm(tmp_path: Path) -> None:
     ("damage", "complaint"),
     [
         (lambda state: state.pop("ups.1.bias"), "missing: ups.1.bias"),
-        (lambda state: state.update({"cond.bias": torch.ones(1)}), "left over: cond.bias"),
+        (lambda state: state.update({"cond.bias": torch.ones(1)}), "unexpected: cond.bias"),
         (
             lambda state: state.update({"conv_pre.bias": torch.ones(7)}),
-            r"conv_pre.bias: \[7\] where the model has \[32\]",
+            r"conv_pre.bias: shape \[7\], expected \[32\]",
         ),
     ],
 )
@@ -154,7 +154,7 @@ def test_mismatched_tensors_are_listed(
 def test_invalid_files_are_errors(tmp_path: Path) -> None:
     source = write_jik876(tmp_path, {})
     torch.save({"generator": Path.exists}, source / "g_00003000")
-    with pytest.raises(UserError, match="not opened for safety"):
+    with pytest.raises(UserError, match="not loaded, for safety"):
         jik876.import_checkpoint(source, tmp_path / "vocoder")
     torch.save({"mpd": {}}, source / "do_00003000")
     with pytest.raises(UserError, match="no entry 'generator'"):
@@ -268,7 +268,7 @@ def test_the_folder_of_a_checkpoint_is_not_a_checkpoint(
     write_coqui(tmp_path, {}, **PLAIN_MELS)
     monkeypatch.chdir(tmp_path)
     assert not coqui.recognises(Path("."))
-    with pytest.raises(UserError, match="no whole PyTorch file"):
+    with pytest.raises(UserError, match="truncated or not a PyTorch file"):
         coqui.import_checkpoint(Path("."), tmp_path / "vocoder")
 
 

@@ -165,8 +165,8 @@ def test_invalid_symbol_tables_are_rejected(tmp_path: Path) -> None:
     write_symbols(source.with_name("unique_text_tokens.k2symbols"), ("n", "i3"))
     with pytest.raises(UserError, match="pinyin"):
         imported(source, tmp_path / "ours")
-    source.with_name("unique_text_tokens.k2symbols").write_text("no list of symbols\n")
-    with pytest.raises(UserError, match="no list of symbols"):
+    source.with_name("unique_text_tokens.k2symbols").write_text("not a table of symbols\n")
+    with pytest.raises(UserError, match="is not a symbol table"):
         imported(source, tmp_path / "ours")
 
 
@@ -189,5 +189,5 @@ def test_unsafe_pickles_are_rejected(tmp_path: Path) -> None:
     source = lifeiteng(
         tmp_path / "theirs", reference_state(begin_symbol=True), sampler=pytest.raises
     )
-    with pytest.raises(UserError, match="more than weights"):
+    with pytest.raises(UserError, match="contains more than weights"):
         imported(source, tmp_path / "ours")

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from allophone.foreign.tensors import place
+from allophone.foreign.tensors import convert_state_dict
 from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone.weights import add_prefix, strip_prefix
 from allophone_valle.ar import IGNORE_INDEX, ArModel

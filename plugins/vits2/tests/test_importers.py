@@ -152,5 +152,5 @@ def test_unknown_flow_is_an_error(tmp_path: Path) -> None:
 
 def test_flow_that_contradicts_the_settings_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, config_of("pre_conv2", speakers=1), use_transformer_flows=False)
-    with pytest.raises(UserError, match="left over: flow.flows.0.pre_transformer"):
+    with pytest.raises(UserError, match="unexpected: flow.flows.0.pre_transformer"):
         p0p4k.import_checkpoint(tmp_path, tmp_path / "voice")

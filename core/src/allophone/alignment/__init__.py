@@ -1,4 +1,4 @@
-"""Monotonic alignment search: which frames of an utterance belong to which token of its text."""
+"""Monotonic alignment search (MAS): assigns each frame of an utterance to a token of its text."""
 
 from allophone.alignment.search import (
     Alignment,

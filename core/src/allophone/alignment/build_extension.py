@@ -1,13 +1,13 @@
-"""Describes the C extension `allophone.alignment._search` to cffi; core/setup.py builds it.
+"""cffi build script of the C extension `allophone.alignment._search`, run by core/setup.py.
 
-In a checkout `pip install -e core` builds it anew after a change of the C sources.
+In a checkout, run `pip install -e core` to rebuild it after changing the C sources.
 """
 
 from pathlib import Path
 
 from cffi import FFI
 
-# Relative to setup.py, as setuptools wants its sources.
+# setuptools needs source paths relative to setup.py.
 FOLDER = "src/allophone/alignment"
 HEADERS = ["search.h", "utterance.h", "instruction_sets.h"]
 

@@ -1,9 +1,9 @@
-/* The vector operations that utterance.h asks for, in each instruction set, and the search compiled
- * with them. To add one, write its block here and its line in the table of search.c. */
+/* Defines the vector operations of utterance.h for each instruction set and includes it. To add an
+ * instruction set, add a block here and a row in the table of search.c. */
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- plain C: one token at a time, for processors that have no block of their own ---- */
+/* ---- plain C: one token at a time, for all other CPUs ---- */
 
 #define FOR(name) name##_plain
 #define TARGET

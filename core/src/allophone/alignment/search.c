@@ -1,4 +1,4 @@
-/* The batch around the search of one utterance: which code this processor runs, and the threads. */
+/* The search over a batch: selects the instruction set and runs the threads. */
 
 #include <math.h>
 #include <pthread.h>
@@ -8,9 +8,8 @@
 
 #include "search.h"
 
-/* How many floats ahead of the reading the scores are asked for. The band of reachable tokens
- * leaves gaps in what is read, which the processor's own prefetching does not bridge. Asking for
- * what lies beyond the end does no harm. */
+/* Prefetch distance for scores, in floats. The band of reachable tokens leaves gaps between the reads
+ * of two frames, which the hardware prefetcher does not cross. Prefetching past the end is harmless. */
 enum { PREFETCH_AHEAD = 1536 };
 
 #include "instruction_sets.h"
@@ -18,8 +17,7 @@ enum { PREFETCH_AHEAD = 1536 };
 enum {
     CACHE_LINE = 64,
     MAX_THREADS = 256,
-    /* What a thread should have to do: about as long as starting it can take (some 60
-     * microseconds). */
+    /* Minimum work of a thread: takes about as long as starting one (60 microseconds). */
     CELLS_PER_THREAD = 1 << 19,
 };
 
@@ -60,12 +58,12 @@ size_t workspace_bytes(int32_t instruction_set, int64_t frames, int64_t tokens) 
     return (totals + decisions + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
-/* What the threads of one call share. */
+/* State shared by the threads of one call. */
 struct shared {
     struct search *search;
     const struct instruction_set *set;
-    atomic_int_fast64_t next;  /* the next utterance that nobody has taken */
-    atomic_int workers; /* how many have started */
+    atomic_int_fast64_t next;  /* next utterance to process */
+    atomic_int workers; /* number of threads started */
 };
 
 static enum refusal search_row(const struct shared *shared, int64_t row, void *workspace) {
@@ -97,7 +95,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Refuses the utterances that no path can exist for, before any score is read, and counts them. */
+/* Rejects utterances whose lengths allow no path, before reading any score; returns their number. */
 static int64_t refuse_lengths(const struct search *search) {
     int64_t refused = 0;
     for (int64_t row = 0; row < search->batch; ++row) {
@@ -113,7 +111,7 @@ static int64_t refuse_lengths(const struct search *search) {
     return refused;
 }
 
-/* How many threads the batch is worth. */
+/* The number of threads to use for the batch. */
 static int worthwhile_threads(const struct search *search) {
     int64_t cells = 0;
     for (int64_t row = 0; row < search->batch; ++row)
@@ -131,8 +129,8 @@ int64_t search_batch(struct search *search) {
 
     struct shared shared = {.search = search,
                             .set = instruction_set_of_rank(search->instruction_set)};
-    /* Started for this call alone: a pool would not survive the fork of a data loader's worker.
-     * Where the system grants fewer threads, those there are do all the work. */
+    /* Threads are started per call: a pool would not survive the fork of a data loader worker. If
+     * the system grants fewer threads, the existing ones do all the work. */
     const int threads = worthwhile_threads(search);
     pthread_t helpers[MAX_THREADS];
     int started = 0;

@@ -1,7 +1,7 @@
-"""Monotonic alignment search on tensors: the Python side of the C extension.
+"""Monotonic alignment search on tensors: the Python interface of the C extension.
 
-The search is that of Glow-TTS (Kim et al. 2020, section 3.2) in the form in which VITS uses it (Kim
-et al. 2021, section 2.2.1).
+The algorithm is from Glow-TTS (Kim et al. 2020, section 3.2), as used by VITS (Kim et al. 2021, section
+2.2.1).
 
 Shapes: B batch, F frames, T text tokens.
 """
@@ -20,24 +20,27 @@ from torch import Tensor
 from allophone.errors import UserError, near_miss
 
 ROWS_NAMED = 8
-"""How many rows of the batch an error lists at most."""
+"""Maximum number of batch rows that an error message lists."""
 
 
-@define(kw_only=True, eq=False)  # Not frozen: torch.compile cannot trace how such a record is made.
+@define(
+    kw_only=True, eq=False
+)  # Not frozen: torch.compile cannot trace the __init__ of frozen attrs.
 class Alignment:
     """The most likely monotonic path through each utterance of a batch."""
 
     index: Tensor = field()
-    """[B, F] int64: the token that each frame belongs to. Frames beyond an utterance's length hold
-    0, so that the index can gather as it stands; mask what was gathered."""
+    """[B, F] int64: token index of each frame. Padding frames hold 0, so that the tensor can be passed
+    to `gather`; mask the result."""
 
     durations: Tensor = field()
-    """[B, T] int64: how many frames each token lasts, at least 1; 0 beyond the utterance."""
+    """[B, T] int64: duration of each token in frames, at least 1; 0 for padding tokens."""
 
     def dense(self) -> Tensor:
-        """The paths as matrices to look at: [B, F, T] bool, true where a frame belongs to a token.
+        """Return the paths as matrices [B, F, T] bool, true where a frame belongs to a token.
 
-        Filling the matrices takes longer than the search; compute with `index` and `durations`.
+        For inspection only: filling the matrices takes longer than the search. Compute with `index` and
+        `durations` instead.
         """
         frames = torch.arange(self.index.shape[1], device=self.index.device)
         tokens = torch.arange(self.durations.shape[1], device=self.index.device)
@@ -53,33 +56,32 @@ def monotonic_alignment(
     threads: int | None = None,
     instruction_set: str | None = None,
 ) -> Alignment:
-    """Aligns each utterance of a batch: finds the path of the greatest sum of `values`.
+    """Find the monotonic path with the greatest sum of `values` for each utterance of a batch.
 
-    A path leads from the first token in the first frame to the last token in the last frame; from
-    frame to frame it stays at its token or steps on to the next one. Of paths of equal value it is
-    the one that, seen from the end, stays longest at the later tokens. Sums are float32, added up
-    frame by frame.
+    A path starts at the first token in the first frame and ends at the last token in the last frame;
+    between two frames it either stays at its token or moves to the next one. Among paths of equal value,
+    the search returns the one that, followed back from the last frame, stays longest at the later tokens.
+    Sums are accumulated frame by frame in float32.
 
-    The search takes no part in autograd, leaves `values` as they are, and runs without the GIL.
+    The search is not differentiable, does not modify `values`, and releases the GIL.
 
     Args:
-        values: [B, F, T] float32, contiguous, on the CPU: how well each frame fits each token, such
-            as a log-likelihood. -inf rules a pairing out: a path takes it only where every path
-            must. Cells that no path can pass, and those beyond the lengths, are never read.
-        frame_lengths: [B] int64 on the CPU: each utterance's number of frames, 0 to F.
-        token_lengths: [B] int64 on the CPU: each utterance's number of tokens, 0 to T, and not more
-            than its frames, for every token takes one at least. No tokens give an empty path.
-        threads: at most how many threads share the batch; `torch.get_num_threads()` unless given.
-            An utterance is never split, and a small batch is not worth a second thread.
-        instruction_set: one of `instruction_sets()`, to test or time it; the best unless given. The
-            result is the same.
+        values: [B, F, T] float32, contiguous, on the CPU: score of each frame and token, such as a
+            log-likelihood. -inf excludes a pair: a path uses it only if every path must. Cells that
+            no path can reach, and those beyond the lengths, are never read.
+        frame_lengths: [B] int64 on the CPU: number of frames of each utterance, 0 to F.
+        token_lengths: [B] int64 on the CPU: number of tokens of each utterance, 0 to T and at most
+            its number of frames, since each token takes at least one. 0 gives an empty path.
+        threads: maximum number of threads; defaults to `torch.get_num_threads()`. Threads share the
+            batch, never an utterance; a small batch uses one thread.
+        instruction_set: one of `instruction_sets()`, for tests and benchmarks; defaults to the best.
+            The result does not depend on it.
 
     Raises:
-        UserError: for another shape, type, device or layout; for lengths out of range; for more
-            tokens than frames; for a NaN or +inf among the values that are read, or a sum of them
-            that overflows to +inf. The message names the rows of the batch. Nothing is moved or
-            converted silently: scores on a GPU take a `.cpu()`, which waits for the device, and
-            that should be seen where it is done.
+        UserError: for a wrong shape, dtype, device or layout; for lengths out of range; for more
+            tokens than frames; for NaN or +inf among the values read, or a sum that overflows to
+            +inf. The message names the batch rows. Inputs are never moved or converted implicitly:
+            `.cpu()` waits for the GPU, and that should be visible at the call.
     """
     _check_tensor("values", values, torch.float32, "BFT")
     _check_tensor("frame_lengths", frame_lengths, torch.int64, "B")
@@ -90,7 +92,7 @@ def monotonic_alignment(
             f"{len(frame_lengths)} and token_lengths {len(token_lengths)}."
         )
     if threads is not None and threads < 1:
-        raise UserError(f"monotonic_alignment: threads is {threads}; it takes at least 1.")
+        raise UserError(f"monotonic_alignment: threads must be at least 1, not {threads}.")
 
     index, durations = torch.ops.allophone.monotonic_alignment(
         values, frame_lengths, token_lengths, threads, instruction_set
@@ -98,8 +100,8 @@ def monotonic_alignment(
     return Alignment(index=index, durations=durations)
 
 
-# The extension is registered as an operator, which torch.compile calls without tracing into it.
-# `torch.compiler.disable` would do too, but imports the whole compiler, which takes a second.
+# Registered as an operator so that torch.compile does not trace into it. `torch.compiler.disable` has the
+# same effect, but imports the whole compiler, which takes a second.
 torch.library.define(
     "allophone::monotonic_alignment",
     "(Tensor values, Tensor frame_lengths, Tensor token_lengths, int? threads, str? instruction_set)"
@@ -115,7 +117,7 @@ def _search(
     threads: int | None,
     instruction_set: str | None,
 ) -> tuple[Tensor, Tensor]:
-    """Calls the extension: the index [B, F] and durations [B, T] of `Alignment`."""
+    """Call the extension; returns `index` [B, F] and `durations` [B, T] of `Alignment`."""
     ffi, lib = _extension().ffi, _extension().lib
     rank = 0 if instruction_set is None else _rank(instruction_set)
     batch, frames, tokens = values.shape
@@ -125,7 +127,7 @@ def _search(
     refusals = torch.empty(batch, dtype=torch.uint8)
     workspace = torch.empty(threads * lib.workspace_bytes(rank, frames, tokens), dtype=torch.uint8)
 
-    search = ffi.new("struct search *")  # borrows the tensors, which live on in this frame
+    search = ffi.new("struct search *")  # Borrows the memory of the tensors in this scope.
     search.scores = ffi.cast("float *", values.data_ptr())
     search.frame_lengths = ffi.cast("int64_t *", frame_lengths.data_ptr())
     search.token_lengths = ffi.cast("int64_t *", token_lengths.data_ptr())
@@ -137,13 +139,13 @@ def _search(
     search.threads = threads
     search.instruction_set = rank
     if lib.search_batch(search):
-        raise _refusal(refusals.tolist(), values, frame_lengths, token_lengths)
+        raise _input_error(refusals.tolist(), values, frame_lengths, token_lengths)
     return index, durations
 
 
 @torch.library.register_fake("allophone::monotonic_alignment")
 def _shapes(values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    """What the operator returns, without the numbers, for torch.compile to plan with."""
+    """Return empty tensors of the output shapes, for torch.compile."""
     batch, frames, tokens = values.shape
     return (
         values.new_empty(batch, frames, dtype=torch.int64),
@@ -153,7 +155,7 @@ def _shapes(values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
 
 @cache
 def instruction_sets() -> tuple[str, ...]:
-    """The instruction sets that the search can use on this processor, best first."""
+    """Return the instruction sets that the search can use on this CPU, best first."""
     ffi, lib = _extension().ffi, _extension().lib
     names: list[str] = []
     while (name := lib.instruction_set_name(len(names))) != ffi.NULL:
@@ -162,7 +164,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def instruction_set() -> str:
-    """The instruction set that the search uses on this processor unless told otherwise."""
+    """Return the instruction set that the search uses on this CPU by default."""
     return instruction_sets()[0]
 
 
@@ -172,16 +174,16 @@ def _extension() -> ModuleType:
         return import_module("allophone.alignment._search")
     except ImportError as error:
         raise UserError(
-            f"The compiled part of the alignment search cannot be loaded: {error}.",
-            hint="Installing allophone builds it, with a C compiler. Where there is one, run `pip "
-            "install --force-reinstall --no-deps allophone`; in a checkout, `pip install -e core`.",
+            f"The C extension of the alignment search cannot be loaded: {error}.",
+            hint="It is built when allophone is installed, and needs a C compiler. Reinstall with `pip "
+            "install --force-reinstall --no-deps allophone`, or in a checkout `pip install -e core`.",
         ) from error
 
 
 def _rank(instruction_set: str) -> int:
     if instruction_set not in instruction_sets():
         raise UserError(
-            f"monotonic_alignment: there is no instruction set {instruction_set!r} here.",
+            f"monotonic_alignment: this CPU does not support the instruction set {instruction_set!r}.",
             hint=near_miss(instruction_set, instruction_sets()),
         )
     return instruction_sets().index(instruction_set)
@@ -201,14 +203,14 @@ def _check_tensor(name: str, tensor: Tensor, dtype: torch.dtype, axes: str) -> N
     if not tensor.is_contiguous():
         raise UserError(
             f"{expected}, contiguous; its strides are {list(tensor.stride())}.",
-            hint="Compute it in this layout, which costs nothing, or copy it with .contiguous().",
+            hint="Compute it in this layout, or copy it with .contiguous().",
         )
 
 
-def _refusal(
+def _input_error(
     refusals: Sequence[int], values: Tensor, frame_lengths: Tensor, token_lengths: Tensor
 ) -> UserError:
-    """The error for the utterances that the search refused: of several reasons, the first."""
+    """Build the error for invalid utterances: if there are several reasons, for the first one."""
     lib = _extension().lib
     reason = min(refusal for refusal in refusals if refusal != lib.ACCEPTED)
     rows = [row for row, refusal in enumerate(refusals) if refusal == reason]
@@ -223,17 +225,17 @@ def _refusal(
     if reason == lib.LENGTH_OUT_OF_RANGE:
         _, frames, tokens = values.shape
         return UserError(
-            f"monotonic_alignment: lengths that the values do not have, {where}; "
-            f"there are {frames} frames and {tokens} tokens."
+            f"monotonic_alignment: lengths out of range, {where}; "
+            f"values have {frames} frames and {tokens} tokens."
         )
     if reason == lib.MORE_TOKENS_THAN_FRAMES:
         return UserError(
-            f"monotonic_alignment: more tokens than frames, {where}; every token takes a frame.",
-            hint="Leave such utterances out when preparing the data. Where all rows are named, the "
-            "lengths, or the axes of the values, may have been exchanged.",
+            f"monotonic_alignment: more tokens than frames, {where}; each token needs at least one.",
+            hint="Remove such utterances from the data. If all rows are listed, the lengths or the "
+            "axes of values may be swapped.",
         )
     assert reason == lib.SCORE_NOT_FINITE
     return UserError(
-        f"monotonic_alignment: NaN or +inf among the values or their sums, {where}.",
-        hint="-inf is allowed. Where many rows are named, training has most likely diverged.",
+        f"monotonic_alignment: NaN or +inf in the values or their sums, {where}.",
+        hint="-inf is allowed. If many rows are listed, training has probably diverged.",
     )

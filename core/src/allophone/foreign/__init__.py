@@ -1,1 +1,1 @@
-"""What importers have in common: reading other projects' files and folders, and giving each tensor its place."""
+"""Helpers for importers: reading other projects' files and converting their state dicts."""

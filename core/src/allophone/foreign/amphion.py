@@ -1,7 +1,7 @@
-"""Experiments of Amphion: `args.json`, `symbols.dict`, and weights in one of two layouts.
+"""Reads Amphion experiments: `args.json`, `symbols.dict`, and weights in one of two layouts.
 
-Old vocoders are `NAME.pt`; everything else is in folders as accelerate writes them, one for a checkpoint,
-where `model.safetensors` or `pytorch_model.bin` is the first of the models that were trained.
+Older vocoders are saved as `NAME.pt`. All other models are saved with accelerate, in one folder per
+checkpoint; `model.safetensors` or `pytorch_model.bin` there is the first of the trained models.
 """
 
 from __future__ import annotations
@@ -14,59 +14,62 @@ from allophone.errors import UserError
 from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.text.symbols import SymbolTable
 
-PAD, BOS, EOS, NOTHING = "<pad>", "<bos>", "<eos>", "<eps>"
-SPECIAL_SYMBOLS = (PAD, BOS, EOS, NOTHING)
-"""What is in every table of symbols and is no phone."""
+PAD, BOS, EOS, EPSILON = "<pad>", "<bos>", "<eos>", "<eps>"
+SPECIAL_SYMBOLS = (PAD, BOS, EOS, EPSILON)
+"""Symbols in every symbol table that are not phones."""
 
 _ARGUMENTS = "args.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def peek_arguments(source: Path) -> Settings:
-    """What an experiment was run with, but empty where nothing says so: to recognise a format by."""
+    """Read `args.json` of an experiment, or return empty settings without one: for format detection."""
     return peek_json(_find_file(source, _ARGUMENTS))
 
 
 def read_arguments(source: Path) -> Settings:
-    """What an experiment was run with; its folder is that of the file.
+    """Read `args.json`, the arguments of an experiment. Its folder is the parent of the settings' path.
 
-    source: an experiment, one of its checkpoints, or a file with weights.
-    Raises UserError where nothing says so.
+    source: an experiment folder, a checkpoint folder in it, or a weight file.
+    Raises UserError if there is no `args.json`.
     """
-    hint = "Copy it from the experiment that the checkpoint is of."
+    hint = "Copy it from the experiment that the checkpoint belongs to."
     return read_json(find_file(source, _ARGUMENTS, hint=hint))
 
 
 def find_file(source: Path, name: str, *, hint: str) -> Path:
-    """A file of an experiment: in the folder itself, or up to two above the folder of a checkpoint.
+    """Find a file of an experiment: in the folder of `source` or the two levels above it.
 
-    Raises UserError with `hint` where there is none.
+    Raises UserError with `hint` if there is none.
     """
     path = _find_file(source, name)
     if path is None:
-        raise UserError(f"There is no {name} in {source} or above it.", hint=hint)
+        raise UserError(f"There is no {name} in {source} or the two folders above it.", hint=hint)
     return path
 
 
 def find_weights(source: Path) -> Path:
-    """The file with the weights of a checkpoint, or of the latest one; UserError where there is none."""
+    """Find the weight file of a checkpoint, or of the latest one of an experiment.
+
+    Raises UserError if there is none.
+    """
     if source.is_file():
         return source
     folders = [source, *(source / name for name in ("checkpoint", "checkpoints"))]
-    # Accelerate's come first, so that the state of a gradient scaler, scaler.pt, is not taken for weights.
+    # Look for accelerate's files first: scaler.pt is the state of a gradient scaler, not weights.
     found = [path for folder in folders for path in [*_saved(folder), *folder.glob("*.pt")]]
     if not found:
         raise UserError(
             f"There is neither {' nor '.join(_WEIGHTS)} nor NAME.pt in {source}.",
-            hint="An experiment has its checkpoints in the folder 'checkpoint'.",
+            hint="Give an experiment folder (with a folder 'checkpoint'), a checkpoint folder or a file.",
         )
     return max(found, key=_progress)
 
 
-def audio_of(arguments: Settings, *, magnitude_epsilon: float = 1e-9) -> MelSpec:
-    """The mels that the table "preprocess" describes.
+def mel_spec(arguments: Settings, *, magnitude_epsilon: float = 1e-9) -> MelSpec:
+    """Convert the table "preprocess" to a `MelSpec`.
 
-    magnitude_epsilon: as its mels have it; its linear spectrograms have 1e-6.
+    magnitude_epsilon: Amphion uses 1e-9 for mel spectrograms and 1e-6 for linear spectrograms.
     """
     settings = arguments.table("preprocess")
     return MelSpec(
@@ -82,35 +85,35 @@ def audio_of(arguments: Settings, *, magnitude_epsilon: float = 1e-9) -> MelSpec
 
 
 def read_symbols(path: Path) -> SymbolTable:
-    """The table of a file of lines `symbol number`, such as `symbols.dict` or one of k2's.
+    """Read the symbol table from a file of lines `symbol number`, such as `symbols.dict` or a k2 table.
 
-    The numbers in it are not the ids: those are given to the symbols in the order of their code points.
-    Raises UserError where it is no such file.
+    The numbers in the file are not the ids: Amphion numbers the symbols in the order of their code points.
+    Raises UserError if the file has another format.
     """
     try:
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The symbols {path} cannot be read: {error}") from error
-    symbols = {NOTHING} | {fields[0] for fields in lines if fields}
+    symbols = {EPSILON} | {fields[0] for fields in lines if fields}
     if any(len(fields) not in (0, 2) for fields in lines) or len(symbols) < 2:
-        raise UserError(f"{path} is no list of symbols, with lines of a symbol and its number.")
+        raise UserError(f"{path} is not a symbol table; expected lines of the form: symbol number")
     ordered = [PAD, BOS, EOS, *sorted(symbols)]
     return SymbolTable(ids={symbol: id for id, symbol in enumerate(ordered)}, bos=BOS, eos=EOS)
 
 
 def _find_file(source: Path, name: str) -> Path | None:
-    # Files may be links into a store that has nothing beside them; folders may be given as "." or "..".
+    # Resolve the folder, which may be given as ".." or "."; not the file, which may be a symlink into a cache.
     folder = (source if source.is_dir() else source.parent).resolve()
-    places = (place / name for place in (folder, *folder.parents[:2]))
-    return next((path for path in places if path.is_file()), None)
+    candidates = (parent / name for parent in (folder, *folder.parents[:2]))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _saved(folder: Path) -> list[Path]:
-    """What accelerate wrote to a folder, or to one for each checkpoint below it."""
+    """Return the weight files that accelerate wrote to a folder or to its subfolders."""
     return [path for name in _WEIGHTS for path in [*folder.glob(name), *folder.glob(f"*/{name}")]]
 
 
 def _progress(path: Path) -> list[int]:
-    """What tells the latest of checkpoints: of "epoch-0012_step-0000300_loss-..." 12, then 300."""
+    """Sort key of a checkpoint: the numbers in its name, as in "epoch-0012_step-0000300_loss-..."."""
     name = path.stem if path.suffix == ".pt" else path.parent.name
     return [int(digits) for digits in re.findall(r"\d+", name)]

@@ -1,4 +1,4 @@
-"""Reading other projects' weight files, without running anything that they hold."""
+"""Reads weight files of other projects without executing code from them."""
 
 from __future__ import annotations
 
@@ -15,62 +15,64 @@ from torch import Tensor
 from allophone.errors import UserError
 from allophone.weights import read_weights
 
-_HARMLESS: list[Any] = [
-    # Trainers leave the paths of their data among the hyperparameters.
+_SAFE_GLOBALS: list[Any] = [
+    # Some trainers save paths among the hyperparameters.
     pathlib.PosixPath,
     (pathlib.PosixPath, "pathlib._local.PosixPath"),
-    # A schedule in numpy leaves its numbers in the optimizer's state.
+    # A learning rate schedule computed with NumPy leaves scalars in the optimizer state.
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
     np.dtype,
     np.dtypes.Float64DType,
 ]
-"""What checkpoints hold beside tensors, and what nothing can be run by."""
+"""Types that checkpoints hold besides tensors, and that cannot execute code when unpickled."""
 
 
 def read_pickled(path: Path) -> Mapping[str, Any]:
-    """What `torch.save` wrote, by name, on the CPU: tensors, numbers, strings and paths.
+    """Load a mapping written by `torch.save` on the CPU: tensors, numbers, strings and paths.
 
-    Raises UserError for a file that holds anything that could run, or is damaged.
+    Raises UserError if the file holds other objects, which could execute code, or is corrupt.
     """
     try:
-        with torch.serialization.safe_globals(_HARMLESS):
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} holds more than weights, and is not opened for safety: {error}",
-            hint="If you trust it, open it in its own project and save its weights alone.",
+            f"{path} contains more than weights and is not loaded, for safety: {error}",
+            hint="If you trust the file, load it in its own project and save only the weights.",
         ) from error
     except (OSError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path} is no whole PyTorch file: {error}") from error
+        raise UserError(f"{path} is truncated or not a PyTorch file: {error}") from error
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds no weights by name.")
+        raise UserError(f"{path} contains a {type(content).__name__}; expected a dict of weights.")
     return content
 
 
-def read_module(path: Path, entry: str | None = None, *, bare: bool = False) -> dict[str, Tensor]:
-    """The tensors of a module, by the names of its `state_dict`.
+def read_state_dict(
+    path: Path, entry: str | None = None, *, bare: bool = False
+) -> dict[str, Tensor]:
+    """Read a state dict from a file written by `torch.save`, or from a safetensors file.
 
-    path: what `torch.save` wrote, or a safetensors file.
-    entry: under which they lie there; None for a file of nothing else.
-    bare: whether they may also lie there by themselves.
-    Raises UserError where there are none.
+    entry: key of the state dict in the file; None if the file is the state dict itself.
+    bare: whether to also accept a file that is the state dict itself.
+    Raises UserError if there is no state dict.
     """
     content = read_weights(path) if path.suffix == ".safetensors" else read_pickled(path)
     if entry is None or (bare and entry not in content):
-        return tensors_of(content, path)
+        return as_state_dict(content, path)
     if entry not in content:
         raise UserError(
-            f"{path} has no entry '{entry}', so it is no checkpoint of this format.",
+            f"{path} is not a checkpoint of this format: it has no entry '{entry}'.",
             hint=f"It has: {', '.join(map(str, list(content)[:8]))}.",
         )
-    return tensors_of(content[entry], path)
+    return as_state_dict(content[entry], path)
 
 
-def tensors_of(state: object, path: Path) -> dict[str, Tensor]:
-    """The tensors in a module's state; what wrapped it on several devices is no part of their names.
+def as_state_dict(state: object, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, without the prefix "module." of DistributedDataParallel.
 
-    Raises UserError, naming the file, where there are none.
+    path: the file, for error messages.
+    Raises UserError if `state` is not a mapping or has no tensors.
     """
     tensors = {}
     if isinstance(state, Mapping):
@@ -80,5 +82,5 @@ def tensors_of(state: object, path: Path) -> dict[str, Tensor]:
             if isinstance(name, str) and isinstance(tensor, Tensor)
         }
     if not tensors:
-        raise UserError(f"{path} holds no weights of a model where they are looked for.")
+        raise UserError(f"{path} contains no weights in the expected entry.")
     return tensors

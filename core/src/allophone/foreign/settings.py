@@ -1,4 +1,4 @@
-"""Reading other projects' settings, JSON and YAML. Light."""
+"""Reads JSON and YAML settings of other projects. Imports the standard library and attrs only."""
 
 from __future__ import annotations
 
@@ -17,63 +17,63 @@ _REQUIRED = object()
 
 @frozen(kw_only=True)
 class Settings:
-    """A table of settings in a file; what lies deeper is named with dots, "model.layers".
+    """A mapping of settings from a file. Nested values have dotted names: "model.layers".
 
-    path: the file, for messages.
-    inside: in which of its tables this one lies, "" for the outermost.
+    path: the file, for error messages.
+    prefix: dotted name of this table in the file, with a trailing dot; "" for the whole file.
     """
 
     path: Path
     content: Mapping[str, Any]
-    inside: str = ""
+    prefix: str = ""
 
     def __getitem__(self, name: str) -> Any:
-        """An entry; UserError where it is missing."""
+        """Return a value. Raises UserError if it is missing."""
         value = self.get(name, _REQUIRED)
         if value is _REQUIRED:
-            raise UserError(f"{self.path} has no entry '{self.inside}{name}'.")
+            raise UserError(f"{self.path} has no entry '{self.prefix}{name}'.")
         return value
 
     def __contains__(self, name: str) -> bool:
         return self.get(name, _REQUIRED) is not _REQUIRED
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An entry, or `default` where it is missing."""
-        here: Any = self.content
+        """Return a value, or `default` if it is missing."""
+        value: Any = self.content
         for part in name.split("."):
-            if not isinstance(here, Mapping) or part not in here:
+            if not isinstance(value, Mapping) or part not in value:
                 return default
-            here = here[part]
-        return here
+            value = value[part]
+        return value
 
     def table(self, name: str) -> Settings:
-        """A table below; UserError where it is missing or something else."""
+        """Return a nested table. Raises UserError if it is missing or not a table."""
         content = self[name]
         if not isinstance(content, Mapping):
-            raise UserError(f"{self.path}: '{self.inside}{name}' is no table of settings.")
-        return Settings(path=self.path, content=content, inside=f"{self.inside}{name}.")
+            raise UserError(f"{self.path}: '{self.prefix}{name}' is not a table of settings.")
+        return Settings(path=self.path, content=content, prefix=f"{self.prefix}{name}.")
 
     def optional_float(self, name: str) -> float | None:
-        """A number that may be null; UserError where it is missing."""
+        """Return a number, or None for null. Raises UserError if it is missing."""
         value = self[name]
         return None if value is None else float(value)
 
 
 def read_json(path: Path) -> Settings:
-    """A JSON object, in which comments and trailing commas are let pass; UserError where it is none."""
+    """Read a JSON object, allowing comments and trailing commas. Raises UserError if it is invalid."""
     text = _read(path)
-    # What stands in a string is left alone, because strings are found first.
-    other = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|,(?=(?:\s|//[^\n]*)*[}\]])')
-    plain = other.sub(lambda found: found[0] if found[0].startswith('"') else "", text)
+    # Strings match first, so comments and commas inside them are kept.
+    tokens = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|,(?=(?:\s|//[^\n]*)*[}\]])')
+    plain = tokens.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
     try:
         content = json.loads(plain)
     except ValueError as error:
-        raise UserError(f"{path} is no valid JSON: {error}") from error
+        raise UserError(f"{path} is not valid JSON: {error}") from error
     return _settings(path, content)
 
 
 def peek_json(path: Path | None) -> Settings:
-    """The same, but empty where there is nothing to read: to recognise a format by."""
+    """Like `read_json`, but return empty settings if there is nothing to read: for format detection."""
     if path is None:
         return Settings(path=Path(), content={})
     try:
@@ -83,7 +83,7 @@ def peek_json(path: Path | None) -> Settings:
 
 
 def read_yaml(path: Path) -> Settings:
-    """A YAML mapping; UserError where it is none, or where nothing is installed that reads YAML."""
+    """Read a YAML mapping. Raises UserError if it is invalid or PyYAML is not installed."""
     try:
         import yaml
     except ImportError as error:
@@ -94,7 +94,7 @@ def read_yaml(path: Path) -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is no valid YAML: {error}") from error
+        raise UserError(f"{path} is not valid YAML: {error}") from error
     return _settings(path, content)
 
 
@@ -107,5 +107,7 @@ def _read(path: Path) -> str:
 
 def _settings(path: Path, content: object) -> Settings:
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds no settings by name.")
+        raise UserError(
+            f"{path} contains a {type(content).__name__}; expected a mapping of settings."
+        )
     return Settings(path=path, content=content)

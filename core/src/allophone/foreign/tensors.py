@@ -1,4 +1,4 @@
-"""Where another project's tensors belong in a module of ours: by names, and by shapes."""
+"""Converts state dicts of other projects: renaming tensors and inferring sizes from shapes."""
 
 from __future__ import annotations
 
@@ -12,66 +12,66 @@ from allophone.errors import UserError
 from allophone.weights import compare
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-"""A regular expression, and what it is replaced by."""
+"""A regular expression and its replacement."""
 
-NORMS: tuple[Rule, ...] = (
+NORM_RULES: tuple[Rule, ...] = (
     (r"(^|\.)parametrizations\.weight\.original0$", r"\1weight_g"),
     (r"(^|\.)parametrizations\.weight\.original1$", r"\1weight_v"),
     (r"(^|\.)parametrizations\.weight\.original$", r"\1weight_orig"),
     (r"(^|\.)parametrizations\.weight\.0\._(u|v)$", r"\1weight_\2"),
 )
-"""How weights under weight norm or spectral norm were named before PyTorch had parametrizations."""
+"""Map weight norm and spectral norm tensors to their names from before PyTorch's parametrizations."""
 
 
-def renamed(name: str, rules: Iterable[Rule]) -> str:
-    """`name` after all rules, each applied to what the one before has left."""
+def rename(name: str, rules: Iterable[Rule]) -> str:
+    """Apply rules to a tensor name, one after another."""
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def place(
+def convert_state_dict(
     tensors: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
     reference_name: Callable[[str], str],
 ) -> dict[str, Tensor]:
-    """The state of a module from a reference's tensors, in float32 where they are fractions.
+    """Convert a state dict with the reference's names to that of a module; floats become float32.
 
-    Weights under a norm are found under the old names and the new, and, where the norm was multiplied
-    out for inference, taken apart again.
+    Tensors of weight norm and spectral norm are found under their old and new names. A weight whose
+    weight norm was removed for inference is split into magnitude and direction again.
 
-    tensors: under the reference's names.
-    wanted: the state of the module, of which only names and shapes are read.
-    reference_name: what the reference calls a tensor of the module.
-    Raises UserError that names every tensor without a place, and every place without a tensor.
+    tensors: state dict with the reference's names.
+    target: state dict of the module; only names and shapes are used.
+    reference_name: maps the name of a tensor in the module to its name in the reference.
+    Raises UserError that lists missing tensors, unexpected tensors and wrong shapes.
     """
     given = {
-        renamed(name, NORMS): tensor.float() if tensor.is_floating_point() else tensor
+        rename(name, NORM_RULES): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
-    names = {ours: renamed(reference_name(ours), NORMS) for ours in wanted}
-    _take_apart(given, names.values())
-    comparison = compare(given, {theirs: wanted[ours] for ours, theirs in names.items()})
-    wrong = [
+    names = {ours: rename(reference_name(ours), NORM_RULES) for ours in target}
+    _split_weight_norm(given, names.values())
+    comparison = compare(given, {theirs: target[ours] for ours, theirs in names.items()})
+    problems = [
         *(f"missing: {name}" for name in comparison.missing),
-        *(f"left over: {name}" for name in comparison.unexpected),
+        *(f"unexpected: {name}" for name in comparison.unexpected),
         *(
-            f"{name}: {list(there)} where the model has {list(here)}"
-            for name, (there, here) in comparison.mismatched.items()
+            f"{name}: shape {list(theirs)}, expected {list(ours)}"
+            for name, (theirs, ours) in comparison.misshapen.items()
         ),
     ]
-    if wrong:
+    if problems:
         raise UserError(
-            f"{len(wrong)} tensors do not fit the model that the others and its settings describe:"
-            "\n  " + "\n  ".join(wrong),
-            hint="The file is damaged, of other settings, or of a variant of the model that this "
-            "importer does not know.",
+            f"{len(problems)} tensors do not match the model that its settings describe:\n  "
+            + "\n  ".join(problems),
+            hint="The file is corrupt, belongs to other settings, or is a variant of the model that "
+            "this importer does not support.",
         )
     return {ours: given[theirs] for ours, theirs in names.items()}
 
 
-def _take_apart(given: dict[str, Tensor], names: Iterable[str]) -> None:
-    """Give weights whose norm was multiplied out their magnitude and direction again."""
+def _split_weight_norm(given: dict[str, Tensor], names: Iterable[str]) -> None:
+    """Split weights whose weight norm was removed into magnitude and direction."""
     for magnitude in names:
         weight = magnitude.removesuffix("_g")
         if magnitude.endswith("weight_g") and weight in given:
@@ -82,26 +82,32 @@ def _take_apart(given: dict[str, Tensor], names: Iterable[str]) -> None:
 
 
 class Shapes:
-    """The sizes that a reference's tensors tell: `Shapes(tensors, "VITS")("enc_p.proj")[0]`."""
+    """Looks up layer sizes in a reference's tensors: `Shapes(tensors, "VITS")("enc_p.proj")[0]`.
+
+    family: name of the model family, for error messages.
+    """
 
     def __init__(self, tensors: Mapping[str, Tensor], family: str) -> None:
         self.tensors = tensors
         self._family = family
 
     def __call__(self, module: str) -> tuple[int, ...]:
-        """The shape of a module's weight, under weight norm or not, or of the tensor of that name.
+        """Return the shape of a module's weight, with or without weight norm, or of a tensor.
 
-        Raises UserError where there is none: then it is no model of the family.
+        Raises UserError if there is no such tensor.
         """
         for name in (f"{module}.weight", f"{module}.weight_v", module):
             if name in self.tensors:
                 return tuple(self.tensors[name].shape)
         raise UserError(
-            f"This is no {self._family} as the reference implementation names it: it has no tensor "
-            f"'{module}.weight'."
+            f"The weights are not from the reference implementation of {self._family}: there is no "
+            f"tensor '{module}.weight'."
         )
 
     def count(self, pattern: str) -> int:
-        """One more than the highest number that the group of `pattern` finds at a name's beginning."""
+        """Count numbered modules: one more than the highest number in group 1 of `pattern`.
+
+        `pattern` is matched at the start of each name.
+        """
         found = [re.match(pattern, name) for name in self.tensors]
         return 1 + max((int(match[1]) for match in found if match), default=-1)

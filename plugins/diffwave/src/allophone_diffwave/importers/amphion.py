@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
-from allophone.foreign.files import read_module
+from allophone.foreign.amphion import find_weights, mel_spec, peek_arguments, read_arguments
+from allophone.foreign.files import read_state_dict
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.importers.checkpoint import write_checkpoint
 
@@ -22,7 +22,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     first, last, steps = given["noise_schedule_factors"]
     write_checkpoint(
         destination,
-        read_module(find_weights(source), "generator_state_dict", bare=True),
+        read_state_dict(find_weights(source), "generator_state_dict", bare=True),
         name=arguments.path.parent.name,
         config=DiffwaveConfig(
             channels=given["residual_channels"],
@@ -31,5 +31,5 @@ def import_checkpoint(source: Path, destination: Path) -> None:
             upsample_rates=tuple(given["upsample_factors"]),
             noise=NoiseConfig(steps=steps, first=first, last=last),
         ),
-        audio=audio_of(arguments),
+        audio=mel_spec(arguments),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.tensors import Rule, place, renamed
+from allophone.foreign.tensors import Rule, convert_state_dict, rename
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.synthesis.description import About
 from allophone.weights import skip_init
@@ -55,7 +55,7 @@ def write_checkpoint(
     config.check_audio(audio)
     with skip_init():
         denoiser = Denoiser(config, mels=audio.n_mels)
-    weights = place(tensors, denoiser.state_dict(), reference_name)
+    weights = convert_state_dict(tensors, denoiser.state_dict(), reference_name)
     description = VocoderDescription(
         about=About(name=name, licence="not stated"), vocoder=config, audio=audio
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import read_pickled, tensors_of
+from allophone.foreign.files import as_state_dict, read_pickled
 from allophone.foreign.settings import Settings
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.importers.checkpoint import noise_of, write_checkpoint
@@ -33,7 +33,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     parameters = Settings(path=path, content=content).table("params")
     write_checkpoint(
         destination,
-        tensors_of(content.get("model"), path),
+        as_state_dict(content.get("model"), path),
         name=source.resolve().stem,
         config=DiffwaveConfig(
             channels=parameters["residual_channels"],

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from allophone.errors import UserError
-from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
-from allophone.foreign.files import read_module
+from allophone.foreign.amphion import find_weights, mel_spec, peek_arguments, read_arguments
+from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, read_json
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
@@ -37,7 +37,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     speakers = _read_corpus_file(arguments, str(arguments.get("preprocess.spk2id", "spk2id.json")))
     checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,
-        tensors=read_module(find_weights(source), "model", bare=True),
+        tensors=read_state_dict(find_weights(source), "model", bare=True),
         settings=arguments.table("model"),
         levels={name: _level(arguments, name) for name in ("pitch", "energy")},
         statistics={name: _variance_statistics(arguments, name) for name in ("pitch", "energy")},

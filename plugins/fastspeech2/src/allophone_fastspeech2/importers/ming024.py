@@ -12,7 +12,7 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, read_json, read_yaml
 from allophone_fastspeech2.importers.phones import text_config
 from allophone_fastspeech2.importers.reference import (
@@ -49,7 +49,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     table = "preprocessing"
     imported = ReferenceCheckpoint(
         name=f"{preprocess['dataset']}-{checkpoint.name.removesuffix(SUFFIX)}",
-        tensors=read_module(checkpoint, "model", bare=True),
+        tensors=read_state_dict(checkpoint, "model", bare=True),
         settings=model,
         levels={name: _level(preprocess, name) for name in ("pitch", "energy")},
         statistics={name: _variance_statistics(stats, name) for name in ("pitch", "energy")},

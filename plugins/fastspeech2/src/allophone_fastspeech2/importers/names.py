@@ -5,7 +5,7 @@ Amphion uses the same names. Rules are applied in order, each to the result of t
 
 from __future__ import annotations
 
-from allophone.foreign.tensors import Rule, renamed
+from allophone.foreign.tensors import Rule, rename
 
 _RULES: tuple[Rule, ...] = (
     (r"^(encoder|decoder)\.blocks\.", r"\1.layer_stack."),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allophone.foreign.amphion import audio_of, find_weights, peek_arguments, read_arguments
-from allophone.foreign.files import read_module
+from allophone.foreign.amphion import find_weights, mel_spec, peek_arguments, read_arguments
+from allophone.foreign.files import read_state_dict
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     config_of,
@@ -28,7 +28,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,
         config=config_of(arguments.table("model.hifigan")),
-        audio=audio_of(arguments),
-        generator=read_module(find_weights(source), "generator_state_dict", bare=True),
+        audio=mel_spec(arguments),
+        generator=read_state_dict(find_weights(source), "generator_state_dict", bare=True),
     )
     write_checkpoint(destination, checkpoint)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.foreign.settings import Settings
-from allophone.foreign.tensors import place
+from allophone.foreign.tensors import convert_state_dict
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About
@@ -40,13 +40,13 @@ class ReferenceCheckpoint:
 def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None:
     """Write the folder of a vocoder, with the discriminators beside it for fine-tuning.
 
-    Raises UserError that names every tensor without a place, and every place without a tensor.
+    Raises UserError that lists missing tensors, unexpected tensors and wrong shapes.
     """
     config, audio = checkpoint.config, checkpoint.audio
     config.check_audio(audio)
     with skip_init():
         generator = Generator(config, mels=audio.n_mels)
-    weights = place(
+    weights = convert_state_dict(
         checkpoint.generator, generator.state_dict(), lambda name: generator_name(name, config)
     )
     about = About(name=checkpoint.name, licence="not stated")
@@ -55,7 +55,9 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     if checkpoint.discriminators:
         with skip_init():
             discriminators = Discriminators(DiscriminatorsConfig())
-        placed = place(checkpoint.discriminators, discriminators.state_dict(), discriminators_name)
+        placed = convert_state_dict(
+            checkpoint.discriminators, discriminators.state_dict(), discriminators_name
+        )
         beside = add_prefix(placed, "discriminator")
     write_vocoder(destination, StoredVocoder(description=description, weights=weights))
     if beside:

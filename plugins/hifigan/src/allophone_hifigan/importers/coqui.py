@@ -13,7 +13,7 @@ from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.weights import strip_prefix
 from allophone_hifigan.config import HifiganConfig
@@ -45,7 +45,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         _config(settings.table("generator_model_params")),
         _audio(settings.table("audio")),
     )
-    tensors = read_module(source, "model")
+    tensors = read_state_dict(source, "model")
     checkpoint = ReferenceCheckpoint(
         name=source.resolve().parent.name,
         config=config,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.foreign.files import read_module, read_pickled, tensors_of
+from allophone.foreign.files import as_state_dict, read_pickled, read_state_dict
 from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.weights import add_prefix
 from allophone_hifigan.importers.checkpoint import (
@@ -46,7 +46,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         name=source.resolve().stem,
         config=config_of(settings),
         audio=_audio(settings),
-        generator=read_module(path, "generator"),
+        generator=read_state_dict(path, "generator"),
         discriminators=_discriminators(path),
     )
     write_checkpoint(destination, checkpoint)
@@ -69,7 +69,7 @@ def _discriminators(generator: Path) -> Tensors:
     if not generator.name.startswith("g_") or not path.is_file():
         return {}
     content = read_pickled(path)
-    mpd, msd = (add_prefix(tensors_of(content.get(part), path), part) for part in ("mpd", "msd"))
+    mpd, msd = (add_prefix(as_state_dict(content.get(part), path), part) for part in ("mpd", "msd"))
     return mpd | msd
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from allophone.foreign.tensors import NORMS, Rule, renamed
+from allophone.foreign.tensors import NORM_RULES, Rule, rename
 from allophone_hifigan.config import HifiganConfig
 
 _DISCRIMINATORS: tuple[Rule, ...] = (
@@ -29,10 +29,10 @@ def generator_name(name: str, config: HifiganConfig) -> str:
         convolutions = {"dilated": "convs1", "plain": "convs2"} if paired else {"dilated": "convs"}
         return f"resblocks.{number}.{convolutions[found[3]]}."
 
-    return renamed(
+    return rename(
         name,
         (
-            *NORMS,
+            *NORM_RULES,
             (r"^input\.", "conv_pre."),
             (r"^output\.", "conv_post."),
             (r"^stages\.(\d+)\.upsample\.", r"ups.\1."),

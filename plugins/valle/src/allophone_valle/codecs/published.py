@@ -15,7 +15,7 @@ from encodec.model import ROOT_URL, EncodecModel
 from torch import Tensor
 
 from allophone.errors import ConfigError, UserError
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone.weights import load_weights
 from allophone_valle.codec_config import CodecConfig
 from allophone_valle.codecs.causal import CausalCodec
@@ -74,7 +74,7 @@ def open_published(config: CodecConfig, device: torch.device) -> CausalCodec:
     described = format_of(config)
     weights = _downloaded() if config.weights is None else Path(config.weights).expanduser()
     model = EncodecModel.encodec_model_24khz(pretrained=False)
-    load_weights(model, read_module(weights), where=str(weights))
+    load_weights(model, read_state_dict(weights), where=str(weights))
     _log.warning(
         "The package encodec is licensed under CC-BY-NC-4.0 (non-commercial use only); the licence of its "
         "weights is not stated."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from allophone.errors import UserError
 from allophone.foreign.amphion import find_file, find_weights, peek_arguments, read_arguments
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone_valle.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_valle.importers.symbols import read_symbols
 
@@ -30,7 +30,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     hint = "Copy it from the experiment or from the folder of its prepared data."
     checkpoint = ReferenceCheckpoint(
         name=arguments.path.parent.name,
-        tensors=read_module(find_weights(source), "model", bare=True),
+        tensors=read_state_dict(find_weights(source), "model", bare=True),
         settings=arguments.table("model"),
         symbols=read_symbols(find_file(source, listed, hint=hint)),
     )

@@ -16,7 +16,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.foreign.settings import Settings
-from allophone.foreign.tensors import Shapes, place
+from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.symbols import SymbolTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from allophone.errors import UserError
-from allophone.foreign.files import read_pickled, tensors_of
+from allophone.foreign.files import as_state_dict, read_pickled
 from allophone.foreign.settings import Settings
 from allophone_valle.importers.checkpoint import ReferenceCheckpoint, write_checkpoint
 from allophone_valle.importers.symbols import read_symbols
@@ -29,7 +29,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     content = read_pickled(source)
     checkpoint = ReferenceCheckpoint(
         name=source.resolve().parent.name,
-        tensors=tensors_of(content.get("model"), source),
+        tensors=as_state_dict(content.get("model"), source),
         settings=Settings(path=source, content=content),
         symbols=read_symbols(symbols),
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from allophone.errors import UserError
-from allophone.foreign.tensors import Rule, renamed
+from allophone.foreign.tensors import Rule, rename
 
 _TABLE = "nar_audio_embeddings.{}.word_embeddings.weight"
 _HEAD = "nar_predict_layers.{}.weight"

@@ -14,14 +14,14 @@ from attrs import evolve
 from allophone.data.vocabulary import Vocabulary
 from allophone.foreign.amphion import (
     PAD,
-    audio_of,
     find_file,
     find_weights,
+    mel_spec,
     peek_arguments,
     read_arguments,
     read_symbols,
 )
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, read_json
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
@@ -41,7 +41,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     weights = find_weights(source)
     # Accelerate numbers the models of an experiment, starting with the second.
     discriminator = weights.with_stem(f"{weights.stem}_1")
-    generator = read_module(weights)
+    generator = read_state_dict(weights)
     if len(speakers) < 2:
         # Amphion builds the speaker conditioning of single-speaker models too, but never uses it.
         generator = {
@@ -52,10 +52,10 @@ def import_checkpoint(source: Path, destination: Path) -> None:
     blank = bool(preprocess.get("add_blank", True))
     checkpoint = ReferenceCheckpoint(
         generator=generator,
-        discriminator=read_module(discriminator) if discriminator.is_file() else None,
+        discriminator=read_state_dict(discriminator) if discriminator.is_file() else None,
         upsample_rates=model["upsample_rates"],
         residual_dilations=model["resblock_dilation_sizes"],
-        audio=audio_of(arguments, magnitude_epsilon=1e-6),
+        audio=mel_spec(arguments, magnitude_epsilon=1e-6),
         text=TextConfig(
             language=preprocess.get("language", "en-us"),
             normalize=False,

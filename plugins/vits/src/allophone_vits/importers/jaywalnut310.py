@@ -16,7 +16,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.foreign.files import read_module
+from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, peek_json, read_json
 from allophone.registry import default_registry
 from allophone.text.config import GraphemeConfig, TextConfig
@@ -48,7 +48,7 @@ class CheckpointFiles:
         """Read another network of the same step, such as `D_<step>.pth`; None if there is no file."""
         path = self.generator.with_name(re.sub(r"^G_", prefix, self.generator.name))
         found = path != self.generator and path.is_file()
-        return read_module(path, "model") if found else None
+        return read_state_dict(path, "model") if found else None
 
 
 def recognises(source: Path) -> bool:

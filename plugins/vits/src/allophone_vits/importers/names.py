@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from allophone.foreign.tensors import NORMS, Rule, renamed
+from allophone.foreign.tensors import NORM_RULES, Rule, rename
 
 _SHARED: tuple[Rule, ...] = (
-    *NORMS,
+    *NORM_RULES,
     (r"(norms?(?:\.\d+)?)\.weight$", r"\1.gamma"),
     (r"(norms?(?:\.\d+)?)\.bias$", r"\1.beta"),
     (r"\.wavenet\.gates\.", ".enc.in_layers."),
@@ -115,7 +115,7 @@ def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
         *_DURATIONS,
         *_decoder(blocks, paired=paired),
     )
-    return renamed(name, rules)
+    return rename(name, rules)
 
 
 def reference_discriminator_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allophone.errors import UserError
-from allophone.foreign.files import read_pickled, tensors_of
+from allophone.foreign.files import as_state_dict, read_pickled
 from allophone.weights import strip_prefix
 from allophone_onnx.settings import read_settings
 from allophone_vits.config import SIZES
@@ -30,7 +30,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         )
     settings = read_settings(path)
     content = read_pickled(source)
-    state = tensors_of(content.get("state_dict"), source)
+    state = as_state_dict(content.get("state_dict"), source)
     parameters = content.get("hyper_parameters", {})
     generator = strip_prefix(state, "model_g")
     if not generator:

@@ -146,7 +146,7 @@ def generator_weights(
     }
     paired = config.decoder.residual_block == "1"
     blocks = len(config.decoder.residual_kernel_sizes)
-    return place(
+    return convert_state_dict(
         tensors,
         expected,
         lambda name: reference_generator_name(name, blocks=blocks, paired=paired),
@@ -157,4 +157,4 @@ def discriminator_weights(tensors: Tensors, config: DiscriminatorConfig) -> dict
     """Convert tensors to the state of `Discriminator(config)`; errors as in `generator_weights`."""
     with skip_init():
         model = Discriminator(config)
-    return place(tensors, model.state_dict(), reference_discriminator_name)
+    return convert_state_dict(tensors, model.state_dict(), reference_discriminator_name)

@@ -6,7 +6,7 @@ each to the result of the previous one.
 
 from __future__ import annotations
 
-from allophone.foreign.tensors import NORMS, Rule, renamed
+from allophone.foreign.tensors import NORM_RULES, Rule, rename
 from allophone_vits.importers.names import reference_generator_name as vits_name
 from allophone_vits2.config import FlowKind
 
@@ -43,7 +43,7 @@ _CAUSAL: tuple[Rule, ...] = (
 )
 
 _DURATION_DISCRIMINATOR: tuple[Rule, ...] = (
-    *NORMS,
+    *NORM_RULES,
     (r"\.norm\.weight$", ".norm.gamma"),
     (r"\.norm\.bias$", ".norm.beta"),
     (
@@ -64,11 +64,11 @@ def reference_generator_name(name: str, *, flow: FlowKind, blocks: int, paired: 
 
     blocks: residual blocks per stage of the decoder; paired: whether they are of type "1".
     """
-    ours = renamed(
+    ours = rename(
         name, ((r"^text_encoder\.speaker\.", "enc_p.encoder.spk_emb_linear."), *_FLOWS[flow])
     )
     theirs = vits_name(ours, blocks=blocks, paired=paired)
-    return renamed(theirs, _CAUSAL if flow == "fft" else ())
+    return rename(theirs, _CAUSAL if flow == "fft" else ())
 
 
 def reference_duration_discriminator_name(name: str) -> str:

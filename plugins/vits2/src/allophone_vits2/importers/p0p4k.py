@@ -16,7 +16,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.settings import Settings
-from allophone.foreign.tensors import Shapes, place
+from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About, VoiceDescription
@@ -115,7 +115,7 @@ def _build_voice(checkpoint: ReferenceCheckpoint, settings: Settings, about: Abo
             text=checkpoint.text,
         ),
         vocabulary=checkpoint.vocabulary,
-        weights=place(tensors, model.state_dict(), name),
+        weights=convert_state_dict(tensors, model.state_dict(), name),
     )
 
 
@@ -209,4 +209,4 @@ def duration_discriminator_weights(tensors: Tensors) -> dict[str, Tensor]:
     used = {
         name: tensor for name, tensor in tensors.items() if normed or not _UNUSED_NORMS.match(name)
     }
-    return place(used, model.state_dict(), reference_duration_discriminator_name)
+    return convert_state_dict(used, model.state_dict(), reference_duration_discriminator_name)
