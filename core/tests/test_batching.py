@@ -197,11 +197,11 @@ def test_like_lengths_are_batched_together():
 
 
 @pytest.mark.parametrize(
-    ("lengths", "world_size", "complaint"),
-    [([1.0, 11.0], 1, "exceeds the budget"), ([1.0], 2, "cannot be shared by 2 ranks")],
+    ("lengths", "world_size", "message"),
+    [([1.0, 11.0], 1, "exceeds the budget"), ([1.0], 2, "too small for 2 ranks")],
 )
-def test_plans_that_cannot_be_made_are_refused(lengths, world_size, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_plans_that_cannot_be_made_are_refused(lengths, world_size, message):
+    with pytest.raises(ValueError, match=message):
         plan_batches(lengths, max_length=10, max_items=4, buckets=2, world_size=world_size)
 
 
@@ -240,7 +240,7 @@ def test_a_vocabulary_is_sorted_and_reads_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         ("{", "not valid JSON"),
         ("[]", "must be a JSON object"),
@@ -249,10 +249,10 @@ def test_a_vocabulary_is_sorted_and_reads_back_equal(tmp_path):
         ('{"symbols": {}, "speakers": [], "languages": []}', "symbol table"),
     ],
 )
-def test_a_broken_vocabulary_is_named(tmp_path, content, complaint):
+def test_a_broken_vocabulary_is_named(tmp_path, content, message):
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=f"vocabulary.json: .*{complaint}"):
+    with pytest.raises(UserError, match=f"vocabulary.json: .*{message}"):
         read_vocabulary(path)
 
 
@@ -403,7 +403,7 @@ def test_an_epoch_begins_anew_when_the_batches_are_others(corpus, vocabulary, ca
     with caplog.at_level(logging.WARNING):
         other.load_state_dict(state)
     assert (other.epoch, other.position) == (1, 0)
-    assert "begun anew" in caplog.text
+    assert "restarting epoch" in caplog.text
 
 
 def test_what_the_vocabulary_lacks_is_left_out_and_said(corpus, vocabulary, caplog):

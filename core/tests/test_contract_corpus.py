@@ -245,7 +245,7 @@ class TestWhatIsYielded:
 
     def test_names_some_speakers_alone(self, check):
         reader = changed(lambda u: evolve(u, speaker=None) if u.id == "ben_1" else u)
-        said = "cannot be prepared: 1 of 3 utterances of the corpus 'library' name no speaker"
+        said = "cannot be prepared: 1 of 3 utterances of the corpus 'library' have no speaker"
         check(reader, "test_it_can_be_prepared", said)
 
     def test_forgets_its_language(self, check):

@@ -81,7 +81,7 @@ def test_a_jsonl_file(tmp_path):
         ('["a.wav"]', "is not a JSON object"),
         ('{"audio": "a.wav", "text": "A", "speker": "x"}', "'speker'.*Did you mean 'speaker'"),
         ('{"text": "A"}', "audio is missing"),
-        ('{"audio": "a.wav", "text": "A", "split": "dev"}', "no valid utterance"),
+        ('{"audio": "a.wav", "text": "A", "split": "dev"}', "not a valid utterance"),
         (
             '{"audio": "a.wav", "text": "A", "start": 2, "end": 1}',
             "start .2. must be at least 0 and less than end .1.",

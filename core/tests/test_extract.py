@@ -338,7 +338,7 @@ def test_an_utterance_that_was_dropped_is_tried_again(recordings, tmp_path, monk
             raise UserError("needs a package")
 
         patched.setattr("allophone.features.recordings.read_audio", refuse)
-        with pytest.raises(UserError, match="None of 30 utterances can be used") as caught:
+        with pytest.raises(UserError, match="All 30 utterances were dropped") as caught:
             run(made)
         assert "unreadable audio: needs a package" in caught.value.message
     assert run(made).usable == N_UTTERANCES
@@ -354,7 +354,7 @@ def test_an_extractor_that_fails_says_where(recordings, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError) as caught:
         run(made)
     assert caught.value.__notes__ == [
-        "While 'waveform' was extracted of utterance-000 to utterance-007."
+        "While extracting 'waveform' from utterance-000 to utterance-007."
     ]
 
 

@@ -175,3 +175,61 @@ def test_keys_change_with_what_decides_the_result():
         ).key
         != PhonemesExtractor(PhonemesConfig(), make_context()).key
     )
+
+
+@pytest.fixture
+def labelled(tone, tmp_path):
+    path = tmp_path / "tone.lab"
+    path.write_text("separator ;\n#\n0.5 125 pau\n0.502 125 t\n1.5 125 oo\n1.98 125 pau\n")
+    return evolve(tone, labels=str(path))
+
+
+def test_phones_and_their_durations(labelled):
+    context = make_context()
+    phones = only(PhonesExtractor(PhonesConfig(), context), labelled)
+    durations = only(DurationsExtractor(DurationsConfig(), context), labelled)
+    assert phones.tolist() == ["pau", "t", "oo", "pau"]
+    # 125 frames a second: 62.5, 62.75, 187.5, and the last one to the end at 250.
+    assert durations.tolist() == [62, 1, 125, 62]
+    assert durations.sum() == SPEC.frames(2 * RATE)
+
+
+def test_labels_that_run_past_the_recording_end_with_it(labelled):
+    cut = DurationsExtractor(DurationsConfig(), make_context())
+    soundfile.write(labelled.audio, np.zeros(RATE), RATE)
+    durations = only(cut, labelled)
+    assert durations.tolist() == [62, 1, 62, 0]
+
+
+def test_utterances_without_labels_are_dropped(labelled, tmp_path):
+    (tmp_path / "broken.lab").write_text("#\n0.5 125\n")
+    extractor = PhonesExtractor(PhonesConfig(), make_context())
+    results = only(
+        extractor,
+        evolve(labelled, labels=None),
+        evolve(labelled, start=0.5),
+        evolve(labelled, labels=str(tmp_path / "broken.lab")),
+    )
+    assert all(isinstance(result, Dropped) for result in results)
+    assert [result.reason for result in results] == ["no labels", "no labels", "unreadable labels"]
+
+
+def test_durations_and_trimming_exclude_each_other():
+    with pytest.raises(UserError, match=r"data\.trim_db"):
+        DurationsExtractor(DurationsConfig(), make_context(trim_db=30))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("0.5 125 pau\n", "no line '#'"),
+        ("#\n", "has no phones"),
+        ("#\n0.5 125\n", "tone.lab:2: expected a line"),
+        ("#\n0.5 125 a\n0.4 125 b\n", "tone.lab:3 ends before"),
+    ],
+)
+def test_broken_labels_are_named(tmp_path, content, complaint):
+    path = tmp_path / "tone.lab"
+    path.write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        read_labels(path)

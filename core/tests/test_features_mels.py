@@ -103,11 +103,11 @@ def test_what_does_not_belong_to_its_recording_is_dropped_and_named(made, tmp_pa
     dropped = run(made).dropped
     assert {id: why.reason for id, why in dropped.items()} == {
         missing.id: "missing file",
-        longer.id: "mel of another length",
+        longer.id: "wrong mel length",
         broken.id: "unreadable mel",
     }
     frames = whole.shape[1]
-    assert dropped[longer.id].detail == f"{frames + 1} frames, the recording has {frames}"
+    assert dropped[longer.id].detail == f"the mel has {frames + 1} frames, the recording {frames}"
     assert "NaN" in dropped[broken.id].detail
     assert str(mel_file(tmp_path, missing)) in dropped[missing.id].detail
 

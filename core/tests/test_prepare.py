@@ -54,28 +54,28 @@ def test_a_manifest_reads_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
         ('{"id": "b", "audio": "b.wav", "te', "manifest.jsonl:2 is not valid JSON"),
         ("[]", "manifest.jsonl:2 is not a JSON object"),
         ('{"id": "b", "audio": "b.wav"}', "manifest.jsonl:2 lacks text"),
         ('{"id": "b", "audio": "b", "text": "", "lang": "de"}', ":2 has an unknown field 'lang'"),
-        ('{"id": "b/c", "audio": "b", "text": ""}', ":2 holds no valid utterance"),
-        ('{"id": "b", "audio": "b", "text": 3}', ":2 holds no valid utterance"),
-        ('{"id": "a", "audio": "b.wav", "text": ""}', "called 'a': a.wav and b.wav"),
+        ('{"id": "b/c", "audio": "b", "text": ""}', ":2 is not a valid utterance"),
+        ('{"id": "b", "audio": "b", "text": 3}', ":2 is not a valid utterance"),
+        ('{"id": "a", "audio": "b.wav", "text": ""}', "have the id 'a': a.wav and b.wav"),
     ],
 )
-def test_a_broken_line_of_a_manifest_is_named(tmp_path, line, complaint):
+def test_a_broken_line_of_a_manifest_is_named(tmp_path, line, message):
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"id": "a", "audio": "a.wav", "text": "A"}\n' + line + "\n")
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         read_manifest(path)
 
 
 def test_two_utterances_of_one_id_are_refused_before_anything_is_written(tmp_path):
     path = tmp_path / "manifest.jsonl"
     write_manifest(path, utterances(2))
-    with pytest.raises(UserError, match="called 'u0000'"):
+    with pytest.raises(UserError, match="have the id 'u0000'"):
         write_manifest(path, utterances(1) + utterances(1))
     assert len(read_manifest(path)) == 2
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.jsonl"]
@@ -289,12 +289,12 @@ def test_missing_recordings_are_named_and_all_missing_is_an_error(tmp_path):
 def test_an_unnamed_speaker_among_named_ones_is_an_error(tmp_path):
     rows = [{"audio": "a.wav", "text": "A", "speaker": "x"}, {"audio": "b.wav", "text": "B"}]
     (tmp_path / "list.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    with pytest.raises(UserError, match="1 of 2 utterances of the corpus 'table' name no speaker"):
+    with pytest.raises(UserError, match="1 of 2 utterances of the corpus 'table' have no speaker"):
         prepare(experiment(tmp_path, table(tmp_path, file="list.jsonl")), default_registry())
 
 
 def test_an_experiment_without_a_corpus_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="names no corpus"):
+    with pytest.raises(UserError, match="has no corpus"):
         prepare(experiment(tmp_path), default_registry())
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from allophone.atomic import atomic_write, remove_abandoned
-from allophone.data.digests import Digests, digest_of, is_as_known, look_at
+from allophone.atomic import remove_abandoned, written_whole
+from allophone.data.digests import Digests, digest_of, file_state, is_unchanged
 from allophone.data.manifest import Dropped
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
@@ -125,11 +125,11 @@ def test_a_damaged_pack_or_index_is_an_error_that_says_what_to_do(tmp_path):
     (pack,) = tmp_path.glob("*.bin")
     found = FeatureStore(tmp_path, {}).find("a")
     pack.write_bytes(pack.read_bytes()[:100])
-    with pytest.raises(UserError, match="shorter than its index") as caught:
+    with pytest.raises(UserError, match="is truncated") as caught:
         found.read()
     assert "allophone extract" in caught.value.hint
     pack.with_suffix(".json").write_text('{"arrays"')
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="is corrupt"):
         FeatureStore(tmp_path, {})
 
 
@@ -186,21 +186,21 @@ def test_plain_data_has_one_digest_in_any_order():
 def test_a_file_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("one")
-    seen = look_at(str(path))
-    assert is_as_known(str(path), seen)
+    seen = file_state(str(path))
+    assert is_unchanged(str(path), seen)
     with monkeypatch.context() as patched:
         patched.setattr("builtins.open", None)
-        assert look_at(str(path), seen) == seen
+        assert file_state(str(path), seen) == seen
     path.write_text("two")
     os.utime(path, ns=(0, seen[1] + 1))
-    assert not is_as_known(str(path), seen)
-    assert look_at(str(path), seen)[2] != seen[2]
+    assert not is_unchanged(str(path), seen)
+    assert file_state(str(path), seen)[2] != seen[2]
 
 
 def test_a_file_that_is_not_there_is_known_to_be_missing(tmp_path):
     path = str(tmp_path / "nothing")
-    assert look_at(path) is None
-    assert is_as_known(path, None)
+    assert file_state(path) is None
+    assert is_unchanged(path, None)
     digests = Digests(tmp_path / "digests")
     assert path not in digests
     digests.update({path: None})
@@ -225,7 +225,7 @@ def test_digests_of_several_processes_are_joined_and_the_last_one_is_right(tmp_p
 
 def test_damaged_digests_are_an_error(tmp_path):
     (tmp_path / "all.json").write_text("{")
-    with pytest.raises(UserError, match=r"all\.json is damaged"):
+    with pytest.raises(UserError, match=r"all\.json is corrupt"):
         Digests(tmp_path)
 
 

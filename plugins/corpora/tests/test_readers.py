@@ -113,7 +113,7 @@ def test_groups_are_in_one_split(name, root):
 @each
 def test_a_duplicate_id_is_an_error(name, root):
     TREES[name].double(root)
-    with pytest.raises(UserError, match=r"Two utterances are called '.*': /.* and /"):
+    with pytest.raises(UserError, match=r"Two utterances have the id '.*': /.* and /"):
         prepare(experiment(name, root), default_registry())
 
 

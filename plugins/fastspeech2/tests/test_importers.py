@@ -298,7 +298,7 @@ def test_invalid_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="900000"):
         ming024.import_checkpoint(source, tmp_path / "voice")
     (tmp_path / "model.yaml").write_text("transformer: [")
-    with pytest.raises(UserError, match=r"model\.yaml is no valid YAML"):
+    with pytest.raises(UserError, match=r"model\.yaml is not valid YAML"):
         ming024.import_checkpoint(source, tmp_path / "voice")
     (tmp_path / "model.yaml").unlink()
     assert not ming024.recognises(source)

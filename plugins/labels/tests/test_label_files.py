@@ -140,23 +140,23 @@ def test_any_text_reads_back(tmp_path_factory, intervals):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "message"),
     [
         ('"ooTextFile"', '"ooBinaryFile"', "is not a TextGrid"),
-        ("<exists>", "<absent>", "a.TextGrid:6 holds <absent>"),
-        ('"phones"', '"phonemes"', "no tier 'phones' of intervals; there is: 'words', 'clicks'"),
-        ("xmax = 0.5\n", "xmax = half\n", 'a.TextGrid:41 holds "AA1" where a number'),
-        ('text = "AA1"', "text = AA1", "a.TextGrid:43 holds 0.5 where a text"),
-        ("xmax = 0.5\n", "xmax = 0.2\n", "a.TextGrid:41 holds an interval from 0.25 to 0.2"),
-        ("xmin = 0.5\n", "xmin = 0.4\n", "a.TextGrid:45 holds an interval from 0.4 on"),
-        ("size = 5", "size = 6", "ends where a number should be"),
-        ("size = 5", "size = 5.5", "where a whole number should be"),
-        ('"TextTier"', '"PitchTier"', "unknown class 'PitchTier'"),
+        ("<exists>", "<absent>", "a.TextGrid:6: expected <exists>, found <absent>"),
+        ('"phones"', '"phonemes"', "no interval tier 'phones'; its tiers are: 'words', 'clicks'"),
+        ("xmax = 0.5\n", "xmax = half\n", 'a.TextGrid:41: expected a number, found "AA1"'),
+        ('text = "AA1"', "text = AA1", "a.TextGrid:43: expected a string in quotation marks, found 0.5"),
+        ("xmax = 0.5\n", "xmax = 0.2\n", "a.TextGrid:41: the end of an interval, 0.2, is not after its start, 0.25"),
+        ("xmin = 0.5\n", "xmin = 0.4\n", "a.TextGrid:45: the interval starts at 0.4, before"),
+        ("size = 5", "size = 6", "expected a number at its end"),
+        ("size = 5", "size = 5.5", "expected a whole number"),
+        ('"TextTier"', '"PitchTier"', "unknown tier class 'PitchTier'"),
     ],
 )
-def test_what_is_wrong_with_a_textgrid_is_named_with_its_line(tmp_path, old, new, complaint):
+def test_errors_in_a_textgrid_are_reported_with_the_line(tmp_path, old, new, message):
     assert old in LONG
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         read(tmp_path, LONG.replace(old, new))
 
 

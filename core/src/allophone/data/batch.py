@@ -1,6 +1,6 @@
-"""What a training step is given.
+"""Batches of utterances, the input of a training step.
 
-B batch, L longest length of a feature in the batch.
+Shapes: B batch, L longest length of a feature in the batch.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from torch import Tensor
 
 @frozen(kw_only=True)
 class Padded:
-    """Arrays of different lengths in one tensor: values [B, L, ...], zero past lengths [B] (int64)."""
+    """Sequences of different lengths in one tensor: values [B, L, ...], zero past lengths [B] int64."""
 
     values: Tensor
     lengths: Tensor
 
     def mask(self) -> Tensor:
-        """Which positions are real: bool [B, L]."""
+        """Return the mask [B, L] bool, true at positions that are not padding."""
         positions = torch.arange(self.values.shape[1], device=self.lengths.device)
         return positions < self.lengths[:, None]
 
     def rows(self, chosen: slice) -> Padded:
-        """Some of the rows, without the padding that only the others needed; one at least."""
+        """Select at least one row, without padding that only the other rows need."""
         lengths = self.lengths[chosen]
         return Padded(values=self.values[chosen, : int(lengths.max())], lengths=lengths)
 
     def pin_memory(self) -> Padded:
-        """The same in memory that a GPU can fetch from while the CPU goes on."""
+        """Copy to pinned memory, for asynchronous transfer to a GPU."""
         return Padded(values=self.values.pin_memory(), lengths=self.lengths.pin_memory())
 
     def to(self, device: torch.device) -> Padded:
-        """The same on another device."""
+        """Move to a device."""
         return Padded(
             values=self.values.to(device, non_blocking=True),
             lengths=self.lengths.to(device, non_blocking=True),
@@ -43,13 +43,13 @@ class Padded:
 
 @frozen(kw_only=True)
 class Batch:
-    """Some utterances, as the features that the experiment's `[features]` table names.
+    """A batch of utterances with their features.
 
-    ids: the utterances, for error messages.
-    features: what the objective asked for, such as "waveform" [B, N] float32 and "phonemes" [B, T]
-        int64 (symbols arrive as the ids of the run's table, blanks included).
-    speakers, languages: their ids [B] int64.
-    audio_seconds: how much speech this is, padding not counted.
+    ids: utterance ids, for error messages.
+    features: the features that the objective requires, by their name in `[features]`, such as "waveform"
+        [B, N] float32 and "phonemes" [B, T] int64 (symbol ids, including blanks).
+    speakers, languages: ids [B] int64.
+    audio_seconds: total duration without padding.
     """
 
     ids: tuple[str, ...]
@@ -65,10 +65,7 @@ class Batch:
         return len(self.ids)
 
     def rows(self, chosen: slice) -> Batch:
-        """Some of the utterances, as a batch of their own; one at least.
-
-        Their `audio_seconds` is their share of them by number.
-        """
+        """Select at least one utterance; `audio_seconds` is divided in proportion to their number."""
         ids = self.ids[chosen]
         return evolve(
             self,
@@ -80,7 +77,7 @@ class Batch:
         )
 
     def pin_memory(self) -> Batch:
-        """The same in memory that a GPU can fetch from; called by PyTorch's DataLoader."""
+        """Copy to pinned memory; called by PyTorch's DataLoader."""
         return evolve(
             self,
             features={name: padded.pin_memory() for name, padded in self.features.items()},
@@ -89,7 +86,7 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """Move to a device."""
         return evolve(
             self,
             features={name: padded.to(device) for name, padded in self.features.items()},

@@ -1,18 +1,19 @@
-"""The batch sampler `length-buckets`: utterances of similar length, within a budget, shared evenly by ranks. Light.
+"""Length-bucketed, weighted batching within a budget, divided evenly among ranks. Imports attrs only.
 
-    weights    an utterance of weight 2 takes two places in every epoch, one of weight 0.5 shares a
-               place with the next one in length
-    lengths    of the places, sorted, and cut into buckets of about as many each
-    bucket     shuffled, and dealt out evenly to as few batches as the budget allows, their number a
-               multiple of the ranks
-    step       one batch a rank, all of one bucket, so that no rank waits for a longer one
-    epoch      the steps of all buckets, shuffled
+    places     An epoch has a number of places. An utterance of weight 2 fills two places in every epoch;
+               one of weight 0.5 shares a place with the utterance next in length.
+    buckets    The places are sorted by length and divided into buckets of about the same size.
+    batches    Each bucket is shuffled and divided evenly into as few batches as the budget allows; their
+               number is a multiple of the number of ranks.
+    steps      A step is one batch per rank, all from the same bucket, so that no rank waits for a
+               longer batch.
+    epoch      The steps of all buckets, shuffled.
 
-Every utterance comes once an epoch, or as often as its weight says: exactly so where that is a whole
-number, and otherwise on average. The one exception: where the budget has room for a single utterance of
-even the shortest bucket, what does not divide by the ranks sits out the epoch, another one each time.
+An utterance occurs in an epoch as often as its weight says (once by default): exactly, if the weight is a
+whole number, and on average otherwise. Exception: if a batch has room for only one utterance of a bucket,
+the places that cannot be divided among the ranks stay idle, with different utterances in each epoch.
 
-All of it follows from the seed and the number of the epoch, so an epoch can be entered anywhere.
+The batches depend only on the seed and the number of the epoch, so an epoch can be resumed at any step.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from allophone.errors import UserError
 _positive: Any = validators.gt(0)
 
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-"""Its multiples, taken modulo 1, are spread more evenly than random numbers."""
+"""Its multiples modulo 1 are spread more evenly than random numbers."""
 
 
 @frozen(kw_only=True)
@@ -50,31 +51,31 @@ class LengthBucketsConfig(BatchingConfig):
 
 @frozen
 class _Rota:
-    """Utterances of one weight, longest first, and how many of them come in an epoch.
+    """Utterances that take turns in a number of places: longest first, all with the same share.
 
-    They are read with a stride of `len(members) / places`, which begins elsewhere in each epoch. So a
-    place goes to utterances that are neighbours in length, and all have the same share of it.
+    The utterances of an epoch are taken with a stride of `len(members) / places`, from an offset that
+    changes every epoch. So the utterances that take turns in a place have similar lengths.
     """
 
     members: tuple[int, ...]
     places: int
 
     def longest(self) -> list[int]:
-        """The longest utterance that each place can have."""
+        """Return the longest utterance of each place."""
         return self._strided(0.0)
 
-    def of(self, epoch: int) -> list[int]:
-        """The utterance that each place has in an epoch; none has two."""
+    def at(self, epoch: int) -> list[int]:
+        """Return the utterance of each place in an epoch; they are distinct."""
         return self._strided(epoch * _GOLDEN_RATIO % 1)
 
-    def _strided(self, begin: float) -> list[int]:
+    def _strided(self, offset: float) -> list[int]:
         stride = len(self.members) / self.places
-        return [self.members[math.floor((place + begin) * stride)] for place in range(self.places)]
+        return [self.members[math.floor((place + offset) * stride)] for place in range(self.places)]
 
 
 @frozen
 class _Bucket:
-    """Places of similar length: how many batches they make, and how many of them fit in those."""
+    """Slots of similar length, the number of batches they form, and how many places these use."""
 
     places: tuple[int, ...]
     batches: int
@@ -82,10 +83,14 @@ class _Bucket:
 
 
 @frozen(kw_only=True)
-class LengthBuckets:
-    """The batches of every epoch, as positions in the list of lengths.
+class BatchPlan:
+    """The batches of every epoch, as indices into the list of lengths.
 
-    idle: places that sit out each epoch because of the ranks; see above.
+    steps: number of batches per rank and epoch, the same in every epoch.
+    idle: number of places left empty in each epoch because of the number of ranks.
+
+    Checkpoints hold a digest of the plan that covers the names of its fields; renaming one restarts the
+    epoch of a resumed run.
     """
 
     idle: int
@@ -95,22 +100,21 @@ class LengthBuckets:
     _rotas: tuple[_Rota, ...]
     _buckets: tuple[_Bucket, ...]
 
-    def epoch(self, number: int) -> EpochPlan:
-        """The plan of an epoch: as many steps in each."""
-        # Python's generator, not NumPy's: its sequences are kept the same from version to version.
-        generator = random.Random(f"{self.seed}:{number}")
-        taken = [index for rota in self._rotas for index in rota.of(number)]
+    def batches(self, epoch: int, rank: int) -> list[list[int]]:
+        """Return the batches of one rank in an epoch, in order."""
+        # Python's generator, not NumPy's: its sequences are the same in all versions.
+        generator = random.Random(f"{self.seed}:{epoch}")
+        filled = [index for rota in self._rotas for index in rota.at(epoch)]
         steps: list[list[list[int]]] = []
         idle: set[int] = set()
         for bucket in self._buckets:
-            indices = [taken[place] for place in bucket.places]
+            indices = [filled[place] for place in bucket.places]
             if self.shuffle:
                 generator.shuffle(indices)
-            idle.update(indices[bucket.used :])
-            dealt = _dealt(indices[: bucket.used], bucket.batches)
+            batches = _divide(indices[: bucket.used], bucket.batches)
             steps += [
-                dealt[first : first + self.world_size]
-                for first in range(0, len(dealt), self.world_size)
+                batches[first : first + self.world_size]
+                for first in range(0, len(batches), self.world_size)
             ]
         if self.shuffle:
             generator.shuffle(steps)
@@ -157,16 +161,16 @@ def plan_batches(
     world_size: int = 1,
     shuffle: bool = True,
     seed: int = 0,
-) -> LengthBuckets:
-    """Plan the batches of utterances with these lengths.
+) -> BatchPlan:
+    """Plan the batches of utterances with the given lengths.
 
-    weights: how often each of them comes in an epoch, on average; once, where it is None.
-    max_length: the budget of a batch: its longest utterance times how many it has.
-    max_items: and no more utterances than these.
-    buckets: into how many length buckets the utterances are sorted, as long as each of them has
-        enough for a batch of `max_items` on each rank.
+    weights: average number of occurrences of each utterance in an epoch; None for once each.
+    max_length: budget of a batch: the length of its longest utterance times its number of utterances.
+    max_items: maximum number of utterances in a batch.
+    buckets: maximum number of length buckets; fewer are used if a bucket would hold less than a batch of
+        `max_items` for each rank.
 
-    ValueError where one utterance exceeds the budget or fewer come in an epoch than there are ranks.
+    Raises ValueError if an utterance exceeds the budget, or if an epoch has fewer utterances than ranks.
     """
     if max(lengths) > max_length:
         raise ValueError(f"an utterance of {max(lengths)} exceeds the budget of {max_length}")
@@ -174,12 +178,12 @@ def plan_batches(
     longest = [lengths[index] for rota in rotas for index in rota.longest()]
     if len(longest) < world_size:
         raise ValueError(
-            f"{len(longest)} utterances an epoch cannot be shared by {world_size} ranks"
+            f"an epoch of {len(longest)} utterances is too small for {world_size} ranks"
         )
     longest_first = sorted(range(len(longest)), key=lambda place: (-longest[place], place))
     planned = []
     buckets = max(1, min(buckets, len(longest) // (max_items * world_size)))
-    for places in _cut(longest_first, buckets, world_size):
+    for places in _split_buckets(longest_first, buckets, world_size):
         room = math.floor(max_length / longest[places[0]]) if longest[places[0]] else max_items
         steps = math.ceil(len(places) / (min(max_items, room) * world_size))
         used = len(places)
@@ -198,11 +202,11 @@ def plan_batches(
 
 
 def _rotas(lengths: Sequence[float], weights: Sequence[float]) -> tuple[_Rota, ...]:
-    """A rota of one place each for every whole part of a weight, and one for the fraction."""
+    """Return, for each weight, one full rota per unit of its whole part, and one for its fraction."""
     rotas = []
     for weight in sorted(set(weights)):
-        alike = [index for index, own in enumerate(weights) if own == weight]
-        members = tuple(sorted(alike, key=lambda index: (-lengths[index], index)))
+        equal = [index for index, own in enumerate(weights) if own == weight]
+        members = tuple(sorted(equal, key=lambda index: (-lengths[index], index)))
         fraction, whole = math.modf(weight)
         rotas += [_Rota(members, len(members))] * int(whole)
         if fraction:
@@ -210,8 +214,8 @@ def _rotas(lengths: Sequence[float], weights: Sequence[float]) -> tuple[_Rota, .
     return tuple(rotas)
 
 
-def _cut(indices: list[int], buckets: int, world_size: int) -> list[list[int]]:
-    """Cut a list into buckets that the ranks can share evenly; the last one has what is left over."""
+def _split_buckets(indices: list[int], buckets: int, world_size: int) -> list[list[int]]:
+    """Split a list into buckets divisible by the number of ranks; the last one gets the remainder."""
     shares = len(indices) // world_size
     edges = [world_size * (shares * bucket // buckets) for bucket in range(buckets)]
     return [
@@ -219,6 +223,6 @@ def _cut(indices: list[int], buckets: int, world_size: int) -> list[list[int]]:
     ]
 
 
-def _dealt(indices: list[int], batches: int) -> list[list[int]]:
-    """Deal a list out to so many batches, whose sizes differ by one at most."""
+def _divide(indices: list[int], batches: int) -> list[list[int]]:
+    """Divide a list into batches whose sizes differ by at most one."""
     return [indices[first::batches] for first in range(batches)]

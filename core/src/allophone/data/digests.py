@@ -1,8 +1,8 @@
-"""What is in a file, by the digest of its content, without reading it twice. Light.
+"""Content digests of files, cached so that unchanged files are not read again. Imports no heavy packages.
 
-Digests are kept in the data directory with the size and time of the file. Extraction trusts a digest
-when both are what they were; training, which may run where there are no recordings, takes the digest
-that extraction has seen last.
+Digests are stored in the data directory with the size and modification time of the file. Extraction
+trusts a digest if both are unchanged. Training, which may run on a machine without the recordings, uses
+the digests of the last extraction.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from typing import Any
 from allophone.atomic import atomic_write
 from allophone.errors import UserError
 
-Seen = tuple[int, int, str] | None
-"""What was seen of a file: its size, the time of its last change in nanoseconds and its digest; None
-for one that was missing or could not be read."""
+FileState = tuple[int, int, str] | None
+"""Size, modification time in nanoseconds, and digest of a file; None for one that could not be read."""
 
-# Made once: `json.dumps` makes one a call, which a corpus of a million utterances would notice.
+# Shared, because `json.dumps` builds an encoder per call, which is slow for a million utterances.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest_of(plain: Any, *, size: int = 16) -> str:
-    """The digest of plain data (what JSON can hold), in hexadecimal: `size` bytes."""
+    """Return the digest of plain data (JSON types): `size` bytes in hexadecimal."""
     return hashlib.blake2b(_ENCODER.encode(plain).encode(), digest_size=size).hexdigest()
 
 
-def is_as_known(path: str, known: Seen) -> bool:
-    """Whether a file has the size and the time that are known of it; its content is not read."""
+def is_unchanged(path: str, known: FileState) -> bool:
+    """Whether the size and modification time of a file match its known state; does not read the file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -39,9 +38,9 @@ def is_as_known(path: str, known: Seen) -> bool:
     return known is not None and known[:2] == (status.st_size, status.st_mtime_ns)
 
 
-def look_at(path: str, known: Seen = None) -> Seen:
-    """See a file as it is now; its content is read only where it is not what is known."""
-    if known is not None and is_as_known(path, known):
+def file_state(path: str, known: FileState = None) -> FileState:
+    """Return the current state of a file; its content is read only if it differs from `known`."""
+    if known is not None and is_unchanged(path, known):
         return known
     try:
         status = os.stat(path)
@@ -53,49 +52,49 @@ def look_at(path: str, known: Seen = None) -> Seen:
 
 
 class Digests:
-    """The digests that are known of files, by path.
+    """A cache of file states, by path.
 
-    changed: whether something was seen since the beginning, or the last `save`, that is not kept.
+    changed: whether there are changes since the last `save`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read what is kept in a folder; where files of it disagree, the one written last is right."""
+        """Read the cache files of a folder; if they disagree, the one written last wins."""
         self._folder = folder
-        self._seen: dict[str, Seen] = {}
+        self._states: dict[str, FileState] = {}
         self.changed = False
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
             try:
                 kept: dict[str, list[Any] | None] = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise UserError(
-                    f"{path} is damaged: {error}", hint="Delete it and run `allophone extract`."
+                    f"{path} is corrupt: {error}", hint="Delete it and run `allophone extract`."
                 ) from error
-            self._seen |= {
-                name: None if seen is None else (seen[0], seen[1], seen[2])
-                for name, seen in kept.items()
+            self._states |= {
+                name: None if state is None else (state[0], state[1], state[2])
+                for name, state in kept.items()
             }
 
     def __contains__(self, path: str) -> bool:
-        """Whether the file was ever looked at."""
-        return path in self._seen
+        """Whether the cache has a state of the file."""
+        return path in self._states
 
-    def __getitem__(self, path: str) -> Seen:
-        """What was seen of a file when it was looked at last, if ever."""
-        return self._seen.get(path)
+    def __getitem__(self, path: str) -> FileState:
+        """Return the last known state of a file, or None."""
+        return self._states.get(path)
 
     def digest(self, path: str) -> str | None:
-        """The digest of a file when it was looked at last; None where there was nothing to read."""
-        seen = self._seen.get(path)
-        return seen[2] if seen else None
+        """Return the last known digest of a file; None if it is unknown or could not be read."""
+        state = self._states.get(path)
+        return state[2] if state else None
 
-    def update(self, seen: Mapping[str, Seen]) -> None:
-        """Take note of what was seen of some files."""
-        self.changed = self.changed or not (seen.items() <= self._seen.items())
-        self._seen |= seen
+    def update(self, states: Mapping[str, FileState]) -> None:
+        """Set the states of some files."""
+        self.changed = self.changed or not (states.items() <= self._states.items())
+        self._states |= states
 
     def save(self, name: str, paths: Iterable[str]) -> None:
-        """Keep what is known of these files, under a name that no other process uses."""
-        kept = {path: self._seen[path] for path in sorted(set(paths)) if path in self._seen}
-        with atomic_write(self._folder / f"{name}.json") as file:
+        """Write the states of these files to a cache file; no other process may use the same name."""
+        kept = {path: self._states[path] for path in sorted(set(paths)) if path in self._states}
+        with written_whole(self._folder / f"{name}.json") as file:
             file.write(json.dumps(kept, ensure_ascii=False).encode())
         self.changed = False

@@ -1,6 +1,6 @@
-"""From stored arrays to batches, epoch after epoch.
+"""Loads batches of stored features, epoch by epoch.
 
-B batch, L longest length of a feature in the batch.
+Shapes: B batch, L longest length of a feature in the batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Example:
-    """One utterance of a split, with where its features lie; the ids are the vocabulary's."""
+    """One utterance of a split: its stored features, and its speaker and language ids."""
 
     id: str
     features: Mapping[str, StoredArray]
@@ -39,14 +39,14 @@ class Example:
 
 @frozen(kw_only=True)
 class LoadedExample:
-    """An example whose features were read: arrays [L, ...] of float32 or int64."""
+    """An example with its features in memory: arrays [L, ...] of float32 or int64."""
 
     example: Example
     features: Mapping[str, NDArray[Any]]
 
 
 class ExampleDataset(Dataset[LoadedExample]):
-    """Reads examples from the feature store; symbols become the ids of a table."""
+    """Reads examples from the feature store and encodes symbols as ids of the symbol table."""
 
     def __init__(self, examples: Sequence[Example], symbols: SymbolTable) -> None:
         self._examples = examples
@@ -67,7 +67,7 @@ class ExampleDataset(Dataset[LoadedExample]):
 
 
 def collate(loaded: Sequence[LoadedExample]) -> Batch:
-    """Put examples together, in order, each feature padded with zeros to the longest."""
+    """Collate examples to a batch, padding each feature with zeros to the longest."""
     examples = [item.example for item in loaded]
     return Batch(
         ids=tuple(example.id for example in examples),
@@ -89,16 +89,16 @@ def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
 
 
 class EpochLoader:
-    """The batches of one split on one rank, epoch after epoch.
+    """Iterates over the batches of one split on one rank; resumable within an epoch.
 
-    Iterating gives the rest of the current epoch and then moves on to the next. The sampler plans the
-    batches (`allophone.data.batch_sampler`): they depend on the seed and the epoch alone, and every rank has
-    the same number. A batch counts as consumed when it is handed out, so a state taken after the
-    step on batch k resumes with batch k + 1.
+    An iteration yields the rest of the current epoch and then advances to the next. The order depends only
+    on the seed and the epoch. Every rank gets the same number of batches, and an utterance occurs on one
+    rank once per epoch, or as often as its weight says (for an exception see `allophone.data.batching`).
+    A batch counts as consumed when it is yielded, so a state saved after batch k resumes at batch k + 1.
 
-    epoch: epochs that were finished.
-    position: batches of the current epoch that were handed out on this rank.
-    dropped: utterances of the split that the vocabulary does not cover, by id, and why.
+    epoch: number of finished epochs.
+    position: number of batches of the current epoch that this rank has consumed.
+    dropped: why an utterance of the split was dropped, by id.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class EpochLoader:
         workers: int,
         dropped: Mapping[str, Dropped],
     ) -> None:
-        """`allophone.loading.Corpus.loader` makes these."""
+        """Use `allophone.loading.Corpus.loader` to create a loader."""
         self.epoch = 0
         self.position = 0
         self.dropped = dropped
@@ -120,7 +120,7 @@ class EpochLoader:
         self._rank = rank
         self._planned: _Planned | None = None
         self._rest = _Batches()
-        # A generator of its own: otherwise each epoch would draw from the one that a resume restores.
+        # A separate generator: otherwise each epoch would draw from the global one, which is checkpointed.
         self._loader: DataLoader[LoadedExample] = DataLoader(
             ExampleDataset(examples, symbols),
             batch_sampler=self._rest,
@@ -132,12 +132,12 @@ class EpochLoader:
         )
 
     def __len__(self) -> int:
-        """Batches of the whole current epoch on this rank: the same on every rank."""
-        return len(self._plan().batches)
+        """Return the number of batches per epoch, which is the same on every rank and in every epoch."""
+        return self._plan.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches from `position` to the end of the epoch."""
-        self._rest.batches = self._plan().batches[self.position :]
+        """Yield the batches from `position` to the end of the epoch."""
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
         for batch in self._loader:
             self.position += 1
             yield batch
@@ -150,26 +150,25 @@ class EpochLoader:
         return self._plan().dropped
 
     def preview(self) -> Iterator[Batch]:
-        """The batches of this epoch from its beginning, which do not count as consumed."""
-        self._rest.batches = self._plan().batches
+        """Yield the batches of this epoch from its start, without consuming them."""
+        self._rest.batches = self._plan.batches(self.epoch, self._rank)
         yield from self._loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and position, as plain numbers and strings; the same on every rank."""
-        return {"epoch": self.epoch, "position": self.position, "plan": self._plan().digest}
+        """Return the epoch and position, as plain data; it is the same on every rank."""
+        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken.
+        """Resume from a saved state.
 
-        When the data, the batching or the number of ranks is not what it was, a position in the epoch
-        means nothing: the epoch is begun anew, and a warning is logged.
+        If the data, the batching or the number of ranks has changed, the position is not valid: the epoch
+        restarts, and a warning is logged.
         """
         self.epoch = state["epoch"]
         self.position = state["position"]
         if self.position and state["plan"] != self._plan().digest:
             _log.warning(
-                "The utterances, the batching or the number of ranks have changed: epoch %d is begun "
-                "anew.",
+                "The utterances, the batching or the number of ranks have changed; restarting epoch %d.",
                 self.epoch,
             )
             self.position = 0
@@ -206,7 +205,7 @@ def _digest(plan: EpochPlan, ids: Sequence[str]) -> str:
 
 
 class _Batches:
-    """The batches that a DataLoader is to read next, as positions in the dataset."""
+    """Batch sampler whose batches are set before each iteration."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

@@ -1,6 +1,6 @@
-"""Utterances, the manifest that lists them, and why one is left out: one JSON object a line.
+"""Utterances and the manifest that lists them, one JSON object per line.
 
-Light: the standard library and attrs.
+Imports the standard library and attrs only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from allophone.errors import UserError, near_miss
 Split = Literal["train", "valid", "test", "golden_test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.jsonl"
-"""The manifest's name in the data directory of an experiment."""
+"""File name of the manifest in the data directory of an experiment."""
 
 _some_text: Any = [validators.instance_of(str), validators.min_len(1)]
 _optional_text = validators.optional(validators.instance_of(str))
@@ -28,18 +28,18 @@ _optional_seconds = validators.optional(validators.instance_of((int, float)))
 
 @frozen(kw_only=True)
 class Utterance:
-    """One recording of one piece of text.
+    """One recorded utterance with its transcript.
 
-    id: unique in its manifest; it names files, so it has no spaces and no path separators.
-    audio: the path of the recording.
-    start, end: seconds that bound the utterance in a longer recording; None is its beginning or end.
-    text: what is said, as written; may be empty for corpora that have no transcripts.
-    speaker, language: names, None where the corpus knows none.
-    labels: the path of a file with the times of phones, where the corpus has one.
-    group: what must not be divided among the splits, such as one singer's song; None where what a
-        speaker says in the same words is all that stays together.
-    corpus: the corpus that it comes from, as the experiment calls it; `prepare` fills it in.
-    split: None until the manifest assigns one.
+    id: unique in the manifest; used in file names, so it has no whitespace and no path separators.
+    audio: path of the recording.
+    start, end: bounds of the utterance in a longer recording, in seconds; None is its start or end.
+    text: the transcript; may be empty for corpora without transcripts.
+    speaker, language: names, or None if unknown.
+    labels: path of the phone alignment, if the corpus has one.
+    group: utterances with the same group stay in one split, such as those of one song; if None, only
+        utterances with the same speaker and text stay together.
+    corpus: name of the corpus in the experiment; set by `prepare`.
+    split: None until `prepare` assigns one.
     """
 
     id: str = field()
@@ -69,10 +69,11 @@ class Utterance:
 
 @frozen(kw_only=True)
 class Dropped:
-    """Why an utterance cannot be used: a reason that is counted, and a detail that is shown.
+    """Why an utterance was dropped.
 
-    reason: a short phrase, the same for all utterances with the same trouble: "unreadable audio",
-        "too short", "too long", "empty text", "unknown symbol".
+    reason: a short phrase to count by, the same for all utterances with the same problem: "unreadable
+        audio", "too short", "too long", "empty text", "unknown symbol".
+    detail: what is wrong with this utterance.
     """
 
     reason: str
@@ -80,7 +81,7 @@ class Dropped:
 
 
 def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
-    """Build an utterance from plain data; UserError saying where, for what is none."""
+    """Build an utterance from plain data. Raises UserError with the location if it is invalid."""
     known = fields_dict(Utterance)
     for name in plain:
         if name not in known:
@@ -91,11 +92,11 @@ def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
     try:
         return Utterance(**plain)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where} holds no valid utterance: {error.args[0]}") from error
+        raise UserError(f"{where} is not a valid utterance: {error.args[0]}") from error
 
 
 def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
-    """The utterances of a manifest; UserError with the line of a mistake."""
+    """Read a manifest. Raises UserError with the line of an error."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -110,7 +111,7 @@ def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
         except json.JSONDecodeError as error:
             raise UserError(
                 f"{path}:{number} is not valid JSON: {error}",
-                hint="The line was damaged; write the manifest again with `allophone prepare`.",
+                hint="Write the manifest again with `allophone prepare`.",
             ) from error
         if not isinstance(plain, dict):
             raise UserError(f"{path}:{number} is not a JSON object.")
@@ -122,7 +123,7 @@ def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
-    """Write a manifest, whole or not at all. UserError for two utterances with one id."""
+    """Write a manifest atomically. Raises UserError if two utterances have the same id."""
     utterances = list(utterances)
     refuse_same_ids(utterances)
     with atomic_write(Path(path)) as file:
@@ -132,20 +133,20 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
 
 
 def write_dropped(path: Path, dropped: Mapping[str, Dropped]) -> None:
-    """Write which utterances were left out, by id, and why: one JSON object a line."""
-    with atomic_write(path) as file:
+    """Write the dropped utterances and their reasons, one JSON object per line."""
+    with written_whole(path) as file:
         for id, why in dropped.items():
             line = {"id": id, "reason": why.reason, "detail": why.detail}
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
 def refuse_same_ids(utterances: Iterable[Utterance]) -> None:
-    """UserError naming both of two utterances that share an id."""
+    """Raise UserError if two utterances have the same id."""
     seen: dict[str, Utterance] = {}
     for utterance in utterances:
         other = seen.setdefault(utterance.id, utterance)
         if other is not utterance:
             raise UserError(
-                f"Two utterances are called '{utterance.id}': {other.audio} and {utterance.audio}",
-                hint="Features are stored by utterance; give each an id of its own.",
+                f"Two utterances have the id '{utterance.id}': {other.audio} and {utterance.audio}",
+                hint="Give each utterance a unique id.",
             )

@@ -1,13 +1,13 @@
 """The feature store: arrays on disk, packed some hundred to a file and read through memory maps.
 
     features/phonemes-5c0f1be2/
-        key.json                        what decides the content: the extractor's key
-        4bd1...e9.bin, 4bd1...e9.json   a pack of arrays, and the index that commits it
+        key.json                        the extractor's key, which determines the content
+        4bd1...e9.bin, 4bd1...e9.json   a pack of arrays, and its index
 
-An array is found by the digest of what it was made of, so a changed text or recording is simply not
-there yet, and what is there is never out of date. A pack is called after its content and takes its
-name when it is whole; its index is renamed last. A process may be killed at any moment: what it had
-committed stays, what it had not is done again, under the same names.
+An array is stored under the digest of its inputs, so a changed text or recording has a new digest, and
+stored arrays are never out of date. A pack is named by the digest of its content and written atomically,
+its index last. So a process can be killed at any time: committed packs remain, and running again writes
+the others under the same names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SIXTEEN_BITS = 32768.0
 
 @frozen
 class StoredArray:
-    """Where an array lies. `read` is cheap, and gives the array bit for bit as it was stored."""
+    """The location of a stored array. `read` is cheap and returns exactly the array that was stored."""
 
     pack: Path
     offset: int
@@ -43,31 +43,31 @@ class StoredArray:
 
     @property
     def is_text(self) -> bool:
-        """Whether it holds symbols rather than numbers."""
+        """Whether the array holds symbols rather than numbers."""
         return self.dtype.startswith("<U")
 
     def read(self) -> NDArray[Any]:
-        """A read-only view of the pack, without a copy unless it was stored as 16 bits."""
+        """Return a read-only view of the pack, or a copy if the array was stored as 16 bits."""
         pcm = self.dtype == "pcm16"
         dtype = np.dtype("<i2" if pcm else self.dtype)
         content = _map(self.pack)
         end = self.offset + dtype.itemsize * math.prod(self.shape)
         if end > len(content):
             raise UserError(
-                f"The feature pack {self.pack} is shorter than its index says.",
-                hint="Delete it with its .json and run `allophone extract`.",
+                f"The feature pack {self.pack} is truncated.",
+                hint="Delete it and its .json, and run `allophone extract`.",
             )
         array = content[self.offset : end].view(dtype).reshape(self.shape)
         return array.astype(np.float32) / np.float32(_SIXTEEN_BITS) if pcm else array
 
 
 class FeatureStore:
-    """The arrays of one extractor, in one folder."""
+    """The stored arrays of one extractor, in one folder."""
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        """Read the indexes of a folder, which need not exist yet.
+        """Read the indexes of a folder, if it exists.
 
-        key: what decides the content, kept in the folder for whoever wonders.
+        key: the extractor's key, written to the folder for reference.
         """
         self._folder = folder
         self._key = key
@@ -77,11 +77,11 @@ class FeatureStore:
                 self._read_index(path)
 
     def find(self, key: str) -> StoredArray | Dropped | None:
-        """The array of an utterance's key, why there is none, or None where nobody has tried."""
+        """Return the array of an utterance's key, why it was dropped, or None if not extracted yet."""
         return self._found.get(key)
 
     def commit(self, results: Mapping[str, NDArray[Any] | Dropped]) -> None:
-        """Store some results in a pack of their own: all of them or, if interrupted, none."""
+        """Store results in a new pack, atomically."""
         content = bytearray()
         arrays: dict[str, Any] = {}
         dropped: dict[str, Any] = {}
@@ -105,7 +105,7 @@ class FeatureStore:
         self._read_index(self._folder / f"{name}.json")
 
     def clean(self) -> None:
-        """Remove what killed processes have left half-written."""
+        """Remove incomplete files of killed processes."""
         remove_abandoned(self._folder)
 
     def _read_index(self, path: Path) -> None:
@@ -113,7 +113,7 @@ class FeatureStore:
             index = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(
-                f"The index {path} is damaged: {error}",
+                f"The index {path} is corrupt: {error}",
                 hint="Delete it and run `allophone extract`.",
             ) from error
         pack = path.with_suffix(".bin")
@@ -124,16 +124,16 @@ class FeatureStore:
 
 
 def _encoded(array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
-    """An array as it is stored, and the name of its encoding.
+    """Return the name of an array's encoding and the encoded array.
 
-    float32 samples that came from 16 bits are stored as those again: half the size, and nothing lost.
+    float32 samples that are exact multiples of 1/32768 are stored as 16 bits: half the size, lossless.
     """
     if array.dtype.hasobject:
-        raise TypeError("An array of Python objects cannot be stored; symbols need a dtype of str")
+        raise TypeError("Arrays of Python objects cannot be stored; use a str dtype for symbols.")
     array = np.ascontiguousarray(array).reshape(array.shape)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if little.dtype == np.dtype("<f4") and little.ndim == 1 and little.size:
-        with np.errstate(over="ignore"):  # What becomes infinite is refused below.
+        with np.errstate(over="ignore"):  # Infinite values fail the range check below.
             scaled = little * np.float32(_SIXTEEN_BITS)
         if scaled.min() >= -_SIXTEEN_BITS and scaled.max() < _SIXTEEN_BITS:
             samples = scaled.astype("<i2")
@@ -145,7 +145,7 @@ def _encoded(array: NDArray[Any]) -> tuple[str, NDArray[Any]]:
 
 @functools.lru_cache(maxsize=256)
 def _map(pack: Path) -> NDArray[np.uint8]:
-    """A pack, mapped into memory. Each map holds a file open, hence no more than so many."""
+    """Map a pack into memory. Each map keeps a file open, so the number of cached maps is limited."""
     try:
         if not pack.stat().st_size:
             return np.zeros(0, np.uint8)

@@ -1,7 +1,7 @@
-"""What a model's embeddings stand for: its symbols, speakers and languages.
+"""The vocabulary of a model: its symbols, speakers and languages, with their embedding ids.
 
-Light. A vocabulary is fixed when a run starts, is saved in every checkpoint and voice, and never
-derived again, so that ids mean the same in training and in synthesis.
+A vocabulary is fixed when a run starts and saved in every checkpoint and voice, so that ids are the same in
+training and synthesis. Imports the standard library and attrs only.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
 
 @frozen(kw_only=True)
 class Vocabulary:
-    """symbols: the table of the text's symbols; speakers, languages: names in the order of their ids."""
+    """The symbols, speakers and languages of a model.
+
+    symbols: the symbol table of the text.
+    speakers, languages: names in the order of their ids.
+    """
 
     symbols: SymbolTable
     speakers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
 
     def speaker_id(self, name: str | None) -> int:
-        """The id of a speaker; the first one where no name is given. UserError names the near misses."""
+        """Return the id of a speaker; 0 for None. Raises UserError if the name is unknown."""
         return _position("speaker", name, self.speakers)
 
     def language_id(self, name: str | None) -> int:
-        """The id of a language; the first one where no name is given. UserError names the near misses."""
+        """Return the id of a language; 0 for None. Raises UserError if the name is unknown."""
         return _position("language", name, self.languages)
 
     def to_json(self) -> str:
-        """The vocabulary as a JSON object, which `from_json` reads back equal."""
+        """Serialize the vocabulary as a JSON object."""
         content = {
             "speakers": self.speakers,
             "languages": self.languages,
@@ -45,13 +49,15 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
-        """The vocabulary that `to_json` wrote; UserError where the text is none."""
+        """Parse the output of `to_json`. Raises UserError if it is invalid."""
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"The vocabulary is not valid JSON: {error}") from error
         if not isinstance(content, dict) or content.keys() != {"speakers", "languages", "symbols"}:
-            raise UserError("The vocabulary must be a JSON object of speakers, languages, symbols.")
+            raise UserError(
+                "The vocabulary must be a JSON object with the keys speakers, languages and symbols."
+            )
         names: dict[str, tuple[str, ...]] = {}
         for kind in ("speakers", "languages"):
             if not _is_list_of_names(content[kind]):
@@ -63,7 +69,7 @@ class Vocabulary:
 def build_vocabulary(
     text: TextConfig, *, symbols: Iterable[str], speakers: Iterable[str], languages: Iterable[str]
 ) -> Vocabulary:
-    """The vocabulary of a corpus: sorted, so that the order of its utterances does not matter."""
+    """Build the vocabulary of a corpus, sorted so that it does not depend on the order of utterances."""
     table = SymbolTable.from_symbols(
         symbols,
         blank=BLANK if text.blank else None,
@@ -78,7 +84,7 @@ def build_vocabulary(
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """The vocabulary in the folder of a run or a voice; UserError where there is none."""
+    """Read the vocabulary of a run or voice. Raises UserError if the file is missing or invalid."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -90,8 +96,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write a vocabulary, whole or not at all."""
-    with atomic_write(path) as file:
+    """Write a vocabulary atomically."""
+    with written_whole(path) as file:
         file.write(vocabulary.to_json().encode())
 
 
@@ -107,6 +113,6 @@ def _position(kind: str, name: str | None, names: tuple[str, ...]) -> int:
     if name is None:
         return 0
     if name not in names:
-        known = near_miss(name, names) or f"It knows only one {kind}, without a name."
-        raise UserError(f"There is no {kind} '{name}' here.", hint=known)
+        known = near_miss(name, names) or f"The model has one {kind}, which has no name."
+        raise UserError(f"unknown {kind} '{name}'.", hint=known)
     return names.index(name)

@@ -1,6 +1,6 @@
-"""Mel spectrograms from files, such as a model's predictions for a vocoder to be tuned on.
+"""Extractor of mel spectrograms from files, such as predictions of a model to fine-tune a vocoder on.
 
-F frames, M mels.
+Shapes: F frames, M mel bands.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from allophone.features.protocol import ExtractionContext
 
 
 class MelsExtractor:
-    """The mel [F, M] float32 of each utterance from a folder (`allophone.audio.mel_files`).
+    """Reads the mel [F, M] float32 of each utterance from a folder (`allophone.audio.mel_files`).
 
-    It has as many frames as `[audio]` has of the recording, or the two would not belong together.
+    A mel must have as many frames as the recording has by `[audio]`; otherwise the utterance is dropped.
     """
 
     reads = frozenset({"audio"})
@@ -44,16 +44,19 @@ class MelsExtractor:
         }
 
     def files(self, utterance: Utterance) -> tuple[str, ...]:
-        """The file of its mel."""
+        """Return the path of the utterance's mel."""
         return (str(self._folder / f"{utterance.id}{SUFFIX}"),)
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32] | Dropped]:
-        """One mel an utterance; UserError where the folder says that its mels are not `[audio]`'s."""
+        """Yield the mel of each utterance, or why it has none.
+
+        Raises UserError if the folder does not describe its mels, or if they do not match `[audio]`.
+        """
         if read_description(self._folder) is None:
             raise UserError(
-                f"{self._folder} has no {DESCRIPTION}, which says what its mels' numbers mean.",
-                hint="`allophone synthesize --mels` writes one; for mels from elsewhere write the "
-                "table [audio] of an experiment into it.",
+                f"{self._folder} has no {DESCRIPTION}, which describes the settings of its mels.",
+                hint="`allophone synthesize --mels` writes it. For mels from other tools, create it with "
+                "the keys of the table [audio].",
             )
         check_description(self._folder, self._context.audio, wanted_by="the experiment's [audio]")
         for utterance in utterances:
@@ -69,7 +72,7 @@ class MelsExtractor:
         frames = audio.frames(len(self._context.load_audio(utterance)))
         if mel.shape[1] != frames:
             return Dropped(
-                reason="mel of another length",
-                detail=f"{mel.shape[1]} frames, the recording has {frames}",
+                reason="wrong mel length",
+                detail=f"the mel has {mel.shape[1]} frames, the recording {frames}",
             )
         return np.ascontiguousarray(mel.T)

@@ -1,4 +1,4 @@
-"""The symbols of the text. T symbols."""
+"""Extractor of the symbols of the text. Shapes: T symbols."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from allophone.text.frontend import TextFrontend
 
 
 class PhonemesExtractor:
-    """Symbols [T] as strings, as `[text]` makes them: without blanks, which a table puts between."""
+    """Extracts the symbols of the text by `[text]`: strings [T], without blanks.
+
+    The symbol table inserts blanks when it encodes the symbols.
+    """
 
     reads = frozenset({"text"})
 
@@ -26,15 +29,14 @@ class PhonemesExtractor:
         self.key: Mapping[str, Any] = {"version": 2, "text": dict(context.text_key)}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.str_] | Dropped]:
-        """One sequence an utterance; those without a letter or a number are dropped."""
+        """Yield the symbols of each utterance; those without a letter or a digit are dropped."""
         languages: dict[str | None, list[Utterance]] = defaultdict(list)
         for utterance in utterances:
             languages[utterance.language].append(utterance)
         results: dict[str, NDArray[np.str_] | Dropped] = {}
         for language, spoken in languages.items():
             frontend = self._context.frontend(language)
-            # What is wrong with the front end itself, such as a package that is not installed, is an
-            # error and no fault of any text.
+            # Raise errors of the front end itself, such as a missing package, before any text is blamed.
             frontend.symbols("")
             symbols = _symbols([utterance.text for utterance in spoken], frontend)
             results |= {
@@ -45,7 +47,7 @@ class PhonemesExtractor:
 
 
 def _symbols(texts: Sequence[str], frontend: TextFrontend) -> list[list[str] | UserError]:
-    """The symbols of each text; an error where a text has one, and not for those beside it."""
+    """Return the symbols of each text, or its error: one bad text does not affect the others."""
     try:
         return list(frontend.symbols_batch(texts))
     except UserError as error:
@@ -63,5 +65,5 @@ def _checked(
     if unreadable:
         return Dropped(reason="unreadable words", detail=", ".join(unreadable))
     if not any(symbol.isalnum() for symbol in symbols):
-        return Dropped(reason="empty text", detail=f"nothing to say in {utterance.text!r}")
+        return Dropped(reason="empty text", detail=f"no letter or digit in {utterance.text!r}")
     return np.array(symbols)

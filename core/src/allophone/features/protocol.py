@@ -1,7 +1,7 @@
-"""What a feature extractor is.
+"""The protocol of feature extractors.
 
-An extractor is built once a process and given utterances in chunks, so that what is quicker in batches
-(phonemes) can be done in batches. N samples.
+An extractor is built once per process and receives utterances in chunks, so that it can process them in
+batches where that is faster (phonemes). Shapes: N samples.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ExtractionContext:
-    """What extractors share.
+    """Shared state of the extractors of an experiment.
 
-    audio: the experiment's `[audio]` table.
-    model: the config of its `[model]` table, or None: for what a model's family extracts for itself.
-    load_audio: the samples of an utterance, float32 [N] at `audio.sample_rate`, cut and trimmed as
-        `[data]` says; read once for all extractors. An extractor that reads "audio" is given only
-        utterances whose recording can be read and keeps to the limits of `[data.limits]`.
-    audio_key: plain data that decides what `load_audio` gives, beside the file itself.
-    frontend: the text front end of a language, as `[text]` describes it.
-    text_key: plain data that decides what `frontend` gives.
+    audio: the `[audio]` table of the experiment.
+    model: the config of the `[model]` table, or None; for extractors of a model's own plugin.
+    load_audio: returns the samples of an utterance, float32 [N] at `audio.sample_rate`, cut to the
+        segment and trimmed by `[data]`; cached for all extractors. An extractor that reads "audio" gets
+        only utterances whose recording is readable and within `[data.limits]`.
+    audio_key: plain data that, with the file, determines the result of `load_audio`.
+    frontend: returns the text front end for a language, by `[text]`.
+    text_key: plain data that determines the front end.
     """
 
     audio: MelSpec
@@ -44,12 +44,12 @@ class ExtractionContext:
 
 
 class FeatureExtractor(Protocol):
-    """Turns utterances into arrays.
+    """Computes one array per utterance.
 
-    key: plain data (what TOML can hold) that decides the result, beside the utterance itself: the
-        config, the parts of the context that are used, and a version that is raised with the code. A
-        change of the key makes the store extract again.
-    reads: what of an utterance the result depends on, out of "audio", "text", "speaker", "labels".
+    key: plain data (TOML types) that, with the utterance, determines the result: the config, the parts of
+        the context in use, and a version number to increase when the code changes. When the key changes,
+        features are extracted again.
+    reads: the fields of an utterance that the result depends on: "audio", "text", "speaker", "labels".
     """
 
     @property
@@ -59,20 +59,20 @@ class FeatureExtractor(Protocol):
     def reads(self) -> frozenset[str]: ...
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
-        """One result an utterance, in order: an array [L, ...], or why there is none.
+        """Yield one result per utterance, in order: an array [L, ...], or why there is none.
 
-        An array of strings [T] holds symbols: a batch has them as the ids of the run's symbol table.
+        An array of strings [T] holds symbols; in a batch they become ids of the run's symbol table.
         """
         ...
 
 
 @runtime_checkable
 class ReadsFiles(Protocol):
-    """An extractor that reads files of its own, which the manifest does not name."""
+    """An extractor that reads further files, which are not in the manifest."""
 
     def files(self, utterance: Utterance) -> tuple[str, ...]:
-        """The files that the result depends on; without one of them the utterance is dropped.
+        """Return the files that the result depends on; if one is missing, the utterance is dropped.
 
-        What is stored is known by their content, so a file that has changed is read again.
+        Stored features are keyed by the content of the files, so a changed file is read again.
         """
         ...

@@ -1,4 +1,4 @@
-"""The recordings of utterances, as the extractors share them, and what is extracted of them. N samples."""
+"""Reads recordings for all extractors, and extracts waveforms and durations. Shapes: N samples."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _VERSION = 1
 
 
 class RecordingReader:
-    """Reads the recording of an utterance once and holds it until `clear` is called.
+    """Reads the recording of an utterance and caches it until `clear` is called.
 
-    notes: what was done to recordings in reading, such as "mixed 2 channels into one", counted.
+    notes: counts of conversions made while reading, such as "mixed 2 channels into one".
     """
 
     def __init__(self, *, sample_rate: int, trim_db: float | None) -> None:
@@ -33,12 +33,12 @@ class RecordingReader:
 
     @property
     def key(self) -> Mapping[str, Any]:
-        """Plain data that decides the samples, beside the recording."""
+        """Plain data that, with the recording, determines the samples."""
         trimmed = {} if self._trim_db is None else {"trim_db": self._trim_db}
         return {"version": _VERSION, "sample_rate": self._sample_rate, **trimmed}
 
     def __call__(self, utterance: Utterance) -> NDArray[np.float32]:
-        """The samples [N] of an utterance; UserError for what cannot be read."""
+        """Return the samples [N] of an utterance. Raises UserError if the file cannot be read."""
         if utterance.id not in self._held:
             audio = read_audio(
                 utterance.audio,
@@ -54,19 +54,19 @@ class RecordingReader:
         return self._held[utterance.id]
 
     def forget(self, utterance: Utterance) -> None:
-        """Let go of one recording that will not be asked for again."""
+        """Remove one recording from the cache."""
         self._held.pop(utterance.id, None)
 
     def clear(self) -> None:
-        """Let go of all recordings, and of the notes on them."""
+        """Remove all recordings and notes."""
         self._held.clear()
         self.notes.clear()
 
 
 class WaveformExtractor:
-    """Samples [N] float32 at the sample rate of `[audio]`, full scale at -1 and 1.
+    """Extracts the samples [N] float32 in [-1, 1], at the sample rate of `[audio]`.
 
-    The store keeps what came from 16 bits, and was not resampled, in 16 bits; nothing is lost.
+    The store keeps samples of 16-bit files that were not resampled as 16 bits, without loss.
     """
 
     reads = frozenset({"audio"})
@@ -76,15 +76,15 @@ class WaveformExtractor:
         self.key: Mapping[str, object] = {"version": 1, "recording": dict(context.audio_key)}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[np.float32]]:
-        """One waveform an utterance."""
+        """Yield the waveform of each utterance."""
         for utterance in utterances:
             yield self._context.load_audio(utterance)
 
 
 class SecondsExtractor:
-    """The duration in seconds after cutting and trimming: float64, no dimensions.
+    """Extracts the duration in seconds after cutting and trimming: a float64 scalar.
 
-    Batches are made by it, so every experiment has it stored.
+    Every experiment stores it, because batching needs it.
     """
 
     reads = frozenset({"audio"})
@@ -94,7 +94,7 @@ class SecondsExtractor:
         self.key: Mapping[str, Any] = {"version": 1, "recording": dict(context.audio_key)}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
-        """What cannot be read is dropped here, before any other extractor would meet it."""
+        """Yield the duration of each utterance, or why its recording cannot be read."""
         for utterance in utterances:
             try:
                 samples = self._context.load_audio(utterance)

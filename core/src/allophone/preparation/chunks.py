@@ -1,7 +1,7 @@
-"""The unit of extraction: some hundred utterances, stored feature by feature.
+"""Extraction of one chunk: some hundred utterances, stored feature by feature.
 
-Chunks follow from the manifest alone, so any process may do any of them, in any order, and be killed:
-what it had stored stays stored, and another one does the rest.
+Chunks depend only on the manifest, so any process can extract any chunk in any order. If a process is
+killed, the features that it has stored are kept, and another process can extract the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from allophone.data.digests import Seen, look_at
+from allophone.data.digests import FileState, file_state
 from allophone.data.manifest import Dropped, Utterance
 from allophone.data.store import StoredArray
 from allophone.feature_index import FeatureIndex
@@ -23,42 +23,42 @@ Chunk = tuple[Utterance, ...]
 
 @frozen(kw_only=True)
 class ChunkDone:
-    """What came of a chunk.
+    """The result of extracting a chunk.
 
-    seen: its files as they are now.
-    computed: arrays that were not there before, by feature.
-    notes: what was done to how many recordings in reading them.
+    seen: current state of its files, by path.
+    computed: number of newly stored arrays, by feature.
+    notes: number of recordings, by the conversion made while reading them.
     """
 
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, FileState]
     computed: Mapping[str, int]
     notes: Mapping[str, int]
 
 
-def cut(utterances: Sequence[Utterance]) -> list[Chunk]:
-    """Cut a manifest into chunks."""
+def split_into_chunks(utterances: Sequence[Utterance]) -> list[Chunk]:
+    """Split the utterances of a manifest into chunks."""
     return [tuple(utterances[first : first + CHUNK]) for first in range(0, len(utterances), CHUNK)]
 
 
 def extract_chunk(index: FeatureIndex, chunk: Chunk) -> ChunkDone:
-    """Extract and store what is missing of a chunk.
+    """Extract and store the missing features of a chunk.
 
-    What an earlier feature has dropped, no later one is asked for. What was dropped in another run is
-    tried again, since it may have been for want of a package.
+    An utterance that one feature drops is skipped for the following features. Utterances that an
+    earlier run dropped are tried again, since the cause may have been a missing package.
     """
     seen = {
-        path: look_at(path, index.digests[path])
+        path: file_state(path, index.digests[path])
         for utterance in chunk
         for path in index.files(utterance)
     }
     index.digests.update(seen)
-    left = [u for u in chunk if all(seen[path] for path in index.files(u))]
+    remaining = [u for u in chunk if all(seen[path] for path in index.files(u))]
     computed: Counter[str] = Counter()
     for name in index.extractors:
-        computed[name] = _extract_feature(index, name, left)
-        for utterance in list(left):
+        computed[name] = _extract_feature(index, name, remaining)
+        for utterance in list(remaining):
             if isinstance(index.usable(name, utterance), Dropped):
-                left.remove(utterance)
+                remaining.remove(utterance)
                 index.recordings.forget(utterance)
     notes = dict(index.recordings.notes)
     index.recordings.clear()
@@ -66,8 +66,8 @@ def extract_chunk(index: FeatureIndex, chunk: Chunk) -> ChunkDone:
 
 
 def _extract_feature(index: FeatureIndex, name: str, utterances: Sequence[Utterance]) -> int:
-    """Extract and store what is missing of one feature; how many arrays that made."""
-    # By key, since two utterances may be made of the same: one text at two microphones.
+    """Extract and store the missing arrays of one feature; returns their number."""
+    # By key, since utterances can share an array: one text recorded with two microphones.
     missing = {
         index.key(name, utterance): utterance
         for utterance in utterances
@@ -80,12 +80,12 @@ def _extract_feature(index: FeatureIndex, name: str, utterances: Sequence[Uttera
         extracted = list(index.extractors[name].extract(list(missing.values())))
     except Exception as error:
         ids = [utterance.id for utterance in missing.values()]
-        error.add_note(f"While '{name}' was extracted of {ids[0]} to {ids[-1]}.")
+        error.add_note(f"While extracting '{name}' from {ids[0]} to {ids[-1]}.")
         raise
     results = dict(zip(missing, extracted, strict=True))
     arrays = {key: r for key, r in results.items() if not isinstance(r, Dropped)}
     dropped = {key: r for key, r in results.items() if isinstance(r, Dropped)}
-    news = {key: reason for key, reason in dropped.items() if reason != store.find(key)}
-    if arrays or news:
-        store.commit({**arrays, **news})
+    newly_dropped = {key: reason for key, reason in dropped.items() if reason != store.find(key)}
+    if arrays or newly_dropped:
+        store.commit({**arrays, **newly_dropped})
     return len(arrays)

@@ -1,4 +1,4 @@
-"""What the readers of corpora yield, and whom to tell when it is not utterances."""
+"""Runs corpus readers and checks that they yield utterances."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from allophone.errors import PluginError, UserError
 from allophone.registry import Registry
 
 _HINT = (
-    "This is a bug in the reader: see 'Writing a reader' in docs/corpora.md, and "
-    "allophone.testing.CorpusContract, which finds it."
+    "This is a bug in the reader. See 'Writing a reader' in docs/corpora.md, and test the reader with "
+    "allophone.testing.CorpusContract."
 )
 
 
 def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
-    """The utterances of a corpus, as its reader yields them.
+    """Yield the utterances of a corpus.
 
     Raises:
-        UserError: the reader's own, for a folder that is not what the corpus's table says.
-        PluginError: the reader raises something else, or yields something that is not an `Utterance`;
-            it names the corpus, the distribution and what was yielded.
+        UserError: raised by the reader, for a folder that does not match the config.
+        PluginError: if the reader raises another error or yields something other than an `Utterance`;
+            the message names the corpus, the distribution and the yielded value.
     """
     read: Callable[[Any], object] = registry.load("corpora", corpus.type, "reader")
     owner = registry.owner("corpora", corpus.type)
@@ -51,7 +51,7 @@ def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
     except Exception as error:
         raise PluginError(
             f"{reader} raised {type(error).__name__} after {count} utterances: {_reason(error)} "
-            f"({_place(error, read)})",
+            f"({_location(error, read)})",
             hint=_HINT,
         ) from error
 
@@ -65,12 +65,12 @@ def _shown(value: object) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What an exception says; those of attrs' validators have more arguments than a message."""
+    """Return the message of an exception; those of attrs validators have further arguments."""
     return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
 
 
-def _place(error: Exception, read: Callable[[Any], object]) -> str:
-    """The line, "file:12", at which the reader's own module was when an exception was raised."""
+def _location(error: Exception, read: Callable[[Any], object]) -> str:
+    """Return the last line of the reader's module in the traceback, as "file:12"."""
     module = sys.modules.get(getattr(read, "__module__", ""))
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]

@@ -1,7 +1,7 @@
-"""Compute and store what training needs of each utterance: `allophone extract`.
+"""Extracts and stores the features of a corpus: `allophone extract`.
 
-The work is cut into chunks (`allophone.preparation.chunks`), which processes share, and machines by
-`--shard`. There is nothing to set up and nothing to tidy: whatever was killed is run again.
+The work is split into chunks (`allophone.preparation.chunks`), which are shared by processes and, with
+`--shard`, by machines. An interrupted extraction can be run again and continues where it stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from attrs import field, frozen, validators
 
 from allophone.config import Experiment, unstructure
-from allophone.data.digests import is_as_known
+from allophone.data.digests import is_unchanged
 from allophone.data.manifest import Dropped, Utterance, write_dropped
 from allophone.errors import UserError
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
@@ -27,40 +27,43 @@ from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
 _SAVE_SECONDS = 20.0
-"""How much reading of files a killed run may have to repeat."""
+"""Interval at which file digests are saved: a killed run rereads the files of this time at most."""
 
 
 @frozen
 class Shard:
-    """One of several machines' parts of the work: `index` of `count`, from 1."""
+    """One machine's part of the work: shard `index` of `count`, starting at 1."""
 
     index: int = field(default=1, validator=validators.ge(1))
     count: int = field(default=1, validator=validators.ge(1))
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read "I/N"; UserError for anything else."""
+        """Parse "I/N". Raises UserError for anything else."""
         index, slash, count = text.partition("/")
         if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
             return cls(int(index), int(count))
         raise UserError(
             f"Invalid --shard value '{text}'.",
-            hint="Write I/N, from 1/N to N/N: --shard 1/8 to --shard 8/8",
+            hint="Expected I/N with I from 1 to N, such as --shard 1/8.",
         )
 
     @property
     def name(self) -> str:
-        """How files that belong to the shard are called."""
+        """Name of the shard in file names."""
         return f"{self.index}-of-{self.count}"
 
 
 @frozen(kw_only=True)
 class Extracted:
-    """What is stored after a run, and what is left out; of its shard, where there are several.
+    """The result of an extraction, for its shard.
 
-    computed: arrays that this run has added, by feature.
-    notes: what was done to how many recordings in reading them.
-    dropped: why an utterance is left out, by id; `report` is the file that names them all.
+    usable: number of utterances that have all features.
+    seconds: their total duration.
+    computed: number of arrays that this run stored, by feature.
+    notes: number of recordings, by the conversion made while reading them.
+    dropped: why an utterance was dropped, by id.
+    report: the file that lists the dropped utterances.
     """
 
     usable: int
@@ -79,20 +82,20 @@ def extract(
     shard: Shard = Shard(),
     track: Track = untracked,
 ) -> Extracted:
-    """Extract the features of an experiment's utterances that are not stored yet.
+    """Extract the features of an experiment that are not stored yet.
 
-    workers: processes to share the work; 1 does it in this one. Other processes know the plugins that
-        are installed, not those that `registry` may have beside them.
-    UserError where there is no manifest, a feature cannot be had at all, or nothing is left to train on.
+    workers: number of processes; 1 extracts in this process. Worker processes see installed plugins only,
+        not other ones in `registry`.
+    Raises UserError if there is no manifest, a feature cannot be extracted, or no utterance is usable.
     """
-    mine = chunks.cut(prepared_utterances(experiment))[shard.index - 1 :: shard.count]
+    mine = chunks.split_into_chunks(prepared_utterances(experiment))[shard.index - 1 :: shard.count]
     index = FeatureIndex(experiment, registry)
     for name in index.extractors:
         index.store(name).clean()
     undone = [sum(not _is_done(index, utterance) for utterance in chunk) for chunk in mine]
     todo = [chunk for chunk, count in zip(mine, undone, strict=True) if count]
     if sum(undone) <= chunks.CHUNK:
-        # Starting processes would take longer.
+        # Starting processes would take longer than the work.
         workers = 1
     computed: Counter[str] = Counter()
     notes: Counter[str] = Counter()
@@ -119,8 +122,8 @@ def extract(
 
 
 def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
-    """Whether nothing is to be extracted, or was dropped in an earlier run and is to be tried again."""
-    if not all(is_as_known(path, index.digests[path]) for path in index.files(utterance)):
+    """Whether nothing is left to extract, including features that an earlier run dropped."""
+    if not all(is_unchanged(path, index.digests[path]) for path in index.files(utterance)):
         return False
     for name in index.extractors:
         found = index.lookup(name, utterance)
@@ -134,7 +137,7 @@ def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
 def _results(
     experiment: Experiment, index: FeatureIndex, todo: Sequence[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, ChunkDone]]:
-    """The chunks as they are done, in this process or in others."""
+    """Yield the chunks as they are completed, in this process or in workers."""
     if workers <= 1:
         for chunk in todo:
             yield chunk, chunks.extract_chunk(index, chunk)
@@ -154,8 +157,8 @@ def _results(
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            "A process that was extracting has died; the system may have run out of memory.",
-            hint="What was stored is kept. Run it again, perhaps with fewer --workers.",
+            "A worker process died; the system may have run out of memory.",
+            hint="Stored features are kept. Run `allophone extract` again, with fewer --workers.",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -190,8 +193,8 @@ def _report(
     if mine and not seconds:
         id, why = next(iter(dropped.items()))
         raise UserError(
-            f"None of {len(dropped)} utterances can be used. {id}: {why.reason}: {why.detail}",
-            hint=f"{report} names them all, each with its reason.",
+            f"All {len(dropped)} utterances were dropped. {id}: {why.reason}: {why.detail}",
+            hint=f"{report} lists all of them with the reason.",
         )
     return Extracted(
         usable=len(seconds),

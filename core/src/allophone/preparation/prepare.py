@@ -1,4 +1,4 @@
-"""From corpora on disk to the manifest of an experiment: `allophone prepare`."""
+"""Reads the corpora of an experiment and writes its manifest: `allophone prepare`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LABELS = (".TextGrid", ".lab")
 
 @frozen(kw_only=True)
 class CorpusCount:
-    """What was found in one corpus; `missing` recordings are listed, but not there."""
+    """The contents of one corpus; `missing` holds the ids of utterances whose recording does not exist."""
 
     utterances: int
     missing: tuple[str, ...]
@@ -33,9 +33,12 @@ class CorpusCount:
 
 @frozen(kw_only=True)
 class Prepared:
-    """What `prepare` did: the manifest, and what is in it.
+    """The result of `prepare`: the path of the manifest and its statistics.
 
-    unlabelled: the ids of utterances that `data.labels`, where there is such a folder, has no file of.
+    corpora: contents of each corpus, by name.
+    splits: number of utterances in each split.
+    speakers: number of speakers.
+    unlabelled: ids of utterances without a label file in `data.labels`; empty if it is not set.
     """
 
     manifest: Path
@@ -49,14 +52,17 @@ class Prepared:
 def prepare(experiment: Experiment, registry: Registry, *, track: Track = untracked) -> Prepared:
     """Read the corpora of an experiment and write its manifest.
 
-    With several corpora, ids, speakers and groups carry the name of theirs, so that they stay apart.
-    Some readers cut long recordings, for which they must decode them: that takes a while.
-    UserError for a corpus that is not what its table says, and where all its recordings, or all files
-    in `data.labels`, are missing, and for a language that the phonemizer lacks; PluginError for a reader that is broken.
+    With several corpora, ids, speakers and groups are prefixed with the name of the corpus. This can take
+    a while, since some readers decode long recordings to segment them.
+
+    Raises:
+        UserError: for a corpus that does not match its config, or if all of its recordings or all files in
+            `data.labels` are missing.
+        PluginError: for a broken reader.
     """
     if not experiment.data.corpora:
         raise UserError(
-            "The experiment names no corpus.",
+            "The experiment has no corpus.",
             hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
         )
     found = {
@@ -87,16 +93,16 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
 def _readers(
     experiment: Experiment, registry: Registry
 ) -> Iterator[tuple[str, Iterator[Utterance]]]:
-    """The name and the utterances of each corpus."""
+    """Yield the name and the utterances of each corpus."""
     named = named_corpora(experiment, registry)
     for corpus in named:
         utterances = read_corpus(corpus, registry)
         if len(named) > 1:
-            utterances = _kept_apart(corpus.name, utterances)
+            utterances = _add_corpus_prefix(corpus.name, utterances)
         yield corpus.name, (evolve(utterance, corpus=corpus.name) for utterance in utterances)
 
 
-def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Utterance]:
+def _add_corpus_prefix(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Utterance]:
     for utterance in utterances:
         yield evolve(
             utterance,
@@ -107,23 +113,23 @@ def _kept_apart(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Uttera
 
 
 def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
-    """The utterances with the label files that are found of them, and none else."""
+    """Set `labels` of each utterance to its file in the folder, or to None if there is none."""
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder.absolute()}, which data.labels names.")
+        raise UserError(f"data.labels: {folder.absolute()} is not a folder.")
     labelled = [evolve(u, labels=_label_file(u, folder.absolute())) for u in utterances]
     if not any(utterance.labels for utterance in labelled):
         first = labelled[0].id
         raise UserError(
-            f"There are no labels of any of {len(labelled)} utterances in {folder.absolute()}.",
-            hint=f"They are called {first}{_LABELS[0]} or {first}{_LABELS[1]}, and lie in it or in a "
-            "folder with the name of the speaker.",
+            f"Found no label file for any of {len(labelled)} utterances in {folder.absolute()}.",
+            hint=f"Expected names such as {first}{SUFFIXES[0]} or {first}{SUFFIXES[1]}, in this folder "
+            "or in a subfolder named after the speaker.",
         )
     return labelled
 
 
 def _label_file(utterance: Utterance, folder: Path) -> str | None:
     folders = [folder] if utterance.speaker is None else [folder, folder / utterance.speaker]
-    files = (place / f"{utterance.id}{suffix}" for place in folders for suffix in _LABELS)
+    files = (parent / f"{utterance.id}{suffix}" for parent in folders for suffix in SUFFIXES)
     return next((str(path) for path in files if path.is_file()), None)
 
 
@@ -133,15 +139,14 @@ def _counted(name: str, utterances: Sequence[Utterance]) -> CorpusCount:
     unnamed = sum(utterance.speaker is None for utterance in utterances)
     if 0 < unnamed < len(utterances):
         raise UserError(
-            f"{unnamed} of {len(utterances)} utterances of the corpus '{name}' name no speaker.",
-            hint="Name the speaker of all of them, or of none.",
+            f"{unnamed} of {len(utterances)} utterances of the corpus '{name}' have no speaker.",
+            hint="Give a speaker for all utterances or for none.",
         )
     missing = tuple(u.id for u in utterances if not os.path.exists(u.audio))
     if len(missing) == len(utterances):
         raise UserError(
-            f"All {len(utterances)} recordings of the corpus '{name}' are missing, from "
-            f"{utterances[0].audio} on.",
-            hint="The list was found, and the recordings it names were not: is root the right "
-            "folder, and was the corpus unpacked whole?",
+            f"All {len(utterances)} recordings of the corpus '{name}' are missing. The first is "
+            f"{utterances[0].audio}.",
+            hint="Check that root is the right folder and that the corpus was unpacked completely.",
         )
     return CorpusCount(utterances=len(utterances), missing=missing)

@@ -1,8 +1,7 @@
-"""Which utterances a model learns from, and which it is measured by. Light.
+"""Assigns utterances to the train, validation and test splits. Imports the standard library and attrs only.
 
-Where a corpus publishes its splits, they stay. The others are shared out by a seeded hash of the id,
-so that the same utterance falls on the same side on every machine and in every order, and goes on doing
-so when the corpus grows.
+Splits that a corpus publishes are kept. Other utterances are assigned by a seeded hash of the id, so that
+an utterance is in the same split on every machine, in any order, and when the corpus grows.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from allophone.errors import UserError, near_miss
 
 
 def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) -> list[Utterance]:
-    """Give every utterance of some corpora a split; those that have one keep it.
+    """Assign a split to every utterance; those that have one keep it.
 
-    What a corpus calls a group (one singer's song), and what one speaker says in the same words (two
-    microphones, two takes), stays together. A corpus that publishes its test or validation split is
-    given no other. A share or a count above zero is given one utterance at least.
+    Utterances of one group (one singer's song), and utterances with the same speaker and text (two
+    microphones, two takes), are kept in one split. If a corpus publishes a test or validation split,
+    nothing is added to it. A fraction or count above zero gets at least one utterance.
 
-    UserError for ids of `golden_test` that are not there, and for shares that leave nothing to train on.
+    Raises UserError if an id in `golden_test` does not exist, or if nothing is left for training.
     """
     utterances = [utterance for corpus in corpora for utterance in corpus]
     ranked = _ranked_groups((u for u in utterances if u.split is None), config.seed)
@@ -40,7 +39,7 @@ def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) 
         raise UserError(
             f"data.splits.valid ({config.valid:g}) and data.splits.test ({config.test:g}) leave "
             f"none of {total} utterances to train on.",
-            hint="0 leaves a split empty.",
+            hint="Use smaller values; 0 leaves a split empty.",
         )
     shared: tuple[tuple[Split, list[list[Utterance]]], ...] = (
         ("train", [group for _, group in ranked]),
@@ -54,15 +53,15 @@ def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) 
 
 
 def _published(corpora: Iterable[Sequence[Utterance]], split: Split) -> set[str]:
-    """The ids of the corpora that have this split from their makers."""
-    having = (corpus for corpus in corpora if any(u.split == split for u in corpus))
-    return {utterance.id for corpus in having for utterance in corpus}
+    """Return the ids of all utterances of the corpora that publish this split."""
+    publishing = (corpus for corpus in corpora if any(u.split == split for u in corpus))
+    return {utterance.id for corpus in publishing for utterance in corpus}
 
 
 def _take(
     ranked: Sequence[tuple[float, list[Utterance]]], wanted: float, total: int
 ) -> list[list[Utterance]]:
-    """The groups from the front that make up a share of all (below 1) or a count."""
+    """Return the first groups that make up a fraction of all utterances (below 1) or a count."""
     taken: list[list[Utterance]] = []
     count = 0
     for rank, group in ranked:
@@ -77,7 +76,7 @@ def _take(
 def _golden(
     utterances: Sequence[Utterance], splits: dict[str, Split], config: SplitsConfig
 ) -> list[str]:
-    """The ids set apart for listening: the named ones, or a handful of at most half the test split."""
+    """Return the ids to reserve for listening: the given ones, or up to half of the test split."""
     if isinstance(config.golden_test, int):
         test = [u for u in utterances if splits[u.id] == "test"]
         ordered = sorted(test, key=lambda u: _rank(u.id, config.seed))
@@ -94,7 +93,7 @@ def _golden(
 def _ranked_groups(
     utterances: Iterable[Utterance], seed: int
 ) -> list[tuple[float, list[Utterance]]]:
-    """Utterances that must stay together, each group with its place in [0, 1), in order of it."""
+    """Group utterances that must stay together; returns (rank in [0, 1), group), sorted by rank."""
     groups: dict[tuple[str | None, str], list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         words = " ".join(utterance.text.casefold().split())
@@ -109,6 +108,6 @@ def _ranked_groups(
 
 
 def _rank(name: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the name and the seed alone."""
+    """Hash a name and a seed to a number in [0, 1)."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -1,4 +1,7 @@
-"""A process that extracts chunks. Light until it is started: what it imports must find its limits set."""
+"""Worker process of the extraction.
+
+Heavy imports are deferred to `start`, because libraries read their thread limits when they are imported.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ _index: FeatureIndex | None = None
 
 
 def start(tables: Mapping[str, Any]) -> None:
-    """Make this process ready to extract; `tables` is the plain data of an experiment.
+    """Initialize a worker process; `tables` is the plain data of the experiment.
 
-    It has one thread to compute with, since there is a process for each core, and ends with the process
-    that has started it, however that one ends.
+    The process computes with one thread, since there is one process per core, and exits when its parent
+    exits for any reason.
     """
     global _index
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -42,7 +45,7 @@ def start(tables: Mapping[str, Any]) -> None:
 
 
 def run(chunk: Chunk) -> ChunkDone:
-    """Extract a chunk in a process that was started."""
+    """Extract a chunk in a worker process."""
     from allophone.preparation.chunks import extract_chunk
 
     assert _index is not None
@@ -53,5 +56,5 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    # Not sys.exit: the main thread waits in a queue that nobody will ever write to.
+    # Not sys.exit: the main thread is blocked on a queue that is no longer written to.
     os._exit(1)

@@ -1,4 +1,7 @@
-"""Phones and their durations, from label files: P phones, F frames, N samples."""
+"""Extractors of phones and their durations from label files.
+
+Shapes: P phones, F frames, N samples.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from allophone_labels.label_files import SILENCE, Phone, read_labels
 
 
 class PhonesExtractor:
-    """The names of the phones: strings [P]. They take the place of phonemes from the text.
+    """Extracts the names of the phones: strings [P]. They replace the phonemes of the text.
 
-    Silence at the edges is a phone like any other, since the waveform has it too.
+    Leading and trailing silences are kept, since they are in the waveform too.
     """
 
     reads = frozenset({"labels"})
@@ -28,7 +31,7 @@ class PhonesExtractor:
         self.key: Mapping[str, Any] = {"version": 2, "silence": config.silence}
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
-        """One sequence an utterance that has labels."""
+        """Yield the phones of each utterance, or why it has none."""
         for utterance in utterances:
             phones = _phones(utterance)
             if isinstance(phones, Dropped):
@@ -39,21 +42,21 @@ class PhonesExtractor:
 
 
 class DurationsExtractor:
-    """How many frames each phone lasts: int64 [P], whose sum is the number of frames of `[audio]`.
+    """Extracts the duration of each phone in frames of `[audio]`: int64 [P], which sum to F.
 
-    A frame belongs to the phone in which its centre lies, so a phone shorter than a hop may have none.
+    A frame belongs to the phone that contains its centre, so a phone shorter than a hop may get 0 frames.
     The last phone ends with the recording.
     """
 
     reads = frozenset({"audio", "labels"})
 
     def __init__(self, config: DurationsConfig, context: ExtractionContext) -> None:
-        """UserError where silence is trimmed, since the times count from the recording's beginning."""
+        """Raises UserError if silence is trimmed, because label times refer to the whole recording."""
         if "trim_db" in context.audio_key:
             raise UserError(
-                "The feature 'durations' counts from the beginning of a recording, which "
-                "data.trim_db cuts off.",
-                hint="Leave data.trim_db out.",
+                "The feature 'durations' cannot be combined with data.trim_db: label times refer to "
+                "the untrimmed recording.",
+                hint="Remove data.trim_db.",
             )
         self._context = context
         spec = context.audio
@@ -64,7 +67,7 @@ class DurationsExtractor:
         }
 
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
-        """One sequence an utterance that has labels."""
+        """Yield the durations of each utterance, or why it has none."""
         spec = self._context.audio
         for utterance in utterances:
             phones = _phones(utterance)
@@ -73,19 +76,20 @@ class DurationsExtractor:
                 continue
             frames = spec.frames(len(self._context.load_audio(utterance)))
             ends = np.array([phone.end for phone in phones]) * spec.sample_rate / spec.hop_length
-            # Rounding counts centres that lie half a hop after the beginning of each; others lie at it.
-            later = 0.5 - spec.frame_center / spec.hop_length
-            edges = np.rint(ends + later).astype(np.int64).clip(max=frames)
+            # Rounding assumes that a frame's centre is half a hop after its start; correct for the actual one.
+            offset = 0.5 - spec.frame_center / spec.hop_length
+            edges = np.rint(ends + offset).astype(np.int64).clip(max=frames)
             edges[-1] = frames
             yield np.diff(edges, prepend=0)
 
 
 def _phones(utterance: Utterance) -> tuple[Phone, ...] | Dropped:
     if utterance.labels is None:
-        return Dropped(reason="no labels", detail="there are no phone times of it")
+        return Dropped(reason="no labels", detail="the utterance has no label file")
     if utterance.start is not None or utterance.end is not None:
         return Dropped(
-            reason="no labels", detail="labels of a whole recording, of which it is a part"
+            reason="no labels",
+            detail="the utterance is a segment, but the labels are for the whole recording",
         )
     try:
         return read_labels(utterance.labels)

@@ -1,4 +1,4 @@
-"""Phones and their times, from files beside the recordings: `.lab` files (ESPS xlabel), TextGrids of Praat.
+"""Reads phone alignments: `.lab` files (ESPS xlabel) and Praat TextGrids.
 
 A `.lab` file has a header that ends in a line `#`, then one line a phone: the second at which it
 ends, a colour, which means nothing here, and its name. TextGrids: see `allophone_labels.textgrid`.
@@ -16,45 +16,45 @@ from allophone.errors import UserError
 from allophone_labels.textgrid import read_tier
 
 SILENCE = ""
-"""The name of every silence that is read, however the file calls it."""
+"""Name given to every silence, whatever its name in the file."""
 
 _SILENCES = frozenset({SILENCE, "sil", "sp", "spn", "<eps>"})
-"""What the Montreal Forced Aligner and its kin call silence, short pauses and noise."""
+"""Names of silence, short pauses and noise in the output of the Montreal Forced Aligner and similar tools."""
 
 _TIER = "phones"
-_LONGEST_SLIP = 1e-3
-"""Seconds between the end of one interval and the beginning of the next that are no silence."""
+_GAP_TOLERANCE = 1e-3
+"""Maximum gap in seconds between two intervals that does not count as silence."""
 
 
 @frozen(kw_only=True)
 class Phone:
-    """A phone and the second at which it ends; it begins where the one before it ends, or at 0."""
+    """A phone and its end in seconds. It starts at the end of the previous phone, or at 0."""
 
     name: str
     end: float
 
 
 def read_labels(path: str | Path) -> tuple[Phone, ...]:
-    """The phones of a label file, in order, silences that touch made one and called `SILENCE`.
+    """Read the phones of a label file, in order; adjacent silences are merged and named `SILENCE`.
 
-    A file whose name ends in `.TextGrid` is read as one, and must have a tier "phones"; where that
-    leaves a gap, there is silence. UserError with the line of a mistake.
+    A `.TextGrid` file must have a tier "phones"; gaps between its intervals are silences. Any other file
+    is read as `.lab`. Raises UserError with the line of an error.
     """
     path = Path(path)
     phones = _read_textgrid(path) if path.suffix.lower() == ".textgrid" else _read_lab(path)
     if not phones:
-        raise UserError(f"The labels {path} name no phones.")
-    return tuple(_one_silence_at_a_time(phones))
+        raise UserError(f"The label file {path} has no phones.")
+    return tuple(_merge_silences(phones))
 
 
 def _read_lab(path: Path) -> Sequence[Phone]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The labels {path} cannot be read: {error}") from error
+        raise UserError(f"The label file {path} cannot be read: {error}") from error
     header = next((n for n, line in enumerate(lines) if line.strip() == "#"), None)
     if header is None:
-        raise UserError(f"The labels {path} have no line '#' that ends their header.")
+        raise UserError(f"The label file {path} has no line '#' to end its header.")
     phones: list[Phone] = []
     for number, line in enumerate(lines[header + 1 :], start=header + 2):
         if not line.strip():
@@ -63,9 +63,9 @@ def _read_lab(path: Path) -> Sequence[Phone]:
         try:
             phone = Phone(name=fields[2], end=float(fields[0]))
         except (IndexError, ValueError):
-            raise UserError(f"{path}:{number} is not of the form: end number phone") from None
+            raise UserError(f"{path}:{number}: expected a line: end color phone") from None
         if phone.end < (phones[-1].end if phones else 0.0):
-            raise UserError(f"{path}:{number} ends before the phone above it does.")
+            raise UserError(f"{path}:{number}: the phone ends before the previous one.")
         phones.append(phone)
     return phones
 
@@ -74,13 +74,13 @@ def _read_textgrid(path: Path) -> Sequence[Phone]:
     phones: list[Phone] = []
     for interval in read_tier(path, _TIER):
         end = phones[-1].end if phones else 0.0
-        if interval.start > end + _LONGEST_SLIP:
+        if interval.start > end + _GAP_TOLERANCE:
             phones.append(Phone(name=SILENCE, end=interval.start))
         phones.append(Phone(name=interval.text.strip(), end=interval.end))
     return phones
 
 
-def _one_silence_at_a_time(phones: Iterable[Phone]) -> Iterable[Phone]:
+def _merge_silences(phones: Iterable[Phone]) -> Iterable[Phone]:
     for silent, run in groupby(phones, key=lambda phone: phone.name in _SILENCES):
         if silent:
             yield Phone(name=SILENCE, end=list(run)[-1].end)

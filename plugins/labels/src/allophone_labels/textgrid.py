@@ -1,8 +1,8 @@
-"""The intervals of a TextGrid, the annotation format of Praat (Boersma and Weenink).
+"""Reads interval tiers of TextGrids, the annotation format of Praat (Boersma and Weenink).
 
-Praat's text formats, the long and the short one, differ only in words between the values: a value is
-a number that stands alone, a text in quotation marks or a flag in angle brackets, and all else is
-there for the reader, as is what follows a `!`. So one reader serves both.
+Praat's long and short text formats differ only in the words between the values. A value is a
+free-standing number, a string in quotation marks or a flag in angle brackets; all other words and
+everything after a `!` are comments. So one parser reads both formats.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BYTE_ORDER_MARKS = {
 
 @frozen(kw_only=True)
 class Interval:
-    """A stretch of time with a text, which may be empty; seconds."""
+    """A labelled interval, in seconds; the text may be empty."""
 
     start: float
     end: float
@@ -43,16 +43,16 @@ class _Value:
 
 
 def read_tier(path: Path, name: str) -> tuple[Interval, ...]:
-    """The intervals of a tier, in order, without overlaps; there may be gaps between them.
+    """Read the intervals of a tier, in order. They do not overlap, but there can be gaps.
 
-    The file is UTF-16 where a byte order mark says so, else UTF-8. UserError, with the line, for what
-    is no TextGrid, and where no tier of intervals has this name.
+    The file is UTF-16 if it has that byte order mark, otherwise UTF-8. Raises UserError, with the line, if
+    the file is not a valid TextGrid or has no interval tier of this name.
     """
     reader = _Reader(path)
     if reader.text() != "ooTextFile" or reader.text() != "TextGrid":
         raise UserError(
             f"{path} is not a TextGrid in one of Praat's text formats.",
-            hint='It should begin with: File type = "ooTextFile"',
+            hint='It must start with: File type = "ooTextFile"',
         )
     reader.number()
     reader.number()
@@ -67,12 +67,12 @@ def read_tier(path: Path, name: str) -> tuple[Interval, ...]:
             if tier == name:
                 return intervals
         elif kind == "TextTier":
-            _pass_over_points(reader)
+            _skip_points(reader)
         else:
-            raise reader.refusal(f"a tier of the unknown class '{kind}'")
+            raise reader.error(f"unknown tier class '{kind}'")
         others.append(f"'{tier}'")
     raise UserError(
-        f"{path} has no tier '{name}' of intervals; there is: {', '.join(others) or 'none'}."
+        f"{path} has no interval tier '{name}'; its tiers are: {', '.join(others) or 'none'}."
     )
 
 
@@ -82,25 +82,25 @@ def _intervals(reader: _Reader) -> tuple[Interval, ...]:
         interval = Interval(start=reader.number(), end=reader.number(), text=reader.text())
         earliest = intervals[-1].end if intervals else 0.0
         if interval.end <= interval.start:
-            raise reader.refusal(
-                f"an interval from {interval.start:g} to {interval.end:g}, which ends before it begins"
+            raise reader.error(
+                f"the end of an interval, {interval.end:g}, is not after its start, {interval.start:g}"
             )
         if interval.start < earliest - 1e-6:
-            raise reader.refusal(
-                f"an interval from {interval.start:g} on, before the one above it has ended"
+            raise reader.error(
+                f"the interval starts at {interval.start:g}, before the end of the previous one"
             )
         intervals.append(interval)
     return tuple(intervals)
 
 
-def _pass_over_points(reader: _Reader) -> None:
+def _skip_points(reader: _Reader) -> None:
     for _ in range(reader.count()):
         reader.number()
         reader.text()
 
 
 class _Reader:
-    """Hands out the values of a file one by one, each as what it is expected to be."""
+    """Reads the values of a file one by one and checks their types."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,45 +108,45 @@ class _Reader:
         self._line = 1
 
     def text(self) -> str:
-        content = self._next("a text in quotation marks")
+        content = self._next("a string in quotation marks")
         if not isinstance(content, str) or not content.startswith('"'):
-            raise self.refusal(f"{content} where a text in quotation marks should be")
+            raise self.error(f"expected a string in quotation marks, found {content}")
         return content[1:-1].replace('""', '"')
 
     def number(self) -> float:
         content = self._next("a number")
         if not isinstance(content, float):
-            raise self.refusal(f"{content} where a number should be")
+            raise self.error(f"expected a number, found {content}")
         return content
 
     def count(self) -> int:
         number = self.number()
         if number < 0 or number != int(number):
-            raise self.refusal(f"{number:g} where a whole number should be")
+            raise self.error(f"expected a whole number, found {number:g}")
         return int(number)
 
     def flag(self) -> None:
         content = self._next("<exists>")
         if content != "<exists>":
-            raise self.refusal(f"{content} where <exists> should be: it has no tiers")
+            raise self.error(f"expected <exists>, found {content}: the TextGrid has no tiers")
 
-    def refusal(self, what: str) -> UserError:
-        """The error that this line holds something else than it should."""
-        return UserError(f"{self._path}:{self._line} holds {what}.")
+    def error(self, problem: str) -> UserError:
+        """Return an error with the file and the current line."""
+        return UserError(f"{self._path}:{self._line}: {problem}.")
 
     def _next(self, expected: str) -> str | float:
         value = next(self._values, None)
         if value is None:
-            raise UserError(f"{self._path} ends where {expected} should be.")
+            raise UserError(f"{self._path} is truncated: expected {expected} at its end.")
         self._line = value.line
         return value.content
 
 
 def _values(text: str) -> Iterator[_Value]:
-    line, seen = 1, 0
+    line, position = 1, 0
     for match in _VALUE.finditer(text):
-        line += text.count("\n", seen, match.start())
-        seen = match.start()
+        line += text.count("\n", position, match.start())
+        position = match.start()
         if match["text"] or match["flag"]:
             yield _Value(content=match[0], line=line)
         elif match["word"] and (number := _number(match["word"])) is not None:
@@ -168,4 +168,4 @@ def _decoded(path: Path) -> str:
         encoding = next((name for mark, name in marks if content.startswith(mark)), "utf-8")
         return content.decode(encoding)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The labels {path} cannot be read: {error}") from error
+        raise UserError(f"The label file {path} cannot be read: {error}") from error
