@@ -144,7 +144,7 @@ def test_damaged_and_missing_state_is_an_error_that_says_so(tmp_path, snapshot, 
     with pytest.raises(UserError, match=r"state\.pt cannot be read"):
         read_state(written)
     state.unlink()
-    with pytest.raises(UserError, match="nothing can be resumed") as caught:
+    with pytest.raises(UserError, match="Cannot resume from") as caught:
         read_state(written)
     assert "--finetune" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""Several processes that train as one, and finding one's place among them."""
+"""Several processes that train as one, and reading the rank from the environment."""
 
 import json
 import os
@@ -23,7 +23,13 @@ from allophone.errors import UserError
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.training import launch
 from allophone.training.checkpoint import read_state
-from allophone.training.launch import Place, device_of, find_place, first_node, parse_devices
+from allophone.training.launch import (
+    DistributedEnv,
+    first_node,
+    local_device,
+    parse_devices,
+    read_distributed_env,
+)
 from allophone.weights import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
@@ -107,19 +113,22 @@ def test_a_signal_ends_all_ranks_at_the_same_step(tmp_path):
     assert len(checkpoints(tmp_path)) >= 1
 
 
-def test_a_process_alone_has_no_place():
-    assert find_place({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}) is None
-    assert find_place({}) is None
+def test_a_process_alone_has_no_distributed_env():
+    assert (
+        read_distributed_env({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"})
+        is None
+    )
+    assert read_distributed_env({}) is None
 
 
-def test_the_place_that_torchrun_gives():
+def test_the_distributed_env_of_torchrun():
     environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "MASTER_ADDR": "a"}
-    assert find_place(environment) == Place(
+    assert read_distributed_env(environment) == DistributedEnv(
         rank=5, local_rank=1, world_size=8, init_method="env://"
     )
 
 
-def test_the_place_that_srun_gives():
+def test_the_distributed_env_of_srun():
     environment = {
         "SLURM_PROCID": "5",
         "SLURM_LOCALID": "1",
@@ -127,10 +136,12 @@ def test_the_place_that_srun_gives():
         "SLURM_STEP_NODELIST": "gpu-[03-05,09],other",
         "SLURM_JOB_ID": "1234567",
     }
-    place = find_place(environment)
-    assert place == Place(rank=5, local_rank=1, world_size=8, init_method="tcp://gpu-03:34567")
+    env = read_distributed_env(environment)
+    assert env == DistributedEnv(
+        rank=5, local_rank=1, world_size=8, init_method="tcp://gpu-03:34567"
+    )
     named = {**environment, "MASTER_ADDR": "head", "MASTER_PORT": "29500"}
-    assert find_place(named).init_method == "tcp://head:29500"
+    assert read_distributed_env(named).init_method == "tcp://head:29500"
 
 
 @pytest.mark.parametrize(
@@ -182,27 +193,29 @@ def test_no_devices_are_an_error(gpus, devices):
 
 def test_devices_that_are_not_there_are_named(gpus):
     gpus(2)
-    with pytest.raises(UserError, match="no GPU 3 here: torch sees 2"):
+    with pytest.raises(UserError, match="GPU 3 is not available; torch finds 2"):
         parse_devices("0,3", None)
-    with pytest.raises(UserError, match="do not fit"):
+    with pytest.raises(UserError, match="--devices lists"):
         parse_devices("0,1", 3)
 
 
 def test_each_rank_has_a_device_of_its_own(gpus):
-    def place(local_rank):
-        return Place(rank=local_rank, local_rank=local_rank, world_size=4, init_method="env://")
+    def env(local_rank):
+        return DistributedEnv(
+            rank=local_rank, local_rank=local_rank, world_size=4, init_method="env://"
+        )
 
     gpus(4)
-    assert device_of(place(2), None) == torch.device("cuda:2")
-    assert device_of(place(1), "3,2") == torch.device("cuda:2")
-    assert device_of(place(3), "cpu") == torch.device("cpu")
+    assert local_device(env(2), None) == torch.device("cuda:2")
+    assert local_device(env(1), "3,2") == torch.device("cuda:2")
+    assert local_device(env(3), "cpu") == torch.device("cpu")
     with pytest.raises(UserError, match="Process 2"):
-        device_of(place(2), "0,1")
+        local_device(env(2), "0,1")
     # A scheduler that shows each task its own GPU shows one.
     gpus(1)
-    assert device_of(place(3), None) == torch.device("cuda:0")
+    assert local_device(env(3), None) == torch.device("cuda:0")
     gpus(0)
-    assert device_of(place(3), None) == torch.device("cpu")
+    assert local_device(env(3), None) == torch.device("cpu")
 
 
 def test_ranks_that_do_not_end_well_after_a_signal_are_told_of(tmp_path):
@@ -213,13 +226,13 @@ def test_ranks_that_do_not_end_well_after_a_signal_are_told_of(tmp_path):
         "message": {"message": "OSError: disk full", "extraInfo": {"py_callstack": "disk full"}}
     }
     (tmp_path / "1" / "error.json").write_text(json.dumps(error))
-    with pytest.raises(UserError, match=r"After SIGTERM, 1 of 2 ranks.*\ndisk full"):
-        launch._check_ended(tmp_path, 2, "SIGTERM")
+    with pytest.raises(UserError, match=r"1 of 2 ranks failed after SIGTERM\.\ndisk full"):
+        launch._check_succeeded(tmp_path, 2, "SIGTERM")
     (tmp_path / "1" / "ended").touch()
-    launch._check_ended(tmp_path, 2, "SIGTERM")
+    launch._check_succeeded(tmp_path, 2, "SIGTERM")
 
 
-def test_a_lost_connection_is_not_what_failed(tmp_path):
+def test_a_lost_connection_is_not_reported_as_the_cause(tmp_path):
     failures = {}
     for rank, message in enumerate(
         ["RuntimeError: Connection closed by peer", "UserError: no data\nAdd"]
@@ -228,8 +241,8 @@ def test_a_lost_connection_is_not_what_failed(tmp_path):
         said = {"message": message, "extraInfo": {"py_callstack": f"Traceback\n{message}"}}
         path.write_text(json.dumps({"message": said}))
         failures[rank] = SimpleNamespace(error_file=str(path), exitcode=1)
-    assert launch._what_failed(failures) == "Rank 1: no data\nAdd"
+    assert launch._describe_failures(failures) == "Rank 1: no data\nAdd"
     failures[0].error_file = failures[1].error_file
-    assert launch._what_failed(failures) == "no data\nAdd"
+    assert launch._describe_failures(failures) == "no data\nAdd"
     killed = {0: SimpleNamespace(error_file=str(tmp_path / "none"), exitcode=-9)}
-    assert launch._what_failed(killed) == "Rank 0 ended with exit status -9."
+    assert launch._describe_failures(killed) == "Rank 0 exited with status -9."

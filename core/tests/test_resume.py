@@ -24,7 +24,7 @@ from allophone.events import RunFinished, StepFinished
 from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.training.checkpoint import read_state
-from allophone.training.observers import plugged_in
+from allophone.training.observers import registered
 from allophone.weights import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
@@ -118,7 +118,7 @@ def test_a_stop_between_processes_is_taken_to_a_checkpoint(tmp_path, registry):
             if isinstance(event, StepFinished) and event.step == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    with plugged_in(registry, Interrupts()):
+    with registered(registry, Interrupts()):
         recorder = train_toy(tmp_path, make_experiment(max_steps=9), registry=registry)
     # The request comes while step 3 is told of, and is granted after step 4.
     assert recorder.of(RunFinished)[0].reason == "signal"

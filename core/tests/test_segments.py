@@ -7,7 +7,7 @@ import torch
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
-from allophone.training.segments import Segmenter, middle_starts, pieces, random_starts
+from allophone.training.segments import Segmenter, middle_starts, random_starts, slice_segments
 
 
 def test_starts_leave_room() -> None:
@@ -20,7 +20,7 @@ def test_starts_leave_room() -> None:
 
 def test_what_is_past_an_end_is_said() -> None:
     values = torch.arange(1.0, 9.0).reshape(2, 1, 4)
-    cut = pieces(values, torch.tensor([4, 2]), torch.tensor([1, 1]), 4, past=-1.0)
+    cut = slice_segments(values, torch.tensor([4, 2]), torch.tensor([1, 1]), 4, padding=-1.0)
     assert cut.tolist() == [[[2, 3, 4, -1]], [[6, -1, -1, -1]]]
 
 

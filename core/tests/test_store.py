@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from allophone.atomic import remove_abandoned, written_whole
+from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.digests import Digests, digest_of, file_state, is_unchanged
 from allophone.data.manifest import Dropped
 from allophone.data.store import FeatureStore, StoredArray

@@ -257,7 +257,7 @@ def test_fine_tuning_begins_with_a_vocoders_folder(run, experiment, registry, tm
 def test_an_experiment_trains_one_of_the_two(registry, tmp_path):
     path = tmp_path / "both.toml"
     path.write_text('[model]\ntype = "talker"\n[vocoder]\ntype = "hop"\n')
-    with pytest.raises(ConfigError, match="trains one of them"):
+    with pytest.raises(ConfigError, match="can train only one of them"):
         resolve(path, registry=registry)
 
 

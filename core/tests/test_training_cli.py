@@ -58,7 +58,7 @@ def test_what_others_hear_of_the_log_is_left_as_it_was(train):
 def test_a_given_checkpoint_is_branched_from(train, tmp_path):
     train("toy.toml", "--run", "run", "--set", "runtime.checkpoint_every=2")
     middle = checkpoints(tmp_path / "run")[0].path
-    with pytest.raises(UserError, match="gone on to step 3"):
+    with pytest.raises(UserError, match="checkpoints up to step 3"):
         train("--run", "run", "--resume", str(middle))
     train("--run", "branch", "--resume", str(middle))
     assert find_checkpoint(tmp_path / "branch").step == 3
@@ -91,7 +91,7 @@ def test_what_contradicts_itself_is_refused(train, arguments, message):
 
 def test_checkpoints_are_not_written_over(train):
     train("toy.toml", "--run", "run")
-    with pytest.raises(UserError, match="already holds a run"):
+    with pytest.raises(UserError, match="already contains a run"):
         train("toy.toml", "--run", "run")
 
 

@@ -14,17 +14,17 @@ from training_toys import make_batch
 
 from allophone.training import loop
 from allophone.training.ema import MovingAverage
-from allophone.training.guards import SeenLoss, check_finite
+from allophone.training.guards import LossRecord, check_finite
 from allophone.training.loop import stop_on_signals
-from allophone.training.meter import Means, SpeedMeter
+from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.optimizers import cosine, exponential, linear_warmup, noam
 from allophone.training.ranks import Rank
 from allophone.training.seeding import (
     deterministic_on_cpu,
+    fork_rng,
     random_state,
     restore_random_state,
     seed_everything,
-    seeded_apart,
 )
 
 
@@ -123,9 +123,9 @@ def test_random_numbers_drawn_apart_change_nothing():
     expected = draw(), draw()
     seed_everything(7)
     first = draw()
-    with seeded_apart(1):
+    with fork_rng(1):
         inside = draw()
-    with seeded_apart(1):
+    with fork_rng(1):
         assert draw() == inside
     assert (first, draw()) == expected
 
@@ -153,7 +153,7 @@ def test_the_first_signal_is_a_request(number):
 
 
 def test_the_second_signal_ends_at_once(monkeypatch):
-    monkeypatch.setattr(loop, "_SAME", 0.0)
+    monkeypatch.setattr(loop, "_SAME_SIGNAL_SECONDS", 0.0)
 
     def interrupt_twice():
         with stop_on_signals():
@@ -173,8 +173,8 @@ def named(module):
 def test_what_is_not_finite_is_named():
     module = nn.Linear(2, 1)
     seen = [
-        SeenLoss(loss=torch.tensor(1.0), ids=("a", "b")),
-        SeenLoss(loss=torch.tensor(math.nan), ids=("c", "d")),
+        LossRecord(loss=torch.tensor(1.0), ids=("a", "b")),
+        LossRecord(loss=torch.tensor(math.nan), ids=("c", "d")),
     ]
     check_finite("generator", 3, seen[:1], torch.tensor(1.0), named(module))
     with pytest.raises(FloatingPointError, match=r"'generator' became nan at step 3.*of c, d\."):
@@ -189,7 +189,7 @@ def test_what_is_not_finite_is_named():
 
 
 def test_means_are_weighted_and_exact_for_one():
-    means = Means()
+    means = AverageMeter()
     value = torch.tensor(0.1)
     means.add({"loss": value})
     assert means.collect(Rank()) == {"loss": float(value)}

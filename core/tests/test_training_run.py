@@ -38,9 +38,9 @@ from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
-from allophone.training.finetune import extended
+from allophone.training.finetune import extend_vocabulary
 from allophone.training.objective import Adapted
-from allophone.training.observers import paint, plugged_in
+from allophone.training.observers import colorize, registered
 from allophone.weights import read_weights, strip_prefix, write_weights
 
 
@@ -146,12 +146,12 @@ def test_tensorboard_has_scalars_audio_and_pictures(tmp_path, registry):
 
 
 def test_pictures_stand_upright_and_use_all_colours():
-    picture = paint(np.array([[0.0, 1.0], [2.0, 4.0]]))
-    assert picture.shape == (2, 2, 3)
-    dark, bright = picture[1, 0].sum(), picture[0, 1].sum()
-    assert dark == picture.sum(-1).min()
-    assert bright == picture.sum(-1).max()
-    assert paint(np.zeros((2, 3))).shape == (2, 3, 3)
+    image = colorize(np.array([[0.0, 1.0], [2.0, 4.0]]))
+    assert image.shape == (2, 2, 3)
+    dark, bright = image[1, 0].sum(), image[0, 1].sum()
+    assert dark == image.sum(-1).min()
+    assert bright == image.sum(-1).max()
+    assert colorize(np.zeros((2, 3))).shape == (2, 3, 3)
 
 
 def test_validation_is_weighted_repeatable_and_leaves_no_trace(tmp_path, registry):
@@ -205,7 +205,7 @@ def test_a_metric_that_is_not_measured_cannot_be_best(tmp_path, registry, corpus
         train_toy(tmp_path / "misspelt", experiment, registry=registry)
     assert "Did you mean 'loss'" in caught.value.hint
     corpus(valid=0)
-    with pytest.raises(ConfigError, match="no validation utterances"):
+    with pytest.raises(ConfigError, match="needs validation utterances"):
         train_toy(tmp_path / "empty", experiment, registry=registry)
 
 
@@ -218,7 +218,7 @@ def test_without_validation_utterances_training_goes_on_and_says_so(
     )
     assert not recorder.of(Validated)
     assert not recorder.of(SamplesMade)
-    assert "nothing is validated" in caplog.text
+    assert "validation and samples are disabled" in caplog.text
 
 
 def test_accumulation_runs_over_the_ends_of_epochs(tmp_path, registry):
@@ -243,9 +243,9 @@ def test_a_resumed_run_sends_again_what_comes_after_its_checkpoint_alone(tmp_pat
 
     experiment = make_experiment(max_steps=4, checkpoint_every=2)
     first, second = Recorder(), Recorder()
-    with plugged_in(registry, first, Interrupts()), pytest.raises(KeyboardInterrupt):
+    with registered(registry, first, Interrupts()), pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path, experiment, registry=registry)
-    with plugged_in(registry, second):
+    with registered(registry, second):
         train_toy(tmp_path, experiment, registry=registry, resume=find_checkpoint(tmp_path))
     steps = [
         [(type(event).__name__, event.step) for event in one.events] for one in (first, second)
@@ -279,15 +279,15 @@ def test_observers_that_fail_are_named_once_a_kind_of_error_and_stop_nothing(tmp
     module.CONTRACT, module.allophone_train_event = 1, hookimpl(allophone_train_event)
     recorder = Recorder()
     registry = toy_registry(mail=module)
-    with plugged_in(registry, recorder), caplog.at_level(logging.WARNING):
+    with registered(registry, recorder), caplog.at_level(logging.WARNING):
         train_toy(tmp_path, make_experiment(max_steps=4), registry=registry)
     assert len(recorder.of(StepFinished)) == 4
     told = [record.message for record in caplog.records if "observer" in record.message]
     line = allophone_train_event.__code__.co_firstlineno
     assert told == [
-        "The observer 'mail' of mail failed at StepFinished of step 1, and the run goes on: "
+        "The observer 'mail' of mail failed on StepFinished at step 1; training continues: "
         f"OSError: no such host at step 1 ({__file__}:{line + 4})",
-        "The observer 'mail' of mail failed at StepFinished of step 3, and the run goes on: "
+        "The observer 'mail' of mail failed on StepFinished at step 3; training continues: "
         f"ValueError: no such address ({__file__}:{line + 3})",
     ]
 
@@ -295,7 +295,7 @@ def test_observers_that_fail_are_named_once_a_kind_of_error_and_stop_nothing(tmp
 def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
     recorder = Recorder()
     experiment = make_experiment(RegressorConfig(fails_at=2), max_steps=9, checkpoint_every=1)
-    with plugged_in(registry, recorder), pytest.raises(FloatingPointError, match="at step 2"):
+    with registered(registry, recorder), pytest.raises(FloatingPointError, match="at step 2"):
         train_toy(tmp_path, experiment, registry=registry)
     assert "became nan" in recorder.of(RunFinished)[0].reason
     assert [event.step for event in recorder.of(CheckpointSaved)] == [1, 2]
@@ -304,11 +304,11 @@ def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
 def test_checkpoints_of_another_run_are_not_written_over(tmp_path, registry):
     experiment = make_experiment(max_steps=2, checkpoint_every=1)
     train_toy(tmp_path, experiment, registry=registry)
-    with pytest.raises(UserError, match="already holds a run, at step 2") as caught:
+    with pytest.raises(UserError, match="already contains a run, at step 2") as caught:
         train_toy(tmp_path, experiment, registry=registry)
     assert "--resume" in caught.value.hint
     first = checkpoints(tmp_path)[0]
-    with pytest.raises(UserError, match="gone on to step 2") as caught:
+    with pytest.raises(UserError, match="checkpoints up to step 2") as caught:
         train_toy(tmp_path, experiment, registry=registry, resume=first)
     assert "--run" in caught.value.hint
 
@@ -344,13 +344,13 @@ def test_a_vocabulary_that_covers_the_data_stays():
         symbols=table("abcd", blank="_"), speakers=("x", "y"), languages=("en", "de")
     )
     data = Vocabulary(symbols=table("bc", blank="_"), speakers=("y",), languages=("de",))
-    assert extended(source, data) == source
+    assert extend_vocabulary(source, data) == source
 
 
 def test_new_names_come_after_the_known_ones():
     source = Vocabulary(symbols=table("bd", blank="_"), speakers=("y", "x"))
     data = Vocabulary(symbols=table("abcd", blank="_", eos="$"), speakers=("z", "x"))
-    joined = extended(source, data)
+    joined = extend_vocabulary(source, data)
     assert joined.speakers == ("y", "x", "z")
     assert joined.symbols.eos == "$"
     known = {symbol: joined.symbols.ids[symbol] for symbol in source.symbols.ids}
@@ -361,8 +361,8 @@ def test_new_names_come_after_the_known_ones():
 def test_a_lone_speaker_makes_room_for_another():
     source = Vocabulary(symbols=table("a"), speakers=("joe",), languages=("en",))
     data = Vocabulary(symbols=table("a"), speakers=("ann",), languages=("ru",))
-    assert extended(source, data).speakers == ("ann",)
-    assert extended(source, data).languages == ("ru",)
+    assert extend_vocabulary(source, data).speakers == ("ann",)
+    assert extend_vocabulary(source, data).languages == ("ru",)
 
 
 def test_fine_tuning_takes_what_fits_and_accounts_for_all(tmp_path, registry, corpus, caplog):
@@ -403,7 +403,7 @@ def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
     write_weights(voice / "model.safetensors", weights)
     (voice / "vocabulary.json").write_text((checkpoint / "vocabulary.json").read_text())
     other = make_experiment(hidden=5, max_steps=1)
-    with pytest.raises(UserError, match="Nothing of"):
+    with pytest.raises(UserError, match="No weight of"):
         train_toy(tmp_path / "misfit", other, registry=registry, finetune=voice)
     train_toy(tmp_path / "tuned", make_experiment(max_steps=1), registry=registry, finetune=voice)
     report = json.loads((tmp_path / "tuned" / "finetune.json").read_text())
@@ -418,7 +418,9 @@ def test_other_shapes_are_skipped_and_named(tmp_path, registry):
     train_toy(tmp_path / "wide", wide, registry=registry, finetune=tmp_path / "source")
     report = json.loads((tmp_path / "wide" / "finetune.json").read_text())
     assert report["taken"] == ["model.body.3.bias"]
-    assert report["skipped"]["model.body.0.weight"] == "of another shape: [4, 4] there, [5, 4] here"
+    assert (
+        report["skipped"]["model.body.0.weight"] == "different shape: source [4, 4], model [5, 4]"
+    )
 
 
 def test_an_objective_may_adapt_what_does_not_fit(tmp_path, registry, monkeypatch):

@@ -129,7 +129,7 @@ def test_frozen_restores_what_was_frozen_before_and_after_an_error():
 
 def test_gradients_that_leak_are_an_error_that_says_what_to_do():
     runtime = make_runtime(Gan, GanConfig(frozen=False))
-    with pytest.raises(RuntimeError, match=r"reached discriminator\.0\.weight.*rt\.frozen"):
+    with pytest.raises(RuntimeError, match=r"discriminator\.0\.weight.*got gradients.*rt\.frozen"):
         runtime.take_step([make_batch([1, 2])])
 
 
@@ -140,7 +140,7 @@ def test_an_optimizer_that_is_updated_too_often_is_an_error():
         return {}
 
     runtime = TrainerRuntime(regressor_with({"a": nn.Linear(4, 1)}, step), RuntimeConfig(), Rank())
-    with pytest.raises(RuntimeError, match="once a batch"):
+    with pytest.raises(RuntimeError, match="only once per batch"):
         runtime.take_step([make_batch([1])])
 
 
@@ -152,7 +152,7 @@ def test_a_loss_that_reaches_nothing_names_what_it_was_to_train():
         return {}
 
     runtime = TrainerRuntime(regressor_with(modules, step), RuntimeConfig(), Rank())
-    with pytest.raises(RuntimeError, match=r"loss of 'b' does not reach b\.weight, b\.bias"):
+    with pytest.raises(RuntimeError, match=r"loss of 'b' does not depend on b\.weight, b\.bias"):
         runtime.take_step([make_batch([1])])
 
 
@@ -304,7 +304,7 @@ def test_fp16_that_overflows_at_every_scale_is_an_error():
         for _ in range(40):
             runtime.take_step([make_batch([1])])
 
-    with pytest.raises(FloatingPointError, match="however far the loss is scaled"):
+    with pytest.raises(FloatingPointError, match="even with a loss scale below 1"):
         go_on()
 
 
@@ -392,7 +392,7 @@ def test_misspelt_names_are_named():
     with pytest.raises(ValueError, match="scalar"):
         runtime.update("model", torch.zeros(2))
     plan = OptimizerPlan(modules=("aa",), optimizer=torch.optim.SGD)
-    with pytest.raises(PluginError, match="module 'aa', which is not there"):
+    with pytest.raises(PluginError, match="module 'aa', which does not exist"):
         TrainerRuntime(
             regressor_with({"a": nn.Linear(1, 1)}, None, {"a": plan}), RuntimeConfig(), Rank()
         )

@@ -121,4 +121,7 @@ def test_a_phonemizer_that_is_not_there_stops_nothing(labelled, caplog, monkeypa
         raise PluginError("There is no phonemizer.")
 
     monkeypatch.setattr(run, "build_frontend", absent)
-    assert "was not examined: There is no phonemizer." in warned(labelled, caplog)
+    assert (
+        "Could not check whether this voice can read plain text: There is no phonemizer."
+        in warned(labelled, caplog)
+    )

@@ -35,10 +35,16 @@ from allophone.registry import Registry, build_registry
 from allophone.run_folder import find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
-from allophone.training.launch import device_of, find_place, join, reported_to_launcher, start
+from allophone.training.launch import (
+    launch,
+    local_device,
+    process_group,
+    read_distributed_env,
+    reported_to_launcher,
+)
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
-from allophone.training.observers import plugged_in
+from allophone.training.observers import registered
 from allophone.training.optimizers import exponential
 from allophone.training.ranks import Rank
 
@@ -364,7 +370,7 @@ def train_toy(
     """Train in this process; what `open_run` takes as `resume` and `finetune` is passed on."""
     recorder = Recorder()
     run = run_module.open_run(folder, experiment, rank=rank or Rank(), registry=registry, **how)
-    with plugged_in(registry, recorder):
+    with registered(registry, recorder):
         train(run)
     return recorder
 
@@ -423,12 +429,12 @@ def main() -> None:
     arguments.add_argument("--slow", action="store_true")
     given = arguments.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    place = find_place()
-    if place is None and given.processes > 1:
-        start([sys.executable, *sys.argv], given.processes)
+    env = read_distributed_env()
+    if env is None and given.processes > 1:
+        launch([sys.executable, *sys.argv], given.processes)
         return
-    device = device_of(place, "cpu") if place else torch.device("cpu")
-    with reported_to_launcher(), join(place, device) as rank, in_memory():
+    device = local_device(env, "cpu") if env else torch.device("cpu")
+    with reported_to_launcher(), process_group(env, device) as rank, in_memory():
         fails_here = given.fails_on_rank in (None, rank.index)
         trainer: Any = GanConfig()
         if given.trainer == "regressor":
@@ -444,7 +450,7 @@ def main() -> None:
         )
         observers: list[object] = [Dies(given.die_at)] if given.die_at else []
         observers += [Slow()] if given.slow else []
-        with plugged_in(registry, *observers):
+        with registered(registry, *observers):
             train(run)
 
 

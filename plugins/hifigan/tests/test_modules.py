@@ -22,7 +22,7 @@ from allophone.synthesis.chunks import FIRST_FRAMES, chunk_sizes
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone.training.segments import mel_of_silence, middle_starts
+from allophone.training.segments import middle_starts, silence_mel
 from allophone_hifigan.config import (
     SIZES,
     ConstantQConfig,
@@ -238,7 +238,7 @@ class TestObjective:
         assert torch.equal(segments.mel[0], mels[0][6:14].T)
         assert torch.equal(segments.waveform[0], waveforms[0][6 * 256 : 14 * 256])
         assert torch.equal(segments.mel[1, :, :5], mels[1].T)
-        silence = mel_of_silence(AUDIO)
+        silence = silence_mel(AUDIO)
         assert torch.equal(segments.mel[1, :, 5:], silence.expand(-1, 3))
         assert not segments.waveform[1, 5 * 256 :].any()
 
@@ -265,7 +265,7 @@ class TestObjective:
         assert objective.reject({"waveform": 256 * 20, "mel": 20}) is None
         apart = objective.reject({"waveform": 256 * 20, "mel": 22})
         assert apart is not None
-        assert apart.detail == "22 frames of mel, 20 of recording"
+        assert apart.detail == "the mel has 22 frames, the recording 20"
         short = objective_of().reject({"waveform": 300})
         assert short is not None
         assert short.detail == f"300 samples, {AUDIO.min_samples} needed"

@@ -21,7 +21,7 @@ from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.text.symbols import SymbolTable
-from allophone.training.finetune import FineTuneReport, Source, take_weights
+from allophone.training.finetune import FineTuneReport, Source, transfer_weights
 from allophone.weights import add_prefix
 from allophone_vits.config import (
     DecoderConfig,
@@ -118,7 +118,7 @@ def finetuned(
     vocabulary = vocabulary_of(speakers)
     objective = Vits2Objective(Experiment(model=model, trainer=trainer, audio=AUDIO), vocabulary)
     source = Source(path=Path("source"), weights=weights, vocabulary=vocabulary)
-    report = take_weights(
+    report = transfer_weights(
         objective.modules, source, vocabulary, objective.adapt(weights, [recordings()])
     )
     return objective, report

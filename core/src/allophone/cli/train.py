@@ -82,18 +82,18 @@ def command(
     """
     from allophone.registry import default_registry
     from allophone.training.launch import (
-        device_of,
-        find_place,
-        join,
+        launch,
+        local_device,
         parse_devices,
+        process_group,
+        read_distributed_env,
         reported_to_launcher,
-        start,
     )
     from allophone.training.loop import train
     from allophone.training.run import check_folder, open_run
 
     registry = default_registry()
-    place = find_place()
+    env = read_distributed_env()
     with reported_to_launcher():
         checkpoint = _checkpoint(folder, resume, recipe, stage, finetune)
         check_folder(folder, checkpoint)
@@ -101,19 +101,19 @@ def command(
         settings = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
         settings += ["runtime.compile=true"] if compiled else []
         resolved = _resolve(recipe, stage, checkpoint, settings, registry)
-        if place is None:
+        if env is None:
             import torch
 
             chosen = parse_devices(devices, processes)
             if len(chosen) > 1:
                 again = "from allophone.cli import main; main()"
-                start([sys.executable, "-c", again, *sys.argv[1:]], len(chosen))
+                launch([sys.executable, "-c", again, *sys.argv[1:]], len(chosen))
                 return
             device = torch.device(chosen[0])
         else:
-            device = device_of(place, devices)
+            device = local_device(env, devices)
 
-        with join(place, device) as rank, _display(rank.first, registry):
+        with process_group(env, device) as rank, _display(rank.is_main, registry):
             _log_changes(checkpoint, resolved, settings)
             experiment = resolved.experiment
             limit = experiment.runtime.max_steps
@@ -225,14 +225,14 @@ def _display(first: bool, registry: Registry) -> Iterator[None]:
     """Show the progress of the run on the terminal: everything on rank 0, only errors on the others."""
     from allophone.cli.console import status
     from allophone.cli.training_display import StatusHandler, TrainingDisplay
-    from allophone.training.observers import plugged_in
+    from allophone.training.observers import registered
 
     logger = logging.getLogger("allophone")
     logger.setLevel(logging.INFO if first else logging.ERROR)
     handler = StatusHandler(status)
     logger.addHandler(handler)
     try:
-        with plugged_in(registry, *([TrainingDisplay(status)] if first else [])):
+        with registered(registry, *([TrainingDisplay(status)] if first else [])):
             yield
     finally:
         logger.removeHandler(handler)

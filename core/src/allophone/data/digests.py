@@ -95,6 +95,6 @@ class Digests:
     def save(self, name: str, paths: Iterable[str]) -> None:
         """Write the states of these files to a cache file; no other process may use the same name."""
         kept = {path: self._states[path] for path in sorted(set(paths)) if path in self._states}
-        with written_whole(self._folder / f"{name}.json") as file:
+        with atomic_write(self._folder / f"{name}.json") as file:
             file.write(json.dumps(kept, ensure_ascii=False).encode())
         self.changed = False

@@ -134,7 +134,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
 
 def write_dropped(path: Path, dropped: Mapping[str, Dropped]) -> None:
     """Write the dropped utterances and their reasons, one JSON object per line."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for id, why in dropped.items():
             line = {"id": id, "reason": why.reason, "detail": why.detail}
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")

@@ -97,7 +97,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     """Write a vocabulary atomically."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(vocabulary.to_json().encode())
 
 

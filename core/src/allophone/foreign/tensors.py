@@ -57,7 +57,7 @@ def convert_state_dict(
         *(f"unexpected: {name}" for name in comparison.unexpected),
         *(
             f"{name}: shape {list(theirs)}, expected {list(ours)}"
-            for name, (theirs, ours) in comparison.misshapen.items()
+            for name, (theirs, ours) in comparison.mismatched.items()
         ),
     ]
     if problems:

@@ -56,8 +56,8 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     a while, since some readers decode long recordings to segment them.
 
     Raises:
-        UserError: for a corpus that does not match its config, or if all of its recordings or all files in
-            `data.labels` are missing.
+        UserError: for a corpus that does not match its config, if all of its recordings or all files in
+            `data.labels` are missing, and for a language that the phonemizer does not support.
         PluginError: for a broken reader.
     """
     if not experiment.data.corpora:
@@ -121,7 +121,7 @@ def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
         first = labelled[0].id
         raise UserError(
             f"Found no label file for any of {len(labelled)} utterances in {folder.absolute()}.",
-            hint=f"Expected names such as {first}{SUFFIXES[0]} or {first}{SUFFIXES[1]}, in this folder "
+            hint=f"Expected names such as {first}{_LABELS[0]} or {first}{_LABELS[1]}, in this folder "
             "or in a subfolder named after the speaker.",
         )
     return labelled
@@ -129,7 +129,7 @@ def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
 
 def _label_file(utterance: Utterance, folder: Path) -> str | None:
     folders = [folder] if utterance.speaker is None else [folder, folder / utterance.speaker]
-    files = (parent / f"{utterance.id}{suffix}" for parent in folders for suffix in SUFFIXES)
+    files = (parent / f"{utterance.id}{suffix}" for parent in folders for suffix in _LABELS)
     return next((str(path) for path in files if path.is_file()), None)
 
 

@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from allophone.config import load_experiment
 from allophone.registry import default_registry
-from allophone.training.launch import Place, join
+from allophone.training.launch import DistributedEnv, process_group
 from allophone.training.loop import train
 from allophone.training.run import open_run
 
@@ -56,10 +56,10 @@ def train_on_ranks(experiment: Path, folder: Path) -> str | None:
 
 def _train(rank: int, experiment: Path, folder: Path, meeting: Path) -> None:
     torch.set_num_threads(1)
-    place = Place(
+    env = DistributedEnv(
         rank=rank, local_rank=rank, world_size=RANKS, init_method=meeting.absolute().as_uri()
     )
-    with join(place, torch.device("cpu")) as joined:
+    with process_group(env, torch.device("cpu")) as joined:
         run = open_run(
             folder, load_experiment(experiment), rank=joined, registry=default_registry()
         )

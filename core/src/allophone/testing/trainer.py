@@ -34,7 +34,7 @@ from allophone.training.objective import Metrics, optional
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 from allophone.training.runtime import TrainerRuntime
-from allophone.training.seeding import seeded_apart
+from allophone.training.seeding import fork_rng
 from allophone.weights import read_weights
 
 ROUNDING = 1e-4
@@ -259,7 +259,7 @@ def recorded(
 
 def evaluate(runtime: TrainerRuntime, batch: Batch) -> Metrics:
     """What `eval_step` gives, as validation calls it, always from the same random numbers."""
-    with runtime.evaluating(), seeded_apart(SEED):
+    with runtime.evaluating(), fork_rng(SEED):
         return runtime.evaluate(batch)
 
 

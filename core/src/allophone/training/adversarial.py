@@ -1,6 +1,6 @@
 """Adversarial training of waveforms: HiFi-GAN's discriminators and least-squares losses (Kong et al. 2020).
 
-A step with them, as its section 2.4 has it:
+A training step, as in section 2.4:
 
     with rt.autocast():
         generated = rt["generator"](mel)
@@ -10,9 +10,9 @@ A step with them, as its section 2.4 has it:
         of_real, of_generated = discriminate(rt["discriminator"], recorded, generated, detach_real=True)
     rt.update("generator", adversarial_loss(of_generated) + feature_matching_loss(of_real, of_generated))
 
-The losses are in float32, since sums over many layers in half precision lose small differences.
+Losses are computed in float32, because sums over many layers lose small differences in half precision.
 
-Legend: B batch, H hidden channels, N samples, P period.
+Shapes: B batch, N samples.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Negative slope of the leaky ReLUs."""
 
 
 @frozen(kw_only=True)
 class DiscriminatorOutput:
-    """What one discriminator makes of a batch of waveforms.
+    """The output of one discriminator for a batch of waveforms.
 
-    score: [B, ...] of places in the waveform: 1 for real, 0 for generated.
-    features: the output of each layer, for feature matching; the last is the score.
+    score: [B, ...], one score per position: 1 for real, 0 for generated.
+    features: output of each layer, for feature matching; the last one is the score.
     """
 
     score: Tensor
     features: tuple[Tensor, ...]
 
     def halves(self) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """The outputs for the first and the second half of the batch."""
+        """Split into the outputs for the first and the second half of the batch."""
         pairs = [feature.chunk(2) for feature in self.features]
         first, second = (
             DiscriminatorOutput(score=half[-1], features=half) for half in zip(*pairs, strict=True)
@@ -51,17 +51,17 @@ class DiscriminatorOutput:
 
 
 Outputs = Sequence[DiscriminatorOutput]
-"""Of several discriminators, always in the same order."""
+"""The outputs of several discriminators, in a fixed order."""
 
 
 def discriminate(
     discriminator: nn.Module, real: Tensor, generated: Tensor, *, detach_real: bool = False
 ) -> tuple[Outputs, Outputs]:
-    """The outputs for real and for generated waveforms, both [B, N].
+    """Return the discriminators' outputs for real and generated waveforms, both [B, N].
 
-    discriminator: waveforms [B, N] -> `Outputs`.
-    detach_real: without gradients through the real ones, whose features are the target of the generated.
-        Otherwise both go through in one batch: one pass of larger convolutions instead of two.
+    discriminator: maps waveforms [B, N] to `Outputs`.
+    detach_real: compute the outputs of real waveforms without gradients, as targets for feature matching.
+        Otherwise both inputs are concatenated to one batch, since one large pass is faster than two.
     """
     generated = generated.to(real.dtype)
     if detach_real:
@@ -73,7 +73,7 @@ def discriminate(
 
 
 def discriminator_loss(real: Outputs, generated: Outputs) -> Tensor:
-    """Real should score 1 and generated 0 (equation 1), summed over discriminators."""
+    """Least-squares loss of the discriminators: real 1, generated 0 (equation 1); summed over them."""
     return _sum(
         (1 - of_real.score.float()).square().mean() + of_generated.score.float().square().mean()
         for of_real, of_generated in zip(real, generated, strict=True)
@@ -81,12 +81,12 @@ def discriminator_loss(real: Outputs, generated: Outputs) -> Tensor:
 
 
 def adversarial_loss(generated: Outputs) -> Tensor:
-    """Generated should score 1 (equation 2), summed over discriminators."""
+    """Least-squares loss of the generator: generated 1 (equation 2); summed over discriminators."""
     return _sum((1 - output.score.float()).square().mean() for output in generated)
 
 
 def feature_matching_loss(real: Outputs, generated: Outputs) -> Tensor:
-    """L1 between the features of both (equation 4), summed over layers and discriminators."""
+    """Mean L1 distance of real and generated features (equation 4), summed over layers and discriminators."""
     return _sum(
         (feature_real.float() - feature_generated.float()).abs().mean()
         for of_real, of_generated in zip(real, generated, strict=True)
@@ -101,7 +101,7 @@ def _sum(terms: Iterable[Tensor]) -> Tensor:
 
 
 class ConvolutionalDiscriminator(nn.Module):
-    """Convolutions with leaky rectifiers between them, the last of which gives the score."""
+    """Convolutions with leaky ReLUs between them; the last one outputs the score."""
 
     def __init__(self, layers: Iterable[nn.Module], *, slope: float = SLOPE) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class ConvolutionalDiscriminator(nn.Module):
         self.slope = slope
 
     def discriminate(self, hidden: Tensor) -> DiscriminatorOutput:
-        """hidden: what the first convolution takes, such as [B, 1, N]."""
+        """Apply the layers. hidden: input of the first convolution, such as [B, 1, N]."""
         features = []
         for layer in self.layers:
             hidden = functional.leaky_relu(layer(hidden), self.slope)
@@ -121,7 +121,7 @@ class ConvolutionalDiscriminator(nn.Module):
 
 
 class PeriodDiscriminator(ConvolutionalDiscriminator):
-    """Compares samples that lie one period apart (section 2.3)."""
+    """HiFi-GAN's period discriminator: convolves over samples one period apart (section 2.3)."""
 
     def __init__(self, period: int, channels: tuple[int, ...]) -> None:
         strides = [*[3] * (len(channels) - 1), 1]
@@ -134,14 +134,15 @@ class PeriodDiscriminator(ConvolutionalDiscriminator):
         self.period = period
 
     def forward(self, waveform: Tensor) -> DiscriminatorOutput:
-        """waveform [B, N]."""
+        """waveform: [B, N]."""
         missing = -waveform.size(1) % self.period
-        whole = functional.pad(waveform.unsqueeze(1), (0, missing), mode="reflect")
-        return self.discriminate(torch.unflatten(whole, 2, (-1, self.period)))
+        padded = functional.pad(waveform.unsqueeze(1), (0, missing), mode="reflect")
+        return self.discriminate(torch.unflatten(padded, 2, (-1, self.period)))
 
 
 class ScaleDiscriminator(ConvolutionalDiscriminator):
-    """Grouped convolutions over the waveform, or over averages of it (section 2.3)."""
+    """HiFi-GAN's scale discriminator: grouped convolutions over the waveform, possibly average-pooled
+    (section 2.3)."""
 
     def __init__(
         self,
@@ -162,5 +163,5 @@ class ScaleDiscriminator(ConvolutionalDiscriminator):
         super().__init__(norm(layer) for layer in (*convolutions, output))
 
     def forward(self, waveform: Tensor) -> DiscriminatorOutput:
-        """waveform [B, N]."""
+        """waveform: [B, N]."""
         return self.discriminate(waveform.unsqueeze(1))

@@ -1,7 +1,7 @@
-"""Checkpoints: written whole, kept or deleted by a rule, and read without running anybody's code.
+"""Writes checkpoints atomically, prunes them, and reads them without executing code from them.
 
-A checkpoint is a directory. It is filled under another name, put on the disk and renamed, so whatever
-bears a checkpoint's name is complete; what a killed process left behind is swept away by the next run.
+A checkpoint is a directory. It is written under a temporary name, synced and renamed, so a directory with
+the name of a checkpoint is always complete. The next run removes what a killed process left behind.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ from allophone.run_folder import (
 )
 from allophone.weights import write_weights
 
-_UNFINISHED, _UNWANTED = ".writing-", ".deleting-"
+_WRITING, _DELETING = ".writing-", ".deleting-"
 
 
 @frozen(kw_only=True)
 class Snapshot:
-    """All that a checkpoint holds.
+    """The content of a checkpoint.
 
-    weights: of every module, by "module.parameter"; average: their moving average, or None.
-    state: what else goes on: numbers, strings, tensors, and lists, tuples and dicts of them.
-    validation: the latest validation metrics, by which the best checkpoint is told.
+    weights: weights of all modules, by "module.parameter".
+    average: their moving average, or None.
+    state: all other training state: numbers, strings, tensors, and lists, tuples and dicts of them.
+    validation: the latest validation metrics, to find the best checkpoint.
     """
 
     weights: Mapping[str, Tensor]
@@ -63,11 +64,11 @@ class Snapshot:
 
 
 def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registry) -> Checkpoint:
-    """Write a checkpoint of that step, in the place of one that is already there."""
+    """Write the checkpoint of a step, replacing an existing one."""
     path = checkpoint_path(run, step)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(run)
-    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    remove_incomplete(run)
+    unfinished = path.with_name(f"{_WRITING}{path.name}")
     unfinished.mkdir()
     plain = unstructure(snapshot.experiment, registry=registry)
     write_weights(unfinished / WEIGHTS, snapshot.weights)
@@ -98,12 +99,12 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
 
 
 def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The state in a checkpoint, on the CPU; UserError where it is missing or damaged."""
+    """Read the training state of a checkpoint to the CPU. Raises UserError if it is missing or corrupt."""
     path = checkpoint.path / STATE
     if not path.is_file():
         raise UserError(
-            f"{checkpoint.path} has no {STATE}, so nothing can be resumed from it.",
-            hint="Weights alone can be fine-tuned: --finetune.",
+            f"Cannot resume from {checkpoint.path}: it has no {STATE}.",
+            hint="To start from its weights only, use --finetune.",
         )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -112,42 +113,37 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
     return state
 
 
-def prune(
-    run: Path, keep: KeepConfig, *, best: Callable[[Iterable[float]], float] = min
-) -> list[Checkpoint]:
-    """Delete the checkpoints that nobody asked to keep; returns those that are gone.
-
-    best: which of the values of `keep.best_metric` is best, `min` or `max`.
-    """
-    there = checkpoints(run)
-    kept = set(there[-keep.last :])
+def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
+    """Delete the checkpoints that `keep` does not cover; returns the deleted ones."""
+    existing = checkpoints(run)
+    kept = set(existing[-keep.last :])
     if keep.every is not None:
-        kept |= {checkpoint for checkpoint in there if checkpoint.step % keep.every == 0}
+        kept |= {checkpoint for checkpoint in existing if checkpoint.step % keep.every == 0}
     if keep.best_metric is not None:
         scores = {
             validation[keep.best_metric]: checkpoint
-            for checkpoint in reversed(there)
+            for checkpoint in reversed(existing)
             if keep.best_metric in (validation := read_provenance(checkpoint)["validation"])
         }
-        kept |= {scores[best(scores)]} if scores else set()
-    gone = [checkpoint for checkpoint in there if checkpoint not in kept]
-    for checkpoint in gone:
+        kept |= {scores[min(scores)]} if scores else set()
+    deleted = [checkpoint for checkpoint in existing if checkpoint not in kept]
+    for checkpoint in deleted:
         _delete(checkpoint.path)
-    return gone
+    return deleted
 
 
-def sweep(run: Path) -> None:
-    """Remove what a killed process left half-written or half-deleted."""
-    for start in (_UNFINISHED, _UNWANTED):
-        for path in (run / CHECKPOINTS).glob(f"{start}*"):
+def remove_incomplete(run: Path) -> None:
+    """Remove checkpoints that a killed process was writing or deleting."""
+    for prefix in (_WRITING, _DELETING):
+        for path in (run / CHECKPOINTS).glob(f"{prefix}*"):
             shutil.rmtree(path)
 
 
 def _delete(path: Path) -> None:
-    """Take the name away first: nothing half-deleted bears the name of a checkpoint."""
-    unwanted = path.with_name(f"{_UNWANTED}{path.name}")
-    path.rename(unwanted)
-    shutil.rmtree(unwanted)
+    """Rename and delete a checkpoint, so that a partly deleted one never has a checkpoint's name."""
+    deleting = path.with_name(f"{_DELETING}{path.name}")
+    path.rename(deleting)
+    shutil.rmtree(deleting)
 
 
 def _write_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -155,8 +151,8 @@ def _write_state(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), file)
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(path):
         raise TypeError(
-            f"The state holds {', '.join(unsafe)}, which could not be loaded again: an optimizer's "
-            f"state_dict is made of numbers, strings, tensors, lists, tuples and dicts."
+            f"The training state contains {', '.join(unsafe)}, which cannot be loaded safely. The "
+            f"state_dict of an optimizer may hold only numbers, strings, tensors, lists, tuples and dicts."
         )
 
 
@@ -166,7 +162,7 @@ def _origin(kind: str, name: str, registry: Registry) -> dict[str, str]:
 
 
 def _distributions(registry: Registry) -> dict[str, str]:
-    """The versions that decide what a checkpoint means: python, torch, and every working plugin's."""
+    """Return the versions of Python, torch and every working plugin."""
     versions = {
         plugin.distribution: plugin.version
         for plugin in registry.plugins

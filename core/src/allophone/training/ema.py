@@ -1,4 +1,4 @@
-"""An exponential moving average of weights, which often sounds better than the weights themselves."""
+"""Exponential moving average (EMA) of weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from allophone.weights import load_weights
 
 
 class MovingAverage:
-    """The average of a module's weights over its steps; buffers and whole numbers are followed as they are.
+    """Exponential moving average of a module's parameters; buffers are copied.
 
-    decay: what is kept of the average at each step, once enough have been taken; before that less, as
-        (1 + step) / (10 + step), so that the random beginning is soon forgotten.
+    decay: decay per step. In the first steps the decay is (1 + step) / (10 + step) if that is less, so that
+        the random initialization is forgotten quickly.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -26,7 +26,7 @@ class MovingAverage:
         self._averages = {name: tensor.clone() for name, tensor in self._current().items()}
 
     def _current(self) -> dict[str, Tensor]:
-        """The module's tensors, each once: tied weights under the first of their names."""
+        """Return the module's tensors, with tied weights only under their first name."""
         unique: dict[int, str] = {}
         state = self.module.state_dict()
         for name, tensor in state.items():
@@ -35,7 +35,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the module's weights after optimizer step number `step` into the average."""
+        """Update the average with the module's weights after optimizer step `step`."""
         current = self._current()
         averaged = [name for name in current if name in self._parameters]
         decay = min(self.decay, (1 + step) / (10 + step))
@@ -48,26 +48,26 @@ class MovingAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Have the averages in the module, and its own weights back afterwards."""
-        self._exchange()
+        """Context manager that swaps the averages into the module, and its own weights back on exit."""
+        self._swap()
         try:
             yield
         finally:
-            self._exchange()
+            self._swap()
 
     @torch.no_grad()
-    def _exchange(self) -> None:
+    def _swap(self) -> None:
         for name, tensor in self._current().items():
             own = tensor.clone()
             tensor.copy_(self._averages[name])
             self._averages[name].copy_(own)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages under the module's own names, in memory of their own."""
+        """Return a copy of the averages, with the names of the module's state dict."""
         with self.applied():
             return {name: tensor.clone() for name, tensor in self.module.state_dict().items()}
 
     def load_state_dict(self, weights: Mapping[str, Tensor], *, where: str) -> None:
-        """Go on from averages that were saved; UserError where they do not fit the module."""
+        """Load saved averages. Raises UserError if they do not fit the module."""
         with self.applied():
             load_weights(self.module, weights, where=where)

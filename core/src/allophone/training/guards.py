@@ -1,4 +1,4 @@
-"""What must not go on unnoticed: numbers that are not finite, gradients that leak or get lost."""
+"""Checks for training errors: losses and gradients that are not finite, missing or misplaced gradients."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from attrs import frozen
 from torch import Tensor, nn
 
 Named = Sequence[tuple[str, nn.Parameter]]
-"""Parameters with the names that the user knows them by, "generator.encoder.weight"."""
+"""Parameters with their full names, such as "generator.encoder.weight"."""
 
 _SHOWN = 5
 
 
 @frozen(kw_only=True)
-class SeenLoss:
-    """A loss that went backward, and the utterances it was computed on."""
+class LossRecord:
+    """A loss and the ids of the utterances that it was computed on."""
 
     loss: Tensor
     ids: tuple[str, ...]
 
 
 def check_finite(
-    optimizer: str, step: int, losses: Sequence[SeenLoss], norm: Tensor | None, parameters: Named
+    optimizer: str, step: int, losses: Sequence[LossRecord], norm: Tensor | None, parameters: Named
 ) -> None:
-    """Raise FloatingPointError where a loss, or the norm of all gradients, is not finite.
+    """Raise FloatingPointError if a loss or the total gradient norm is not finite.
 
-    norm: None where infinite gradients are expected and skipped, as with fp16.
-    The message names the utterances of the batch, and the parameters whose gradients are not finite.
-    Everything is read off the device at once, so that it waits once a step.
+    norm: None if infinite gradients are expected and skipped, as with fp16.
+
+    The message names the utterances of the batch and the parameters with such gradients. All values are
+    read in one transfer, so that there is only one synchronization with the device per step.
     """
-    values = [seen.loss.detach().float() for seen in losses]
+    values = [record.loss.detach().float() for record in losses]
     values += [] if norm is None else [norm.float()]
     if all(math.isfinite(value) for value in torch.stack(values).tolist()):
         return
-    for seen in losses:
-        value = float(seen.loss)
+    for record in losses:
+        value = float(record.loss)
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"The loss of '{optimizer}' became {value} at step {step}, "
-                f"on the batch of {_listed(seen.ids)}."
+                f"on the batch of {_listed(record.ids)}."
             )
     broken = [
         name
@@ -49,33 +50,33 @@ def check_finite(
         if parameter.grad is not None and not bool(parameter.grad.isfinite().all())
     ]
     where = f"those of {_listed(broken, len(broken))}" if broken else "their norm overflows"
-    ids = [id for seen in losses for id in seen.ids]
+    ids = [id for record in losses for id in record.ids]
     raise FloatingPointError(
-        f"The gradients of '{optimizer}' are not finite at step {step} ({where}), though its loss "
-        f"is, on the batch of {_listed(ids, len(ids))}."
+        f"The gradients of '{optimizer}' are not finite at step {step} ({where}), although the loss "
+        f"is finite, on the batch of {_listed(ids, len(ids))}."
     )
 
 
-def check_reached(optimizer: str, parameters: Named) -> None:
-    """Raise RuntimeError where a loss did not reach some of the parameters that it is to train.
+def check_all_have_gradients(optimizer: str, parameters: Named) -> None:
+    """Raise RuntimeError if a parameter of an optimizer has no gradient.
 
-    Under DistributedDataParallel the ranks would wait for the gradients that never come.
+    With DistributedDataParallel, ranks would wait forever for the missing gradients.
     """
-    lost = [name for name, parameter in parameters if parameter.grad is None]
-    if lost:
+    missing = [name for name, parameter in parameters if parameter.grad is None]
+    if missing:
         raise RuntimeError(
-            f"The loss of '{optimizer}' does not reach {_listed(lost)}. Each parameter must take part "
-            f"in every step, or not be there: remove it, or set requires_grad to False."
+            f"The loss of '{optimizer}' does not depend on {_listed(missing)}. Every parameter must get "
+            f"a gradient in every step: remove unused ones, or set their requires_grad to False."
         )
 
 
-def check_nothing_leaked(optimizer: str, parameters: Named) -> None:
-    """Raise RuntimeError where gradients are left after all optimizers have stepped."""
-    leaked = [name for name, parameter in parameters if parameter.grad is not None]
-    if leaked:
+def check_no_gradients_left(optimizer: str, parameters: Named) -> None:
+    """Raise RuntimeError if parameters have gradients after all optimizers have stepped."""
+    left = [name for name, parameter in parameters if parameter.grad is not None]
+    if left:
         raise RuntimeError(
-            f"Gradients reached {_listed(leaked)} outside of rt.update('{optimizer}', ...). Wrap what "
-            f"only passes through these modules in `with rt.frozen(...)`."
+            f"{_listed(left)} got gradients outside of rt.update('{optimizer}', ...). If a loss only "
+            f"passes through these modules, compute it within `with rt.frozen(...)`."
         )
 
 

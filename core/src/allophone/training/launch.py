@@ -1,8 +1,8 @@
-"""Starting the processes that train together, and finding one's place among them.
+"""Launches distributed training and initializes the process group.
 
-Three ways lead to several processes, and none of them is ours: torch's elastic launcher, which `start`
-calls with this very command; torchrun, started by the user; and SLURM's srun. In each of them a process
-finds in its environment which one it is (`join`).
+Processes are started by torch's elastic launcher (`launch` runs the same command in several processes), by
+torchrun, or by SLURM's srun. In all cases a process reads its rank from the environment
+(`read_distributed_env`).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from attrs import frozen
 from allophone.errors import UserError
 from allophone.training.ranks import Rank
 
-_PATIENCE = timedelta(minutes=30)
-"""How long a rank waits for another one, which may be reading a corpus or writing a checkpoint."""
+_TIMEOUT = timedelta(minutes=30)
+"""Timeout of collectives. It is long, since another rank may be reading a corpus or writing a checkpoint."""
 
 _groups: list[object] = []
-"""The process groups that were joined, kept for good. A module in DistributedDataParallel that outlives
-its group would otherwise be the last to hold it, and destroy it with the interpreter's lock in hand,
-which gloo's own thread may be waiting for: a deadlock when all the work is done."""
+"""References that keep all process groups alive until the process exits. Otherwise a module in
+DistributedDataParallel can hold the last reference and destroy the group while it holds the GIL, which
+gloo's thread may be waiting for: a deadlock at the end of training."""
 
-_ENDED = "ended"
-"""The file that a rank leaves where the launcher looks for its errors, when there were none."""
+_SUCCEEDED = "ended"
+"""File that a successful rank creates in the launcher's log folder."""
 
 
 @frozen(kw_only=True)
-class Place:
-    """Which process this is, as the environment tells it.
+class DistributedEnv:
+    """The rank of this process, as set by the launcher.
 
-    init_method: where torch.distributed meets the others.
+    init_method: URL for the rendezvous of torch.distributed.
     """
 
     rank: int
@@ -53,10 +53,11 @@ class Place:
 
 
 def parse_devices(devices: str | None, processes: int | None) -> tuple[str, ...]:
-    """The device of each process to start on this machine: one item a process.
+    """Return the device of each process to start on this machine.
 
-    devices: "cpu", or numbers of GPUs such as "0,1"; None takes the first GPU, or the CPU without one.
-    processes: how many to start; only the CPU can be shared.
+    devices: "cpu", or GPU numbers such as "0,1"; None for the first GPU, or the CPU if there is none.
+    processes: number of processes, for the CPU; on GPUs there is one process per GPU.
+    Raises UserError if the values are invalid.
     """
     if devices is None:
         devices = "0" if torch.cuda.is_available() else "cpu"
@@ -66,39 +67,40 @@ def parse_devices(devices: str | None, processes: int | None) -> tuple[str, ...]
     if not all(number.isdigit() for number in numbers) or len(set(numbers)) != len(numbers):
         raise UserError(
             f"Invalid --devices value '{devices}'.",
-            hint="Give 'cpu', or numbers of GPUs as in '0,1'.",
+            hint="Expected 'cpu' or GPU numbers such as '0,1'.",
         )
-    there = torch.cuda.device_count()
-    if absent := [number for number in numbers if int(number) >= there]:
+    available = torch.cuda.device_count()
+    if absent := [number for number in numbers if int(number) >= available]:
         raise UserError(
-            f"There is no GPU {', '.join(absent)} here: torch sees {there}.",
-            hint="`allophone doctor` says why a GPU is not seen.",
+            f"GPU {', '.join(absent)} is not available; torch finds {available} GPUs.",
+            hint="Run `allophone doctor` to find out why.",
         )
     if processes not in (None, len(numbers)):
         raise UserError(
-            f"{processes} processes do not fit {len(numbers)} GPUs: each process has one of its own.",
-            hint="Leave --processes out; it is for --devices cpu.",
+            f"--processes is {processes}, but --devices lists {len(numbers)} GPUs; each GPU has one "
+            "process.",
+            hint="Omit --processes; it is for --devices cpu.",
         )
     return tuple(f"cuda:{number}" for number in numbers)
 
 
-def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
-    """The place that torchrun or srun gave this process; None when it was started alone."""
+def read_distributed_env(environment: Mapping[str, str] = os.environ) -> DistributedEnv | None:
+    """Read the variables that torchrun or srun set; None if the process was started alone."""
     if {"RANK", "WORLD_SIZE"} <= environment.keys():
         rank = int(environment["RANK"])
-        return Place(
+        return DistributedEnv(
             rank=rank,
             local_rank=int(environment.get("LOCAL_RANK", rank)),
             world_size=int(environment["WORLD_SIZE"]),
             init_method="env://",
         )
-    # A batch script has SLURM_PROCID too, but is no step: only srun sets the number of a step's tasks.
+    # SLURM_PROCID is set in batch scripts too; SLURM_STEP_NUM_TASKS only by srun.
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         nodes = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_NODELIST", ""))
         host = environment.get("MASTER_ADDR", first_node(nodes))
         job = int(environment.get("SLURM_JOB_ID", "0"))
         port = environment.get("MASTER_PORT", str(20000 + job % 20000))
-        return Place(
+        return DistributedEnv(
             rank=int(environment["SLURM_PROCID"]),
             local_rank=int(environment["SLURM_LOCALID"]),
             world_size=int(environment["SLURM_STEP_NUM_TASKS"]),
@@ -108,67 +110,68 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
 
 
 def first_node(nodes: str) -> str:
-    """The first host of a SLURM node list: "gpu-03" of "gpu-[03-05,09],other"."""
+    """Return the first host of a SLURM node list, such as "gpu-03" for "gpu-[03-05,09],other"."""
     found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
     if not found:
         raise UserError(
             f"Cannot read the first host from the SLURM node list '{nodes}'.",
-            hint="Set MASTER_ADDR to the first node's name.",
+            hint="Set MASTER_ADDR to the name of the first node.",
         )
     return "".join(part or "" for part in found.groups())
 
 
-def device_of(place: Place, devices: str | None) -> torch.device:
-    """The device of a process that a launcher started: its number among those of its machine.
+def local_device(env: DistributedEnv, devices: str | None) -> torch.device:
+    """Return the device of a process with this local rank.
 
-    devices: as the user gave them, or None for every GPU that is there.
+    devices: the value of --devices, or None for all available GPUs.
+    Raises UserError if there are more processes than GPUs.
     """
-    every = tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or ("cpu",)
-    given = parse_devices(devices, None) if devices else every
-    if given == ("cpu",) or (given == every and len(every) == 1):
-        # One GPU is enough for all where the scheduler shows each task only its own.
-        return torch.device(given[0])
-    if place.local_rank >= len(given):
+    available = tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or ("cpu",)
+    selected = parse_devices(devices, None) if devices else available
+    if selected == ("cpu",) or (selected == available and len(available) == 1):
+        # Some schedulers make a different single GPU visible to each task.
+        return torch.device(selected[0])
+    if env.local_rank >= len(selected):
         raise UserError(
-            f"Process {place.local_rank} of this machine has no GPU: there are {len(given)}.",
-            hint="Start as many processes a machine as it has GPUs.",
+            f"Process {env.local_rank} of this machine has no GPU: there are {len(selected)}.",
+            hint="Start at most one process per GPU.",
         )
-    return torch.device(given[place.local_rank])
+    return torch.device(selected[env.local_rank])
 
 
 @contextmanager
-def join(place: Place | None, device: torch.device) -> Iterator[Rank]:
-    """Join the process group while inside; alone where there is no place in one."""
+def process_group(env: DistributedEnv | None, device: torch.device) -> Iterator[Rank]:
+    """Context manager that joins the process group, or runs as a single process if `env` is None."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if place is None:
+    if env is None:
         yield Rank(device=device)
         return
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        init_method=place.init_method,
-        rank=place.rank,
-        world_size=place.world_size,
-        timeout=_PATIENCE,
+        init_method=env.init_method,
+        rank=env.rank,
+        world_size=env.world_size,
+        timeout=_TIMEOUT,
     )
     _groups.append(dist.group.WORLD)
     try:
-        yield Rank(index=place.rank, world_size=place.world_size, device=device)
+        yield Rank(index=env.rank, world_size=env.world_size, device=device)
     finally:
         dist.destroy_process_group()
 
 
-def start(command: Sequence[str], processes: int) -> None:
-    """Run a command in several processes under torch's elastic launcher, and wait for them.
+def launch(command: Sequence[str], processes: int) -> None:
+    """Run a command in several processes with torch's elastic launcher, and wait for them.
 
-    The command finds its place with `find_place` and wraps its work in `reported_to_launcher`.
-    Raises UserError with what a rank raised, once. A signal is passed on, and the ranks end by it.
+    The command must read its rank with `read_distributed_env` and run within `reported_to_launcher`. Signals
+    are forwarded to the processes. Raises UserError with the errors of the ranks, each message once.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    _hush("torch.distributed.elastic")
+    _silence_loggers("torch.distributed.elastic")
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (available or 1) // processes)))
     with tempfile.TemporaryDirectory(prefix="allophone-ranks-") as logs:
@@ -186,17 +189,17 @@ def start(command: Sequence[str], processes: int) -> None:
         try:
             elastic_launch(config, command[0])(*command[1:])
         except ChildFailedError as error:
-            raise UserError(_what_failed(error.failures)) from None
+            raise UserError(_describe_failures(error.failures)) from None
         except SignalException as stop:
-            # The launcher has waited for the ranks, but does not tell how they ended.
-            _check_ended(Path(logs), processes, stop.sigval.name)
+            # The launcher has waited for the ranks, but does not report how they ended.
+            _check_succeeded(Path(logs), processes, stop.sigval.name)
 
 
 @contextmanager
 def reported_to_launcher() -> Iterator[None]:
-    """Hand an error to the launcher that waits for this process, where there is one, and end quietly.
+    """Context manager that reports an error to the launcher, if any, and exits without a traceback.
 
-    The launcher shows what failed first; without this every rank would print the same.
+    The launcher prints the errors; otherwise every rank would print the same one.
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
@@ -207,64 +210,64 @@ def reported_to_launcher() -> Iterator[None]:
         if not error_file:
             raise
         get_error_handler().record_exception(error)
-        _leave(1)
+        _exit_now(1)
     if error_file:
-        Path(error_file).with_name(_ENDED).touch()
-        _leave(0)
+        Path(error_file).with_name(_SUCCEEDED).touch()
+        _exit_now(0)
 
 
-def _leave(status: int) -> NoReturn:
-    """End this process at once, all its work being done.
+def _exit_now(status: int) -> NoReturn:
+    """Exit without finalizing the interpreter.
 
-    A thread of gloo may still wait for the interpreter's lock, to let go of what the last collective gave it.
-    An interpreter that ends meanwhile takes such a thread down, and aborts with it.
+    A gloo thread may still be waiting for the GIL to release the buffers of the last collective. If the
+    interpreter finalizes meanwhile, it kills that thread and the process aborts.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)
 
 
-def _hush(package: str) -> None:
-    """Silence the loggers of a package, each of which has a level of its own."""
+def _silence_loggers(package: str) -> None:
+    """Silence all loggers of a package individually, because each sets its own level."""
     for name in logging.root.manager.loggerDict:
         if name.startswith(package):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _what_failed(failures: Mapping[int, Any]) -> str:
-    """What the ranks raised, each message once, without those that only lost their connection."""
-    told: dict[str, list[int]] = {}
-    silent: list[str] = []
+def _describe_failures(failures: Mapping[int, Any]) -> str:
+    """Return the errors of the ranks, each message once; lost connections only if nothing else failed."""
+    reported: dict[str, list[int]] = {}
+    unreported: list[str] = []
     for rank, failure in sorted(failures.items()):
-        message = _recorded(Path(failure.error_file))
+        message = _read_error(Path(failure.error_file))
         if message is None:
-            silent.append(f"Rank {rank} ended with exit status {failure.exitcode}.")
+            unreported.append(f"Rank {rank} exited with status {failure.exitcode}.")
         else:
-            told.setdefault(message, []).append(rank)
-    causes = {message: ranks for message, ranks in told.items() if not _is_lost_peer(message)}
+            reported.setdefault(message, []).append(rank)
+    causes = {message: ranks for message, ranks in reported.items() if not _is_lost_peer(message)}
     shown = [
         f"{_listed(ranks)}: {message}" if len(ranks) < len(failures) else message
-        for message, ranks in (causes or told).items()
+        for message, ranks in (causes or reported).items()
     ]
-    return "\n".join(shown or silent)
+    return "\n".join(shown or unreported)
 
 
-def _check_ended(logs: Path, processes: int, received: str) -> None:
-    """Raise UserError unless every rank came to its end after a signal."""
-    ended = len(list(logs.rglob(_ENDED)))
-    if ended == processes:
+def _check_succeeded(logs: Path, processes: int, received: str) -> None:
+    """Raise UserError unless every rank exited successfully after a signal."""
+    succeeded = len(list(logs.rglob(_SUCCEEDED)))
+    if succeeded == processes:
         return
-    told = {message for path in logs.rglob("error.json") if (message := _recorded(path))}
+    messages = {message for path in logs.rglob("error.json") if (message := _read_error(path))}
     raise UserError(
         "\n".join(
-            [f"After {received}, {processes - ended} of {processes} ranks did not end well.", *told]
+            [f"{processes - succeeded} of {processes} ranks failed after {received}.", *messages]
         ),
-        hint="What was learned since the latest checkpoint is lost.",
+        hint="Progress since the latest checkpoint is lost.",
     )
 
 
-def _recorded(path: Path) -> str | None:
-    """The message in the file that a failed rank left, with the traceback unless it is a user's error."""
+def _read_error(path: Path) -> str | None:
+    """Read the error file of a failed rank: the message for a user error, the traceback otherwise."""
     if not path.is_file():
         return None
     recorded = json.loads(path.read_text(encoding="utf-8"))["message"]

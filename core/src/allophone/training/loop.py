@@ -29,29 +29,26 @@ from allophone.events import (
     Validated,
 )
 from allophone.training.checkpoint import prune, write_checkpoint
-from allophone.training.meter import Means, SpeedMeter
-from allophone.training.scoring import check_names
+from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
 
-Samples = dict[str, SampleAudio | SampleImage]
-
-_SAME = 1.0
-"""Seconds in which signals count as one: a terminal and a launcher both pass on the same Ctrl-C."""
+_SAME_SIGNAL_SECONDS = 1.0
+"""Signals within this time count as one, because a terminal and a launcher both forward a Ctrl-C."""
 
 
 def train(run: Run) -> str:
-    """Train from where the run stands until its last step, a signal, or an error.
+    """Train from the current state of the run until its last step, a signal, or an error.
 
-    Returns why it ended: "max_steps" or "signal". What was learned by then is in a checkpoint.
+    Returns why training ended, "max_steps" or "signal", after saving a checkpoint.
     """
-    if not run.rank.first:
+    if not run.rank.is_main:
         return _Loop(run).go()
-    from allophone.training.observers import MetricsFile, TensorBoard, plugged_in
+    from allophone.training.observers import MetricsFile, TensorBoard, registered
 
-    with plugged_in(run.registry, MetricsFile(), TensorBoard()):
+    with registered(run.registry, MetricsFile(), TensorBoard()):
         return _Loop(run).go()
 
 
@@ -59,7 +56,7 @@ class _Loop:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.config = run.experiment.runtime
-        self.means = Means()
+        self.means = AverageMeter()
         self.speed = SpeedMeter()
         self.model: str = run.registry.entry_of("trainers", run.experiment.trainer).trains
         self.failures: set[tuple[str, type[Exception]]] = set()
@@ -92,34 +89,31 @@ class _Loop:
                 self._report()
             with self.speed.paused():
                 saving = reason is not None or self._due(self.config.checkpoint_every)
-                rated = saving and self.config.keep.best_metric is not None
-                validating = rated or self._due(self.config.validate_every)
-                sampling = self._due(self.config.sample_every)
-                samples = self._samples() if sampling or (validating and self.run.scores) else {}
-                if validating:
-                    self._validate(samples)
-                if sampling and samples:
-                    self._notify(SamplesMade, samples=samples)
+                needs_metric = saving and self.config.keep.best_metric is not None
+                if needs_metric or self._due(self.config.validate_every):
+                    self._validate()
+                if self._due(self.config.sample_every):
+                    self._sample()
                 if saving:
                     self._save()
             if reason:
                 return reason
-        raise AssertionError("the epochs have no end")
+        raise AssertionError("unreachable: the number of epochs is unlimited")
 
     def _micro_batches(self) -> Iterator[list[Batch]]:
-        """What each step is made of; an epoch may end inside of one, and no batch is left over."""
+        """Yield the micro-batches of each step; a step can span two epochs, so no batch is left out."""
         epochs = iter(lambda: self.run.train, None)
         batches = (batch for epoch in epochs for batch in epoch)
         while True:
-            drawn = list(islice(batches, self.config.accumulate))
+            micro_batches = list(islice(batches, self.config.accumulate))
             self.run.runtime.epoch = self.run.train.epoch
-            yield drawn
+            yield micro_batches
 
     def _due(self, every: int) -> bool:
         return self.run.runtime.step % every == 0
 
     def _reason_to_end(self, stop: StopRequest) -> str | None:
-        # All ranks must end at the same step, whichever of them the signal reached first.
+        # All ranks must stop at the same step, even if only one got the signal.
         if self.run.rank.any(bool(stop)):
             return "signal"
         limit = self.config.max_steps
@@ -150,15 +144,17 @@ class _Loop:
         run = self.run
         if run.valid is None:
             return
-        means, scores = Means(), {}
+        means = AverageMeter()
         with run.evaluating():
             for batch in run.valid:
                 means.add(run.runtime.evaluate(batch), weight=len(batch))
-            if run.scorer:
-                scores = run.scorer.score(samples)
-        metrics = means.collect(run.rank)
-        check_names(run.scores, metrics)
-        run.validation = metrics | run.rank.gather(scores)[0]
+        run.validation = means.collect(run.rank)
+        best = self.config.keep.best_metric
+        if best is not None and best not in run.validation:
+            raise UserError(
+                f"runtime.keep.best_metric is '{best}', which is not a validation metric.",
+                hint=near_miss(best, run.validation),
+            )
         self._notify(Validated, metrics=run.validation)
 
     def _samples(self) -> Samples:
@@ -173,7 +169,7 @@ class _Loop:
     def _save(self) -> None:
         run = self.run
         snapshot = run.snapshot()
-        if run.rank.first:
+        if run.rank.is_main:
             checkpoint = write_checkpoint(run.folder, run.runtime.step, snapshot, run.registry)
             best = run.scores.get(self.config.keep.best_metric or "")
             prune(
@@ -181,21 +177,21 @@ class _Loop:
             )
             self._notify(CheckpointSaved, path=checkpoint.path)
 
-    def _notify(self, event: type[TrainEvent], **what: object) -> None:
-        """Tell the observers, on rank 0.
+    def _notify(self, event: type[TrainEvent], **fields: object) -> None:
+        """Send an event to the observers, on rank 0.
 
-        One that fails does not stop the run; it is reported once for each kind of error.
+        A failing observer does not stop the run; each type of error is logged once per observer.
         """
-        if not self.run.rank.first:
+        if not self.run.rank.is_main:
             return
         step = self.run.runtime.step
-        told = event(run=self.run.folder, step=step, model=self.model, **what)
-        for failure in self.run.registry.notify(told):
+        created = event(run=self.run.folder, step=step, model=self.model, **fields)
+        for failure in self.run.registry.notify(created):
             kind = (failure.observer, type(failure.error))
             if kind not in self.failures:
                 self.failures.add(kind)
                 _log.warning(
-                    "The observer %s failed at %s of step %d, and the run goes on: %s",
+                    "The observer %s failed on %s at step %d; training continues: %s",
                     failure.observer,
                     event.__name__,
                     step,
@@ -206,7 +202,7 @@ class _Loop:
 
 @define
 class StopRequest:
-    """Whether somebody asked this process to stop, and with which signal ("SIGTERM")."""
+    """Whether this process was asked to stop, and by which signal ("SIGTERM")."""
 
     signal: str | None = None
     at: float = 0.0
@@ -217,11 +213,10 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Take SIGTERM and SIGINT as requests: the first ends the run at the next step, the second at once.
+    """Context manager that turns SIGTERM and SIGINT into a request to stop after the current step.
 
-    What was done with them before is put back afterwards.
-
-    Python handles signals in the main thread alone: in another one nothing changes.
+    A second signal terminates the process at once. The previous handlers are restored on exit. Outside of
+    the main thread this does nothing, because Python handles signals only there.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -233,7 +228,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def handle(number: int, _: FrameType | None) -> None:
         if not request:
             request.signal, request.at = signal.Signals(number).name, time.monotonic()
-        elif time.monotonic() - request.at > _SAME:
+        elif time.monotonic() - request.at > _SAME_SIGNAL_SECONDS:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), number)

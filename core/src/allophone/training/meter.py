@@ -1,4 +1,4 @@
-"""What is measured between two lines of the log: means over batches and ranks, speed, memory."""
+"""Meters for the training log: averages over batches and ranks, throughput, and memory."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from allophone.training.objective import Metrics
 from allophone.training.ranks import Rank
 
 
-class Means:
-    """Weighted means of scalars by name, in double precision; tensors stay on their device until read."""
+class AverageMeter:
+    """Weighted averages of scalars by name, in double precision.
+
+    Tensors stay on their device until `collect`, so `add` does not synchronize.
+    """
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
         self._weights: dict[str, float] = {}
 
     def add(self, metrics: Metrics, weight: float = 1.0) -> None:
-        """Count some metrics in."""
+        """Add some metrics."""
         for name, value in metrics.items():
             part = value.double() * weight if isinstance(value, Tensor) else value * weight
             self._sums[name] = self._sums.get(name, 0.0) + part
             self._weights[name] = self._weights.get(name, 0.0) + weight
 
     def collect(self, rank: Rank) -> dict[str, float]:
-        """The means over all ranks since the last time; every rank must ask."""
+        """Return the averages over all ranks since the last call. Collective: every rank must call it."""
         mine = {name: (float(self._sums[name]), self._weights[name]) for name in self._sums}
         self._sums, self._weights = {}, {}
         sums: dict[str, float] = {}
@@ -43,7 +46,7 @@ class Means:
 
 
 class SpeedMeter:
-    """Steps, utterances and seconds of audio a second, while nothing but training is done."""
+    """Measures steps, utterances and seconds of audio per second of training."""
 
     def __init__(self) -> None:
         self._restart()
@@ -55,20 +58,23 @@ class SpeedMeter:
         self._audio_seconds = 0.0
 
     def add(self, batches: Sequence[Batch]) -> None:
-        """Count one step in."""
+        """Count one step."""
         self._steps += 1
         self._utterances += sum(len(batch) for batch in batches)
         self._audio_seconds += sum(batch.audio_seconds for batch in batches)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time inside as training time."""
+        """Context manager whose time does not count as training time."""
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began
 
     def collect(self, rank: Rank) -> dict[str, float]:
-        """The speed of all ranks together since the last time, and the memory of the largest of them."""
+        """Return the total throughput of all ranks since the last call, and their highest peak memory.
+
+        Collective: every rank must call it.
+        """
         seconds = time.perf_counter() - self._since
         mine = (self._utterances, self._audio_seconds, peak_memory_bytes(rank.device))
         utterances, audio_seconds, memory = zip(*rank.gather(mine), strict=True)
@@ -83,7 +89,7 @@ class SpeedMeter:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory that this process has held so far: of its GPU, or of the machine."""
+    """Return the peak memory of this process, on the GPU for a CUDA device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

@@ -1,6 +1,7 @@
-"""What a plugin writes to train its model, and what the runtime offers it.
+"""Protocols of training: the objective, which a plugin implements, and the runtime, which it calls.
 
-An objective holds modules and says what one step is, in plain PyTorch and with a handful of verbs:
+An objective holds the modules and implements one training step, in plain PyTorch and with the methods of
+the runtime:
 
     def train_step(self, rt, batch):
         with rt.autocast():
@@ -12,8 +13,8 @@ An objective holds modules and says what one step is, in plain PyTorch and with 
         rt.update("generator", g_loss)
         return {"discriminator_loss": d_loss, "generator_loss": g_loss}
 
-Everything else (devices, ranks, precision, accumulation, clipping, schedules, averages, checkpoints,
-logs, signals) is the runtime's. There is no class to inherit.
+The trainer does the rest: devices, ranks, precision, gradient accumulation and clipping, schedules, EMA,
+checkpoints, logs and signals. There is no base class.
 """
 
 from __future__ import annotations
@@ -29,21 +30,23 @@ from torch import Tensor, nn
 from allophone.data.batch import Batch
 
 Metrics = Mapping[str, Tensor | float]
-"""Scalars by name. Tensors are read off the device only when they are logged."""
+"""Scalars by name. Tensors are copied from the device only when they are logged."""
 
 
 Schedule = Callable[[int], float]
-"""The factor on the learning rate after so many steps or epochs; see `allophone.training.optimizers`."""
+"""Maps a number of finished steps or epochs to a factor for the learning rate; see
+`allophone.training.optimizers`."""
 
 
 @frozen(kw_only=True)
 class OptimizerPlan:
-    """How some modules are optimised; `allophone.training.optimizers.adamw` makes the usual one.
+    """An optimizer for some modules; `allophone.training.optimizers.adamw` makes the usual one.
 
-    modules: names of the objective's modules whose parameters these are.
+    modules: names of the objective's modules to optimize.
     optimizer: `(parameters) -> torch.optim.Optimizer`.
-    schedule: of the learning rate, or None. per: whether it counts optimizer steps or epochs.
-    clip_norm: overrides the runtime's own; None leaves that as it is.
+    schedule: learning rate schedule, or None.
+    per: whether the schedule counts optimizer steps or epochs.
+    clip_norm: maximum gradient norm; None uses `runtime.clip_norm` of the config.
     """
 
     modules: tuple[str, ...]
@@ -54,74 +57,72 @@ class OptimizerPlan:
 
 
 class Runtime(Protocol):
-    """The verbs that a step is written with."""
+    """The methods that a training step can call."""
 
     @property
     def step(self) -> int:
-        """Optimizer steps taken so far."""
+        """Number of optimizer steps so far."""
         ...
 
     @property
     def device(self) -> torch.device: ...
 
     def __getitem__(self, module: str) -> nn.Module:
-        """The objective's module as it is run: on its device, under DDP, compiled, or none of it."""
+        """Return a module of the objective, on its device, wrapped in DDP and compiled as configured."""
         ...
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Run what is inside in the run's precision."""
+        """Context manager for autocast in the precision of the run."""
         ...
 
     def update(self, optimizer: str, loss: Tensor) -> None:
-        """Go backward through a scalar loss and, when enough batches are accumulated, step that optimizer.
+        """Backpropagate a scalar loss; after the last accumulated batch, clip and step the optimizer.
 
-        Raises FloatingPointError naming the batch when the loss or a gradient is not finite.
+        Raises FloatingPointError, with the ids of the batch, if the loss or a gradient is not finite.
         """
         ...
 
     def mean(self, total: Tensor, count: Tensor) -> Tensor:
-        """A loss that is a mean over what counts on all ranks, such as codes or frames of which each rank
-        has another number.
+        """Return the mean of a loss over all ranks, for items whose number differs between ranks (frames).
 
-        total: summed over what counts on this rank, a scalar with gradients; count: how many that is.
-        Gradients are averaged over ranks, so with a mean of its own each item would count for more on a
-        rank that has fewer of them. 0 where nothing counts anywhere; every rank must ask.
+        total: sum of the loss on this rank, a scalar with gradients.
+        count: number of items on this rank.
+
+        Gradients are averaged over ranks, so a mean per rank would give items more weight on a rank with
+        fewer of them. Returns 0 if no rank has items. Collective: every rank must call it.
         """
         ...
 
     def frozen(self, *modules: str) -> AbstractContextManager[None]:
-        """Let gradients pass through these modules without reaching their parameters."""
+        """Context manager in which gradients flow through these modules, but not to their parameters."""
         ...
 
 
 class Objective(Protocol):
-    """A model's training, as the runtime sees it.
+    """The training objective of a model.
 
-    features: names of the stored features that a batch must carry, as in the `[features]` table.
-    modules: everything that has parameters; their names are the prefixes of the checkpoint's weights.
+    features: names of the features that a batch must hold, as in the `[features]` table.
+    modules: all modules with parameters; their names are the prefixes of the weights in checkpoints.
 
-    What an objective may have beside its four methods; `optional` asks for it:
+    An objective can have further methods, which the trainer looks up with `optional`:
 
     sample(rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]
-        Audio, mels and alignments of a validation batch by name, such as "LJ001-0001/audio"; NumPy arrays
-        on the CPU. Called without gradients and in eval mode.
+        Returns audio, mels and alignments of a validation batch by name, such as "LJ001-0001/audio", as NumPy
+        arrays. Called without gradients and in eval mode.
 
     reject(lengths: Mapping[str, int]) -> Dropped | None
-        Why an utterance cannot be learned from, or None. It is left out of the batches, counted and named.
-        The lengths are those of the features as they come in a batch: samples of "waveform", ids of
-        "phonemes".
+        Returns why an utterance cannot be trained on, or None. Rejected utterances are dropped and reported.
+        The lengths are those of the features in a batch: samples of "waveform", ids of "phonemes".
 
     calibrate(batches: Iterable[Batch]) -> None, with calibration_features: tuple[str, ...]
-        Take statistics of the whole training split, on the CPU, into buffers of the modules. The batches
-        carry `calibration_features` alone, which are as few as will do. Called when a run begins, on every
-        rank with the same batches; never when one is resumed. What is fine-tuned keeps the statistics that
-        its weights were trained with.
+        Computes statistics of the whole training split, on the CPU, and stores them in buffers of the
+        modules. The batches hold only `calibration_features`. Called at the start of a run, on every rank with
+        the same batches, but not on resuming. In fine-tuning, the statistics of the source replace them.
 
     adapt(weights: Mapping[str, Tensor], batches: Iterable[Batch]) -> Mapping[str, Adapted]
-        What to begin fine-tuning with beside the weights of a source that fit by name and shape. The
-        weights are the source's, by "module.parameter"; the batches are of the training split, on the CPU,
-        to look at as many as it takes; every rank is given the same. Returns tensors by the names of this
-        objective's modules, in the same form as the weights.
+        Computes tensors for fine-tuning from source weights that do not fit by name and shape. The weights
+        are those of the source, by "module.parameter"; the batches are from the training split, on the CPU,
+        the same on every rank, and loaded lazily. Returns tensors by "module.parameter" of this objective.
     """
 
     @property
@@ -131,15 +132,15 @@ class Objective(Protocol):
     def modules(self) -> Mapping[str, nn.Module]: ...
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
-        """The optimizers by name; a GAN has two."""
+        """Return the optimizers by name; a GAN has two."""
         ...
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """One step: losses, and an `rt.update` for each optimizer."""
+        """Compute the losses, call `rt.update` once for each optimizer, and return metrics to log."""
         ...
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The validation metrics of a batch; called without gradients and in eval mode."""
+        """Return the validation metrics of a batch; called without gradients and in eval mode."""
         ...
 
 
@@ -147,16 +148,17 @@ def optional(
     objective: Objective,
     part: Literal["adapt", "calibrate", "calibration_features", "reject", "sample"],
 ) -> Any:
-    """One of the parts that an `Objective` may have; None where it has it not."""
+    """Return an optional attribute of an `Objective`, or None."""
     return getattr(objective, part, None)
 
 
 @frozen(kw_only=True)
 class Adapted:
-    """A tensor to begin fine-tuning with that was made, or is taken from another name.
+    """A tensor for fine-tuning that was computed, or copied from another name.
 
-    tensor: as the model has it. source: the name of the source's tensor that it replaces, None where it is
-    of none. how: what was done, in a few words, for the report.
+    tensor: the value for the model.
+    source: name of the source tensor that it was made from, or None.
+    how: a short description for the report.
     """
 
     tensor: Tensor

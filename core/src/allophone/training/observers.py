@@ -1,6 +1,6 @@
-"""What the trainer itself does with a run's events: a line of JSON each, and TensorBoard.
+"""The trainer's own observers: `metrics.jsonl` and TensorBoard.
 
-They are plugged in for the length of a run through the hook that everybody's observers use.
+They are registered for the duration of a run, with the same hook as the observers of plugins.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from allophone.hookspecs import hookimpl
 from allophone.registry import Registry
 from allophone.run_folder import METRICS, TENSORBOARD
 
-# Dark blue over green to yellow: even in brightness, so that it reads in grey too.
-_COLOURS = np.array(
+# Dark blue, green, yellow: brightness increases monotonically, so images stay readable in grayscale.
+_COLORS = np.array(
     [
         [0.27, 0.00, 0.33],
         [0.23, 0.32, 0.55],
@@ -43,17 +43,17 @@ _COLOURS = np.array(
 
 
 class MetricsFile:
-    """Writes what is measured to `metrics.jsonl`, one JSON object a line, flushed line by line.
+    """Writes metrics to `metrics.jsonl`, one JSON object per line, flushed after each line.
 
-    Numbers are written with all their digits. When a run begins at a step, as after a resume, lines
-    of later steps are cut off: their work was lost, and is about to be done again.
+    Numbers have full precision. When a run resumes, the lines of later steps are removed, because these
+    steps are repeated.
     """
 
     @hookimpl
     def allophone_train_event(self, event: TrainEvent) -> None:
         path = event.run / METRICS
         if isinstance(event, RunStarted):
-            _cut_after(path, event.step)
+            _truncate_after(path, event.step)
         elif isinstance(event, StepFinished):
             _append(
                 path,
@@ -73,7 +73,7 @@ class MetricsFile:
 
 
 class TensorBoard:
-    """Writes scalars, audio and pictures to the folder `tensorboard` of the run."""
+    """Writes scalars, audio and images to the folder `tensorboard` of the run."""
 
     def __init__(self) -> None:
         self._writer: SummaryWriter | None = None
@@ -81,7 +81,7 @@ class TensorBoard:
     @hookimpl
     def allophone_train_event(self, event: TrainEvent) -> None:
         if isinstance(event, RunStarted):
-            # Whatever an earlier process wrote beyond this step is hidden: it is done again.
+            # Hide what an earlier process wrote for later steps, which are repeated.
             self._writer = SummaryWriter(event.run / TENSORBOARD, purge_step=event.step + 1)
         writer = self._writer
         if writer is None:
@@ -98,8 +98,8 @@ class TensorBoard:
                     samples = np.asarray(sample.samples, dtype=np.float32)[None]
                     writer.add_audio(name, samples, event.step, sample_rate=sample.sample_rate)
                 else:
-                    picture = paint(np.asarray(sample.values, dtype=np.float64))
-                    writer.add_image(name, picture, event.step, dataformats="HWC")
+                    image = colorize(np.asarray(sample.values, dtype=np.float64))
+                    writer.add_image(name, image, event.step, dataformats="HWC")
         elif isinstance(event, CheckpointSaved):
             writer.flush()
         elif isinstance(event, RunFinished):
@@ -113,8 +113,8 @@ class TensorBoard:
 
 
 @contextmanager
-def plugged_in(registry: Registry, *observers: object) -> Iterator[None]:
-    """Have observers told of a run's events inside."""
+def registered(registry: Registry, *observers: object) -> Iterator[None]:
+    """Context manager in which observers get the events of runs."""
     for observer in observers:
         registry.hooks.register(observer)
     try:
@@ -124,12 +124,12 @@ def plugged_in(registry: Registry, *observers: object) -> Iterator[None]:
             registry.hooks.unregister(observer)
 
 
-def paint(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A mel or an alignment [height, width] as a picture [height, width, 3], its first row at the foot."""
+def colorize(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Map a mel or an alignment [H, W] to an RGB image [H, W, 3], with the first row at the bottom."""
     low, high = float(values.min()), float(values.max())
     brightness = (values[::-1] - low) / max(high - low, 1e-12)
-    stops = np.linspace(0, 1, len(_COLOURS))
-    channels = [np.interp(brightness, stops, _COLOURS[:, channel]) for channel in range(3)]
+    stops = np.linspace(0, 1, len(_COLORS))
+    channels = [np.interp(brightness, stops, _COLORS[:, channel]) for channel in range(3)]
     return (np.stack(channels, axis=-1) * 255).astype(np.uint8)
 
 
@@ -139,14 +139,14 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN and no infinity: they become null."""
+    """Replace NaN and infinity, which JSON does not have, with null."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _cut_after(path: Path, step: int) -> None:
-    """Drop the lines of later steps, and a last line that was never finished."""
+def _truncate_after(path: Path, step: int) -> None:
+    """Remove the lines of later steps, and an incomplete last line."""
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    path.write_text("".join(line for line in whole if json.loads(line)["step"] <= step), "utf-8")
+    complete = [line for line in lines if line.endswith("\n")]
+    path.write_text("".join(line for line in complete if json.loads(line)["step"] <= step), "utf-8")

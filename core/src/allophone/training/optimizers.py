@@ -1,7 +1,7 @@
-"""How modules are optimised: the plan of AdamW, and schedules of the learning rate.
+"""AdamW and learning rate schedules.
 
-A schedule is a plain function from steps (or epochs) taken to a factor on the rate. It has no state, so a
-resumed run is on it at once.
+A schedule is a function from the number of finished steps (or epochs) to a factor for the learning rate. It
+has no state to save in a checkpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def adamw(
     per: Literal["step", "epoch"] = "step",
     clip_norm: float | None = None,
 ) -> OptimizerPlan:
-    """AdamW over these modules (Loshchilov and Hutter 2019); Adam where nothing decays."""
+    """Plan AdamW for some modules (Loshchilov and Hutter 2019); without weight decay it is Adam."""
     return OptimizerPlan(
         modules=modules,
         optimizer=lambda parameters: torch.optim.AdamW(
@@ -33,7 +33,7 @@ def adamw(
             betas=betas,
             eps=epsilon,
             weight_decay=weight_decay,
-            fused=True,  # One pass through memory: a fifth of the time, on CPUs too.
+            fused=True,  # About five times as fast, on CPUs too.
         ),
         schedule=schedule,
         per=per,
@@ -42,35 +42,35 @@ def adamw(
 
 
 def exponential(decay: float) -> Schedule:
-    """The rate falls to `decay` times itself with each step or epoch (VITS: .999875 an epoch)."""
-    return lambda taken: decay**taken
+    """Exponential decay: multiplies the rate by `decay` at each step or epoch (VITS: 0.999875 per epoch)."""
+    return lambda step: decay**step
 
 
 def linear_warmup(warmup: int) -> Schedule:
-    """The rate rises evenly until it is whole at step `warmup`, and stays so."""
-    return lambda taken: min(1.0, (taken + 1) / max(1, warmup))
+    """Linear warmup over `warmup` steps, then constant."""
+    return lambda step: min(1.0, (step + 1) / max(1, warmup))
 
 
 def noam(warmup: int) -> Schedule:
-    """The rate rises evenly until step `warmup`, and falls with the inverse square root after.
+    """Linear warmup over `warmup` steps, then decay with the inverse square root of the step.
 
-    The factor is 1 at the top: what the Transformer's paper (Vaswani et al. 2017, section 5.3) calls
-    d_model^-0.5 warmup^-0.5 is the optimizer's own learning rate here.
+    From Vaswani et al. 2017, section 5.3, but scaled to a maximum of 1: the optimizer's learning rate takes
+    the place of d_model^-0.5 warmup^-0.5.
     """
     peak = max(1, warmup)
-    return lambda taken: min((taken + 1) / peak, math.sqrt(peak / (taken + 1)))
+    return lambda step: min((step + 1) / peak, math.sqrt(peak / (step + 1)))
 
 
 def cosine(warmup: int, total: int, *, floor: float = 0.0) -> Schedule:
-    """The rate rises evenly until step `warmup`, then falls along half a cosine to `floor` at `total`.
+    """Linear warmup over `warmup` steps, then cosine decay to `floor` at step `total`, then constant.
 
-    After `total` it stays at `floor` (a factor, as everything here).
+    floor: final factor.
     """
 
-    def factor(taken: int) -> float:
-        if taken < warmup:
-            return (taken + 1) / warmup
-        progress = min(1.0, (taken - warmup) / max(1, total - warmup))
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / max(1, total - warmup))
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return factor

@@ -1,8 +1,8 @@
-"""The processes that train together, and the few things that they tell each other.
+"""The rank of a process in distributed training, and collectives for everything but gradients.
 
-Gradients travel through DistributedDataParallel; here is the rest: a stop that all agree on, metrics,
-random states. All but `mean` goes over the CPU (gloo), so that no GPU waits for it. Alone, a process
-talks to itself.
+DistributedDataParallel reduces gradients; `Rank` exchanges stop requests, metrics and random states. All
+collectives but `mean` run on the CPU (gloo), so that they do not synchronize with the GPU. With one process
+they return their input.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class Rank:
-    """This process among those that train together, and the device that it trains on."""
+    """The rank of this process and its device."""
 
     index: int = 0
     world_size: int = 1
     device: torch.device = field(factory=lambda: torch.device("cpu"))
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that writes and tells."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes files and logs."""
         return self.index == 0
 
-    def any(self, mine: bool) -> bool:
-        """Whether it is so on any rank; every rank must ask."""
+    def any(self, value: bool) -> bool:
+        """Return whether the value is true on any rank. Collective."""
         if self.world_size == 1:
-            return mine
-        said = torch.tensor(int(mine))
-        dist.all_reduce(said, op=dist.ReduceOp.MAX)
-        return bool(said.item())
+            return value
+        flag = torch.tensor(int(value))
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())
 
-    def mean(self, mine: Tensor) -> Tensor:
-        """The mean of what every rank has, on its device; every rank must ask."""
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of a tensor over all ranks, on its device. Collective."""
         if self.world_size == 1:
-            return mine
-        total = mine.clone()
+            return value
+        total = value.clone()
         dist.all_reduce(total)
         return total / self.world_size
 
-    def gather(self, mine: T) -> list[T]:
-        """What every rank has, in their order, on every rank; every rank must ask."""
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all ranks, in their order, on every rank. Collective."""
         if self.world_size == 1:
-            return [mine]
-        everybody: list[T | None] = [None] * self.world_size
-        dist.all_gather_object(everybody, mine)
-        return everybody  # type: ignore[return-value]
+            return [value]
+        values: list[T | None] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Putting a run together from its experiment: anew, from a checkpoint, or from other weights."""
+"""Builds a run from its experiment: from scratch, from a checkpoint, or by fine-tuning other weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from allophone.loading import Corpus, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
 from allophone.text.frontend import TextFrontend
-from allophone.training.checkpoint import sweep
+from allophone.training.checkpoint import remove_incomplete
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import (
     FineTuneReport,
     Source,
-    extended,
+    extend_vocabulary,
     read_source,
-    take_weights,
+    transfer_weights,
 )
 from allophone.training.objective import Objective, optional
 from allophone.training.ranks import Rank
@@ -37,7 +37,7 @@ from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
 
-_TEXTS = 200
+_CHECKED_TEXTS = 200
 _SHOWN = 8
 
 
@@ -50,14 +50,14 @@ def open_run(
     resume: Checkpoint | None = None,
     finetune: Path | None = None,
 ) -> Run:
-    """Put a run together: from nothing, from a checkpoint of its own, or from other weights.
+    """Build a run: from scratch, from one of its checkpoints, or from other weights.
 
-    folder: where it is kept; made where it is not there.
-    resume: the checkpoint to go on from, with everything.
-    finetune: a run, a checkpoint or a voice whose weights are taken where they fit; what became of
-        each is written to `finetune.json`.
-    Raises UserError for data that is not prepared, checkpoints that would be written over, a
-    configuration that does not fit, and whatever the objective finds wrong.
+    folder: folder of the run; created if it does not exist.
+    resume: checkpoint to resume from, with the whole training state.
+    finetune: a run, a checkpoint, a voice or a vocoder whose weights are used where they fit; what happened
+        to each tensor is written to `finetune.json`.
+    Raises UserError for data that is not prepared, checkpoints that would be overwritten, and an invalid
+    configuration, as well as errors of the objective.
     """
     check_folder(folder, resume)
     trainer = _trainer(experiment, registry)
@@ -72,7 +72,7 @@ def open_run(
     _check_objective(objective, trainer)
     if not resume:
         _calibrate(objective, corpus, vocabulary)
-    report = _take(source, objective, corpus, vocabulary) if source else None
+    report = _transfer(source, objective, corpus, vocabulary) if source else None
     runtime = TrainerRuntime(objective, config, rank)
 
     scores = configured_scores(experiment, registry)
@@ -102,13 +102,13 @@ def open_run(
     )
     if config.ema_decay is not None:
         run.average = MovingAverage(runtime.modules[trainer.inference_module], config.ema_decay)
-    # From here on each rank draws its own numbers: dropout on two ranks must not be the same.
+    # Ranks need different random numbers from here on, for example for dropout.
     seed_everything(config.seed + rank.index)
     if resume:
         run.restore(resume)
-    if rank.first:
+    if rank.is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        remove_incomplete(folder)
         write_toml(folder / CONFIG, unstructure(experiment, registry=registry))
         write_vocabulary(folder / VOCABULARY, vocabulary)
         if report:
@@ -120,23 +120,25 @@ def open_run(
 
 
 def check_folder(folder: Path, resume: Checkpoint | None) -> None:
-    """Refuse to write over checkpoints: those of another run, and those after the one to resume."""
-    there = checkpoints(folder)
-    if there and resume is None:
+    """Raise UserError if checkpoints would be overwritten: another run's, or later ones of this run."""
+    existing = checkpoints(folder)
+    if existing and resume is None:
         raise UserError(
-            f"{folder} already holds a run, at step {there[-1].step}.",
-            hint="Continue it with --resume, or train into another folder with --run.",
+            f"{folder} already contains a run, at step {existing[-1].step}.",
+            hint="Continue it with --resume, or choose another folder with --run.",
         )
-    if resume and there and there[-1].step > resume.step:
+    if resume and existing and existing[-1].step > resume.step:
         raise UserError(
-            f"{folder} has gone on to step {there[-1].step}, beyond {resume.path.name}.",
-            hint="Branch off into another folder (--run), or delete the later checkpoints.",
+            f"{folder} has checkpoints up to step {existing[-1].step}, after {resume.path.name}.",
+            hint="Choose another folder with --run, or delete the later checkpoints.",
         )
 
 
 def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
     if experiment.trainer is None:
-        raise ConfigError("The experiment has no [trainer], so there is nothing to train.")
+        raise ConfigError(
+            "The experiment has no [trainer].", hint='Add a table [trainer] with type = "...".'
+        )
     entry: TrainerEntry = registry.entry_of("trainers", experiment.trainer)
     tables = {
         table: registry.entry_of(f"{table}s", config).name
@@ -144,22 +146,22 @@ def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
         if (config := getattr(experiment, table)) is not None
     }
     if entry.trains not in tables.values():
-        there = ", ".join(f'a [{table}] of type "{type}"' for table, type in tables.items())
+        found = ", ".join(f'a [{table}] of type "{type}"' for table, type in tables.items())
         raise ConfigError(
             f"The trainer '{entry.name}' trains '{entry.trains}', but the experiment has "
-            f"{there or 'neither a [model] nor a [vocoder]'}.",
-            hint="The types of [trainer] and of what it trains must fit.",
+            f"{found or 'neither a [model] nor a [vocoder]'}.",
+            hint="Change the type of [trainer], [model] or [vocoder] so that they match.",
         )
     return entry
 
 
-def _take(
+def _transfer(
     source: Source, objective: Objective, corpus: Corpus, vocabulary: Vocabulary
 ) -> FineTuneReport:
-    """Begin with a source's weights, as they are and as the objective adapts them."""
+    """Initialize the objective from the source's weights, adapted by the objective."""
 
     def batches() -> Iterator[Batch]:
-        """Opened only when they are asked for."""
+        # A generator, so that the loader is only created if the objective reads from it.
         yield from corpus.loader(
             "train",
             features=objective.features,
@@ -169,11 +171,11 @@ def _take(
 
     adapt = optional(objective, "adapt")
     adapted = adapt(source.weights, batches()) if adapt else {}
-    return take_weights(objective.modules, source, vocabulary, adapted)
+    return transfer_weights(objective.modules, source, vocabulary, adapted)
 
 
 def _calibrate(objective: Objective, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    """Show the training split to an objective that asks: all of it on every rank, so that all see the same."""
+    """Calibrate an objective that supports it with the whole training split, on every rank."""
     if calibrate := optional(objective, "calibrate"):
         features = optional(objective, "calibration_features")
         calibrate(corpus.loader("train", features=features, vocabulary=vocabulary))
@@ -183,7 +185,7 @@ def _vocabulary(corpus: Corpus, resume: Checkpoint | None, source: Source | None
     if resume:
         return read_vocabulary(resume.path / VOCABULARY)
     vocabulary = corpus.build_vocabulary()
-    return extended(source.vocabulary, vocabulary) if source else vocabulary
+    return extend_vocabulary(source.vocabulary, vocabulary) if source else vocabulary
 
 
 def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
@@ -198,19 +200,15 @@ def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
 def _validation_data(
     corpus: Corpus, objective: Objective, vocabulary: Vocabulary, rank: Rank
 ) -> tuple[EpochLoader | None, list[Batch]]:
-    """The validation batches of this rank, and for rank 0 those to be heard."""
+    """Return the validation loader of this rank and, on rank 0, the batches to make samples of."""
     config = corpus.experiment.runtime
     if not corpus.split("valid"):
-        wants = {"keep.best_metric": config.keep.best_metric, "metrics": config.metrics}
-        for key, value in wants.items():
-            if value:
-                raise ConfigError(
-                    f"runtime.{key}: there are no validation utterances to rate by.",
-                    hint="Set data.splits.valid, and run: allophone prepare",
-                )
-        _log.warning(
-            "There are no validation utterances: nothing is validated, and no samples are made."
-        )
+        if config.keep.best_metric is not None:
+            raise ConfigError(
+                "runtime.keep.best_metric needs validation utterances, but there are none.",
+                hint="Set data.splits.valid, and run `allophone prepare`.",
+            )
+        _log.warning("There are no validation utterances: validation and samples are disabled.")
         return None, []
     valid = corpus.loader(
         "valid",
@@ -220,7 +218,7 @@ def _validation_data(
         rank=rank.index,
         world_size=rank.world_size,
     )
-    return valid, _first_utterances(valid, config.samples) if rank.first else []
+    return valid, _first_utterances(valid, config.samples) if rank.is_main else []
 
 
 def _scorer(
@@ -254,40 +252,40 @@ def _first_utterances(loader: EpochLoader, count: int) -> list[Batch]:
 
 
 def warn_of_unknown_symbols(corpus: Corpus, vocabulary: Vocabulary, registry: Registry) -> None:
-    """Warn where a model learns the phones of labels, and the front end writes plain texts with others.
+    """Warn if a model is trained on the phones of label files, and the front end produces other symbols.
 
-    Such a model trains without ever being given a plain text: it would be noticed when it first speaks.
+    Such a model is never trained on text from the front end, so the mismatch would show only in synthesis.
     """
     if not corpus.learns_labels:
         return
-    utterances = corpus.split("train")[:_TEXTS]
+    utterances = corpus.split("train")[:_CHECKED_TEXTS]
     reasons: Counter[str] = Counter()
     refused = 0
     for utterance in utterances:
         try:
             frontend = build_frontend(corpus.experiment.text, utterance.language, registry)
         except PluginError as error:
-            _log.warning("Whether this voice will read plain texts was not examined: %s", error)
+            _log.warning("Could not check whether this voice can read plain text: %s", error)
             return
-        lacking = _lacking(frontend, utterance.text, vocabulary)
-        reasons.update(lacking)
-        refused += bool(lacking)
+        unknown = _unknown_symbols(frontend, utterance.text, vocabulary)
+        reasons.update(unknown)
+        refused += bool(unknown)
     if refused:
         named = [f"{reason} ({count})" for reason, count in reasons.most_common(_SHOWN)]
         if len(reasons) > _SHOWN:
             named.append(f"{len(reasons) - _SHOWN} more")
         _log.warning(
-            "This voice learns the phones of labels, and plain texts are written with others: %d of %d "
-            "training texts it would refuse to say, for want of: %s. [text.phones] says what these are "
-            "called in the labels; it can be set after the training too.",
+            "This voice is trained on the phones of label files, but the text front end produces other "
+            "symbols: the voice could not speak %d of %d training texts. Unknown: %s. Map them to the "
+            "phones of the labels in [text.phones], now or after training.",
             refused,
             len(utterances),
             ", ".join(named),
         )
 
 
-def _lacking(frontend: TextFrontend, text: str, vocabulary: Vocabulary) -> list[str]:
-    """What a text needs that is not known: symbols of the vocabulary, or an entry of [text.phones]."""
+def _unknown_symbols(frontend: TextFrontend, text: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the symbols of a text that are not in the vocabulary, or the front end's error."""
     try:
         return [repr(symbol) for symbol in vocabulary.symbols.missing(frontend.symbols(text))]
     except UserError as error:

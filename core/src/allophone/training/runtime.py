@@ -1,7 +1,7 @@
-"""The verbs that a training step is written with (`objective.Runtime`), and taking the steps.
+"""The implementation of `objective.Runtime`, which runs training steps.
 
-One step of the runtime is `accumulate` micro-batches through the objective's `train_step`, at the last
-of which every optimizer that was updated steps.
+One step runs `accumulate` micro-batches through the objective's `train_step`; the optimizers step in the
+last one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from allophone.data.batch import Batch
 from allophone.errors import PluginError, UserError, near_miss
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.guards import (
-    SeenLoss,
+    LossRecord,
+    check_all_have_gradients,
     check_finite,
-    check_nothing_leaked,
-    check_reached,
+    check_no_gradients_left,
 )
 from allophone.training.objective import Metrics, Objective, OptimizerPlan, optional
 from allophone.training.ranks import Rank
@@ -36,32 +36,33 @@ _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 
 @define(kw_only=True)
 class _Optimizer:
-    """An optimizer with its plan, and what it is about in the current step.
+    """An optimizer with its plan and its losses in the current step.
 
-    configured: the options that each of its groups was built with, its learning rate among them.
+    configured: the options that each parameter group was built with, including the learning rate.
     """
 
     plan: OptimizerPlan
     optimizer: torch.optim.Optimizer
     parameters: list[tuple[str, nn.Parameter]]
     configured: list[dict[str, Any]]
-    losses: list[SeenLoss] = field(factory=list)
+    losses: list[LossRecord] = field(factory=list)
 
     def schedule_factor(self, step: int, epoch: int) -> float:
-        """What the configured learning rates are multiplied with."""
-        taken = step if self.plan.per == "step" else epoch
-        return self.plan.schedule(taken) if self.plan.schedule else 1.0
+        """Return the factor for the configured learning rates."""
+        progress = step if self.plan.per == "step" else epoch
+        return self.plan.schedule(progress) if self.plan.schedule else 1.0
 
 
 class TrainerRuntime:
-    """Runs an objective's steps on one rank: device, ranks, precision, accumulation, optimizers.
+    """Runs the steps of an objective on one rank.
 
-    The objective's modules are moved to the rank's device, compiled in place where the config says so,
-    and wrapped in DistributedDataParallel where there are several ranks. Buffers are not broadcast: a
-    GAN runs its discriminator twice a step, and a broadcast between would overwrite what the first
-    pass remembers. Checkpoints hold the buffers of rank 0.
+    The objective's modules are moved to the device, compiled in place if configured, and wrapped in
+    DistributedDataParallel if there are several ranks. Buffers are not broadcast: a GAN runs its
+    discriminator twice per step, and a broadcast in between would overwrite buffers that the backward
+    pass of the first run needs. Checkpoints hold the buffers of rank 0.
 
-    step: optimizer steps taken; epoch: set by the loop, for schedules that count epochs.
+    step: number of optimizer steps so far.
+    epoch: current epoch, set by the training loop for schedules per epoch.
     """
 
     def __init__(self, objective: Objective, config: RuntimeConfig, rank: Rank) -> None:
@@ -74,30 +75,30 @@ class TrainerRuntime:
         self._scaler = GradScaler(rank.device.type, enabled=self._dtype == torch.float16)
         self.modules = dict(objective.modules)
         if config.compile:
-            # Torch 2.14 cannot trace how a record of attrs is made: what it cannot compile then runs
-            # as it is, and it warns.
+            # torch 2.14 cannot trace the __init__ of attrs classes. With this setting, code that fails to
+            # compile runs in eager mode, with a warning.
             torch._dynamo.config.suppress_errors = True
         for module in self.modules.values():
             module.to(rank.device).train()
             if config.compile:
                 module.compile()
-        self._run = {name: self._parallel(module) for name, module in self.modules.items()}
+        self._wrapped = {name: self._wrap(module) for name, module in self.modules.items()}
         self._optimizers = {
             name: self._build(name, plan) for name, plan in objective.optimizers().items()
         }
         self._batch_ids: tuple[str, ...] = ()
         self._updated: set[str] = set()
         self._last_of_step = True
-        self._measured: dict[str, float | Tensor] = {}
+        self._step_metrics: dict[str, float | Tensor] = {}
 
-    # The verbs.
+    # Methods of `objective.Runtime`.
 
     @property
     def device(self) -> torch.device:
         return self.rank.device
 
     def __getitem__(self, module: str) -> nn.Module:
-        return self._run[_known("module", module, self._run)]
+        return self._wrapped[_known("module", module, self._wrapped)]
 
     def autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(
@@ -109,12 +110,12 @@ class TrainerRuntime:
         if loss.ndim != 0:
             raise ValueError(f"The loss of '{optimizer}' must be a scalar, not {list(loss.shape)}.")
         if optimizer in self._updated:
-            raise RuntimeError(f"'{optimizer}' must be updated once a batch, and was twice.")
+            raise RuntimeError(f"rt.update('{optimizer}', ...) may be called only once per batch.")
         self._updated.add(optimizer)
-        state.losses.append(SeenLoss(loss=loss.detach(), ids=self._batch_ids))
+        state.losses.append(LossRecord(loss=loss.detach(), ids=self._batch_ids))
         torch.autograd.backward(self._scaler.scale(loss / self._config.accumulate))
         if self._last_of_step:
-            self._advance(optimizer, state)
+            self._step_optimizer(optimizer, state)
 
     def mean(self, total: Tensor, count: Tensor) -> Tensor:
         return total / self.rank.mean(count.float()).clamp(min=1)
@@ -123,58 +124,60 @@ class TrainerRuntime:
     def frozen(self, *modules: str) -> Iterator[None]:
         with ExitStack() as stack:
             for name in modules:
-                # Its reducer would wait for gradients that are not going to come.
-                stack.enter_context(_unsynchronised(self[name]))
+                # Otherwise the DDP reducer would wait for gradients of the frozen parameters.
+                stack.enter_context(_no_sync(self[name]))
                 stack.enter_context(_without_gradients(self.modules[name]))
             yield
 
-    # Taking steps.
+    # Methods of the training loop.
 
     def take_step(self, batches: Sequence[Batch]) -> list[Metrics]:
-        """One optimizer step over some micro-batches; returns the metrics of each, detached.
+        """Run one optimizer step over some micro-batches; returns the detached metrics of each.
 
-        An optimizer steps in its `update` with the last of them. What comes after that in the same
-        `train_step` meets the new weights, as the generator's loss does in a GAN; with the batches
-        before it met the old ones.
+        An optimizer steps in its `update` call on the last micro-batch. Code after that call in the same
+        `train_step`, such as the generator's loss in a GAN, uses the updated weights; on the earlier
+        micro-batches it uses the old ones.
         """
         assert len(batches) == self._config.accumulate
         metrics: list[Metrics] = []
-        self._measured = {}
+        self._step_metrics = {}
         for number, batch in enumerate(batches, start=1):
             self._batch_ids, self._updated = batch.ids, set()
             self._last_of_step = number == len(batches)
             with ExitStack() as stack:
                 if not self._last_of_step:
-                    for module in self._run.values():
-                        stack.enter_context(_unsynchronised(module))
-                stack.enter_context(_rows_named(batch))
-                found = self.objective.train_step(self, batch.to(self.device))
-            metrics.append({name: _detached(value) for name, value in found.items()})
+                    for module in self._wrapped.values():
+                        stack.enter_context(_no_sync(module))
+                stack.enter_context(_errors_list_rows(batch))
+                returned = self.objective.train_step(self, batch.to(self.device))
+            metrics.append({name: _detached(value) for name, value in returned.items()})
         for name, state in self._optimizers.items():
-            check_nothing_leaked(name, state.parameters)
+            check_no_gradients_left(name, state.parameters)
         if self._scaler.is_enabled():
             self._scaler.update()
             self._check_scale()
         self.step += 1
-        metrics[-1] = {**metrics[-1], **self._measured}
+        metrics[-1] = {**metrics[-1], **self._step_metrics}
         return metrics
 
     def evaluate(self, batch: Batch) -> Metrics:
-        """The objective's validation metrics of a batch; to be called while `evaluating`."""
-        with _rows_named(batch):
+        """Return the objective's validation metrics of a batch; call it within `evaluating`."""
+        with _errors_list_rows(batch):
             return self.objective.eval_step(self, batch.to(self.device))
 
     def sample(self, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
-        """The objective's samples of a batch, if it makes any; to be called while `evaluating`."""
+        """Return the objective's samples of a batch, if it makes any; call it within `evaluating`."""
         sample = optional(self.objective, "sample")
-        with _rows_named(batch):
+        with _errors_list_rows(batch):
             return sample(self, batch.to(self.device)) if sample else {}
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Modules in eval mode and no gradients inside; each part back in its own mode afterwards."""
+        """Context manager for eval mode without gradients; restores the mode of each submodule on exit."""
         modes = [
-            (part, part.training) for module in self.modules.values() for part in module.modules()
+            (submodule, submodule.training)
+            for module in self.modules.values()
+            for submodule in module.modules()
         ]
         for module in self.modules.values():
             module.eval()
@@ -182,11 +185,11 @@ class TrainerRuntime:
             with torch.no_grad():
                 yield
         finally:
-            for part, training in modes:
-                part.training = training
+            for submodule, training in modes:
+                submodule.training = training
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes on from step to step, beside the weights."""
+        """Return the training state other than the weights."""
         return {
             "step": self.step,
             "scaler": self._scaler.state_dict(),
@@ -197,15 +200,15 @@ class TrainerRuntime:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from `state_dict`; options that are configured otherwise by now are the new ones."""
+        """Load a saved state. Optimizer options that have changed in the config take their new values."""
         if saved["optimizers"].keys() != self._optimizers.keys():
             raise UserError(
-                f"The checkpoint has the optimizers {sorted(saved['optimizers'])}, the objective "
+                f"The checkpoint has the optimizers {sorted(saved['optimizers'])}, but the objective has "
                 f"{sorted(self._optimizers)}.",
                 hint="Resume with the configuration of the run, or fine-tune from the checkpoint.",
             )
         self.step = saved["step"]
-        if saved["scaler"]:  # empty where the precision was another one
+        if saved["scaler"]:  # Empty if the precision was not fp16.
             self._scaler.load_state_dict(saved["scaler"])
         for name, state in self._optimizers.items():
             state.optimizer.load_state_dict(saved["optimizers"][name]["state"])
@@ -215,13 +218,13 @@ class TrainerRuntime:
             ):
                 group.update({key: new[key] for key in new if new[key] != old.get(key)})
 
-    def _parallel(self, module: nn.Module) -> nn.Module:
+    def _wrap(self, module: nn.Module) -> nn.Module:
         trainable = any(parameter.requires_grad for parameter in module.parameters())
         if self.rank.world_size == 1 or not trainable:
             return module
         on_gpu = self.device.type == "cuda"
         with warnings.catch_warnings():
-            # The name that torch 2.14 asks for instead is one that torch 2.11 does not know.
+            # torch 2.14 deprecates `broadcast_buffers`, but torch 2.11 does not have its replacement.
             warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
             return DistributedDataParallel(
                 module,
@@ -233,13 +236,13 @@ class TrainerRuntime:
     def _build(self, name: str, plan: OptimizerPlan) -> _Optimizer:
         if unknown := [module for module in plan.modules if module not in self.modules]:
             raise PluginError(
-                f"The optimizer '{name}' is for the module '{unknown[0]}', which is not there.",
+                f"The optimizer '{name}' refers to the module '{unknown[0]}', which does not exist.",
                 hint=near_miss(unknown[0], self.modules),
             )
         parameters = [
-            (f"{module}.{below}", parameter)
+            (f"{module}.{parameter_name}", parameter)
             for module in plan.modules
-            for below, parameter in self.modules[module].named_parameters()
+            for parameter_name, parameter in self.modules[module].named_parameters()
             if parameter.requires_grad
         ]
         optimizer = plan.optimizer(parameter for _, parameter in parameters)
@@ -251,11 +254,11 @@ class TrainerRuntime:
             plan=plan, optimizer=optimizer, parameters=parameters, configured=configured
         )
 
-    def _advance(self, name: str, state: _Optimizer) -> None:
-        """Check and clip the gradients of one optimizer, step it, and forget them."""
+    def _step_optimizer(self, name: str, state: _Optimizer) -> None:
+        """Check and clip the gradients of one optimizer, step it, and clear them."""
         gradients = [p.grad for _, p in state.parameters if p.grad is not None]
         if self.rank.world_size > 1 or not gradients:
-            check_reached(name, state.parameters)
+            check_all_have_gradients(name, state.parameters)
         self._scaler.unscale_(state.optimizer)
         norm = get_total_norm(gradients)
         expected = None if self._scaler.is_enabled() else norm
@@ -267,40 +270,40 @@ class TrainerRuntime:
         for group, configured in zip(state.optimizer.param_groups, state.configured, strict=True):
             group["lr"] = configured["lr"] * factor
         self._scaler.step(state.optimizer)
-        # Where a whole step is under one autocast, it would go on with copies of the old weights.
+        # If `train_step` runs in a single autocast, its cache still holds casts of the old weights.
         torch.clear_autocast_cache()
         state.optimizer.zero_grad(set_to_none=True)
         state.losses.clear()
-        self._measured[f"gradient_norm/{name}"] = norm
-        self._measured[f"learning_rate/{name}"] = state.optimizer.param_groups[0]["lr"]
+        self._step_metrics[f"gradient_norm/{name}"] = norm
+        self._step_metrics[f"learning_rate/{name}"] = state.optimizer.param_groups[0]["lr"]
 
     def _check_scale(self) -> None:
         scale = self._scaler.get_scale()
-        self._measured["loss_scale"] = scale
+        self._step_metrics["loss_scale"] = scale
         if scale < 1:
             raise FloatingPointError(
-                f"The gradients are not finite at step {self.step} however far the loss is scaled "
-                f"down, last on the batch of {', '.join(self._batch_ids)}."
+                f"The gradients are not finite at step {self.step} even with a loss scale below 1, on "
+                f"the batch of {', '.join(self._batch_ids)}."
             )
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         raise UserError(
-            f"{torch.cuda.get_device_name(device)} does not calculate in bf16.",
+            f"{torch.cuda.get_device_name(device)} does not support bf16.",
             hint="Set runtime.precision to fp16 or fp32.",
         )
     return _PRECISIONS[precision]
 
 
-def _unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
-    """Keep the gradients of a module on this rank, where it is one of several."""
+def _no_sync(module: nn.Module) -> AbstractContextManager[None]:
+    """Disable the gradient synchronization of a DDP module."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 @contextmanager
-def _rows_named(batch: Batch) -> Iterator[None]:
-    """Add to what is wrong with a batch which utterances its rows are."""
+def _errors_list_rows(batch: Batch) -> Iterator[None]:
+    """Add the utterance id of each batch row to UserErrors, which may name rows by number."""
     try:
         yield
     except UserError as error:

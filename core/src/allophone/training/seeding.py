@@ -1,4 +1,4 @@
-"""Random numbers: seeded, saved, restored, and kept apart."""
+"""Random number generators: seeding, saving and restoring their state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every generator, as numbers and tensors that torch loads without running code."""
+    """Return the state of all generators as numbers and tensors, which `torch.load` can load safely."""
     kind, numbers, gauss = random.getstate()
     numpy_state: Mapping[str, Any] = np.random.get_state(legacy=False)
     return {
@@ -36,7 +36,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Set every generator to a state that `random_state` gave."""
+    """Restore the state of all generators from `random_state`."""
     kind, numbers, gauss = state["python"]
     random.setstate((kind, tuple(numbers), gauss))
     saved = state["numpy"]
@@ -54,37 +54,37 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def seeded_apart(seed: int) -> Iterator[None]:
-    """Draw from freshly seeded generators inside, and go on with the old ones outside.
+def fork_rng(seed: int) -> Iterator[None]:
+    """Context manager that seeds all generators and restores their previous state on exit.
 
-    Validation is the same each time so, and how often it happens does not change the training.
+    Makes validation reproducible, and training independent of how often validation runs.
     """
-    outside = random_state()
+    state = random_state()
     seed_everything(seed)
     try:
         yield
     finally:
-        restore_random_state(outside)
+        restore_random_state(state)
 
 
 @contextmanager
 def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
-    """Make torch sum in one order on the CPU, where a resumed run must equal an unbroken one.
+    """Context manager that makes torch deterministic on the CPU, so that resuming does not change a run.
 
-    Without it the gradient of indexing is added up by several threads in the order in which they come.
+    Otherwise several threads accumulate the gradient of indexing in arbitrary order. Does nothing on a GPU.
     """
-    before = torch.get_deterministic_debug_mode()
-    memory: Any = torch.utils.deterministic
-    filling = memory.fill_uninitialized_memory
+    debug_mode = torch.get_deterministic_debug_mode()
+    deterministic: Any = torch.utils.deterministic
+    fill_memory = deterministic.fill_uninitialized_memory
     if device.type == "cpu":
         torch.set_deterministic_debug_mode("warn")
-        # It shows where memory is read before it is written, at a tenth of the time of a step.
-        memory.fill_uninitialized_memory = False
+        # Filling memory is for debugging only and takes a tenth of a step.
+        deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        memory.fill_uninitialized_memory = filling
-        torch.set_deterministic_debug_mode(before)
+        deterministic.fill_uninitialized_memory = fill_memory
+        torch.set_deterministic_debug_mode(debug_mode)
 
 
 def _cuda_in_use() -> bool:

@@ -1,4 +1,4 @@
-"""Everything that a run is made of: what a checkpoint takes from it, and gives back to it."""
+"""The state of a training run, and how it is saved to and restored from checkpoints."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.scoring import SampleScorer
 from allophone.training.seeding import (
+    fork_rng,
     random_state,
     restore_random_state,
-    seeded_apart,
 )
 from allophone.weights import add_prefix, load_weights, read_weights, strip_prefix
 
@@ -34,14 +34,14 @@ _log = logging.getLogger(__name__)
 
 @define(kw_only=True)
 class Run:
-    """A run on one rank.
+    """A training run on one rank.
 
-    inference_module: the objective's module that a voice is made of; of it `average` is kept, where one is.
-    valid: the validation batches, None where the split is empty.
-    samples: batches of the validation utterances that are to be heard and seen; rank 0 has them.
-    scores: of the metrics of the experiment, by name.
-    scorer: computes them; on rank 0, where there are metrics.
-    validation: the latest validation metrics, scores included.
+    inference_module: name of the objective's module that voices consist of.
+    train: loader of the training split.
+    valid: loader of the validation split, or None if it is empty.
+    samples: validation batches to log as audio and images; empty except on rank 0.
+    average: moving average of the inference module's weights, or None.
+    validation: the latest validation metrics.
     """
 
     folder: Path
@@ -62,14 +62,14 @@ class Run:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode, averaged weights where they are kept, and random numbers that are always the same."""
+        """Context manager for evaluation: eval mode, averaged weights if there are any, and a fixed seed."""
         averaged = self.average.applied() if self.average else nullcontext()
         seed = self.experiment.runtime.seed + self.rank.index
-        with averaged, self.runtime.evaluating(), seeded_apart(seed):
+        with averaged, self.runtime.evaluating(), fork_rng(seed):
             yield
 
     def snapshot(self) -> Snapshot:
-        """All that a checkpoint must hold; every rank must ask."""
+        """Return the content of a checkpoint. Collective: every rank must call it."""
         state = {
             "runtime": self.runtime.state_dict(),
             "train": self.train.state_dict(),
@@ -92,7 +92,7 @@ class Run:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on where a checkpoint was written: all of its weights and all of its state."""
+        """Restore the weights and the training state of a checkpoint."""
         state = read_state(checkpoint)
         weights = read_weights(checkpoint.path / WEIGHTS)
         for prefix, module in self.runtime.modules.items():
@@ -112,7 +112,7 @@ class Run:
             restore_random_state(state["random"][self.rank.index])
         else:
             _log.warning(
-                "The run had %d ranks and has %d now: random numbers begin anew.",
+                "The number of ranks has changed from %d to %d; random states are not restored.",
                 len(state["random"]),
                 self.rank.world_size,
             )

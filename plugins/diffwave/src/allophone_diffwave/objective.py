@@ -102,9 +102,9 @@ class DiffwaveObjective:
         denoiser = FoldedDenoiser(self.denoiser)
         plan = make_plan(DiffwaveControls(), NoiseSchedule.from_config(self.config.noise))
         samples: dict[str, SampleAudio | SampleImage] = {}
-        for whole in self.segmenter.wholes(batch):
+        for whole in self.segmenter.full_utterances(batch):
             waveform = torch.cat(list(sample(denoiser, whole.mel[0], plan, seed=0)))
-            samples |= self.segmenter.shown(whole, waveform.unsqueeze(0))
+            samples |= self.segmenter.make_samples(whole, waveform.unsqueeze(0))
         return samples
 
     def _validation_noise(self, utterance: str) -> tuple[Tensor, Tensor]:

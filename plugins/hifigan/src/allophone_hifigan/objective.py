@@ -116,10 +116,10 @@ class HifiganObjective:
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """Each whole utterance synthesized from its mel, and its mel next to that of the recording."""
         samples: dict[str, SampleAudio | SampleImage] = {}
-        for whole in self.segmenter.wholes(batch):
+        for whole in self.segmenter.full_utterances(batch):
             with rt.autocast():
                 waveform = self.modules["generator"](whole.mel)
-            samples |= self.segmenter.shown(whole, waveform)
+            samples |= self.segmenter.make_samples(whole, waveform)
         return samples
 
     def _mel_loss(self, generated: Tensor, recorded: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from allophone.audio.melspec import MelSpec
-from allophone.data.digests import look_at
+from allophone.data.digests import file_state
 from allophone.data.manifest import Dropped, Utterance
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
@@ -76,7 +76,7 @@ class AlignmentsExtractor:
         self._context = context
         self._place = config.voice
         weights = str(find_or_import(config.voice, default_registry()).weights)
-        state = look_at(weights)
+        state = file_state(weights)
         if state is None:
             raise UserError(f"The weights {weights} of the voice '{config.voice}' cannot be read.")
         self.key: Mapping[str, Any] = {

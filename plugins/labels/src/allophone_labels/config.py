@@ -1,4 +1,4 @@
-"""The tables `[features.<name>]` of phones and their times. Light: attrs alone."""
+"""Config classes of the extractors of phones and durations, `[features.<name>]`. Imports attrs only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from attrs import field, frozen, validators
 
 @frozen(kw_only=True)
 class PhonesConfig:
-    """The phones that label files name, for corpora that have such files.
+    """The phones in label files, for corpora that have them.
 
-    silence: what is called so that aligners call "", sil, sp, spn or <eps>.
+    silence: symbol for the intervals that aligners label "", sil, sp, spn or <eps>.
     """
 
     silence: str = field(default="sil", validator=validators.min_len(1))
@@ -17,15 +17,15 @@ class PhonesConfig:
 
 @frozen(kw_only=True)
 class DurationsConfig:
-    """How many frames each of those phones lasts."""
+    """The duration in frames of each phone in label files."""
 
 
 @frozen(kw_only=True)
 class AlignmentsConfig:
-    """How many frames each symbol of the text lasts, by a trained voice that can align.
+    """The duration in frames of each symbol of the text, from a trained voice that can align.
 
-    voice: as `allophone say --voice` takes it: the folder of a voice or a run, or the name of an
-        installed voice. Training looks for it too, to know whether it is the one that was asked.
+    voice: a voice as in `allophone say --voice`: a voice folder, a run, or the name of an installed voice.
+        Training needs it too, to check that the stored features are from this voice.
     """
 
     voice: str = field(validator=validators.min_len(1))

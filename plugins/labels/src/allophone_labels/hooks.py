@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: nothing here imports torch."""
+"""Hooks of this plugin. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CONTRACT = 1
 @hookimpl
 def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
     for name, module, summary in (
-        ("phones", "extractors", "The phones that the corpus's label files name."),
-        ("durations", "extractors", "The duration of each of those phones, in frames."),
+        ("phones", "extractors", "The phones in the label files of the corpus."),
+        ("durations", "extractors", "The duration of each of these phones, in frames."),
         (
             "alignments",
             "alignments",

@@ -1,7 +1,7 @@
 """Reads phone alignments: `.lab` files (ESPS xlabel) and Praat TextGrids.
 
-A `.lab` file has a header that ends in a line `#`, then one line a phone: the second at which it
-ends, a colour, which means nothing here, and its name. TextGrids: see `allophone_labels.textgrid`.
+A `.lab` file has a header that ends with a line `#`, then one line per phone: its end in seconds, a color
+(ignored) and its name. For TextGrids see `allophone_labels.textgrid`.
 """
 
 from __future__ import annotations

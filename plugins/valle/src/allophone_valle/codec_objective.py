@@ -18,7 +18,7 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.optimizers import adamw, exponential
-from allophone.training.segments import Starts, middle_starts, pieces, random_starts
+from allophone.training.segments import Starts, middle_starts, random_starts, slice_segments
 from allophone_valle.codec_config import CodecArchitecture, CodecTrainerConfig
 from allophone_valle.codec_losses import (
     adversarial_loss,
@@ -131,7 +131,9 @@ class CodecObjective:
         """Segments [B, segment_size] of the utterances; `choose` picks their starts."""
         waveform, size = batch["waveform"], self.trainer.segment_size
         starts = choose(waveform.lengths, size)
-        return pieces(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(1)
+        return slice_segments(waveform.values.unsqueeze(1), waveform.lengths, starts, size).squeeze(
+            1
+        )
 
     def _adversarial_step(self, rt: Runtime, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
         """Update the discriminators; returns their loss and the codec's losses."""

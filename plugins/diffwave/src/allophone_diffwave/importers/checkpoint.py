@@ -37,7 +37,7 @@ _RULES: tuple[Rule, ...] = (
 
 def reference_name(name: str) -> str:
     """The reference's name of the weight `name` of `Denoiser`."""
-    return renamed(name, _RULES)
+    return rename(name, _RULES)
 
 
 def write_checkpoint(

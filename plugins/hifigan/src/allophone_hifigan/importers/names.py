@@ -43,4 +43,4 @@ def generator_name(name: str, config: HifiganConfig) -> str:
 
 def discriminators_name(name: str) -> str:
     """The reference's name of the weight `name` of `Discriminators`, beginning with "mpd." or "msd."."""
-    return renamed(name, (*NORMS, *_DISCRIMINATORS))
+    return rename(name, (*NORM_RULES, *_DISCRIMINATORS))

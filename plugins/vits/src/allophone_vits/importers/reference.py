@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.foreign.tensors import Shapes, place
+from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.weights import skip_init
 from allophone_vits.config import (
     DecoderConfig,
