@@ -93,7 +93,7 @@ def loaded(model: nn.Module, name: str, *, begin_symbol: bool = True) -> nn.Modu
     state = stack_codebooks(reference_state(begin_symbol=begin_symbol))
     expected = add_prefix(model.state_dict(), name)
     given = {key: value for key, value in state.items() if key.startswith(f"{name}_")}
-    model.load_state_dict(strip_prefix(place(given, expected, reference_name), name))
+    model.load_state_dict(strip_prefix(convert_state_dict(given, expected, reference_name), name))
     return model.eval()
 
 

@@ -41,7 +41,7 @@ def import_checkpoint(source: Path, destination: Path) -> None:
         settings=arguments.table("model"),
         levels={name: _level(arguments, name) for name in ("pitch", "energy")},
         statistics={name: _variance_statistics(arguments, name) for name in ("pitch", "energy")},
-        audio=audio_of(arguments, magnitude_epsilon=MAGNITUDE_EPSILON),
+        audio=mel_spec(arguments, magnitude_epsilon=MAGNITUDE_EPSILON),
         text=text_config("en"),
         speakers={} if speakers is None else speakers.content,
     )

@@ -39,4 +39,4 @@ BINS = "variance_adaptor.{}_bins"
 
 def reference_name(name: str) -> str:
     """Return the reference's name for the weight `name` of `FastSpeech2`, except statistics."""
-    return renamed(name, _RULES)
+    return rename(name, _RULES)

@@ -186,7 +186,7 @@ def _weights(
         name: tensor for name, tensor in checkpoint.tensors.items() if name not in POSITION_TABLES
     }
     given[_EMBEDDING] = given[_EMBEDDING][:vocabulary_size]
-    weights = place(given, expected, reference_name)
+    weights = convert_state_dict(given, expected, reference_name)
     for name, known in checkpoint.statistics.items():
         statistics = _statistics(name, weights.pop(BINS.format(name)), known)
         weights |= add_prefix(statistics.state_dict(), f"variance_adaptor.{name}.statistics")

@@ -75,7 +75,7 @@ def write_checkpoint(destination: Path, checkpoint: ReferenceCheckpoint) -> None
     voice = StoredVoice(
         description=description,
         vocabulary=Vocabulary(symbols=checkpoint.symbols),
-        weights=place(tensors, expected, reference_name),
+        weights=convert_state_dict(tensors, expected, reference_name),
     )
     write_voice(destination, voice)
 

@@ -39,7 +39,7 @@ _RULES: tuple[Rule, ...] = (
 
 def reference_name(name: str) -> str:
     """Return the reference's name for the weight `name`, after `stack_codebooks`."""
-    return renamed(name, _RULES)
+    return rename(name, _RULES)
 
 
 def stack_codebooks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -102,7 +102,7 @@ def _config_of(checkpoint: Path) -> Path | None:
 
 def read_checkpoint(files: CheckpointFiles) -> ReferenceCheckpoint:
     """Read the weights and settings of a checkpoint; UserError if it holds no generator."""
-    config, generator = files.config, read_module(files.generator, "model")
+    config, generator = files.config, read_state_dict(files.generator, "model")
     if EMBEDDING not in generator:
         raise UserError(
             f"{files.generator} does not contain a generator: the weight {EMBEDDING} is missing."

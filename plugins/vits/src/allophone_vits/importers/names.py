@@ -120,4 +120,4 @@ def reference_generator_name(name: str, *, blocks: int, paired: bool) -> str:
 
 def reference_discriminator_name(name: str) -> str:
     """Return the reference's name for the weight `name` of `Discriminator`."""
-    return renamed(name, (*_SHARED, *_DISCRIMINATOR))
+    return rename(name, (*_SHARED, *_DISCRIMINATOR))

@@ -73,4 +73,4 @@ def reference_generator_name(name: str, *, flow: FlowKind, blocks: int, paired: 
 
 def reference_duration_discriminator_name(name: str) -> str:
     """Return the public implementation's name for the weight `name` of `DurationDiscriminator`."""
-    return renamed(name, _DURATION_DISCRIMINATOR)
+    return rename(name, _DURATION_DISCRIMINATOR)
