@@ -222,7 +222,7 @@ def test_threads_change_nothing() -> None:
         assert torch.equal(several.durations, single.durations)
 
 
-def test_the_input_is_only_read() -> None:
+def test_the_input_is_not_modified() -> None:
     batch = large_batch()
     copies = [tensor.clone() for tensor in batch]
     monotonic_alignment(*batch)
@@ -236,7 +236,7 @@ def test_values_with_gradients_are_accepted() -> None:
     assert values.requires_grad
 
 
-def test_it_works_within_a_compiled_function() -> None:
+def test_it_can_be_called_from_compiled_code() -> None:
     def durations(values: Tensor) -> Tensor:
         lengths = torch.tensor([60, 50]), torch.tensor([20, 18])
         return monotonic_alignment(values * 2, *lengths, threads=1).durations + 1
@@ -285,7 +285,7 @@ def test_another_python_thread_runs_during_the_search() -> None:
         other.join()
 
 
-def test_the_best_instruction_set_is_used_and_plain_c_is_always_there() -> None:
+def test_the_best_instruction_set_is_the_default_and_plain_c_is_available() -> None:
     assert instruction_set() == instruction_sets()[0]
     assert instruction_sets()[-1] == "plain"
     with pytest.raises(UserError, match="does not support the instruction set 'avx3'"):

@@ -1,4 +1,4 @@
-"""Which utterances form a batch, and what batches hold."""
+"""Batching, vocabularies and the loader."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def weighted_plans(draw):
 
 
 @given(plans(), st.integers(0, 3))
-def test_every_rank_has_the_same_number_of_batches_and_none_is_empty(drawn, epoch):
+def test_ranks_have_the_same_number_of_batches_and_none_is_empty(drawn, epoch):
     _, _, world_size, plan = drawn
     for rank in range(world_size):
         batches = batches_of(plan, epoch, rank)
@@ -80,13 +80,13 @@ def test_every_rank_has_the_same_number_of_batches_and_none_is_empty(drawn, epoc
 
 
 @given(plans(), st.integers(0, 3))
-def test_every_utterance_comes_once_an_epoch_but_for_those_that_are_named(drawn, epoch):
+def test_every_utterance_occurs_once_per_epoch_except_idle_ones(drawn, epoch):
     lengths, limits, world_size, plan = drawn
     seen = [
         i for rank in range(world_size) for batch in batches_of(plan, epoch, rank) for i in batch
     ]
     assert len(seen) == len(set(seen)) == len(lengths) - plan.idle
-    # Only where the budget has room for one utterance of even the shortest.
+    # Only if the budget has room for a single utterance, even of the shortest.
     shortest_bucket_has_room = 2 * max(lengths) <= limits["max_length"] and limits["max_items"] > 1
     if world_size == 1 or shortest_bucket_has_room:
         assert plan.idle == 0
@@ -104,7 +104,7 @@ def test_no_batch_exceeds_its_budget(drawn, epoch):
 
 
 @given(weighted_plans(), st.integers(0, 50))
-def test_weighted_epochs_are_all_alike_in_size_and_within_the_budget(drawn, epoch):
+def test_weighted_epochs_have_the_same_size_and_fit_the_budget(drawn, epoch):
     lengths, weights, limits, world_size, plan = drawn
     shares = [batches_of(plan, epoch, rank) for rank in range(world_size)]
     assert {len(batches) for batches in shares} == {len(batches_of(plan, epoch + 1, 0))}
@@ -127,7 +127,7 @@ def test_weighted_epochs_are_all_alike_in_size_and_within_the_budget(drawn, epoc
 
 
 @pytest.mark.parametrize("weight", [0.3, 0.5, 1.0, 1.25, 2.0, 3.7])
-def test_an_utterance_comes_as_often_as_its_weight_says(weight):
+def test_an_utterance_occurs_according_to_its_weight(weight):
     lengths = [1 + index * 7 % 13 for index in range(140)]
     weights = [1.0] * 40 + [weight] * 100
     plan = plan_batches(lengths, weights=weights, max_length=60, max_items=8, buckets=4)
@@ -141,14 +141,14 @@ def test_an_utterance_comes_as_often_as_its_weight_says(weight):
     np.testing.assert_allclose(counts[40:] / epochs, weight, atol=0.02)
 
 
-def test_whom_a_fraction_leaves_out_changes_from_epoch_to_epoch():
+def test_a_fractional_weight_skips_different_utterances_in_each_epoch():
     plan = plan_batches([1.0] * 10, weights=[0.1] * 10, max_length=9, max_items=9, buckets=1)
     taken = [batches_of(plan, epoch, 0) for epoch in range(60)]
     assert all(len(batches) == 1 and len(batches[0]) == 1 for batches in taken)
     assert {batches[0][0] for batches in taken} == set(range(10))
 
 
-def test_weights_of_one_change_nothing():
+def test_weights_of_one_equal_no_weights():
     lengths = [1 + index % 7 for index in range(50)]
     limits = {"max_length": 40, "max_items": 8, "buckets": 4, "seed": 1}
     plain, weighted = (
@@ -159,14 +159,14 @@ def test_weights_of_one_change_nothing():
 
 
 @given(plans())
-def test_ranks_have_like_batches_at_a_time(drawn):
+def test_ranks_have_batches_of_similar_length_in_each_step(drawn):
     _, _, world_size, plan = drawn
     for step in zip(*(batches_of(plan, 0, rank) for rank in range(world_size)), strict=True):
         sizes = [len(batch) for batch in step]
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_epochs_differ_in_order_and_in_company_and_repeat_themselves():
+def test_epochs_differ_in_order_and_batches_and_are_reproducible():
     lengths = [1 + index % 7 for index in range(200)]
     plan, again = (
         plan_batches(lengths, max_length=40, max_items=8, buckets=4, seed=1) for _ in range(2)
@@ -179,7 +179,7 @@ def test_epochs_differ_in_order_and_in_company_and_repeat_themselves():
     assert batches_of(plan, 0, 0) != batches_of(other, 0, 0)
 
 
-def test_who_sits_out_changes_from_epoch_to_epoch():
+def test_idle_utterances_change_from_epoch_to_epoch():
     plan = plan_batches([5.0] * 7, max_length=5, max_items=8, buckets=1, world_size=4, seed=0)
     assert plan.idle == 3
     idle = set()
@@ -189,7 +189,7 @@ def test_who_sits_out_changes_from_epoch_to_epoch():
     assert idle == set(range(7))
 
 
-def test_like_lengths_are_batched_together():
+def test_similar_lengths_are_batched_together():
     lengths = list(np.random.default_rng(0).uniform(1, 10, 2000))
     plan = plan_batches(lengths, max_length=160, max_items=64, buckets=16)
     padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches_of(plan, 0, 0))
@@ -200,12 +200,12 @@ def test_like_lengths_are_batched_together():
     ("lengths", "world_size", "message"),
     [([1.0, 11.0], 1, "exceeds the budget"), ([1.0], 2, "too small for 2 ranks")],
 )
-def test_plans_that_cannot_be_made_are_refused(lengths, world_size, message):
+def test_impossible_plans_are_refused(lengths, world_size, message):
     with pytest.raises(ValueError, match=message):
         plan_batches(lengths, max_length=10, max_items=4, buckets=2, world_size=world_size)
 
 
-def test_rows_of_a_batch_lose_the_padding_that_others_needed():
+def test_selected_rows_lose_the_padding_of_the_others():
     batch = Batch(
         ids=("a", "b", "c"),
         features={
@@ -249,7 +249,7 @@ def test_a_vocabulary_is_sorted_and_reads_back_equal(tmp_path):
         ('{"symbols": {}, "speakers": [], "languages": []}', "symbol table"),
     ],
 )
-def test_a_broken_vocabulary_is_named(tmp_path, content, message):
+def test_a_broken_vocabulary_is_reported(tmp_path, content, message):
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
     with pytest.raises(UserError, match=f"vocabulary.json: .*{message}"):
@@ -348,7 +348,7 @@ def test_validation_has_one_order(corpus, vocabulary):
     assert [batch.ids for batch in loader] == [batch.ids for batch in loader]
 
 
-def test_what_was_only_looked_at_still_comes(corpus, vocabulary):
+def test_a_preview_does_not_consume_batches(corpus, vocabulary):
     loader = corpus.loader("valid", features=FEATURES, vocabulary=vocabulary)
     whole = [batch.ids for batch in loader]
     assert next(iter(loader.preview())).ids == whole[0]
@@ -367,7 +367,7 @@ def test_ranks_share_an_epoch(corpus, vocabulary):
 
 @settings(deadline=None, max_examples=8)
 @given(stop=st.integers(0, 25), workers=st.sampled_from([0, 0, 0, 2]))
-def test_a_resumed_loader_goes_on_with_exactly_the_next_batch(corpus, vocabulary, stop, workers):
+def test_a_resumed_loader_continues_with_the_next_batch(corpus, vocabulary, stop, workers):
     corpus = changed(corpus, workers=workers)
 
     def loader():
@@ -387,13 +387,13 @@ def test_a_resumed_loader_goes_on_with_exactly_the_next_batch(corpus, vocabulary
         assert torch.equal(batch["waveform"].values, other["waveform"].values)
 
 
-def test_loading_draws_no_random_numbers_that_a_run_would_miss(corpus, vocabulary):
+def test_loading_does_not_use_the_global_generators(corpus, vocabulary):
     before = torch.get_rng_state()
     list(corpus.loader("train", features=FEATURES, vocabulary=vocabulary))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_epoch_begins_anew_when_the_batches_are_others(corpus, vocabulary, caplog):
+def test_an_epoch_restarts_if_the_batches_have_changed(corpus, vocabulary, caplog):
     loader = corpus.loader("train", features=(), vocabulary=vocabulary)
     list(loader)
     next(iter(loader))
@@ -406,7 +406,7 @@ def test_an_epoch_begins_anew_when_the_batches_are_others(corpus, vocabulary, ca
     assert "restarting epoch" in caplog.text
 
 
-def test_what_the_vocabulary_lacks_is_left_out_and_said(corpus, vocabulary, caplog):
+def test_utterances_outside_the_vocabulary_are_dropped_and_reported(corpus, vocabulary, caplog):
     without = sorted(set(vocabulary.symbols.ids) - {"_", "w"})
     smaller = evolve(vocabulary, symbols=SymbolTable.from_symbols(without, blank="_"))
     with caplog.at_level(logging.WARNING):
@@ -419,7 +419,7 @@ def test_what_the_vocabulary_lacks_is_left_out_and_said(corpus, vocabulary, capl
     assert left_out.isdisjoint(id for batch in loader for id in batch.ids)
 
 
-def test_a_split_of_strangers_is_an_error(corpus, vocabulary):
+def test_a_split_of_unknown_speakers_is_an_error(corpus, vocabulary):
     with pytest.raises(UserError, match=r"No utterance of the split 'valid'.*unknown speaker 6"):
         corpus.loader("valid", features=(), vocabulary=evolve(vocabulary, speakers=("p1",)))
 

@@ -1,4 +1,4 @@
-"""Checkpoints are whole, safe to read, and kept by rule."""
+"""Checkpoints: atomic writing, safe reading and pruning."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def test_a_checkpoint_holds_what_a_resume_and_a_voice_need(tmp_path, snapshot, r
     assert {"allophone", "torch", "python"} <= provenance["distributions"].keys()
 
 
-def test_without_an_average_the_weights_themselves_speak(tmp_path, snapshot, registry):
+def test_without_an_average_voices_use_the_weights(tmp_path, snapshot, registry):
     written = write_checkpoint(tmp_path, 1, evolve(snapshot, average=None), registry)
     assert written.inference_weights.name == "model.safetensors"
     assert not (written.path / "average.safetensors").exists()
@@ -104,7 +104,7 @@ def test_a_checkpoint_is_never_half_deleted(tmp_path, snapshot, registry, monkey
     assert names_in(tmp_path) == ["step-00000002", "step-00000003"]
 
 
-def test_the_same_step_is_written_over(tmp_path, snapshot, registry):
+def test_a_checkpoint_of_the_same_step_is_replaced(tmp_path, snapshot, registry):
     write_checkpoint(tmp_path, 1, snapshot, registry)
     write_checkpoint(tmp_path, 1, evolve(snapshot, epoch=9), registry)
     assert read_provenance(find_checkpoint(tmp_path))["epoch"] == 9
@@ -121,7 +121,7 @@ def test_the_same_step_is_written_over(tmp_path, snapshot, registry):
         (KeepConfig(last=1, best_metric="other"), [6]),
     ],
 )
-def test_what_is_kept_is_the_last_every_nth_and_the_best(tmp_path, snapshot, registry, keep, left):
+def test_the_last_every_nth_and_best_checkpoints_are_kept(tmp_path, snapshot, registry, keep, left):
     for step, loss in enumerate([0.9, 0.5, 0.1, 0.3, 0.1, 0.2], start=1):
         rated = evolve(snapshot, validation={"loss": loss})
         write_checkpoint(tmp_path, step, rated, registry)
@@ -130,14 +130,14 @@ def test_what_is_kept_is_the_last_every_nth_and_the_best(tmp_path, snapshot, reg
     assert sorted([*left, *(found.step for found in gone)]) == [1, 2, 3, 4, 5, 6]
 
 
-def test_state_that_could_not_be_read_again_is_refused_at_once(tmp_path, snapshot, registry):
+def test_state_that_cannot_be_loaded_safely_is_refused(tmp_path, snapshot, registry):
     bad = evolve(snapshot, state={"objective": {"config": make_experiment()}})
     with pytest.raises(TypeError, match="Experiment"):
         write_checkpoint(tmp_path, 1, bad, registry)
     assert checkpoints(tmp_path) == []
 
 
-def test_damaged_and_missing_state_is_an_error_that_says_so(tmp_path, snapshot, registry):
+def test_corrupt_and_missing_state_is_reported(tmp_path, snapshot, registry):
     written = write_checkpoint(tmp_path, 1, snapshot, registry)
     state = written.path / "state.pt"
     state.write_bytes(state.read_bytes()[:100])
@@ -149,7 +149,7 @@ def test_damaged_and_missing_state_is_an_error_that_says_so(tmp_path, snapshot, 
     assert "--finetune" in caught.value.hint
 
 
-def test_no_checkpoint_is_an_error_that_says_what_to_give(tmp_path):
+def test_a_folder_without_checkpoints_is_reported(tmp_path):
     with pytest.raises(UserError, match="no checkpoint"):
         find_checkpoint(tmp_path)
     (checkpoint_path(tmp_path, 1).parent / ".writing-step-00000001").mkdir(parents=True)

@@ -214,7 +214,7 @@ def test_a_broken_toml_names_file_and_line(tmp_path, registry):
         resolve(write(tmp_path / "x.toml", "[model]\nlayers = = 3\n"), registry=registry)
 
 
-def test_an_unknown_recipe_suggests(registry):
+def test_an_unknown_recipe_is_refused(registry):
     with pytest.raises(PluginError, match="no recipe 'vitz/ljspeech'"):
         resolve("vitz/ljspeech", registry=registry)
 

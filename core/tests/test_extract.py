@@ -1,4 +1,4 @@
-"""`allophone extract`: whole, in parts, by several processes, killed, and run again."""
+"""`allophone extract`: in one process, in several, in shards, and after being killed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(made, **arguments):
 
 
 def files(made):
-    """The content of the store; the temporary files of the dead are nobody's."""
+    """The content of the store, without temporary files of killed processes."""
     folder = Path(made.data.directory) / "features"
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -84,7 +84,7 @@ def files(made):
 
 
 def arrays(made):
-    """All that can be found of all utterances, whatever pack it lies in."""
+    """All stored features of all utterances."""
     stored = FeatureIndex(made, default_registry())
     found = {}
     for utterance in read_manifest(Path(made.data.directory) / "manifest.jsonl"):
@@ -122,7 +122,7 @@ def test_a_run_with_nothing_to_do_reads_no_recording(recordings, tmp_path):
     assert run(made).usable == N_UTTERANCES
 
 
-def test_two_processes_store_what_one_does(recordings, tmp_path):
+def test_two_processes_store_the_same_as_one(recordings, tmp_path):
     one, two = prepared(tmp_path, "one"), prepared(tmp_path, "two")
     alone, together = run(one, workers=1), run(two, workers=2)
     assert alone.usable == together.usable
@@ -142,7 +142,7 @@ def arrays_equal(one, two):
     )
 
 
-def test_shards_together_store_what_one_run_does(recordings, tmp_path):
+def test_all_shards_store_the_same_as_one_run(recordings, tmp_path):
     whole, parts = prepared(tmp_path, "whole"), prepared(tmp_path, "parts")
     run(whole)
     done = [run(parts, shard=Shard(index, 3)) for index in (3, 1, 2)]
@@ -156,12 +156,12 @@ def test_shards_together_store_what_one_run_does(recordings, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
-def test_a_shard_that_is_none_is_refused(text):
+def test_an_invalid_shard_is_refused(text):
     with pytest.raises(UserError, match="Invalid --shard value"):
         Shard.parse(text)
 
 
-def test_a_shard_is_read():
+def test_a_shard_is_parsed():
     assert Shard.parse("2/3") == Shard(2, 3)
 
 
@@ -195,7 +195,7 @@ def test_a_corpus_that_has_moved_is_not_extracted_again(recordings, tmp_path):
     assert not any(run(moved).computed.values())
 
 
-def test_another_setting_extracts_only_what_depends_on_it(recordings, tmp_path):
+def test_a_changed_setting_extracts_only_features_that_depend_on_it(recordings, tmp_path):
     made = prepared(tmp_path)
     run(made)
     unnormalized = evolve(made, text=evolve(made.text, normalize=False))
@@ -205,7 +205,7 @@ def test_another_setting_extracts_only_what_depends_on_it(recordings, tmp_path):
     assert not any(run(made).computed.values())
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(recordings, tmp_path):
+def test_a_killed_run_continues_to_the_same_bytes(recordings, tmp_path):
     """SIGKILL in the middle of a run with processes of its own; they end with it."""
     whole, killed = prepared(tmp_path, "whole"), prepared(tmp_path, "killed")
     run(whole)
@@ -279,7 +279,7 @@ def running(group):
     return found
 
 
-def test_what_is_left_out_is_named_with_its_reason(recordings, tmp_path):
+def test_dropped_utterances_are_reported_with_the_reason(recordings, tmp_path):
     lines = (recordings / "metadata.csv").read_text().splitlines()
     lines[0] = "utterance-000.wav|..."
     lines.append("nowhere.wav|it was never recorded")
@@ -311,7 +311,7 @@ def test_what_is_left_out_is_named_with_its_reason(recordings, tmp_path):
     assert FeatureIndex(made, default_registry()).lookup("waveform", too_long) is None
 
 
-def test_other_limits_extract_only_what_they_let_in(recordings, tmp_path):
+def test_wider_limits_extract_only_the_added_utterances(recordings, tmp_path):
     made = prepared(tmp_path, limits={"max_seconds": 2.5})
     first = run(made)
     assert 0 < len(first.dropped) < N_UTTERANCES
@@ -322,7 +322,7 @@ def test_other_limits_extract_only_what_they_let_in(recordings, tmp_path):
     assert not second.dropped
 
 
-def test_what_was_missing_is_extracted_when_it_is_there(recordings, tmp_path):
+def test_missing_files_are_extracted_once_they_exist(recordings, tmp_path):
     made = prepared(tmp_path)
     hidden = (recordings / "utterance-004.wav").rename(tmp_path / "hidden.wav")
     assert list(run(made).dropped) == ["utterance-004"]
@@ -344,7 +344,7 @@ def test_an_utterance_that_was_dropped_is_tried_again(recordings, tmp_path, monk
     assert run(made).usable == N_UTTERANCES
 
 
-def test_an_extractor_that_fails_says_where(recordings, tmp_path, monkeypatch):
+def test_a_failing_extractor_names_the_utterances(recordings, tmp_path, monkeypatch):
     made = prepared(tmp_path)
 
     def fail(self, utterances):
@@ -364,7 +364,7 @@ def test_without_a_manifest_the_command_to_run_is_named(tmp_path):
     assert "allophone prepare" in caught.value.hint
 
 
-def test_the_name_of_the_durations_is_taken(recordings, tmp_path):
+def test_the_feature_name_seconds_is_reserved(recordings, tmp_path):
     made = prepared(tmp_path)
     taken = evolve(made, features={"seconds": made.features["waveform"]})
     with pytest.raises(UserError, match=r"\[features\.seconds\]"):
@@ -391,8 +391,10 @@ class Telegraphic:
         return f"{text} stop"
 
 
-def with_telegraphic(monkeypatch, version):
-    """A registry whose normalizer of English is `Telegraphic`."""
+def test_another_normalizer_extracts_the_phonemes_again(recordings, tmp_path, monkeypatch):
+    made = prepared(tmp_path)
+    extract(made, default_registry())
+    before = arrays(made)
 
     @hookimpl
     def allophone_normalizers():

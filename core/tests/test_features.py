@@ -1,4 +1,4 @@
-"""What extractors make of utterances."""
+"""Feature extractors."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_a_waveform_is_cut_trimmed_and_resampled(tone):
     assert len(only(WaveformExtractor(WaveformConfig(), make_context(half)), tone)) == RATE
 
 
-def test_seconds_are_those_of_what_is_left(tone):
+def test_seconds_are_measured_after_trimming(tone):
     assert float(only(SecondsExtractor(make_context()), tone)) == 2.0
     assert float(only(SecondsExtractor(make_context()), evolve(tone, start=0.5))) == 1.5
     trimmed = float(only(SecondsExtractor(make_context(trim_db=40)), tone))
     assert 1 <= trimmed < 1.2
 
 
-def test_what_cannot_be_read_is_dropped(tone, tmp_path):
+def test_unreadable_recordings_are_dropped(tone, tmp_path):
     (tmp_path / "broken.wav").write_bytes(b"RIFF....WAVE")
     broken = evolve(tone, id="broken", audio=str(tmp_path / "broken.wav"))
     good, bad = only(SecondsExtractor(make_context()), tone, broken)
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_dropped(tone, tmp_path):
     assert "broken.wav" in bad.detail
 
 
-def test_a_recording_is_read_once_and_what_was_done_to_it_is_noted(tone, tmp_path):
+def test_a_recording_is_read_once_and_conversions_are_counted(tone, tmp_path):
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, np.zeros((8000, 2)), 8000)
     reader = RecordingReader(sample_rate=RATE, trim_db=None)
@@ -118,7 +118,7 @@ def test_a_recording_is_read_once_and_what_was_done_to_it_is_noted(tone, tmp_pat
         reader(utterance)
 
 
-def test_phonemes_are_symbols_of_each_utterances_language(tone):
+def test_phonemes_use_the_language_of_each_utterance(tone):
     english = evolve(tone, id="en", text="Two cats.")
     german = evolve(tone, id="de", text="Zwei Katzen.", language="de")
     context = evolve(make_context(), frontend=toy_frontend)
@@ -140,20 +140,20 @@ def test_phonemes_are_symbols_of_each_utterances_language(tone):
         ("a [[b", "unreadable text"),
     ],
 )
-def test_a_text_without_phonemes_is_dropped_and_its_neighbours_are_not(tone, text, reason):
+def test_only_the_text_without_phonemes_is_dropped(tone, text, reason):
     extractor = PhonemesExtractor(PhonemesConfig(), make_context())
     bad, good = only(extractor, evolve(tone, id="bad", text=text), tone)
     assert bad.reason == reason
     assert "".join(good) == "tone"
 
 
-def test_a_language_that_nobody_speaks_is_an_error_and_drops_nothing(tone):
+def test_an_unsupported_language_is_an_error(tone):
     extractor = PhonemesExtractor(PhonemesConfig(), evolve(make_context(), frontend=toy_frontend))
     with pytest.raises(UserError, match="xyzzy"):
         list(extractor.extract([evolve(tone, language="xyzzy")]))
 
 
-def test_keys_change_with_what_decides_the_result():
+def test_keys_change_with_the_settings_that_affect_the_result():
     others = [
         evolve(SPEC, hop_length=64),
         evolve(SPEC, sample_rate=8000),

@@ -1,4 +1,4 @@
-"""The extractor `mels`: what others have made of the recordings, checked and stored."""
+"""The extractor `mels`: mels from files are checked and stored."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def found(made, number):
     return FeatureIndex(made, default_registry()).find(prepared_utterances(made)[number])
 
 
-def test_mels_come_in_batches_beside_the_recordings(made):
+def test_batches_hold_mels_and_recordings(made):
     assert run(made).computed["mel"] == 4
     corpus = open_corpus(made)
     vocabulary = corpus.build_vocabulary()
@@ -77,7 +77,7 @@ def test_mels_come_in_batches_beside_the_recordings(made):
         assert batch["mel"].values.shape[2] == made.audio.n_mels
 
 
-def test_a_file_that_has_changed_is_read_again_and_alone(made, tmp_path):
+def test_only_a_changed_mel_is_read_again(made, tmp_path):
     run(made)
     utterance = prepared_utterances(made)[1]
     write_mel(mel_file(tmp_path, utterance), mel_of(made, utterance, 7))
@@ -94,7 +94,7 @@ def test_training_needs_neither_the_mels_nor_the_recordings(made, tmp_path):
     assert len(open_corpus(made).stored) == 4
 
 
-def test_what_does_not_belong_to_its_recording_is_dropped_and_named(made, tmp_path):
+def test_mels_that_do_not_match_their_recording_are_dropped(made, tmp_path):
     missing, longer, broken, _ = prepared_utterances(made)
     mel_file(tmp_path, missing).unlink()
     whole = mel_of(made, longer, 1)
@@ -112,7 +112,7 @@ def test_what_does_not_belong_to_its_recording_is_dropped_and_named(made, tmp_pa
     assert str(mel_file(tmp_path, missing)) in dropped[missing.id].detail
 
 
-def test_what_was_mended_is_taken_up(made, tmp_path):
+def test_a_corrected_mel_is_extracted(made, tmp_path):
     first = prepared_utterances(made)[0]
     mel_file(tmp_path, first).unlink()
     run(made)
@@ -122,13 +122,13 @@ def test_what_was_mended_is_taken_up(made, tmp_path):
     assert isinstance(found(made, 0), StoredUtterance)
 
 
-def test_mels_of_other_parameters_are_refused_field_by_field(made, tmp_path):
+def test_mels_with_other_settings_are_refused_with_the_fields(made, tmp_path):
     write_description(tmp_path / "mels", evolve(made.audio, f_max=3000.0), {})
     with pytest.raises(UserError, match=r"the experiment's \[audio\]:\n  f_max: 3000.0 against"):
         run(made)
 
 
-def test_a_folder_must_say_what_its_numbers_mean(made, tmp_path):
+def test_a_mel_folder_must_describe_its_settings(made, tmp_path):
     (tmp_path / "mels" / "mels.toml").unlink()
     with pytest.raises(UserError, match="has no mels.toml"):
         run(made)

@@ -1,4 +1,4 @@
-"""Reading other projects' files, and placing their tensors."""
+"""Reading other projects' files and converting their state dicts."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def reference_name(name):
 
 
 def theirs_of(module):
-    """The same weights as a file of old has them."""
+    """The same weights with the names of an old checkpoint."""
     return {
         rename(reference_name(name), NORM_RULES): tensor.clone()
         for name, tensor in module.state_dict().items()

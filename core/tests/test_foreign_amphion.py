@@ -1,4 +1,4 @@
-"""Finding what belongs to an experiment of Amphion, and saying what is missing."""
+"""Reading experiments of Amphion."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_latest_of_several_checkpoints(experiment: Path, name: str, order: int) -> None:
-    """Numbers count: neither the alphabet, nor when a file was written, nor the loss."""
+    """Checkpoints are ordered by their numbers, not by name, modification time or loss."""
     folder = experiment / "checkpoint"
     checkpoints = [
         touch(folder / f"epoch-{epoch}_step-{step}_loss-{loss}" / name)

@@ -1,4 +1,4 @@
-"""Label files that lie in a folder of their own, `data.labels`: `prepare` finds those of each utterance."""
+"""Label files in a separate folder, `data.labels`, are found by `prepare`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_labels_are_found_by_id_and_by_speaker(folders):
     assert found["utterance-002"] is None
 
 
-def test_prepare_names_those_without_labels(folders):
+def test_prepare_reports_utterances_without_labels(folders):
     (folders / "aligned" / "utterance-000.lab").write_text("#\n1 0 a\n")
     path = folders / "experiment.toml"
     path.write_text(
@@ -71,7 +71,7 @@ def test_a_folder_without_any_labels_is_an_error(folders):
         prepare(experiment(folders, labels="elsewhere"), default_registry())
 
 
-def test_labels_take_the_place_of_a_corpus_own(folders):
+def test_labels_replace_those_of_the_corpus(folders):
     (folders / "aligned" / "utterance-000.lab").write_text("#\n1 0 a\n")
     given_labels = experiment(folders)
     columns = ("audio", "text", "speaker", "labels")

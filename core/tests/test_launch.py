@@ -1,4 +1,4 @@
-"""Several processes that train as one, and reading the rank from the environment."""
+"""Distributed training: launching processes, and reading the rank from the environment."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def losses_of(folder, *names):
 @pytest.mark.parametrize(
     ("trainer", "losses"), [("gan", ("d_loss", "g_loss")), ("counting", ("loss",))]
 )
-def test_two_ranks_equal_one_with_their_batches_together(tmp_path, trainer, losses):
+def test_two_ranks_equal_one_with_the_combined_batches(tmp_path, trainer, losses):
     config = {"gan": GanConfig, "counting": CountingConfig}[trainer]()
     with in_memory():
         train_toy(tmp_path / "one", script_experiment(config, 6), registry=toy_registry())
@@ -74,7 +74,7 @@ def test_two_ranks_equal_one_with_their_batches_together(tmp_path, trainer, loss
             torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-6)
 
 
-def test_torchrun_is_joined_and_a_resume_is_bit_identical(tmp_path):
+def test_torchrun_is_supported_and_resuming_is_bit_identical(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     whole, rest = tmp_path / "whole", tmp_path / "rest"
     run(torchrun, whole, "--steps", 7, "--dropout", 0.3)
@@ -84,7 +84,7 @@ def test_torchrun_is_joined_and_a_resume_is_bit_identical(tmp_path):
     assert losses_of(rest, "loss") == losses_of(whole, "loss")[4:]
 
 
-def test_what_one_rank_raises_is_shown_once_and_plainly(tmp_path):
+def test_the_error_of_a_rank_is_shown_once_without_a_traceback(tmp_path):
     done = run(
         [sys.executable],
         *(tmp_path, *TWO, "--steps", 4, "--fails-at", 1, "--fails-on-rank", 1),
@@ -154,11 +154,11 @@ def test_the_distributed_env_of_srun():
         ("n[1-2],m[3-4]", "n1"),
     ],
 )
-def test_the_first_of_slurms_nodes(nodes, first):
+def test_the_first_host_of_a_slurm_node_list(nodes, first):
     assert first_node(nodes) == first
 
 
-def test_no_nodes_is_an_error():
+def test_an_empty_node_list_is_an_error():
     with pytest.raises(UserError, match="SLURM node list"):
         first_node("")
 
@@ -185,13 +185,13 @@ def test_devices_are_parsed(gpus):
 
 
 @pytest.mark.parametrize("devices", ["cuda", "0,", "0,0", "-1"])
-def test_no_devices_are_an_error(gpus, devices):
+def test_invalid_devices_are_an_error(gpus, devices):
     gpus(4)
     with pytest.raises(UserError, match="Invalid --devices value"):
         parse_devices(devices, None)
 
 
-def test_devices_that_are_not_there_are_named(gpus):
+def test_unavailable_devices_are_named(gpus):
     gpus(2)
     with pytest.raises(UserError, match="GPU 3 is not available; torch finds 2"):
         parse_devices("0,3", None)
@@ -199,7 +199,7 @@ def test_devices_that_are_not_there_are_named(gpus):
         parse_devices("0,1", 3)
 
 
-def test_each_rank_has_a_device_of_its_own(gpus):
+def test_each_rank_has_its_own_device(gpus):
     def env(local_rank):
         return DistributedEnv(
             rank=local_rank, local_rank=local_rank, world_size=4, init_method="env://"
@@ -218,7 +218,7 @@ def test_each_rank_has_a_device_of_its_own(gpus):
     assert local_device(env(3), None) == torch.device("cpu")
 
 
-def test_ranks_that_do_not_end_well_after_a_signal_are_told_of(tmp_path):
+def test_ranks_that_fail_after_a_signal_are_reported(tmp_path):
     for rank in ("0", "1"):
         (tmp_path / rank).mkdir()
     (tmp_path / "0" / "ended").touch()

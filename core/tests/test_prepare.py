@@ -65,14 +65,14 @@ def test_a_manifest_reads_back_equal(tmp_path):
         ('{"id": "a", "audio": "b.wav", "text": ""}', "have the id 'a': a.wav and b.wav"),
     ],
 )
-def test_a_broken_line_of_a_manifest_is_named(tmp_path, line, message):
+def test_a_broken_line_of_a_manifest_is_reported(tmp_path, line, message):
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"id": "a", "audio": "a.wav", "text": "A"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
         read_manifest(path)
 
 
-def test_two_utterances_of_one_id_are_refused_before_anything_is_written(tmp_path):
+def test_duplicate_ids_are_refused_before_writing(tmp_path):
     path = tmp_path / "manifest.jsonl"
     write_manifest(path, utterances(2))
     with pytest.raises(UserError, match="have the id 'u0000'"):
@@ -81,7 +81,7 @@ def test_two_utterances_of_one_id_are_refused_before_anything_is_written(tmp_pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.jsonl"]
 
 
-def test_shares_are_about_what_was_asked_for():
+def test_fractions_are_approximate():
     counted = Counter(
         splits(
             assign_splits([utterances(2000)], SplitsConfig(valid=0.1, test=0.05, golden_test=5))
@@ -92,14 +92,14 @@ def test_shares_are_about_what_was_asked_for():
     assert counted["golden_test"] == 5
 
 
-def test_counts_are_exactly_what_was_asked_for():
+def test_counts_are_exact():
     config = SplitsConfig(valid=7, test=11, golden_test=0)
     counted = Counter(splits(assign_splits([utterances(100)], config)).values())
     assert counted == {"train": 82, "valid": 7, "test": 11}
 
 
 @given(order=st.permutations(range(40)), seed=st.integers(0, 5))
-def test_splits_depend_on_id_and_seed_alone(order, seed):
+def test_splits_depend_only_on_id_and_seed(order, seed):
     config = SplitsConfig(valid=0.2, test=0.2, seed=seed)
     items = utterances(40)
     assert splits(assign_splits([items], config)) == splits(
@@ -115,14 +115,14 @@ def test_another_seed_gives_other_splits():
     assert first != second
 
 
-def test_shares_stay_where_they_are_when_the_corpus_grows():
+def test_splits_are_stable_when_the_corpus_grows():
     config = SplitsConfig(valid=0.2, test=0.2, golden_test=0)
     small = splits(assign_splits([utterances(100)], config))
     large = splits(assign_splits([utterances(150)], config))
     assert {id: large[id] for id in small} == small
 
 
-def test_a_larger_test_split_leaves_validation_alone():
+def test_a_larger_test_split_does_not_change_validation():
     small, large = (
         splits(assign_splits([utterances(200)], SplitsConfig(test=test))) for test in (0.1, 0.3)
     )
@@ -164,7 +164,7 @@ def test_a_group_stays_together_whatever_its_texts():
         assert len({assigned[f"{song}_{n}"] for n in range(5)}) == 1
 
 
-def test_a_published_test_split_is_given_no_other():
+def test_nothing_is_added_to_a_published_test_split():
     theirs = [
         *(evolve(u, id=f"t{u.id}", split="test") for u in utterances(5)),
         *utterances(100),
@@ -179,7 +179,7 @@ def test_a_published_test_split_is_given_no_other():
 
 
 @given(valid=st.integers(1, 6), test=st.integers(1, 6), seed=st.integers(0, 20))
-def test_no_utterance_is_in_two_splits_where_only_some_corpora_have_their_own(valid, test, seed):
+def test_splits_are_disjoint_if_only_some_corpora_publish_them(valid, test, seed):
     theirs = [Utterance(id="t", audio="x", text="theirs", split="valid"), *utterances(10)]
     ours = [evolve(u, id=f"o{u.id}", speaker="o") for u in utterances(8)]
     config = SplitsConfig(valid=valid, test=test, golden_test=0, seed=seed)
@@ -187,7 +187,7 @@ def test_no_utterance_is_in_two_splits_where_only_some_corpora_have_their_own(va
     assert counted == {"train": 18 - valid - test, "valid": valid + 1, "test": test}
 
 
-def test_published_splits_stay():
+def test_published_splits_are_kept():
     items = [
         *(evolve(u, split="valid") for u in utterances(5)),
         *(evolve(u, id=f"t{u.id}", split="train") for u in utterances(50)),
@@ -201,7 +201,7 @@ def test_a_small_corpus_has_one_utterance_in_each_split():
     assert Counter(assigned.values()) == {"train": 8, "valid": 1, "test": 1}
 
 
-def test_golden_utterances_are_those_that_are_named():
+def test_golden_utterances_can_be_named():
     config = SplitsConfig(golden_test=("u0003", "u0017"))
     assigned = splits(assign_splits([utterances(50)], config))
     assert {id for id, split in assigned.items() if split == "golden_test"} == {"u0003", "u0017"}
@@ -237,7 +237,7 @@ def test_prepare_writes_a_manifest(tmp_path):
     assert (prepared.speakers, prepared.languages) == (1, ("en-us",))
 
 
-def test_corpora_are_kept_apart(tmp_path):
+def test_ids_and_speakers_are_prefixed_with_the_corpus(tmp_path):
     write_corpus(tmp_path / "one", utterances=4, speakers=2)
     write_corpus(tmp_path / "two", utterances=4)
     prepare(
@@ -258,7 +258,7 @@ def test_corpora_are_kept_apart(tmp_path):
     assert [u.corpus for u in manifest] == ["table1"] * 4 + ["table2"] * 4
 
 
-def test_groups_of_two_corpora_are_kept_apart(tmp_path):
+def test_groups_are_prefixed_with_the_corpus(tmp_path):
     rows = [{"audio": f"{n}.wav", "text": f"line {n}", "group": "song"} for n in range(4)]
     for name in ("one", "two"):
         write_corpus(tmp_path / name, utterances=4)
@@ -275,7 +275,7 @@ def test_groups_of_two_corpora_are_kept_apart(tmp_path):
     assert all(len({u.split for u in manifest[n : n + 4]}) == 1 for n in (0, 4, 8))
 
 
-def test_missing_recordings_are_named_and_all_missing_is_an_error(tmp_path):
+def test_missing_recordings_are_reported_and_all_missing_is_an_error(tmp_path):
     write_corpus(tmp_path, utterances=3)
     (tmp_path / "utterance-001.wav").unlink()
     prepared = prepare(experiment(tmp_path / "data", table(tmp_path)), default_registry())
@@ -286,7 +286,7 @@ def test_missing_recordings_are_named_and_all_missing_is_an_error(tmp_path):
         prepare(experiment(tmp_path / "data", table(tmp_path)), default_registry())
 
 
-def test_an_unnamed_speaker_among_named_ones_is_an_error(tmp_path):
+def test_a_missing_speaker_among_named_ones_is_an_error(tmp_path):
     rows = [{"audio": "a.wav", "text": "A", "speaker": "x"}, {"audio": "b.wav", "text": "B"}]
     (tmp_path / "list.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     with pytest.raises(UserError, match="1 of 2 utterances of the corpus 'table' have no speaker"):
@@ -298,7 +298,7 @@ def test_an_experiment_without_a_corpus_is_an_error(tmp_path):
         prepare(experiment(tmp_path), default_registry())
 
 
-def test_the_command_says_which_split_is_empty(tmp_path):
+def test_the_command_reports_empty_splits(tmp_path):
     write_corpus(tmp_path / "recordings", utterances=3)
     plain = f'directory = "{tmp_path}"\nsplits = {{valid = 0, test = 1}}\n'
     corpus = f'[[data.corpora]]\ntype = "table"\nroot = "{tmp_path / "recordings"}"\n'
@@ -365,7 +365,7 @@ def stop_reading(config):
         (list, "raised TypeError after 0 utterances"),
     ],
 )
-def test_a_reader_that_yields_something_else_is_named(tmp_path, monkeypatch, read, said):
+def test_a_reader_that_yields_something_else_is_reported(tmp_path, monkeypatch, read, said):
     registry = reader_of(monkeypatch, read)
     table = {"type": "library", "root": str(tmp_path)}
     whole = structure(
@@ -377,7 +377,7 @@ def test_a_reader_that_yields_something_else_is_named(tmp_path, monkeypatch, rea
     assert not (tmp_path / "manifest.jsonl").exists()
 
 
-def test_what_a_reader_says_is_wrong_is_passed_on(tmp_path, monkeypatch):
+def test_user_errors_of_a_reader_are_passed_on(tmp_path, monkeypatch):
     registry = reader_of(monkeypatch, stop_reading)
     corpora = [{"type": "library", "root": str(tmp_path)}]
     whole = structure(Experiment, {"data": {"corpora": corpora}}, registry=registry)

@@ -1,4 +1,4 @@
-"""A run that is interrupted, however rudely, goes on as if it had not been."""
+"""A run that is interrupted or killed and resumed equals an uninterrupted run."""
 
 import json
 import os
@@ -74,7 +74,9 @@ def assert_same_checkpoint(one, other):
 
 @pytest.mark.parametrize("trainer", [RegressorConfig(dropout=0.4), GanConfig()])
 @pytest.mark.parametrize("interrupted_at", [1, 2, 5])
-def test_n_steps_and_the_rest_are_the_whole(tmp_path, registry, trainer, interrupted_at):
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    tmp_path, registry, trainer, interrupted_at
+):
     # An epoch has two batches: the interruption falls inside of one, at its end, and inside again.
     whole = make_experiment(
         trainer, max_steps=8, accumulate=1, ema_decay=0.9, validate_every=3, sample_every=3
@@ -90,7 +92,7 @@ def test_n_steps_and_the_rest_are_the_whole(tmp_path, registry, trainer, interru
     assert_same_checkpoint(find_checkpoint(tmp_path / "whole"), find_checkpoint(tmp_path / "parts"))
 
 
-def test_a_branch_leaves_the_run_that_it_came_from_alone(tmp_path, registry):
+def test_branching_does_not_change_the_original_run(tmp_path, registry):
     experiment = make_experiment(max_steps=4, checkpoint_every=2)
     train_toy(tmp_path / "run", experiment, registry=registry)
     middle = checkpoints(tmp_path / "run")[0]
@@ -100,7 +102,7 @@ def test_a_branch_leaves_the_run_that_it_came_from_alone(tmp_path, registry):
     assert metrics_of(tmp_path / "branch") == metrics_of(tmp_path / "run")[2:]
 
 
-def test_an_average_can_be_begun_in_the_middle(tmp_path, registry):
+def test_an_average_can_be_started_when_resuming(tmp_path, registry):
     experiment = make_experiment(max_steps=2)
     train_toy(tmp_path, experiment, registry=registry)
     more = evolve(experiment, runtime=evolve(experiment.runtime, max_steps=3, ema_decay=0.9))
@@ -111,7 +113,7 @@ def test_an_average_can_be_begun_in_the_middle(tmp_path, registry):
     assert not torch.equal(own["model.body.0.weight"], averaged["model.body.0.weight"])
 
 
-def test_a_stop_between_processes_is_taken_to_a_checkpoint(tmp_path, registry):
+def test_a_stop_request_saves_a_checkpoint(tmp_path, registry):
     class Interrupts:
         @hookimpl
         def allophone_train_event(self, event):
@@ -120,7 +122,7 @@ def test_a_stop_between_processes_is_taken_to_a_checkpoint(tmp_path, registry):
 
     with registered(registry, Interrupts()):
         recorder = train_toy(tmp_path, make_experiment(max_steps=9), registry=registry)
-    # The request comes while step 3 is told of, and is granted after step 4.
+    # The signal arrives during the event of step 3; training stops after step 4.
     assert recorder.of(RunFinished)[0].reason == "signal"
     assert [found.step for found in checkpoints(tmp_path)] == [4]
 
@@ -139,7 +141,7 @@ def run_toy(*arguments, expect=0):
     return done
 
 
-def test_a_killed_process_loses_only_what_no_checkpoint_has(tmp_path, registry):
+def test_a_killed_process_loses_only_steps_after_the_checkpoint(tmp_path, registry):
     whole = script_experiment(RegressorConfig(dropout=0.3), 8)
     train_toy(tmp_path / "whole", whole, registry=registry)
     killed = run_toy(
@@ -155,7 +157,7 @@ def test_a_killed_process_loses_only_what_no_checkpoint_has(tmp_path, registry):
     assert_same_checkpoint(find_checkpoint(tmp_path / "whole"), find_checkpoint(tmp_path / "run"))
 
 
-def test_an_interrupt_saves_and_ends_cleanly(tmp_path):
+def test_an_interrupt_saves_and_exits_cleanly(tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(TOYS), str(tmp_path), "--slow"],
         stdout=subprocess.PIPE,

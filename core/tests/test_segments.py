@@ -1,4 +1,4 @@
-"""Pieces of utterances for vocoders to train on."""
+"""Training segments for vocoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from allophone.errors import ConfigError
 from allophone.training.segments import Segmenter, middle_starts, random_starts, slice_segments
 
 
-def test_starts_leave_room() -> None:
+def test_starts_leave_room_for_a_segment() -> None:
     lengths = torch.tensor([3, 10, 4])
     drawn = torch.stack([random_starts(lengths, 4) for _ in range(200)])
     assert drawn.amin(0).tolist() == [0, 0, 0]
@@ -18,7 +18,7 @@ def test_starts_leave_room() -> None:
     assert middle_starts(lengths, 4).tolist() == [0, 3, 0]
 
 
-def test_what_is_past_an_end_is_said() -> None:
+def test_positions_beyond_the_length_are_padded() -> None:
     values = torch.arange(1.0, 9.0).reshape(2, 1, 4)
     cut = slice_segments(values, torch.tensor([4, 2]), torch.tensor([1, 1]), 4, padding=-1.0)
     assert cut.tolist() == [[[2, 3, 4, -1]], [[6, -1, -1, -1]]]

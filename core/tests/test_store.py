@@ -1,4 +1,4 @@
-"""The feature store, the digests of files, and files that are whole or not there."""
+"""The feature store, file digests and atomic writing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ stored_arrays = st.one_of(
 
 
 @given(values=st.lists(stored_arrays, min_size=1, max_size=5))
-def test_what_is_stored_is_read_back_bit_for_bit(values, tmp_path_factory):
+def test_arrays_are_read_back_bit_for_bit(values, tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     named = {f"key{index}": value for index, value in enumerate(values)}
     FeatureStore(folder, {}).commit(named)
@@ -68,7 +68,7 @@ def test_reading_copies_nothing_and_allows_no_writing(tmp_path):
         assert not array.flags.writeable
 
 
-def test_symbols_are_told_from_numbers(tmp_path):
+def test_symbols_are_distinguished_from_numbers(tmp_path):
     store = FeatureStore(tmp_path, {})
     store.commit({"a": np.zeros(3), "b": np.array(["x", "yy"])})
     assert (store.find("a").is_text, store.find("b").is_text) == (False, True)
@@ -95,7 +95,7 @@ def test_the_same_results_make_the_same_files(tmp_path):
 
 
 @pytest.mark.parametrize("renames", range(3))
-def test_a_commit_that_is_cut_off_leaves_nothing_behind(tmp_path, monkeypatch, renames):
+def test_an_interrupted_commit_stores_nothing(tmp_path, monkeypatch, renames):
     """Power fails before the rename of key.json, of the pack, or of its index."""
     done = []
 
@@ -120,7 +120,7 @@ def test_a_commit_that_is_cut_off_leaves_nothing_behind(tmp_path, monkeypatch, r
     }
 
 
-def test_a_damaged_pack_or_index_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_corrupt_pack_or_index_is_reported(tmp_path):
     FeatureStore(tmp_path, {}).commit({"a": np.arange(30)})
     (pack,) = tmp_path.glob("*.bin")
     found = FeatureStore(tmp_path, {}).find("a")
@@ -148,7 +148,7 @@ def test_more_packs_than_may_be_open_can_be_read(tmp_path):
     assert read == list(range(400))
 
 
-def test_the_key_is_kept_where_one_can_read_it(tmp_path):
+def test_the_key_is_written_to_the_folder(tmp_path):
     FeatureStore(tmp_path, {"version": 3}).commit({"a": np.zeros(1)})
     assert json.loads((tmp_path / "key.json").read_text()) == {"version": 3}
 
@@ -167,7 +167,7 @@ def test_a_file_keeps_its_old_content_when_writing_fails(tmp_path):
     assert content(tmp_path) == {"file": b"old"}
 
 
-def test_only_temporary_files_of_the_dead_are_removed(tmp_path):
+def test_only_temporary_files_of_ended_processes_are_removed(tmp_path):
     old, young, other = tmp_path / ".a.1.tmp", tmp_path / ".b.2.tmp", tmp_path / "c.bin"
     for path in (old, young, other):
         path.touch()
@@ -197,7 +197,7 @@ def test_a_file_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
     assert file_state(str(path), seen)[2] != seen[2]
 
 
-def test_a_file_that_is_not_there_is_known_to_be_missing(tmp_path):
+def test_a_missing_file_has_no_state(tmp_path):
     path = str(tmp_path / "nothing")
     assert file_state(path) is None
     assert is_unchanged(path, None)
@@ -210,7 +210,7 @@ def test_a_file_that_is_not_there_is_known_to_be_missing(tmp_path):
     assert reopened.digest(path) is None
 
 
-def test_digests_of_several_processes_are_joined_and_the_last_one_is_right(tmp_path):
+def test_digests_of_several_processes_are_merged_and_the_last_one_wins(tmp_path):
     for name, digest in (("z", "old"), ("a", "new")):
         digests = Digests(tmp_path / "digests")
         digests.update({"one": (1, 2, digest), f"only {name}": (1, 2, name)})
@@ -223,7 +223,7 @@ def test_digests_of_several_processes_are_joined_and_the_last_one_is_right(tmp_p
     assert [digests.digest(path) for path in ("one", "only z", "only a")] == ["new", "z", "a"]
 
 
-def test_damaged_digests_are_an_error(tmp_path):
+def test_corrupt_digests_are_an_error(tmp_path):
     (tmp_path / "all.json").write_text("{")
     with pytest.raises(UserError, match=r"all\.json is corrupt"):
         Digests(tmp_path)

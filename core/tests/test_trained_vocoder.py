@@ -1,4 +1,4 @@
-"""A vocoder is trained like a model: without text, from a table [vocoder], to a folder of its own."""
+"""Training a vocoder from a table [vocoder], and training on several corpora."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class HopTrainerConfig:
 
 @frozen(kw_only=True)
 class TalkerConfig:
-    """A model that nobody trains here."""
+    """A model without a trainer."""
 
 
 class Hop(nn.Module):
@@ -195,13 +195,13 @@ def run(experiment: Experiment, registry: Registry, tmp_path_factory: pytest.Tem
     return folder
 
 
-def test_its_checkpoint_says_what_it_needs(run):
+def test_the_provenance_names_the_vocoder(run):
     provenance = read_provenance(find_checkpoint(run))
     assert provenance["vocoder"]["type"] == "hop"
     assert "model" not in provenance
 
 
-def test_nobody_is_left_out_for_text_or_speaker(experiment, registry, tmp_path):
+def test_no_utterance_is_dropped_for_text_or_speaker(experiment, registry, tmp_path):
     opened = open_run(tmp_path / "run", experiment, rank=Rank(), registry=registry)
     assert opened.vocabulary.symbols.size == 0
     assert opened.vocabulary.speakers == ()
@@ -212,7 +212,7 @@ def test_nobody_is_left_out_for_text_or_speaker(experiment, registry, tmp_path):
     assert len(ids) == 8
 
 
-def test_a_run_is_heard_as_it_is_and_as_a_folder(run, experiment, registry, tmp_path):
+def test_a_vocoder_can_be_used_from_a_run_and_a_folder(run, experiment, registry, tmp_path):
     mel = torch.randn(1, 20, 9)
     from_run = load_vocoder(run, experiment.audio, device=CPU, registry=registry)
     assert import_checkpoint(run, tmp_path / "vocoder", None, registry) == "a run of Allophone"
@@ -229,7 +229,7 @@ def test_a_run_of_a_vocoder_is_refused_for_other_mels_and_as_a_voice(run, experi
         find_voice(run, registry).read(registry)
 
 
-def test_statistics_are_taken_once_and_kept(run, experiment, registry, tmp_path):
+def test_calibration_runs_once_and_is_kept(run, experiment, registry, tmp_path):
     whole = open_run(tmp_path / "whole", experiment, rank=Rank(), registry=registry)
     assert 0.4 < float(whole.objective.modules["generator"].loudest) <= 0.5
     resumed_experiment = evolve(experiment, runtime=evolve(experiment.runtime, max_steps=3))
@@ -244,7 +244,7 @@ def test_statistics_are_taken_once_and_kept(run, experiment, registry, tmp_path)
     assert resumed.objective.modules["generator"].loudest == trained.loudest
 
 
-def test_fine_tuning_begins_with_a_vocoders_folder(run, experiment, registry, tmp_path):
+def test_fine_tuning_from_a_vocoder_folder(run, experiment, registry, tmp_path):
     import_checkpoint(run, tmp_path / "vocoder", None, registry)
     tuned = open_run(
         tmp_path / "run", experiment, rank=Rank(), registry=registry, finetune=tmp_path / "vocoder"
@@ -254,7 +254,7 @@ def test_fine_tuning_begins_with_a_vocoders_folder(run, experiment, registry, tm
     assert torch.equal(generator.linear.weight, trained.linear.weight)
 
 
-def test_an_experiment_trains_one_of_the_two(registry, tmp_path):
+def test_an_experiment_has_a_model_or_a_vocoder(registry, tmp_path):
     path = tmp_path / "both.toml"
     path.write_text('[model]\ntype = "talker"\n[vocoder]\ntype = "hop"\n')
     with pytest.raises(ConfigError, match="can train only one of them"):
@@ -325,7 +325,7 @@ def test_two_corpora_train_together(together, registry, tmp_path):
     assert trained.linear.weight.isfinite().all()
 
 
-def test_two_corpora_have_one_sample_rate_and_speakers_of_their_own(together, registry):
+def test_two_corpora_have_one_sample_rate_and_separate_speakers(together, registry):
     stored = open_corpus(together, registry).stored
     songs = [item for item in stored if item.utterance.corpus == "table2"]
     assert {item.features["waveform"].shape for item in songs} == {(6000,)}
@@ -337,7 +337,7 @@ def test_two_corpora_have_one_sample_rate_and_speakers_of_their_own(together, re
     }
 
 
-def test_weights_are_those_of_the_run_and_need_no_other_manifest(together, registry):
+def test_corpus_weights_can_change_without_a_new_manifest(together, registry):
     speech, songs = together.data.corpora
     data = evolve(together.data, corpora=(evolve(speech, weight=3.0), evolve(songs, weight=0.5)))
     corpus = open_corpus(evolve(together, data=data), registry)
@@ -350,7 +350,7 @@ def test_weights_are_those_of_the_run_and_need_no_other_manifest(together, regis
     assert min(halves) > 10
 
 
-def test_what_is_no_training_sees_every_utterance_once(together, registry, tmp_path, monkeypatch):
+def test_weights_apply_only_to_training(together, registry, tmp_path, monkeypatch):
     corpus = open_corpus(together, registry)
     expected = sorted(utterance.id for utterance in corpus.split("train"))
     loader = corpus.loader("train", features=(), vocabulary=corpus.build_vocabulary())

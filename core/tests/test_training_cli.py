@@ -49,13 +49,13 @@ def test_a_run_is_trained_and_resumed(train, tmp_path):
     assert "run is already at step 5." in train("--run", "run", "--resume")
 
 
-def test_what_others_hear_of_the_log_is_left_as_it_was(train):
+def test_logging_is_restored(train):
     before = list(logging.getLogger("allophone").handlers)
     train("toy.toml", "--run", "run", "--set", "data.splits.valid=0")
     assert logging.getLogger("allophone").handlers == before
 
 
-def test_a_given_checkpoint_is_branched_from(train, tmp_path):
+def test_a_run_can_branch_from_a_checkpoint(train, tmp_path):
     train("toy.toml", "--run", "run", "--set", "runtime.checkpoint_every=2")
     middle = checkpoints(tmp_path / "run")[0].path
     with pytest.raises(UserError, match="checkpoints up to step 3"):
@@ -64,7 +64,7 @@ def test_a_given_checkpoint_is_branched_from(train, tmp_path):
     assert find_checkpoint(tmp_path / "branch").step == 3
 
 
-def test_fine_tuning_shows_what_it_took(train):
+def test_fine_tuning_prints_its_report(train):
     train("toy.toml", "--run", "run")
     said = train("toy.toml", "--run", "tuned", "--finetune", "run")
     assert "5 tensors taken, 0 grown, 0 skipped, 0 new" in said
@@ -83,19 +83,19 @@ def test_fine_tuning_shows_what_it_took(train):
         (("toy.toml", "--finetune", "nowhere"), "no voice 'nowhere'"),
     ],
 )
-def test_what_contradicts_itself_is_refused(train, arguments, message):
+def test_contradicting_arguments_are_refused(train, arguments, message):
     with pytest.raises(UserError) as caught:
         train(*arguments, "--run", "run")
     assert message in str(caught.value)
 
 
-def test_checkpoints_are_not_written_over(train):
+def test_checkpoints_are_not_overwritten(train):
     train("toy.toml", "--run", "run")
     with pytest.raises(UserError, match="already contains a run"):
         train("toy.toml", "--run", "run")
 
 
-def test_numbers_that_are_not_finite_come_with_advice(train, registry):
+def test_a_loss_that_is_not_finite_is_reported_with_a_hint(train, registry):
     broken = make_experiment(RegressorConfig(fails_at=1), max_steps=3)
     write_toml("broken.toml", unstructure(broken, registry=registry))
     with pytest.raises(UserError, match="became nan at step 1") as caught:
@@ -103,7 +103,7 @@ def test_numbers_that_are_not_finite_come_with_advice(train, registry):
     assert "learning rate" in caught.value.hint
 
 
-def test_a_checkpoint_says_what_to_install(train, tmp_path):
+def test_a_missing_plugin_of_a_checkpoint_is_reported(train, tmp_path):
     train("toy.toml", "--run", "run")
     path = find_checkpoint(tmp_path / "run").path / "provenance.json"
     provenance = json.loads(path.read_text())

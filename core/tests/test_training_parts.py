@@ -1,4 +1,4 @@
-"""Schedules, averages, random numbers, signals, guards and meters, each on its own."""
+"""Unit tests of schedules, EMA, random states, signals, guards and meters."""
 
 import math
 import os
@@ -28,13 +28,13 @@ from allophone.training.seeding import (
 )
 
 
-def test_schedules_are_the_curves_they_are_named_after():
+def test_schedules_follow_their_formulas():
     assert [exponential(0.5)(n) for n in range(3)] == [1.0, 0.5, 0.25]
     assert [linear_warmup(4)(n) for n in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert linear_warmup(0)(0) == 1.0
 
     factor = noam(100)
-    # The paper's formula, scaled so that its top is 1.
+    # The paper's formula, scaled to a maximum of 1.
     paper = [min(n**-0.5, n * 100**-1.5) * 100**0.5 for n in (1, 50, 100, 400)]
     assert [factor(n - 1) for n in (1, 50, 100, 400)] == pytest.approx(paper)
     assert max(factor(n) for n in range(1000)) == factor(99) == 1.0
@@ -47,7 +47,7 @@ def test_schedules_are_the_curves_they_are_named_after():
     assert cosine(0, 100)(0) == 1.0
 
 
-def test_an_average_follows_by_its_decay_and_warms_up():
+def test_an_average_decays_and_warms_up():
     module = nn.Linear(2, 1, bias=False)
     nn.init.constant_(module.weight, 0.0)
     average = MovingAverage(module, decay=0.5)
@@ -60,7 +60,7 @@ def test_an_average_follows_by_its_decay_and_warms_up():
     assert average.state_dict()["weight"].tolist() == [[pytest.approx(expected)] * 2]
 
 
-def test_averages_are_applied_and_the_weights_come_back_bit_for_bit():
+def test_averages_are_swapped_in_and_the_weights_are_restored():
     module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     average = MovingAverage(module, decay=0.9)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_random_states_survive_a_checkpoint(tmp_path):
     assert [draw() for _ in range(3)] == expected
 
 
-def test_random_numbers_drawn_apart_change_nothing():
+def test_fork_rng_restores_the_generators():
     seed_everything(7)
     expected = draw(), draw()
     seed_everything(7)
@@ -130,7 +130,7 @@ def test_random_numbers_drawn_apart_change_nothing():
     assert (first, draw()) == expected
 
 
-def test_the_cpu_adds_up_in_one_order_inside_alone():
+def test_the_cpu_is_deterministic_only_inside():
     before = torch.are_deterministic_algorithms_enabled()
     with deterministic_on_cpu(torch.device("cpu")):
         assert torch.are_deterministic_algorithms_enabled()
@@ -152,7 +152,7 @@ def test_the_first_signal_is_a_request(number):
     assert signal.getsignal(number) is before
 
 
-def test_the_second_signal_ends_at_once(monkeypatch):
+def test_the_second_signal_terminates_at_once(monkeypatch):
     monkeypatch.setattr(loop, "_SAME_SIGNAL_SECONDS", 0.0)
 
     def interrupt_twice():
@@ -170,7 +170,7 @@ def named(module):
     return list(module.named_parameters())
 
 
-def test_what_is_not_finite_is_named():
+def test_losses_and_gradients_that_are_not_finite_are_named():
     module = nn.Linear(2, 1)
     seen = [
         LossRecord(loss=torch.tensor(1.0), ids=("a", "b")),
@@ -188,7 +188,7 @@ def test_what_is_not_finite_is_named():
         check_finite("generator", 3, seen[:1], torch.tensor(math.inf), named(module))
 
 
-def test_means_are_weighted_and_exact_for_one():
+def test_averages_are_weighted_and_exact_for_one_value():
     means = AverageMeter()
     value = torch.tensor(0.1)
     means.add({"loss": value})
@@ -199,7 +199,7 @@ def test_means_are_weighted_and_exact_for_one():
     assert means.collect(Rank()) == {}
 
 
-def test_speed_counts_training_time_alone(monkeypatch):
+def test_speed_counts_only_training_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("allophone.training.meter.time.perf_counter", lambda: now[0])
     speed = SpeedMeter()

@@ -1,4 +1,4 @@
-"""Whole runs in this process: what is logged, validated, sampled, saved, and told to observers."""
+"""Complete runs in this process: logs, validation, samples, checkpoints and events."""
 
 import json
 import logging
@@ -73,7 +73,7 @@ def lines_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_run_tells_its_story_in_order(tmp_path, registry):
+def test_events_are_sent_in_order(tmp_path, registry):
     experiment = make_experiment(
         max_steps=4, log_every=2, validate_every=2, sample_every=4, checkpoint_every=2
     )
@@ -112,7 +112,7 @@ def test_the_log_has_means_over_the_steps_since_the_last_one(tmp_path, registry)
     }
 
 
-def test_metrics_are_a_line_a_step_with_all_their_digits(tmp_path, registry):
+def test_metrics_have_one_line_per_step_with_full_precision(tmp_path, registry):
     recorder = train_toy(
         tmp_path, make_experiment(max_steps=3, validate_every=3), registry=registry
     )
@@ -127,7 +127,7 @@ def test_metrics_are_a_line_a_step_with_all_their_digits(tmp_path, registry):
     assert lines[3]["metrics"] == recorder.of(Validated)[0].metrics
 
 
-def test_tensorboard_has_scalars_audio_and_pictures(tmp_path, registry):
+def test_tensorboard_has_scalars_audio_and_images(tmp_path, registry):
     train_toy(
         tmp_path,
         make_experiment(max_steps=2, validate_every=2, sample_every=2, samples=4),
@@ -145,7 +145,7 @@ def test_tensorboard_has_scalars_audio_and_pictures(tmp_path, registry):
     assert (board.Images("u100/mel")[0].width, board.Images("u100/mel")[0].height) == (20, 8)
 
 
-def test_pictures_stand_upright_and_use_all_colours():
+def test_images_are_upright_and_use_all_colors():
     image = colorize(np.array([[0.0, 1.0], [2.0, 4.0]]))
     assert image.shape == (2, 2, 3)
     dark, bright = image[1, 0].sum(), image[0, 1].sum()
@@ -154,7 +154,7 @@ def test_pictures_stand_upright_and_use_all_colours():
     assert colorize(np.zeros((2, 3))).shape == (2, 3, 3)
 
 
-def test_validation_is_weighted_repeatable_and_leaves_no_trace(tmp_path, registry):
+def test_validation_is_weighted_repeatable_and_does_not_affect_training(tmp_path, registry):
     often = make_experiment(RegressorConfig(dropout=0.3), max_steps=6, validate_every=2)
     seldom = evolve(often, runtime=evolve(often.runtime, validate_every=100))
     first = train_toy(tmp_path / "1", often, registry=registry)
@@ -164,7 +164,7 @@ def test_validation_is_weighted_repeatable_and_leaves_no_trace(tmp_path, registr
     assert len(drawn) == 1
 
 
-def test_the_average_is_validated_heard_and_spoken_with(tmp_path, registry):
+def test_the_average_is_used_for_validation_samples_and_voices(tmp_path, registry):
     plain = make_experiment(max_steps=6, validate_every=6)
     kept = evolve(plain, runtime=evolve(plain.runtime, ema_decay=0.9))
     own = train_toy(tmp_path / "own", plain, registry=registry)
@@ -178,7 +178,7 @@ def test_the_average_is_validated_heard_and_spoken_with(tmp_path, registry):
     assert not torch.equal(spoken["model.body.0.weight"], weights["model.body.0.weight"])
 
 
-def test_only_what_speaks_is_averaged(tmp_path, registry):
+def test_only_the_inference_module_is_averaged(tmp_path, registry):
     train_toy(tmp_path, make_experiment(GanConfig(), max_steps=2, ema_decay=0.9), registry=registry)
     checkpoint = find_checkpoint(tmp_path)
     weights = read_weights(checkpoint.path / "model.safetensors")
@@ -188,7 +188,7 @@ def test_only_what_speaks_is_averaged(tmp_path, registry):
     assert strip_prefix(spoken, "model").keys() == strip_prefix(weights, "model").keys()
 
 
-def test_the_best_checkpoint_is_rated_whenever_one_is_saved(tmp_path, registry):
+def test_the_best_metric_is_computed_for_every_checkpoint(tmp_path, registry):
     experiment = make_experiment(
         max_steps=6, checkpoint_every=2, keep=KeepConfig(last=1, best_metric="loss")
     )
@@ -209,9 +209,7 @@ def test_a_metric_that_is_not_measured_cannot_be_best(tmp_path, registry, corpus
         train_toy(tmp_path / "empty", experiment, registry=registry)
 
 
-def test_without_validation_utterances_training_goes_on_and_says_so(
-    tmp_path, registry, corpus, caplog
-):
+def test_training_without_validation_utterances_warns(tmp_path, registry, corpus, caplog):
     corpus(valid=0)
     recorder = train_toy(
         tmp_path, make_experiment(max_steps=2, validate_every=1, sample_every=1), registry=registry
@@ -221,20 +219,20 @@ def test_without_validation_utterances_training_goes_on_and_says_so(
     assert "validation and samples are disabled" in caplog.text
 
 
-def test_accumulation_runs_over_the_ends_of_epochs(tmp_path, registry):
+def test_accumulation_can_span_two_epochs(tmp_path, registry):
     recorder = train_toy(tmp_path, make_experiment(max_steps=4, accumulate=3), registry=registry)
     assert recorder.of(StepFinished)[-1].metrics["utterances"] == 4.0
     assert [event.epoch for event in recorder.of(StepFinished)] == [1, 2, 4, 5]
 
 
-def test_every_event_tells_the_run_and_what_is_trained(tmp_path, registry):
+def test_every_event_has_the_run_and_the_model(tmp_path, registry):
     experiment = make_experiment(max_steps=2, validate_every=1, sample_every=1, checkpoint_every=1)
     recorder = train_toy(tmp_path, experiment, registry=registry)
     assert {type(event) for event in recorder.events} == set(TrainEvent.__subclasses__())
     assert {(event.model, event.run) for event in recorder.events} == {("toy.model", tmp_path)}
 
 
-def test_a_resumed_run_sends_again_what_comes_after_its_checkpoint_alone(tmp_path, registry):
+def test_a_resumed_run_repeats_only_events_after_its_checkpoint(tmp_path, registry):
     class Interrupts:
         @hookimpl
         def allophone_train_event(self, event):
@@ -268,7 +266,7 @@ def test_a_resumed_run_sends_again_what_comes_after_its_checkpoint_alone(tmp_pat
     assert second.losses[0] == first.losses[2], "the step is taken again, not the next one"
 
 
-def test_observers_that_fail_are_named_once_a_kind_of_error_and_stop_nothing(tmp_path, caplog):
+def test_failing_observers_are_logged_once_per_error_type(tmp_path, caplog):
     def allophone_train_event(event):
         if isinstance(event, StepFinished):
             if event.step == 3:
@@ -292,7 +290,7 @@ def test_observers_that_fail_are_named_once_a_kind_of_error_and_stop_nothing(tmp
     ]
 
 
-def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
+def test_an_error_ends_the_run_with_an_event(tmp_path, registry):
     recorder = Recorder()
     experiment = make_experiment(RegressorConfig(fails_at=2), max_steps=9, checkpoint_every=1)
     with registered(registry, recorder), pytest.raises(FloatingPointError, match="at step 2"):
@@ -301,7 +299,7 @@ def test_an_error_ends_the_run_and_is_told(tmp_path, registry):
     assert [event.step for event in recorder.of(CheckpointSaved)] == [1, 2]
 
 
-def test_checkpoints_of_another_run_are_not_written_over(tmp_path, registry):
+def test_checkpoints_of_another_run_are_not_overwritten(tmp_path, registry):
     experiment = make_experiment(max_steps=2, checkpoint_every=1)
     train_toy(tmp_path, experiment, registry=registry)
     with pytest.raises(UserError, match="already contains a run, at step 2") as caught:
@@ -313,7 +311,7 @@ def test_checkpoints_of_another_run_are_not_written_over(tmp_path, registry):
     assert "--run" in caught.value.hint
 
 
-def test_an_objective_without_what_speaks_is_refused(tmp_path, registry, monkeypatch):
+def test_an_objective_without_the_inference_module_is_refused(tmp_path, registry, monkeypatch):
     monkeypatch.setattr(Regressor, "optimizers", lambda self: pytest.fail("the check comes before"))
     before = Regressor.__init__
 
@@ -339,7 +337,7 @@ def table(symbols, **special):
     return SymbolTable.from_symbols(symbols, **special)
 
 
-def test_a_vocabulary_that_covers_the_data_stays():
+def test_a_vocabulary_that_covers_the_data_is_kept():
     source = Vocabulary(
         symbols=table("abcd", blank="_"), speakers=("x", "y"), languages=("en", "de")
     )
@@ -358,14 +356,16 @@ def test_new_names_come_after_the_known_ones():
     assert sorted(joined.symbols.ids.values()) == list(range(6))
 
 
-def test_a_lone_speaker_makes_room_for_another():
+def test_a_single_speaker_is_replaced():
     source = Vocabulary(symbols=table("a"), speakers=("joe",), languages=("en",))
     data = Vocabulary(symbols=table("a"), speakers=("ann",), languages=("ru",))
     assert extend_vocabulary(source, data).speakers == ("ann",)
     assert extend_vocabulary(source, data).languages == ("ru",)
 
 
-def test_fine_tuning_takes_what_fits_and_accounts_for_all(tmp_path, registry, corpus, caplog):
+def test_fine_tuning_transfers_what_fits_and_reports_every_tensor(
+    tmp_path, registry, corpus, caplog
+):
     experiment = make_experiment(max_steps=3, ema_decay=0.5)
     train_toy(tmp_path / "source", experiment, registry=registry)
     source = read_weights(find_checkpoint(tmp_path / "source").path / "average.safetensors")
@@ -392,7 +392,7 @@ def test_fine_tuning_takes_what_fits_and_accounts_for_all(tmp_path, registry, co
     assert "4 tensors taken, 1 grown, 0 skipped, 0 new" in caplog.text
 
 
-def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
+def test_fine_tuning_from_a_voice_reports_skipped_tensors(tmp_path, registry):
     train_toy(tmp_path / "source", make_experiment(max_steps=1), registry=registry)
     checkpoint = find_checkpoint(tmp_path / "source").path
     voice = tmp_path / "voice"
@@ -412,7 +412,7 @@ def test_fine_tuning_from_a_voice_says_what_it_left(tmp_path, registry):
     assert len(report["taken"]) == 4
 
 
-def test_other_shapes_are_skipped_and_named(tmp_path, registry):
+def test_other_shapes_are_skipped_and_reported(tmp_path, registry):
     train_toy(tmp_path / "source", make_experiment(max_steps=1), registry=registry)
     wide = make_experiment(hidden=5, max_steps=1)
     train_toy(tmp_path / "wide", wide, registry=registry, finetune=tmp_path / "source")

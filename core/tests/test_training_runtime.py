@@ -1,4 +1,4 @@
-"""The verbs that steps are written with, and what they must never do."""
+"""The runtime that training steps call."""
 
 import pytest
 import torch
@@ -78,7 +78,7 @@ def test_accumulation_gives_both_optimizers_the_gradients_of_the_large_batch():
         torch.testing.assert_close(small[name], large[name])
 
 
-def test_metrics_are_those_of_each_batch_and_hold_no_graph():
+def test_metrics_are_per_batch_and_detached():
     runtime = make_runtime(accumulate=2)
     metrics = runtime.take_step([make_batch([1, 2]), make_batch([3])])
     assert [m["utterances"] for m in metrics] == [2.0, 1.0]
@@ -87,7 +87,7 @@ def test_metrics_are_those_of_each_batch_and_hold_no_graph():
     assert metrics[1]["learning_rate/model"] == 0.05
 
 
-def test_frozen_modules_pass_gradients_on_and_keep_none():
+def test_frozen_modules_pass_gradients_but_get_none():
     runtime = make_runtime(Gan, GanConfig(), accumulate=2)
     judge, model = runtime.modules["discriminator"], runtime.modules["model"]
     seen = []
@@ -113,7 +113,7 @@ def test_frozen_modules_pass_gradients_on_and_keep_none():
     assert seen == [(4, [True] * 4), (0, [False] * 4)]
 
 
-def test_frozen_restores_what_was_frozen_before_and_after_an_error():
+def test_frozen_restores_requires_grad_also_after_an_error():
     runtime = make_runtime(Gan, GanConfig())
     judge = runtime.modules["discriminator"]
     judge[0].bias.requires_grad_(False)
@@ -127,13 +127,13 @@ def test_frozen_restores_what_was_frozen_before_and_after_an_error():
     ]
 
 
-def test_gradients_that_leak_are_an_error_that_says_what_to_do():
+def test_misplaced_gradients_are_an_error_with_a_hint():
     runtime = make_runtime(Gan, GanConfig(frozen=False))
     with pytest.raises(RuntimeError, match=r"discriminator\.0\.weight.*got gradients.*rt\.frozen"):
         runtime.take_step([make_batch([1, 2])])
 
 
-def test_an_optimizer_that_is_updated_too_often_is_an_error():
+def test_updating_an_optimizer_twice_per_batch_is_an_error():
     def step(rt, batch):
         for _ in range(2):
             rt.update("a", rt["a"](batch["input"].values).mean())
@@ -144,7 +144,7 @@ def test_an_optimizer_that_is_updated_too_often_is_an_error():
         runtime.take_step([make_batch([1])])
 
 
-def test_a_loss_that_reaches_nothing_names_what_it_was_to_train():
+def test_parameters_without_gradients_are_named():
     modules = {"a": nn.Linear(4, 1), "b": nn.Linear(4, 1)}
 
     def step(rt, batch):
@@ -156,7 +156,7 @@ def test_a_loss_that_reaches_nothing_names_what_it_was_to_train():
         runtime.take_step([make_batch([1])])
 
 
-def test_a_loss_that_is_no_number_names_the_batch():
+def test_a_nan_loss_names_the_batch():
     runtime = make_runtime(trainer=evolve(make_experiment().trainer, fails_at=1), accumulate=2)
     runtime.take_step([make_batch([1]), make_batch([2])])
     before = weights_of(runtime)
@@ -165,7 +165,7 @@ def test_a_loss_that_is_no_number_names_the_batch():
     assert_close(weights_of(runtime), before, rtol=0, atol=0)
 
 
-def test_a_gradient_that_is_no_number_names_parameter_and_batch():
+def test_a_nan_gradient_names_parameter_and_batch():
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
 
@@ -180,7 +180,7 @@ def test_a_gradient_that_is_no_number_names_parameter_and_batch():
 
 
 @pytest.mark.parametrize(("plan_clip", "expected"), [(None, 0.5), (0.125, 0.125)])
-def test_clipping_bounds_the_step_and_the_plan_overrides(plan_clip, expected):
+def test_the_plan_overrides_gradient_clipping(plan_clip, expected):
     module = nn.Linear(4, 1)
     before = [parameter.detach().clone() for parameter in module.parameters()]
     plan = OptimizerPlan(
@@ -228,7 +228,7 @@ def test_schedules_count_steps_or_epochs(per, expected):
     assert rates == pytest.approx([0.1 * factor for factor in expected])
 
 
-def test_bf16_runs_what_is_inside_autocast_alone():
+def test_bf16_applies_only_inside_autocast():
     runtime = make_runtime(precision="bf16")
     values = make_batch([1, 2])["input"].values
     with runtime.autocast():
@@ -245,7 +245,7 @@ def test_bf16_runs_what_is_inside_autocast_alone():
     )
 
 
-def test_one_autocast_around_a_whole_step_sees_the_new_weights():
+def test_a_single_autocast_sees_the_updated_weights():
     outputs = []
 
     def step(rt, batch):
@@ -264,7 +264,7 @@ def test_one_autocast_around_a_whole_step_sees_the_new_weights():
     assert not torch.equal(before, after)
 
 
-def test_fp16_scales_losses_and_skips_what_overflows():
+def test_fp16_scales_losses_and_skips_overflows():
     overflow = [True]
 
     def step(rt, batch):
@@ -308,7 +308,7 @@ def test_fp16_that_overflows_at_every_scale_is_an_error():
         go_on()
 
 
-def test_what_is_wrong_with_a_batch_is_said_with_its_utterances():
+def test_user_errors_in_a_step_list_the_rows():
     def step(rt, batch):
         raise ConfigError("Row 1 is odd.", hint="Leave it out.")
 
@@ -322,13 +322,13 @@ def test_what_is_wrong_with_a_batch_is_said_with_its_utterances():
         assert got.value.hint == "Leave it out."
 
 
-def test_a_mean_over_nothing_is_nothing():
+def test_a_mean_of_no_items_is_zero():
     runtime = make_runtime()
     assert runtime.mean(torch.tensor(6.0), torch.tensor(4)) == 1.5
     assert runtime.mean(torch.tensor(0.0), torch.tensor(0)) == 0
 
 
-def test_eval_mode_is_left_as_it_was_found():
+def test_evaluating_restores_the_modes():
     runtime = make_runtime()
     model = runtime.modules["model"]
     model.body[2].eval()
@@ -350,7 +350,7 @@ def test_compiled_modules_are_the_same_modules(monkeypatch):
     assert_close(weights_of(compiled), weights_of(plain))
 
 
-def test_state_goes_on_and_new_options_win():
+def test_state_is_restored_and_new_options_take_effect():
     first = make_runtime()
     for number in range(3):
         first.take_step([make_batch([number])])
@@ -367,7 +367,7 @@ def test_state_goes_on_and_new_options_win():
 @pytest.mark.parametrize(
     ("before", "after"), [("fp32", "fp16"), ("fp16", "bf16"), ("fp16", "fp16")]
 )
-def test_the_precision_may_change_between_processes(before, after):
+def test_the_precision_can_change_on_resuming(before, after):
     first, second = make_runtime(precision=before), make_runtime(precision=after)
     for number in range(3):
         first.take_step([make_batch([number])])

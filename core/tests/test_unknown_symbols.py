@@ -1,4 +1,4 @@
-"""A voice of labels that could not read plain texts is warned of before its training."""
+"""Training on label phones warns if the front end produces other symbols."""
 
 from __future__ import annotations
 
@@ -89,26 +89,26 @@ def warned(experiment, caplog):
     return caplog.text
 
 
-def test_symbols_that_the_labels_lack_are_counted_and_named(labelled, caplog):
+def test_symbols_missing_from_the_labels_are_counted(labelled, caplog):
     said = warned(labelled, caplog)
     assert "6 of 6 training texts" in said
     assert "' ' (6), '.' (6)" in said
 
 
-def test_a_table_that_lacks_something_is_told_of(labelled, caplog):
+def test_an_incomplete_phone_table_is_reported(labelled, caplog):
     text = evolve(labelled.text, phones={".": PAUSE})
     said = warned(evolve(labelled, text=text), caplog)
     assert "6 of 6 training texts" in said
     assert "[text.phones] has no entry for" in said
 
 
-def test_texts_that_are_written_as_the_labels_are_pass(labelled, caplog):
+def test_texts_with_the_phones_of_the_labels_do_not_warn(labelled, caplog):
     letters = {letter: letter for letter in "abcdefghijklmnopqrstuvwxyz"}
     text = evolve(labelled.text, phones={**letters, " ": PAUSE, ".": PAUSE})
     assert not warned(evolve(labelled, text=text), caplog)
 
 
-def test_phonemes_of_the_texts_need_no_look(labelled, caplog, monkeypatch):
+def test_training_on_phonemes_is_not_checked(labelled, caplog, monkeypatch):
     monkeypatch.setattr(run, "build_frontend", None)
     plain = structure(Experiment, {"features": {"phonemes": {}}}, registry=REGISTRY)
     of_texts = evolve(labelled, features=plain.features)
@@ -116,7 +116,7 @@ def test_phonemes_of_the_texts_need_no_look(labelled, caplog, monkeypatch):
     assert not warned(of_texts, caplog)
 
 
-def test_a_phonemizer_that_is_not_there_stops_nothing(labelled, caplog, monkeypatch):
+def test_a_missing_phonemizer_only_warns(labelled, caplog, monkeypatch):
     def absent(*arguments):
         raise PluginError("There is no phonemizer.")
 

@@ -142,7 +142,7 @@ class CountingConfig(RegressorConfig):
 
 
 class Counting(Regressor):
-    """Learns from a part of the utterances alone, of which each rank has another number."""
+    """Trains on some of the utterances only; their number differs between ranks."""
 
     def train_step(self, rt: Any, batch: Batch) -> dict[str, Any]:
         target = batch["target"].values[:, 0]
@@ -195,7 +195,7 @@ class Gan:
 
 
 def make_batch(ids: list[int]) -> Batch:
-    """Utterances whose input and target follow from their number."""
+    """Utterances whose input and target are computed from their number."""
     inputs = torch.stack(
         [torch.randn(4, generator=torch.Generator().manual_seed(number)) for number in ids]
     )
@@ -213,7 +213,7 @@ def make_batch(ids: list[int]) -> Batch:
 
 
 class MemoryLoader:
-    """What `allophone.data.loader.EpochLoader` is, over numbers; a rank has each world_size-th batch row."""
+    """Stands in for `allophone.data.loader.EpochLoader`, in memory; a rank has every world_size-th row."""
 
     def __init__(
         self, numbers: list[int], size: int, *, shuffle: bool, rank: int, ranks: int
@@ -256,7 +256,7 @@ class MemoryLoader:
 
 @frozen(kw_only=True)
 class MemoryCorpus:
-    """What `allophone.loading.Corpus` is, over numbers."""
+    """Stands in for `allophone.loading.Corpus`, in memory."""
 
     experiment: Experiment
     symbols: str = "abc"
@@ -291,7 +291,7 @@ class MemoryCorpus:
 
 
 def toy_registry(**others: types.ModuleType) -> Registry:
-    """Everything installed, the toys, and other plugins."""
+    """A registry of all installed plugins, the toys, and other plugins."""
     plugin = types.ModuleType("toy_training")
     plugin.CONTRACT = 1  # type: ignore[attr-defined]
 
@@ -342,7 +342,7 @@ def make_corpus(experiment: Experiment, _: Registry | None = None) -> MemoryCorp
 
 
 class Recorder:
-    """Remembers the events of a run."""
+    """Records the events of a run."""
 
     def __init__(self) -> None:
         self.events: list[TrainEvent] = []
@@ -376,7 +376,7 @@ def train_toy(
 
 
 class Dies:
-    """Kills its own process, as nobody can prevent, when a step is finished."""
+    """Sends SIGKILL to its own process when a step is finished."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -388,7 +388,7 @@ class Dies:
 
 
 class Slow:
-    """Tells on standard output that the run goes, and takes its time."""
+    """Prints every step to standard output, and slows the run down."""
 
     @hookimpl
     def allophone_train_event(self, event: TrainEvent) -> None:
@@ -410,12 +410,12 @@ def in_memory() -> Iterator[None]:
 
 
 def script_experiment(trainer: Any, steps: int | None) -> Experiment:
-    """What the script trains."""
+    """The experiment that the script trains."""
     return make_experiment(trainer, max_steps=steps, checkpoint_every=4, ema_decay=0.9)
 
 
 def main() -> None:
-    """Train as a program of its own."""
+    """Train when run as a script."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("run", type=Path)
     arguments.add_argument("--steps", type=int)
