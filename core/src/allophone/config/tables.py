@@ -85,7 +85,7 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     path = path.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise ConfigError(
-            f"invalid --set value '{assignment}'; expected table.key=value.",
+            f"Invalid --set value '{assignment}'; expected table.key=value.",
             hint="For example: --set runtime.precision=bf16",
         )
     try:

@@ -1,7 +1,7 @@
 """Helpers for corpus readers: locating folders, reading lists, and reporting missing files.
 
-Public, for corpus readers in plugins. Errors are UserErrors with the path and, where it applies, the line
-number. Imports the standard library and attrs only.
+Public, for corpus readers in plugins. All functions raise UserError with the path and, for a line of a
+file, its number. Imports the standard library and attrs only.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class _Rota:
 
 @frozen
 class _Bucket:
-    """Slots of similar length, the number of batches they form, and how many places these use."""
+    """Places of similar length, the number of batches they form, and how many places these use."""
 
     places: tuple[int, ...]
     batches: int

@@ -1,4 +1,4 @@
-"""The feature store: arrays on disk, packed some hundred to a file and read through memory maps.
+"""The feature store: arrays on disk, packed about a hundred to a file and read through memory maps.
 
     features/phonemes-5c0f1be2/
         key.json                        the extractor's key, which determines the content

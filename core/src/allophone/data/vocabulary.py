@@ -114,5 +114,5 @@ def _position(kind: str, name: str | None, names: tuple[str, ...]) -> int:
         return 0
     if name not in names:
         known = near_miss(name, names) or f"The model has one {kind}, which has no name."
-        raise UserError(f"unknown {kind} '{name}'.", hint=known)
+        raise UserError(f"Unknown {kind} '{name}'.", hint=known)
     return names.index(name)

@@ -29,7 +29,7 @@ from allophone.features.protocol import ExtractionContext
 class MelsExtractor:
     """Reads the mel [F, M] float32 of each utterance from a folder (`allophone.audio.mel_files`).
 
-    A mel must have as many frames as the recording has by `[audio]`; otherwise the utterance is dropped.
+    An utterance is dropped if its mel does not have the number of frames that `[audio]` gives for the recording.
     """
 
     reads = frozenset({"audio"})

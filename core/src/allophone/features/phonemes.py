@@ -17,7 +17,7 @@ from allophone.text.frontend import TextFrontend
 
 
 class PhonemesExtractor:
-    """Extracts the symbols of the text by `[text]`: strings [T], without blanks.
+    """Extracts the symbols that `[text]` makes of the text: strings [T], without blanks.
 
     The symbol table inserts blanks when it encodes the symbols.
     """
@@ -36,7 +36,7 @@ class PhonemesExtractor:
         results: dict[str, NDArray[np.str_] | Dropped] = {}
         for language, spoken in languages.items():
             frontend = self._context.frontend(language)
-            # Raise errors of the front end itself, such as a missing package, before any text is blamed.
+            # Raises errors of the front end itself, such as a missing package, which no text has caused.
             frontend.symbols("")
             symbols = _symbols([utterance.text for utterance in spoken], frontend)
             results |= {

@@ -31,7 +31,7 @@ class ExtractionContext:
         segment and trimmed by `[data]`; cached for all extractors. An extractor that reads "audio" gets
         only utterances whose recording is readable and within `[data.limits]`.
     audio_key: plain data that, with the file, determines the result of `load_audio`.
-    frontend: returns the text front end for a language, by `[text]`.
+    frontend: returns the text front end for a language, built from `[text]`.
     text_key: plain data that determines the front end.
     """
 

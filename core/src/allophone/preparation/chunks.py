@@ -1,4 +1,4 @@
-"""Extraction of one chunk: some hundred utterances, stored feature by feature.
+"""Extraction of one chunk of about a hundred utterances, stored feature by feature.
 
 Chunks depend only on the manifest, so any process can extract any chunk in any order. If a process is
 killed, the features that it has stored are kept, and another process can extract the rest.
