@@ -391,10 +391,8 @@ class Telegraphic:
         return f"{text} stop"
 
 
-def test_another_normalizer_extracts_the_phonemes_again(recordings, tmp_path, monkeypatch):
-    made = prepared(tmp_path)
-    extract(made, default_registry())
-    before = arrays(made)
+def with_telegraphic(monkeypatch, version):
+    """A registry whose normalizer of English is `Telegraphic`."""
 
     @hookimpl
     def allophone_normalizers():
@@ -424,7 +422,7 @@ def test_a_normalizer_of_another_version_has_its_texts_extracted_again(
     assert again.computed["waveform"] == 0
 
 
-def test_what_a_normalizer_was_missing_for_is_extracted_again(recordings, tmp_path, monkeypatch):
+def test_another_normalizer_extracts_the_phonemes_again(recordings, tmp_path, monkeypatch):
     made = prepared(tmp_path)
     extract(made, default_registry())
     before = arrays(made)

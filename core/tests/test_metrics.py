@@ -33,7 +33,7 @@ from allophone.testing import MetricContract
 from allophone.testing.corpus import synthetic_speech
 from allophone.training import run as run_module
 from allophone.training.loop import train
-from allophone.training.observers import plugged_in
+from allophone.training.observers import registered
 from allophone.training.ranks import Rank
 
 RATE = 16000
@@ -283,7 +283,7 @@ def judged(tmp_path, monkeypatch):
         opened = run_module.open_run(
             tmp_path / folder, experiment, rank=Rank(), registry=registry, resume=resume
         )
-        with plugged_in(registry, recorder):
+        with registered(registry, recorder):
             train(opened)
         return recorder
 

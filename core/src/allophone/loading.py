@@ -148,15 +148,15 @@ class Corpus:
             workers=batching.workers,
             dropped=dropped,
         )
-        if loader.sitting_out:
+        if loader.dropped_this_epoch:
             _log.warning(
                 "The batch sampler '%s' leaves %d of %d utterances of the split '%s' out of the first "
                 "epoch: %s",
                 sampler.name,
-                len(loader.sitting_out),
+                len(loader.dropped_this_epoch),
                 len(utterances),
                 split,
-                _counted(loader.sitting_out),
+                _counted(loader.dropped_this_epoch),
             )
         return loader
 

@@ -49,28 +49,13 @@ class LimitsConfig:
 
 
 @frozen(kw_only=True)
-class BatchingConfig:
-    """How utterances are grouped into batches.
-
-    max_seconds: maximum audio of a batch on one device, including padding.
-    max_utterances: maximum number of utterances in a batch.
-    buckets: number of length buckets.
-    workers: number of processes that load batches; 0 loads in the training process.
-    """
-
-    max_seconds: float = field(default=120.0, validator=_positive)
-    max_utterances: int = field(default=32, validator=_positive)
-    buckets: int = field(default=16, validator=_positive)
-    workers: int = field(default=0, validator=validators.ge(0))
-
-
-@frozen(kw_only=True)
 class DataConfig:
     """The corpora, and the directory of the manifest and the features.
 
     directory: holds `manifest.jsonl` and the feature store.
     labels: folder of phone alignments, `<id>.TextGrid` or `<id>.lab`, directly or in one folder per
         speaker, as written by the Montreal Forced Aligner. They replace the alignments of the corpus.
+    batching: the batch sampler, which groups utterances into batches.
     trim_db: trim leading and trailing silence more than this far below the peak; None disables trimming.
     """
 
@@ -89,8 +74,8 @@ class KeepConfig:
 
     last: how many of the latest to keep.
     every: also keep those whose step is a multiple of this; None for none.
-    best_metric: also keep the one with the lowest value of this validation metric, such as "mel_loss";
-        None for none.
+    best_metric: also keep the best one by this metric: a validation metric, lower is better, such as
+        "mel_loss", or a score of a metric in `[runtime.metrics]`, which says what is better. None for none.
     """
 
     last: int = field(default=2, validator=_positive)
@@ -111,6 +96,7 @@ class RuntimeConfig:
     max_steps: number of optimizer steps; None trains until stopped.
     log_every, validate_every, sample_every, checkpoint_every: intervals in optimizer steps.
     samples: number of validation utterances logged to TensorBoard as audio and images.
+    metrics: evaluation metrics of these samples, computed at each validation, by name.
     """
 
     seed: int = 0

@@ -71,7 +71,9 @@ def resolve(
             if stages
             else "The experiment has no stages. Omit --stage.",
         )
-    plain: Plain = {}
+    # Start with the defaults, so that a layer with another type than the default replaces lower layers
+    # that name no type.
+    plain = unstructure(Experiment(), registry=registry)
     set_by: dict[str, str] = {}
     for origin, layer in _at_stage(layers, stage):
         plain = merge(plain, layer)

@@ -1,4 +1,4 @@
-"""Length-bucketed, weighted batching within a budget, divided evenly among ranks. Imports attrs only.
+"""The batch sampler `length-buckets`: batches of utterances of similar length, within a budget of seconds.
 
     places     An epoch has a number of places. An utterance of weight 2 fills two places in every epoch;
                one of weight 0.5 shares a place with the utterance next in length.
@@ -14,6 +14,7 @@ whole number, and on average otherwise. Exception: if a batch has room for only 
 the places that cannot be divided among the ranks stay idle, with different utterances in each epoch.
 
 The batches depend only on the seed and the number of the epoch, so an epoch can be resumed at any step.
+Imports attrs only.
 """
 
 from __future__ import annotations
@@ -83,14 +84,10 @@ class _Bucket:
 
 
 @frozen(kw_only=True)
-class BatchPlan:
+class LengthBuckets:
     """The batches of every epoch, as indices into the list of lengths.
 
-    steps: number of batches per rank and epoch, the same in every epoch.
     idle: number of places left empty in each epoch because of the number of ranks.
-
-    Checkpoints hold a digest of the plan that covers the names of its fields; renaming one restarts the
-    epoch of a resumed run.
     """
 
     idle: int
@@ -100,17 +97,18 @@ class BatchPlan:
     _rotas: tuple[_Rota, ...]
     _buckets: tuple[_Bucket, ...]
 
-    def batches(self, epoch: int, rank: int) -> list[list[int]]:
-        """Return the batches of one rank in an epoch, in order."""
+    def epoch(self, number: int) -> EpochPlan:
+        """Return the plan of an epoch; all epochs have the same number of steps."""
         # Python's generator, not NumPy's: its sequences are the same in all versions.
-        generator = random.Random(f"{self.seed}:{epoch}")
-        filled = [index for rota in self._rotas for index in rota.at(epoch)]
+        generator = random.Random(f"{self.seed}:{number}")
+        filled = [index for rota in self._rotas for index in rota.at(number)]
         steps: list[list[list[int]]] = []
         idle: set[int] = set()
         for bucket in self._buckets:
             indices = [filled[place] for place in bucket.places]
             if self.shuffle:
                 generator.shuffle(indices)
+            idle.update(indices[bucket.used :])
             batches = _divide(indices[: bucket.used], bucket.batches)
             steps += [
                 batches[first : first + self.world_size]
@@ -119,7 +117,7 @@ class BatchPlan:
         if self.shuffle:
             generator.shuffle(steps)
         if idle:
-            # With a weight above 1 an utterance may have another place.
+            # With a weight above 1 an utterance can have another place.
             idle -= {index for step in steps for batch in step for index in batch}
         why = Dropped(
             reason="cannot be divided among the ranks",
@@ -161,7 +159,7 @@ def plan_batches(
     world_size: int = 1,
     shuffle: bool = True,
     seed: int = 0,
-) -> BatchPlan:
+) -> LengthBuckets:
     """Plan the batches of utterances with the given lengths.
 
     weights: average number of occurrences of each utterance in an epoch; None for once each.
@@ -202,7 +200,7 @@ def plan_batches(
 
 
 def _rotas(lengths: Sequence[float], weights: Sequence[float]) -> tuple[_Rota, ...]:
-    """Return, for each weight, one full rota per unit of its whole part, and one for its fraction."""
+    """Return, for each weight, a full rota for each unit of its whole part, and one for its fraction."""
     rotas = []
     for weight in sorted(set(weights)):
         equal = [index for index, own in enumerate(weights) if own == weight]

@@ -91,10 +91,10 @@ def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
 class EpochLoader:
     """Iterates over the batches of one split on one rank; resumable within an epoch.
 
-    An iteration yields the rest of the current epoch and then advances to the next. The order depends only
-    on the seed and the epoch. Every rank gets the same number of batches, and an utterance occurs on one
-    rank once per epoch, or as often as its weight says (for an exception see `allophone.data.batching`).
-    A batch counts as consumed when it is yielded, so a state saved after batch k resumes at batch k + 1.
+    An iteration yields the rest of the current epoch and then advances to the next. The sampler plans the
+    batches (`allophone.data.batch_sampler`): they depend only on the seed and the epoch, and every rank has the
+    same number. A batch counts as consumed when it is yielded, so a state saved after batch k resumes at
+    batch k + 1.
 
     epoch: number of finished epochs.
     position: number of batches of the current epoch that this rank has consumed.
@@ -132,12 +132,12 @@ class EpochLoader:
         )
 
     def __len__(self) -> int:
-        """Return the number of batches per epoch, which is the same on every rank and in every epoch."""
-        return self._plan.steps
+        """Return the number of batches in the current epoch, which is the same on every rank."""
+        return len(self._plan().batches)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from `position` to the end of the epoch."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)[self.position :]
+        self._rest.batches = self._plan().batches[self.position :]
         for batch in self._loader:
             self.position += 1
             yield batch
@@ -145,18 +145,18 @@ class EpochLoader:
         self.position = 0
 
     @property
-    def sitting_out(self) -> Mapping[str, Dropped]:
-        """The utterances that the current epoch leaves out, by id, and why."""
+    def dropped_this_epoch(self) -> Mapping[str, Dropped]:
+        """Why an utterance is left out of the current epoch, by id."""
         return self._plan().dropped
 
     def preview(self) -> Iterator[Batch]:
         """Yield the batches of this epoch from its start, without consuming them."""
-        self._rest.batches = self._plan.batches(self.epoch, self._rank)
+        self._rest.batches = self._plan().batches
         yield from self._loader
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch and position, as plain data; it is the same on every rank."""
-        return {"epoch": self.epoch, "position": self.position, "plan": self._fingerprint}
+        return {"epoch": self.epoch, "position": self.position, "plan": self._plan().digest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume from a saved state.
@@ -174,7 +174,7 @@ class EpochLoader:
             self.position = 0
 
     def _plan(self) -> _Planned:
-        """This rank's part of the current epoch, planned once."""
+        """Return this rank's part of the current epoch, cached."""
         if self._planned is None or self._planned.epoch != self.epoch:
             plan = self._sampler.epoch(self.epoch)
             self._planned = _Planned(

@@ -113,8 +113,13 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
     return state
 
 
-def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
-    """Delete the checkpoints that `keep` does not cover; returns the deleted ones."""
+def prune(
+    run: Path, keep: KeepConfig, *, best: Callable[[Iterable[float]], float] = min
+) -> list[Checkpoint]:
+    """Delete the checkpoints that `keep` does not cover; returns the deleted ones.
+
+    best: selects the best of the values of `keep.best_metric`: `min` or `max`.
+    """
     existing = checkpoints(run)
     kept = set(existing[-keep.last :])
     if keep.every is not None:
@@ -125,7 +130,7 @@ def prune(run: Path, keep: KeepConfig) -> list[Checkpoint]:
             for checkpoint in reversed(existing)
             if keep.best_metric in (validation := read_provenance(checkpoint)["validation"])
         }
-        kept |= {scores[min(scores)]} if scores else set()
+        kept |= {scores[best(scores)]} if scores else set()
     deleted = [checkpoint for checkpoint in existing if checkpoint not in kept]
     for checkpoint in deleted:
         _delete(checkpoint.path)

@@ -30,10 +30,13 @@ from allophone.events import (
 )
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import AverageMeter, SpeedMeter
+from allophone.training.scoring import check_names
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
+
+Samples = dict[str, SampleAudio | SampleImage]
 
 _SAME_SIGNAL_SECONDS = 1.0
 """Signals within this time count as one, because a terminal and a launcher both forward a Ctrl-C."""
@@ -90,10 +93,13 @@ class _Loop:
             with self.speed.paused():
                 saving = reason is not None or self._due(self.config.checkpoint_every)
                 needs_metric = saving and self.config.keep.best_metric is not None
-                if needs_metric or self._due(self.config.validate_every):
-                    self._validate()
-                if self._due(self.config.sample_every):
-                    self._sample()
+                validating = needs_metric or self._due(self.config.validate_every)
+                sampling = self._due(self.config.sample_every)
+                samples = self._samples() if sampling or (validating and self.run.scores) else {}
+                if validating:
+                    self._validate(samples)
+                if sampling and samples:
+                    self._notify(SamplesMade, samples=samples)
                 if saving:
                     self._save()
             if reason:
@@ -128,7 +134,7 @@ class _Loop:
         )
 
     def _check_best_metric(self) -> None:
-        """So that a misspelt metric is found before the first step, and not at the first checkpoint."""
+        """Report a misspelt metric before the first step, not at the first checkpoint."""
         run, best = self.run, self.config.keep.best_metric
         if best is None or best in run.scores or run.valid is None:
             return
@@ -136,7 +142,7 @@ class _Loop:
             known = run.runtime.evaluate(next(run.valid.preview()))
         if best not in known:
             raise UserError(
-                f"runtime.keep.best_metric is '{best}', but validation gives no such metric.",
+                f"runtime.keep.best_metric is '{best}', which is not a validation metric.",
                 hint=near_miss(best, [*known, *run.scores]),
             )
 
@@ -144,21 +150,19 @@ class _Loop:
         run = self.run
         if run.valid is None:
             return
-        means = AverageMeter()
+        means, scores = AverageMeter(), {}
         with run.evaluating():
             for batch in run.valid:
                 means.add(run.runtime.evaluate(batch), weight=len(batch))
-        run.validation = means.collect(run.rank)
-        best = self.config.keep.best_metric
-        if best is not None and best not in run.validation:
-            raise UserError(
-                f"runtime.keep.best_metric is '{best}', which is not a validation metric.",
-                hint=near_miss(best, run.validation),
-            )
+            if run.scorer:
+                scores = run.scorer.score(samples)
+        metrics = means.collect(run.rank)
+        check_names(run.scores, metrics)
+        run.validation = metrics | run.rank.gather(scores)[0]
         self._notify(Validated, metrics=run.validation)
 
     def _samples(self) -> Samples:
-        """What the model makes of some validation utterances; rank 0 has them."""
+        """Return samples of some validation utterances, on rank 0."""
         run = self.run
         samples: Samples = {}
         with run.evaluating():

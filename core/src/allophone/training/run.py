@@ -203,11 +203,13 @@ def _validation_data(
     """Return the validation loader of this rank and, on rank 0, the batches to make samples of."""
     config = corpus.experiment.runtime
     if not corpus.split("valid"):
-        if config.keep.best_metric is not None:
-            raise ConfigError(
-                "runtime.keep.best_metric needs validation utterances, but there are none.",
-                hint="Set data.splits.valid, and run `allophone prepare`.",
-            )
+        wants = {"keep.best_metric": config.keep.best_metric, "metrics": config.metrics}
+        for key, value in wants.items():
+            if value:
+                raise ConfigError(
+                    f"runtime.{key} needs validation utterances, but there are none.",
+                    hint="Set data.splits.valid, and run `allophone prepare`.",
+                )
         _log.warning("There are no validation utterances: validation and samples are disabled.")
         return None, []
     valid = corpus.loader(
@@ -224,18 +226,18 @@ def _validation_data(
 def _scorer(
     corpus: Corpus, objective: Objective, samples: list[Batch], rank: Rank, registry: Registry
 ) -> SampleScorer | None:
-    """What scores the samples, on rank 0; ConfigError where there will be none."""
+    """Return the scorer of the samples, on rank 0. Raises ConfigError if there are no samples."""
     if optional(objective, "sample") is None:
         raise ConfigError(
-            "runtime.metrics: the trainer makes no samples that a metric could score.",
-            hint="Leave [runtime.metrics] out.",
+            "runtime.metrics: the trainer makes no samples to score.",
+            hint="Remove [runtime.metrics].",
         )
     if not corpus.experiment.runtime.samples:
         raise ConfigError(
             "runtime.metrics: runtime.samples is 0, so there is nothing to score.",
-            hint="Let runtime.samples be how many validation utterances are scored.",
+            hint="Set runtime.samples to the number of validation utterances to score.",
         )
-    if not rank.first:
+    if not rank.is_main:
         return None
     ids = [id for batch in samples for id in batch.ids]
     return SampleScorer(corpus, ids, registry=registry, device=str(rank.device))

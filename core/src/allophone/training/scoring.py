@@ -40,15 +40,15 @@ def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, S
                 raise ConfigError(
                     f"runtime.metrics: '{of_metric[score.name]}' and '{metric}' both return the score "
                     f"'{score.name}'.",
-                    hint="Leave one of them out.",
+                    hint="Remove one of the two metrics.",
                 )
             scores[score.name], of_metric[score.name] = score, metric
     best = experiment.runtime.keep.best_metric
     for entry in registry.entries("metrics").values():
         if best not in scores and best in [score.name for score in entry.scores]:
             raise ConfigError(
-                f"runtime.keep.best_metric is '{best}', a score of the metric '{entry.name}', which the "
-                "experiment does not name.",
+                f"runtime.keep.best_metric is '{best}', a score of the metric '{entry.name}', which is "
+                "not in [runtime.metrics].",
                 hint=f"Add the table [runtime.metrics.{entry.name}].",
             )
     return scores
@@ -59,8 +59,8 @@ def check_names(scores: Iterable[str], metrics: Mapping[str, float]) -> None:
     for name in scores:
         if name in metrics:
             raise ConfigError(
-                f"'{name}' is a validation metric of the trainer, and a score of [runtime.metrics] too.",
-                hint="Leave the metric out that gives it.",
+                f"'{name}' is both a validation metric of the trainer and a score of [runtime.metrics].",
+                hint="Remove the metric with this score.",
             )
 
 
@@ -72,7 +72,7 @@ class _Opened:
 
 
 class SampleScorer:
-    """Scores the samples of some validation utterances; a metric that fails is reported, and raises nothing."""
+    """Scores the samples of some validation utterances. A failing metric is logged and skipped."""
 
     def __init__(
         self, corpus: Corpus, ids: Sequence[str], *, registry: Registry, device: str
@@ -143,7 +143,7 @@ class SampleScorer:
         )
 
     def _report(self, opened: _Opened, error: Exception) -> None:
-        """Log a warning, once for each kind of error."""
+        """Log a warning, once for each type of error."""
         kind = (opened.name, type(error))
         if kind in self._reported:
             return
@@ -153,7 +153,7 @@ class SampleScorer:
 
 
 def _known(corpus: Corpus, ids: set[str]) -> Iterable[SynthesizedSpeech]:
-    """What is known of these utterances, without samples."""
+    """Yield the text and the recording of these utterances, without samples."""
     experiment = corpus.experiment
     stored_as = next(
         (name for name, of in experiment.features.items() if isinstance(of, WaveformConfig)), None
@@ -181,19 +181,19 @@ def _has_what_it_needs(entry: MetricEntry, speech: SynthesizedSpeech) -> bool:
 def _needs(name: str, entry: MetricEntry) -> ConfigError:
     if entry.needs_reference:
         return ConfigError(
-            f"runtime.metrics.{name} compares with recordings, and the experiment stores none.",
-            hint="Add the table [features.waveform], and run: allophone extract",
+            f"runtime.metrics.{name} needs recordings, but the experiment stores none.",
+            hint="Add the table [features.waveform], and run `allophone extract`.",
         )
     return ConfigError(
-        f"runtime.metrics.{name} needs the text of the validation utterances, and they have none.",
-        hint="Leave the metric out.",
+        f"runtime.metrics.{name} needs the text of the validation utterances, but they have none.",
+        hint="Remove the metric.",
     )
 
 
 def _checked(
     entry: MetricEntry, speech: Sequence[SynthesizedSpeech], given: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[float]]:
-    """The scores by name, each of all utterances; ValueError where they are not those of the entry."""
+    """Return the scores of all utterances by name. Raises ValueError if they do not match the entry."""
     if len(given) != len(speech):
         raise ValueError(f"it returns {len(given)} results for {len(speech)} utterances")
     names = [score.name for score in entry.scores]

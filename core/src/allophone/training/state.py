@@ -41,7 +41,9 @@ class Run:
     valid: loader of the validation split, or None if it is empty.
     samples: validation batches to log as audio and images; empty except on rank 0.
     average: moving average of the inference module's weights, or None.
-    validation: the latest validation metrics.
+    scores: scores of the experiment's metrics, by name.
+    scorer: computes the scores; on rank 0, if there are metrics.
+    validation: the latest validation metrics, including scores.
     """
 
     folder: Path
