@@ -205,7 +205,7 @@ def growing(self, losses):
 
 def test_what_fails_on_a_rank_is_told(tmp_path):
     failure = train_on_ranks(tmp_path / "absent.toml", tmp_path / "run")
-    assert "absent.toml can't be read" in failure
+    assert "absent.toml cannot be read" in failure
 
 
 class TestSynthesizerViolations(OnPlugin):
