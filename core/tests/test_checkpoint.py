@@ -1,7 +1,9 @@
 """Checkpoints: atomic writing, safe reading and pruning."""
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,7 +84,9 @@ def test_a_checkpoint_is_never_half_written(tmp_path, snapshot, registry, monkey
         with pytest.raises(KeyboardInterrupt):
             write_checkpoint(tmp_path, 2, snapshot, registry)
     assert [found.step for found in checkpoints(tmp_path)] == [1]
-    assert names_in(tmp_path) == [".writing-step-00000002", "step-00000001"]
+    unfinished, whole = names_in(tmp_path)
+    assert unfinished.startswith(".writing-step-00000002-")
+    assert whole == "step-00000001"
     write_checkpoint(tmp_path, 2, snapshot, registry)
     assert names_in(tmp_path) == ["step-00000001", "step-00000002"]
 
@@ -160,3 +164,21 @@ def test_a_folder_without_checkpoints_is_reported(tmp_path):
 def test_provenance_is_plain_json(tmp_path, snapshot, registry):
     written = write_checkpoint(tmp_path, 1, snapshot, registry)
     assert json.loads((written.path / "provenance.json").read_text())["step"] == 1
+
+
+@pytest.mark.parametrize("refused", ["rename", "rmtree"])
+def test_a_checkpoint_that_cannot_be_pruned_is_a_warning(
+    tmp_path, snapshot, registry, monkeypatch, caplog, refused
+):
+    for step in (1, 2):
+        write_checkpoint(tmp_path, step, snapshot, registry)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if refused == "rename" else shutil, refused, refuse)
+        assert prune(tmp_path, KeepConfig(last=1)) == []
+    assert "cannot be deleted" in caplog.text
+    write_checkpoint(tmp_path, 3, snapshot, registry)
+    assert find_checkpoint(tmp_path).step == 3

@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,15 +19,16 @@ from training_toys import (
 
 from allophone.errors import UserError
 from allophone.run_folder import checkpoints, find_checkpoint
-from allophone.training import launch
+from allophone.training import distributed
 from allophone.training.checkpoint import read_state
-from allophone.training.launch import (
+from allophone.training.distributed import (
     DistributedEnv,
     first_node,
     local_device,
     parse_devices,
     read_distributed_env,
 )
+from allophone.training.failures import explained, read_failure, report
 from allophone.weights import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
@@ -95,24 +94,6 @@ def test_the_error_of_a_rank_is_shown_once_without_a_traceback(tmp_path):
     assert "ChildFailedError" not in done.stderr
 
 
-def test_a_signal_ends_all_ranks_at_the_same_step(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(TOYS), str(tmp_path), "--slow", "--processes", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    while process.stdout.readline() != "step 2\n":
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    _, complaints = process.communicate(timeout=60)
-    assert process.returncode == 0, complaints
-    assert complaints == ""
-    assert find_checkpoint(tmp_path).step == len(losses_of(tmp_path, "loss"))
-    assert len(checkpoints(tmp_path)) >= 1
-
-
 def test_a_process_alone_has_no_distributed_env():
     assert (
         read_distributed_env({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"})
@@ -168,8 +149,8 @@ def gpus(monkeypatch):
     """gpus(n): torch sees n of them."""
 
     def pretend(count):
-        monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: count > 0)
-        monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(distributed.torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: count)
 
     return pretend
 
@@ -218,31 +199,48 @@ def test_each_rank_has_its_own_device(gpus):
     assert local_device(env(3), None) == torch.device("cpu")
 
 
-def test_ranks_that_fail_after_a_signal_are_reported(tmp_path):
-    for rank in ("0", "1"):
-        (tmp_path / rank).mkdir()
-    (tmp_path / "0" / "ended").touch()
-    error = {
-        "message": {"message": "OSError: disk full", "extraInfo": {"py_callstack": "disk full"}}
-    }
-    (tmp_path / "1" / "error.json").write_text(json.dumps(error))
-    with pytest.raises(UserError, match=r"1 of 2 ranks failed after SIGTERM\.\ndisk full"):
-        launch._check_succeeded(tmp_path, 2, "SIGTERM")
-    (tmp_path / "1" / "ended").touch()
-    launch._check_succeeded(tmp_path, 2, "SIGTERM")
+def failed(rank, status, error=None):
+    """What is read of a rank that has sent an error, or nothing."""
+    sent = b""
+    if error is not None:
+        reading, writing = os.pipe()
+        report(error).send(writing)
+        sent = os.read(reading, 65536)
+        os.close(reading)
+        os.close(writing)
+    return read_failure(rank, 4000 + rank, status, sent)
 
 
-def test_a_lost_connection_is_not_reported_as_the_cause(tmp_path):
-    failures = {}
-    for rank, message in enumerate(
-        ["RuntimeError: Connection closed by peer", "UserError: no data\nAdd"]
-    ):
-        path = tmp_path / f"{rank}.json"
-        said = {"message": message, "extraInfo": {"py_callstack": f"Traceback\n{message}"}}
-        path.write_text(json.dumps({"message": said}))
-        failures[rank] = SimpleNamespace(error_file=str(path), exitcode=1)
-    assert launch._describe_failures(failures) == "Rank 1: no data\nAdd"
-    failures[0].error_file = failures[1].error_file
-    assert launch._describe_failures(failures) == "no data\nAdd"
-    killed = {0: SimpleNamespace(error_file=str(tmp_path / "none"), exitcode=-9)}
-    assert launch._describe_failures(killed) == "Rank 0 exited with status -9."
+def test_a_lost_connection_is_not_what_failed():
+    lost = failed(0, 1, RuntimeError("Connection closed by peer"))
+    told = failed(1, 1, UserError("no data", hint="Add"))
+    assert str(explained([lost, told], 2)) == "Rank 1: no data\nAdd"
+    assert str(explained([told, told], 2)) == "no data\nAdd"
+    assert told.report.expected
+    crashed = failed(1, 1, ZeroDivisionError("by what?"))
+    assert str(explained([lost, crashed], 2)) == "Rank 1: ZeroDivisionError: by what?"
+    assert not crashed.report.expected
+
+
+def test_a_killed_rank_is_what_failed():
+    lost = failed(0, 1, RuntimeError("Connection reset by peer"))
+    error = explained([lost, failed(1, -9)], 2)
+    assert error.message == "Rank 1 (process 4001) was killed by SIGKILL."
+    assert "memory" in error.hint
+    left = explained([failed(2, 3)], 2)
+    assert str(left) == "Rank 2 (process 4002) ended with exit status 3."
+    odd = explained([failed(3, -63)], 2)
+    assert odd.message == "Rank 3 (process 4003) was killed by signal 63."
+
+
+def test_a_rank_whose_data_worker_was_killed_may_be_started_again():
+    one = failed(1, 1, RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
+    assert one.killed
+    assert not one.report.expected
+    told = explained([one], 2).message
+    assert told.startswith("Rank 1: A data worker (process 7) was killed by SIGKILL.")
+
+
+def test_a_long_traceback_fits_into_a_report():
+    one = failed(0, 1, ValueError("\N{SNOWMAN}\n" * 100_000))
+    assert one.report.message.endswith("\N{SNOWMAN}")

@@ -25,7 +25,7 @@ from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
 from allophone.run_folder import checkpoints, find_checkpoint, read_provenance
 from allophone.testing.corpus import write_corpus
-from allophone.training.launch import Place, join
+from allophone.training.distributed import DistributedEnv, process_group
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.ranks import Rank
@@ -204,9 +204,9 @@ def test_a_run_that_is_resumed_equals_one_that_was_not(folder, tmp_path):
 def train_on_rank(rank, folder, run):
     torch.set_num_threads(1)
     meeting = run.with_name("meeting").as_uri()
-    place = Place(rank=rank, local_rank=rank, world_size=2, init_method=meeting)
+    env = DistributedEnv(rank=rank, local_rank=rank, world_size=2, init_method=meeting)
     experiment = experiment_in(folder, max_steps=4, validate_every=2, checkpoint_every=2)
-    with join(place, torch.device("cpu")) as joined:
+    with process_group(env, torch.device("cpu")) as joined:
         opened = open_run(run, experiment, rank=joined, registry=stranger())
         train(opened)
         assert "level" in opened.validation, "every rank knows the scores"

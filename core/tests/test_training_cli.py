@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +11,7 @@ from training_toys import RegressorConfig, in_memory, make_experiment, toy_regis
 from allophone.cli.train import command
 from allophone.config import unstructure, write_toml
 from allophone.errors import PluginError, UserError
-from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.run_folder import checkpoints, find_checkpoint, is_run
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,63 @@ def test_a_run_can_branch_from_a_checkpoint(train, tmp_path):
         train("--run", "run", "--resume", str(middle))
     train("--run", "branch", "--resume", str(middle))
     assert find_checkpoint(tmp_path / "branch").step == 3
+
+
+def test_overwriting_sets_later_checkpoints_aside(train, tmp_path):
+    train("toy.toml", "--run", "run", "--set", "runtime.checkpoint_every=1")
+    whole = (tmp_path / "run" / "metrics.jsonl").read_text()
+    first, *later = checkpoints(tmp_path / "run")
+    with pytest.raises(UserError) as refused:
+        train("--run", "run", "--resume", str(first.path))
+    assert "--overwrite" in refused.value.hint
+    said = train("--run", "run", "--resume", str(first.path), "--overwrite", "--max-steps", "2")
+    assert "The checkpoints of steps 2 to 3 were set aside: run/set-aside/" in said
+    assert [found.step for found in checkpoints(tmp_path / "run")] == [1, 2]
+    (aside,) = (tmp_path / "run" / "set-aside").iterdir()
+    assert is_run(aside)
+    assert [found.step for found in checkpoints(aside)] == [found.step for found in later]
+    assert (aside / "metrics.jsonl").read_text() == whole
+    # Bit for bit what it was: the same steps were taken again.
+    again = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert losses(again) == losses(whole.splitlines())[:2]
+    assert "is at step 3 already" in train("--run", str(aside), "--resume")
+
+
+def losses(lines):
+    return [json.loads(line)["metrics"]["loss"] for line in lines]
+
+
+def test_overwriting_begins_a_run_anew(train, tmp_path):
+    train("toy.toml", "--run", "run")
+    train("toy.toml", "--run", "run", "--overwrite", "--set", "runtime.seed=1")
+    assert [found.step for found in checkpoints(tmp_path / "run")] == [3]
+    (aside,) = (tmp_path / "run" / "set-aside").iterdir()
+    assert [found.step for found in checkpoints(aside)] == [3]
+    assert "seed = 0" in (aside / "config.toml").read_text()
+
+
+def test_overwriting_where_nothing_is_later_changes_nothing(train, tmp_path):
+    train("toy.toml", "--run", "run")
+    train("--run", "run", "--resume", "--overwrite", "--max-steps", "4")
+    assert not (tmp_path / "run" / "set-aside").exists()
+    assert [found.step for found in checkpoints(tmp_path / "run")] == [3, 4]
+
+
+def test_a_restarted_process_goes_on_from_what_is_there(train, tmp_path, monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    train("toy.toml", "--run", "run", "--set", "runtime.checkpoint_every=2")
+    said = train("toy.toml", "--run", "run", "--set", "runtime.max_steps=5")
+    assert "Resuming from run/checkpoints/step-00000003." in said
+    assert find_checkpoint(tmp_path / "run").step == 5
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]
 
 
 def test_fine_tuning_prints_its_report(train):

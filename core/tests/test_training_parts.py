@@ -12,10 +12,9 @@ import torch
 from torch import nn
 from training_toys import make_batch
 
-from allophone.training import loop
+from allophone.training import signals
 from allophone.training.ema import MovingAverage
 from allophone.training.guards import LossRecord, check_finite
-from allophone.training.loop import stop_on_signals
 from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.optimizers import cosine, exponential, linear_warmup, noam
 from allophone.training.ranks import Rank
@@ -26,6 +25,7 @@ from allophone.training.seeding import (
     restore_random_state,
     seed_everything,
 )
+from allophone.training.signals import stop_on_signals
 
 
 def test_schedules_follow_their_formulas():
@@ -140,30 +140,39 @@ def test_the_cpu_is_deterministic_only_inside():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_a_request(number):
+def test_signals_are_requests_once_they_are_heeded(monkeypatch, number):
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
+        stop.heeded = True
         assert not stop
         os.kill(os.getpid(), number)
         assert stop
-        assert stop.signal == signal.Signals(number).name
-        # A terminal and a launcher pass on the same one.
+        assert stop.name == signal.Signals(number).name
+        # A scheduler and the launcher pass on the same one.
         os.kill(os.getpid(), number)
+        assert stop.times == 1
+        monkeypatch.setattr(signals, "_SAME", 0.0)
+        os.kill(os.getpid(), number)
+        assert stop.times == 2
     assert signal.getsignal(number) is before
 
 
-def test_the_second_signal_terminates_at_once(monkeypatch):
-    monkeypatch.setattr(loop, "_SAME_SIGNAL_SECONDS", 0.0)
+@pytest.mark.parametrize(("heeded", "number_of_requests"), [(True, 3), (False, 1)])
+def test_a_request_that_is_not_waited_for(monkeypatch, heeded, number_of_requests):
+    monkeypatch.setattr(signals, "_SAME", 0.0)
+    handled = []
 
-    def interrupt_twice():
-        with stop_on_signals():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.01)
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
+    def interrupt():
+        with stop_on_signals() as stop:
+            stop.heeded = heeded
+            for _ in range(4):
+                os.kill(os.getpid(), signal.SIGINT)
+                handled.append(stop.times)
+                time.sleep(0.01)
 
     with pytest.raises(KeyboardInterrupt):
-        interrupt_twice()
+        interrupt()
+    assert len(handled) == number_of_requests - 1
 
 
 def named(module):

@@ -1,6 +1,7 @@
 """Toy objectives and data in memory, to train in milliseconds; also a script that trains in a process.
 
     python training_toys.py RUN [--steps N] [--resume PLACE] [--trainer NAME] [--die-at STEP] [--slow]
+        [--processes N] [--workers N]
 
 B batch, L length.
 """
@@ -8,14 +9,16 @@ B batch, L length.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +30,31 @@ from torch import nn
 from allophone.config import Experiment
 from allophone.config.experiment import DataConfig, KeepConfig, RuntimeConfig
 from allophone.data.batch import Batch, Padded
+from allophone.data.batching import plan_batches
+from allophone.data.loader import EpochLoader, Example
+from allophone.data.store import FeatureStore
 from allophone.data.vocabulary import Vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
+from allophone.errors import UserError
 from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished, TrainEvent
 from allophone.hookspecs import hookimpl
+from allophone.processes import ignore_stops
 from allophone.registry import Registry, build_registry
-from allophone.run_folder import find_checkpoint
+from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.system_errors import told
 from allophone.text.symbols import SymbolTable
+from allophone.training import loop
 from allophone.training import run as run_module
-from allophone.training.launch import (
-    launch,
-    local_device,
-    process_group,
-    read_distributed_env,
-    reported_to_launcher,
-)
+from allophone.training.checkpoint import write_checkpoint
+from allophone.training.claim import claimed
+from allophone.training.distributed import local_device, process_group, read_distributed_env
+from allophone.training.launch import launch, reported_to_launcher, was_restarted
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.observers import registered
 from allophone.training.optimizers import exponential
 from allophone.training.ranks import Rank
+from allophone.training.signals import stop_on_signals
 
 
 @frozen(kw_only=True)
@@ -254,6 +262,37 @@ class MemoryLoader:
         self.epoch, self.position = state["epoch"], state["position"]
 
 
+def stored_loader(
+    numbers: list[int], size: int, rank: int, ranks: int, workers: int
+) -> EpochLoader:
+    """The same utterances in a store on the disk, read by workers."""
+    folder = Path(tempfile.mkdtemp(prefix="toys-"))
+    store = FeatureStore(folder, {})
+    batch = make_batch(numbers)
+    store.commit(
+        {
+            f"{id}-{name}": batch[name].values[row].numpy()
+            for row, id in enumerate(batch.ids)
+            for name in batch.features
+        }
+    )
+    examples = [
+        Example(
+            id=id,
+            features={name: store.find(f"{id}-{name}") for name in batch.features},
+            speaker=0,
+            language=0,
+            seconds=2.0,
+        )
+        for id in batch.ids
+    ]
+    plan = plan_batches(
+        [2.0] * len(examples), max_length=100, max_items=size, buckets=1, world_size=ranks
+    )
+    symbols = SymbolTable.from_symbols("abc", blank="_")
+    return EpochLoader(examples, plan, symbols, rank=rank, workers=workers, dropped={})
+
+
 @frozen(kw_only=True)
 class MemoryCorpus:
     """Stands in for `allophone.loading.Corpus`, in memory."""
@@ -264,6 +303,7 @@ class MemoryCorpus:
     size: int = 4
     valid: int = 6
     learns_labels: bool = False
+    workers: int = 0
 
     def split(self, split: str) -> tuple[int, ...]:
         return tuple(range(10)) if split == "train" else tuple(range(100, 100 + self.valid))
@@ -283,8 +323,12 @@ class MemoryCorpus:
         rank: int = 0,
         world_size: int = 1,
         weighted: bool = False,
-    ) -> MemoryLoader:
+    ) -> MemoryLoader | EpochLoader:
         size = self.size if split == "train" else 3
+        if self.workers:
+            return stored_loader(
+                list(self.split(split)), size // world_size, rank, world_size, self.workers
+            )
         return MemoryLoader(
             list(self.split(split)), size, shuffle=split == "train", rank=rank, ranks=world_size
         )
@@ -336,9 +380,11 @@ def make_experiment(trainer: Any = None, hidden: int = 4, **runtime: Any) -> Exp
     )
 
 
-def make_corpus(experiment: Experiment, _: Registry | None = None) -> MemoryCorpus:
+def make_corpus(
+    experiment: Experiment, _: Registry | None = None, *, workers: int = 0
+) -> MemoryCorpus:
     """Stands in for `open_corpus`."""
-    return MemoryCorpus(experiment=experiment)
+    return MemoryCorpus(experiment=experiment, workers=workers)
 
 
 class Recorder:
@@ -383,7 +429,7 @@ class Dies:
 
     @hookimpl
     def allophone_train_event(self, event: TrainEvent) -> None:
-        if isinstance(event, StepFinished) and event.step == self.step:
+        if isinstance(event, StepFinished) and event.step == self.step and not was_restarted():
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -398,11 +444,17 @@ class Slow:
             time.sleep(0.05)
 
 
+def write_slowly(seconds: float, *what: Any) -> Any:
+    """`write_checkpoint`, on a slow disk."""
+    time.sleep(seconds)
+    return write_checkpoint(*what)
+
+
 @contextmanager
-def in_memory() -> Iterator[None]:
-    """Let runs be opened on data in memory."""
+def in_memory(workers: int = 0) -> Iterator[None]:
+    """Let runs be opened on data in memory, or on the same data on the disk, read by workers."""
     before = run_module.open_corpus
-    run_module.open_corpus = make_corpus  # type: ignore[assignment]
+    run_module.open_corpus = functools.partial(make_corpus, workers=workers)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -415,7 +467,20 @@ def script_experiment(trainer: Any, steps: int | None) -> Experiment:
 
 
 def main() -> None:
-    """Train when run as a script."""
+    """Train as a program of its own; errors of the system are told as the command line does."""
+    try:
+        _main()
+    except OSError as error:
+        sys.exit(str(told(error)))
+    except RuntimeError as error:
+        refused = told(error)
+        if refused is None:
+            raise
+        sys.exit(str(refused))
+    ignore_stops()
+
+
+def _main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("run", type=Path)
     arguments.add_argument("--steps", type=int)
@@ -427,31 +492,44 @@ def main() -> None:
     arguments.add_argument("--resume", type=Path)
     arguments.add_argument("--die-at", type=int)
     arguments.add_argument("--slow", action="store_true")
+    arguments.add_argument("--slow-save", type=float, default=0.0)
+    arguments.add_argument("--workers", type=int, default=0)
+    arguments.add_argument("--max-restarts", type=int, default=0)
     given = arguments.parse_args()
     logging.basicConfig(level=logging.WARNING)
     env = read_distributed_env()
-    if env is None and given.processes > 1:
-        launch([sys.executable, *sys.argv], given.processes)
+    if env is None and (given.processes > 1 or given.max_restarts):
+        try:
+            launch([sys.executable, *sys.argv], given.processes, max_restarts=given.max_restarts)
+        except UserError as error:
+            sys.exit(str(error))
         return
     device = local_device(env, "cpu") if env else torch.device("cpu")
-    with reported_to_launcher(), process_group(env, device) as rank, in_memory():
-        fails_here = given.fails_on_rank in (None, rank.index)
-        trainer: Any = GanConfig()
-        if given.trainer == "regressor":
-            fails_at = given.fails_at if fails_here else -1
-            trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
-        elif given.trainer == "counting":
-            trainer = CountingConfig()
-        experiment = script_experiment(trainer, given.steps)
-        registry = toy_registry()
+    with stop_on_signals() as stop, reported_to_launcher():
+        if was_restarted() and checkpoints(given.run):
+            given.resume = given.run
         checkpoint = find_checkpoint(given.resume) if given.resume else None
-        run = run_module.open_run(
-            given.run, experiment, rank=rank, registry=registry, resume=checkpoint
-        )
-        observers: list[object] = [Dies(given.die_at)] if given.die_at else []
-        observers += [Slow()] if given.slow else []
-        with registered(registry, *observers):
-            train(run)
+        with process_group(env, device) as rank, in_memory(given.workers):
+            fails_here = given.fails_on_rank in (None, rank.index)
+            trainer: Any = GanConfig()
+            if given.trainer == "regressor":
+                fails_at = given.fails_at if fails_here else -1
+                trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
+            elif given.trainer == "counting":
+                trainer = CountingConfig()
+            experiment = script_experiment(trainer, given.steps)
+            registry = toy_registry()
+            observers: list[object] = [Dies(given.die_at)] if given.die_at else []
+            observers += [Slow()] if given.slow else []
+            loop.write_checkpoint = functools.partial(write_slowly, given.slow_save)
+            with (
+                claimed(given.run, checkpoint) if rank.is_main else nullcontext(),
+                registered(registry, *observers),
+            ):
+                run = run_module.open_run(
+                    given.run, experiment, rank=rank, registry=registry, resume=checkpoint
+                )
+                train(run, stop)
 
 
 if __name__ == "__main__":

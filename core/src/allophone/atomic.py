@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from allophone.errors import UserError
+from allophone.locks import name_locked
+from allophone.system_errors import errors_naming
 
 _ABANDONED = 3600.0
 """Seconds after which a temporary file counts as abandoned; writing one takes only seconds."""
@@ -32,15 +34,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Like `atomic_write`, but yield the temporary path, for writers that need one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        # Some writers create files that only the owner can read.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with errors_naming(path, temporary):
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            # Some writers create files that only the owner can read.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -48,24 +51,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Create a temporary folder that is renamed to `path` when the block ends, or removed if it fails.
 
-    Raises UserError if `path` exists or cannot be created.
+    Raises UserError if `path` exists, or another process is writing it.
     """
+    check_absent(path)
+    unfinished = _beside(path)
+    with name_locked(path):
+        check_absent(path)
+        try:
+            with errors_naming(path, unfinished):
+                unfinished.mkdir()
+                yield unfinished
+                unfinished.rename(path)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def check_absent(path: Path) -> None:
+    """Raise UserError if `path` exists."""
     if path.exists():
         raise UserError(f"{path} already exists.", hint="Remove it, or choose another path.")
-    unfinished = _beside(path)
-    try:
-        unfinished.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be created: {error}", hint="Choose another path."
-        ) from error
-    try:
-        yield unfinished
-        unfinished.rename(path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
 
 
 def _beside(path: Path) -> Path:

@@ -11,6 +11,8 @@ runs/lj/
         average.safetensors         moving average of the inference module's weights, if enabled
         state.pt                    optimizers, position in the data, random generators
         config.toml, vocabulary.json, provenance.json
+    set-aside/2026-01-31-120000-000000/
+        ...                         a run: checkpoints that --overwrite replaced
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ METRICS = "metrics.jsonl"
 FINETUNE = "finetune.json"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
+SET_ASIDE = "set-aside"
 WEIGHTS = "model.safetensors"
 AVERAGE = "average.safetensors"
 STATE = "state.pt"

@@ -5,6 +5,7 @@ Conversions applied while reading (downmixing, resampling) are recorded in `Audi
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
@@ -126,7 +127,10 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
         else:
             import soundfile
 
-            soundfile.write(file, integers, sample_rate, format="FLAC", subtype="PCM_16")
+            # libsndfile prints a traceback of its own where it cannot write.
+            encoded = io.BytesIO()
+            soundfile.write(encoded, integers, sample_rate, format="FLAC", subtype="PCM_16")
+            file.write(encoded.getbuffer())
     return clipped
 
 

@@ -15,7 +15,9 @@ import click
 
 from allophone.errors import PluginError, UserError
 from allophone.plugin import CORE, extra_providing
+from allophone.processes import ignore_stops
 from allophone.registry import Registry, default_registry, strict_plugins
+from allophone.system_errors import told
 
 
 class EntryGroup(click.Group):
@@ -98,6 +100,7 @@ def main() -> None:
     try:
         allophone(prog_name="allophone")
     except SystemExit as end:
+        ignore_stops()  # The command has done its work; only the interpreter is left to end.
         if end.code in (0, None):
             _exit_quickly()
         raise
@@ -118,6 +121,11 @@ def main() -> None:
                 hint=f"pip install '{extra}'",
             )
         )
+    except Exception as error:
+        refused = told(error)
+        if refused is None or traceback_wanted():
+            raise
+        _fail(refused)
 
 
 def _fail(error: UserError) -> NoReturn:

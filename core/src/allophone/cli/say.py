@@ -116,9 +116,12 @@ def _write_wav(waveform: Waveform) -> None:
 
     sys.stdout.buffer.write(wav_header(waveform.sample_rate, samples=len(waveform.samples)))
     sys.stdout.buffer.write(pcm16(waveform.samples).tobytes())
+    sys.stdout.buffer.flush()
 
 
 def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:
+    from allophone.atomic import atomic_write
+
     if waveform.phonemes is None:
         raise UserError(
             f"The voice '{voice.name}' does not provide phoneme timings.", hint="Omit --timings."
@@ -127,4 +130,5 @@ def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:
         {"symbol": one.symbol, "start": round(one.start, 4), "end": round(one.end, 4)}
         for one in waveform.phonemes
     ]
-    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(path) as file:
+        file.write(json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n")

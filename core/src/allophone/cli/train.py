@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,18 @@ _log = logging.getLogger(__name__)
     metavar="PLACE",
     help="Initialize the weights from a run, a checkpoint or a voice, where they fit.",
 )
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Set aside the checkpoints that the folder has beyond the one to go on from.",
+)
+@click.option(
+    "--max-restarts",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Start again, from the latest checkpoint, so often when a process is killed or crashes.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the modules with torch.compile.")
 @click.option(
     "--set",
@@ -70,33 +82,40 @@ def command(
     max_steps: int | None,
     resume: str | None,
     finetune: str | None,
+    overwrite: bool,
+    max_restarts: int,
     compiled: bool,
     overrides: tuple[str, ...],
 ) -> None:
     """Train RECIPE (the name of a recipe or a TOML file) in a run folder.
 
     With --resume, the configuration is read from the run; omit RECIPE. Ctrl-C or SIGTERM saves a checkpoint
-    after the current step and exits; a second one exits immediately.
+    after the current step and exits; a third one exits immediately.
 
     To train on several GPUs, list them (--devices 0,1), or use torchrun or srun.
     """
     from allophone.registry import default_registry
-    from allophone.training.launch import (
-        launch,
+    from allophone.run_folder import checkpoints
+    from allophone.training.claim import check_folder, claimed
+    from allophone.training.distributed import (
         local_device,
         parse_devices,
         process_group,
         read_distributed_env,
-        reported_to_launcher,
     )
+    from allophone.training.launch import launch, reported_to_launcher, was_restarted
     from allophone.training.loop import train
-    from allophone.training.run import check_folder, open_run
+    from allophone.training.run import open_run
+    from allophone.training.signals import stop_on_signals
 
     registry = default_registry()
     env = read_distributed_env()
-    with reported_to_launcher():
+    with stop_on_signals() as stop, reported_to_launcher():
+        if env and was_restarted() and checkpoints(folder):
+            recipe, stage, resume, finetune = None, None, "latest", None
         checkpoint = _checkpoint(folder, resume, recipe, stage, finetune)
-        check_folder(folder, checkpoint)
+        if not overwrite:
+            check_folder(folder, checkpoint)
         source = _source(finetune, registry) if finetune else None
         settings = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
         settings += ["runtime.compile=true"] if compiled else []
@@ -105,15 +124,24 @@ def command(
             import torch
 
             chosen = parse_devices(devices, processes)
-            if len(chosen) > 1:
-                again = "from allophone.cli import main; main()"
-                launch([sys.executable, "-c", again, *sys.argv[1:]], len(chosen))
+            if len(chosen) > 1 or max_restarts:
+                with _display(True, registry):
+                    # Checked before the ranks are started; the main rank claims the folder again.
+                    with claimed(folder, checkpoint, overwrite=overwrite):
+                        pass
+                    again = "from allophone.cli import main; main()"
+                    command = [sys.executable, "-c", again, *sys.argv[1:]]
+                    launch(command, len(chosen), max_restarts=max_restarts)
                 return
             device = torch.device(chosen[0])
         else:
             device = local_device(env, devices)
 
-        with process_group(env, device) as rank, _display(rank.is_main, registry):
+        with (
+            process_group(env, device) as rank,
+            _display(rank.is_main, registry),
+            claimed(folder, checkpoint, overwrite=overwrite) if rank.is_main else nullcontext(),
+        ):
             _log_changes(checkpoint, resolved, settings)
             experiment = resolved.experiment
             limit = experiment.runtime.max_steps
@@ -129,7 +157,7 @@ def command(
                 finetune=source,
             )
             try:
-                reason = train(run)
+                reason = train(run, stop)
             except FloatingPointError as error:
                 raise UserError(
                     str(error),

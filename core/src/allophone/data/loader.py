@@ -5,8 +5,11 @@ Shapes: B batch, L longest length of a feature in the batch.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import logging
+import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +24,8 @@ from allophone.data.batch_sampler import BatchSampler, EpochPlan, positions
 from allophone.data.digests import digest_of
 from allophone.data.manifest import Dropped
 from allophone.data.store import StoredArray
+from allophone.errors import UserError
+from allophone.processes import ignore_stops, stops_held_back
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
@@ -45,8 +50,11 @@ class LoadedExample:
     features: Mapping[str, NDArray[Any]]
 
 
-class ExampleDataset(Dataset[LoadedExample]):
-    """Reads examples from the feature store and encodes symbols as ids of the symbol table."""
+class ExampleDataset(Dataset[LoadedExample | UserError]):
+    """Reads examples from the feature store and encodes symbols as ids of the symbol table.
+
+    Errors are returned: if a worker process raised them, they would be shown with a traceback.
+    """
 
     def __init__(self, examples: Sequence[Example], symbols: SymbolTable) -> None:
         self._examples = examples
@@ -55,9 +63,12 @@ class ExampleDataset(Dataset[LoadedExample]):
     def __len__(self) -> int:
         return len(self._examples)
 
-    def __getitem__(self, index: int) -> LoadedExample:
+    def __getitem__(self, index: int) -> LoadedExample | UserError:
         example = self._examples[index]
-        read = {name: self._numbers(stored.read()) for name, stored in example.features.items()}
+        try:
+            read = {name: self._numbers(stored.read()) for name, stored in example.features.items()}
+        except UserError as error:
+            return error
         return LoadedExample(example=example, features=read)
 
     def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
@@ -78,6 +89,14 @@ def collate(loaded: Sequence[LoadedExample]) -> Batch:
         languages=torch.tensor([example.language for example in examples]),
         audio_seconds=sum(example.seconds for example in examples),
     )
+
+
+def _collate_read(loaded: Sequence[LoadedExample | UserError]) -> Batch | UserError:
+    """The batch, or the first of what could not be read."""
+    whole = [item for item in loaded if isinstance(item, LoadedExample)]
+    if len(whole) == len(loaded):
+        return collate(whole)
+    return next(item for item in loaded if isinstance(item, UserError))
 
 
 def _padded(arrays: Sequence[NDArray[Any]]) -> Padded:
@@ -121,11 +140,12 @@ class EpochLoader:
         self._planned: _Planned | None = None
         self._rest = _Batches()
         # A separate generator: otherwise each epoch would draw from the global one, which is checkpointed.
-        self._loader: DataLoader[LoadedExample] = DataLoader(
+        self._loader: DataLoader[LoadedExample | UserError] = DataLoader(
             ExampleDataset(examples, symbols),
             batch_sampler=self._rest,
-            collate_fn=collate,
+            collate_fn=_collate_read,
             num_workers=workers,
+            worker_init_fn=ignore_stops,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
@@ -138,7 +158,7 @@ class EpochLoader:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from `position` to the end of the epoch."""
         self._rest.batches = self._plan().batches[self.position :]
-        for batch in self._loader:
+        for batch in self._read():
             self.position += 1
             yield batch
         self.epoch += 1
@@ -152,7 +172,15 @@ class EpochLoader:
     def preview(self) -> Iterator[Batch]:
         """Yield the batches of this epoch from its start, without consuming them."""
         self._rest.batches = self._plan().batches
-        yield from self._loader
+        yield from self._read()
+
+    def _read(self) -> Iterator[Batch]:
+        with stops_held_back():  # Workers are started here.
+            batches: Iterator[Batch | UserError] = iter(self._loader)
+        for batch in batches:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch and position, as plain data; it is the same on every rank."""
@@ -215,3 +243,14 @@ class _Batches:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+@atexit.register
+def _kill_workers() -> None:
+    """Kill the workers that an error has left: they ignore the SIGTERM by which multiprocessing would end them."""
+    left = [child for child in multiprocessing.active_children() if child.daemon]
+    if left and hasattr(signal, "SIGCHLD"):
+        # PyTorch raises an error from here when a worker is killed.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for child in left:
+        child.kill()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.atomic import sync_folder
+from allophone.atomic import check_absent, sync_folder
 from allophone.entries import ExporterEntry
 from allophone.errors import UserError, near_miss
 from allophone.inference.folder import StoredVoice
 from allophone.inference.formats import Format
 from allophone.inference.importing import find_or_import
+from allophone.locks import name_locked
 from allophone.registry import Registry
 from allophone.synthesis.engine import EngineOptions
 from allophone.synthesis.loading import light_engine
@@ -56,21 +57,20 @@ def export_voice(
             f"The format {format.name} does not support streaming.",
             hint="Omit --streaming.",
         )
-    _check_absent(destination)
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{destination} cannot be created: {error}") from error
-
+    check_absent(destination)
     hidden = f".{destination.name}."
-    with tempfile.TemporaryDirectory(".tmp", hidden, destination.parent) as temporary:
+    with (
+        name_locked(destination),
+        tempfile.TemporaryDirectory(".tmp", hidden, destination.parent) as temporary,
+    ):
+        check_absent(destination)
         made = Path(temporary) / destination.name
         format.load("streaming" if streaming else "exporter")(voice, made)
         _check(made, registry)
         beside = sorted(path.name for path in made.parent.iterdir() if path != made)
         for name in beside:
             assert name.startswith(destination.name), f"{name} must start with {destination.name}."
-            _check_absent(destination.with_name(name))
+            check_absent(destination.with_name(name))
         # The voice itself is renamed last, so that it never exists without its other files.
         for name in (*beside, destination.name):
             (made.parent / name).rename(destination.with_name(name))
@@ -103,11 +103,6 @@ def _choose(voice: StoredVoice, format_name: str | None, registry: Registry) -> 
         entry=exporters[format_name],
         registry=registry,
     )
-
-
-def _check_absent(path: Path) -> None:
-    if path.exists():
-        raise UserError(f"{path} already exists.", hint="Remove it, or choose another path.")
 
 
 def _check(made: Path, registry: Registry) -> None:

@@ -31,6 +31,7 @@ from allophone.inference.locate import (
     voice_path,
 )
 from allophone.inference.vocoders import load_vocoder
+from allophone.locks import name_locked
 from allophone.registry import Registry
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
@@ -103,13 +104,11 @@ def _import_cached(source: Path, registry: Registry) -> Path:
     key = [importer.name, owner.version, *map(digest, files)]
     folder = cache_folder() / "imported" / f"{source.stem}-{digest_of(key, size=8)}"
     if not folder.exists():
-        _log.warning("Converting %s for the engine torch; this is done only once.", source)
-        try:
-            import_checkpoint(source, folder, importer.name, registry)
-        except UserError:
-            # Another process may have finished the same conversion in the meantime.
+        # Another process may be converting it already.
+        with name_locked(folder.with_name(f"{folder.name}-converting"), wait=True):
             if not folder.exists():
-                raise
+                _log.warning("Converting %s for the engine torch; this is done only once.", source)
+                import_checkpoint(source, folder, importer.name, registry)
     return folder
 
 

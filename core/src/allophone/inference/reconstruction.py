@@ -40,7 +40,7 @@ from allophone.loading import Corpus, open_corpus
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG
-from allophone.synthesis.ledger import Failure, Ledger, Report, Success, digest, reason
+from allophone.synthesis.ledger import Failure, Report, Success, digest, open_ledger, reason
 
 DROPPED = "dropped.jsonl"
 """The file in the output folder that lists the utterances without mels, and why."""
@@ -103,24 +103,24 @@ def reconstruct(
     inputs = {
         id: {**provenance, "features": _fingerprint(item, features)} for id, item in wanted.items()
     }
-    ledger = Ledger(out, inputs)
-    write_description(out, audio, provenance)
-    todo = evolve(corpus, stored=tuple(wanted[id] for id in ledger.todo))
+    with open_ledger(out, inputs) as ledger:
+        write_description(out, audio, provenance)
+        todo = evolve(corpus, stored=tuple(wanted[id] for id in ledger.todo))
 
-    def results() -> Iterator[Success | Failure]:
-        for batch in _batches(todo, splits, features, voice.vocabulary):
-            for id, mel in _predict(synthesizer, batch, device):
-                if not isinstance(mel, Exception):
-                    mel = _error(mel, wanted[id], audio) or mel
-                if isinstance(mel, Exception):
-                    yield Failure(id=id, reason=reason(mel))
-                    continue
-                write_mel(out / f"{id}{SUFFIX}", mel)
-                yield Success(id=id, file=f"{id}{SUFFIX}", facts={"frames": mel.shape[1]})
+        def results() -> Iterator[Success | Failure]:
+            for batch in _batches(todo, splits, features, voice.vocabulary):
+                for id, mel in _predict(synthesizer, batch, device):
+                    if not isinstance(mel, Exception):
+                        mel = _error(mel, wanted[id], audio) or mel
+                    if isinstance(mel, Exception):
+                        yield Failure(id=id, reason=reason(mel))
+                        continue
+                    write_mel(out / f"{id}{SUFFIX}", mel)
+                    yield Success(id=id, file=f"{id}{SUFFIX}", facts={"frames": mel.shape[1]})
 
-    report = ledger.record(track(results(), total=len(ledger.todo), description="Predicting"))
-    write_dropped(out / DROPPED, left_out)
-    return ReconstructionReport(**asdict(report, recurse=False), left_out=left_out)
+        report = ledger.record(track(results(), total=len(ledger.todo), description="Predicting"))
+        write_dropped(out / DROPPED, left_out)
+        return ReconstructionReport(**asdict(report, recurse=False), left_out=left_out)
 
 
 def _left_out(

@@ -29,10 +29,10 @@ from allophone.run_folder import CONFIG
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import (
     Failure,
-    Ledger,
     Report,
     Success,
     in_batches,
+    open_ledger,
     reason,
     save_waveform,
 )
@@ -74,34 +74,35 @@ def vocode_all(
     audio = vocoder.audio
     _check_no_overwriting(sources, out)
     common = {**provenance, "mel_spec": digest_of(asdict(audio), size=8)}
-    ledger = Ledger(out, {source.id: {**source.inputs(), **common} for source in sources})
-    by_id = {source.id: source for source in sources}
-    todo = [by_id[id] for id in ledger.todo]
-    notes: Counter[str] = Counter()
+    inputs = {source.id: {**source.inputs(), **common} for source in sources}
+    with open_ledger(out, inputs) as ledger:
+        by_id = {source.id: source for source in sources}
+        todo = [by_id[id] for id in ledger.todo]
+        notes: Counter[str] = Counter()
 
-    def vocode(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
-        return _vocode(vocoder, [mel for _, mel in mels], device)
+        def vocode(mels: Sequence[tuple[str, Tensor]]) -> list[Waveform]:
+            return _vocode(vocoder, [mel for _, mel in mels], device)
 
-    def results() -> Iterator[Success | Failure]:
-        for start in range(0, len(todo), _WINDOW * batch_size):
-            mels: list[tuple[str, Tensor]] = []
-            for source in todo[start : start + _WINDOW * batch_size]:
-                try:
-                    read = source.read(audio)
-                except UserError as error:
-                    yield Failure(id=source.id, reason=reason(error))
-                    continue
-                mels.append((source.id, read.mel))
-                notes.update(read.notes)
-            mels.sort(key=lambda pair: pair[1].size(1))
-            for (id, _), waveform in in_batches(mels, batch_size, vocode):
-                if isinstance(waveform, Exception):
-                    yield Failure(id=id, reason=reason(waveform))
-                    continue
-                yield save_waveform(out, id, waveform, source=str(by_id[id].path))
+        def results() -> Iterator[Success | Failure]:
+            for start in range(0, len(todo), _WINDOW * batch_size):
+                mels: list[tuple[str, Tensor]] = []
+                for source in todo[start : start + _WINDOW * batch_size]:
+                    try:
+                        read = source.read(audio)
+                    except UserError as error:
+                        yield Failure(id=source.id, reason=reason(error))
+                        continue
+                    mels.append((source.id, read.mel))
+                    notes.update(read.notes)
+                mels.sort(key=lambda pair: pair[1].size(1))
+                for (id, _), waveform in in_batches(mels, batch_size, vocode):
+                    if isinstance(waveform, Exception):
+                        yield Failure(id=id, reason=reason(waveform))
+                        continue
+                    yield save_waveform(out, id, waveform, source=str(by_id[id].path))
 
-    report = ledger.record(track(results(), total=len(todo), description="Vocoding"))
-    return VocodingReport(**asdict(report, recurse=False), notes=dict(notes))
+        report = ledger.record(track(results(), total=len(todo), description="Vocoding"))
+        return VocodingReport(**asdict(report, recurse=False), notes=dict(notes))
 
 
 def open_vocoder(

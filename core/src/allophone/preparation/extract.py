@@ -23,6 +23,7 @@ from allophone.errors import UserError
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation import chunks, worker
 from allophone.preparation.chunks import Chunk, ChunkDone
+from allophone.processes import stops_held_back
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
@@ -152,7 +153,8 @@ def _results(
         initargs=(tables,),
     )
     try:
-        futures = {pool.submit(worker.run, chunk): chunk for chunk in todo}
+        with stops_held_back():
+            futures = {pool.submit(worker.run, chunk): chunk for chunk in todo}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:

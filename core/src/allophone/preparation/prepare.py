@@ -14,6 +14,7 @@ from allophone.config.corpora import named_corpora
 from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
 from allophone.errors import UserError
 from allophone.frontend import resolve_language
+from allophone.locks import folder_locked
 from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
@@ -78,7 +79,8 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     for language in languages:
         resolve_language(experiment.text, language, registry)
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
-    write_manifest(manifest, split)
+    with folder_locked(manifest.parent):
+        write_manifest(manifest, split)
     by_split = Counter(utterance.split for utterance in split)
     return Prepared(
         manifest=manifest,

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
+from allophone.processes import ignore_stops
+
 if TYPE_CHECKING:
     from allophone.feature_index import FeatureIndex
     from allophone.preparation.chunks import Chunk, ChunkDone
@@ -29,12 +31,13 @@ _index: FeatureIndex | None = None
 def start(tables: Mapping[str, Any]) -> None:
     """Initialize a worker process; `tables` is the plain data of the experiment.
 
-    The process computes with one thread, since there is one process per core, and exits when its parent
-    exits for any reason.
+    The process computes with one thread, since there is one process per core. It ignores SIGTERM and SIGINT,
+    and exits when its parent exits for any reason.
     """
     global _index
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    ignore_stops()
 
     from allophone.config import Experiment, structure
     from allophone.feature_index import FeatureIndex

@@ -14,11 +14,11 @@ from allophone.errors import UserError
 from allophone.progress import Track, untracked
 from allophone.synthesis.ledger import (
     Failure,
-    Ledger,
     Report,
     Success,
     digest,
     in_batches,
+    open_ledger,
     reason,
     save_waveform,
 )
@@ -54,26 +54,30 @@ def synthesize(
         "pause": pause,
         "controls": unstructure(ready, registry=voice.registry),
     }
-    ledger = Ledger(out, {request.id: {**_inputs(request), **common} for request in requests})
-    by_id = {request.id: request for request in requests}
-    todo = [by_id[id] for id in ledger.todo]
+    inputs = {request.id: {**_inputs(request), **common} for request in requests}
+    with open_ledger(out, inputs) as ledger:
+        by_id = {request.id: request for request in requests}
+        todo = [by_id[id] for id in ledger.todo]
 
-    def say(scripts: Sequence[tuple[Request, Script]]) -> list[Waveform]:
-        return voice.synthesize(
-            [script for _, script in scripts], pause=pause, batch_size=batch_size, controls=ready
-        )
+        def say(scripts: Sequence[tuple[Request, Script]]) -> list[Waveform]:
+            return voice.synthesize(
+                [script for _, script in scripts],
+                pause=pause,
+                batch_size=batch_size,
+                controls=ready,
+            )
 
-    def results() -> Iterator[Success | Failure]:
-        scripts, failures = _read(voice, todo, seed)
-        yield from failures
-        for (request, _), spoken in in_batches(scripts, batch_size, say):
-            if isinstance(spoken, Exception):
-                yield Failure(id=request.id, reason=reason(spoken))
-                continue
-            cut_off = {"cut_off": dict(spoken.cut_off)} if spoken.cut_off else {}
-            yield save_waveform(out, request.id, spoken, **cut_off)
+        def results() -> Iterator[Success | Failure]:
+            scripts, failures = _read(voice, todo, seed)
+            yield from failures
+            for (request, _), spoken in in_batches(scripts, batch_size, say):
+                if isinstance(spoken, Exception):
+                    yield Failure(id=request.id, reason=reason(spoken))
+                    continue
+                cut_off = {"cut_off": dict(spoken.cut_off)} if spoken.cut_off else {}
+                yield save_waveform(out, request.id, spoken, **cut_off)
 
-    return ledger.record(track(results(), total=len(todo), description="Synthesizing"))
+        return ledger.record(track(results(), total=len(todo), description="Synthesizing"))
 
 
 def adapt_requests(requests: Iterable[Request], voice: Voice) -> Iterator[Request]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,9 @@ from attrs import field, frozen
 
 from allophone.atomic import atomic_write
 from allophone.errors import UserError
+from allophone.locks import folder_locked
 from allophone.synthesis.waveform import Waveform
+from allophone.system_errors import errors_naming
 
 MADE = "made.jsonl"
 FAILED = "failed.jsonl"
@@ -69,6 +72,7 @@ class Ledger:
     """Keeps track of which files in a folder are up to date.
 
     todo: the ids that are not up to date, in the order of the inputs.
+    Use `open_ledger` to create one.
     """
 
     def __init__(self, out: Path, inputs: Mapping[str, Row]) -> None:
@@ -94,7 +98,8 @@ class Ledger:
         """Log results as they arrive. The files must already be written."""
         made = 0
         failures: list[Failure] = []
-        with (self._out / MADE).open("a", encoding="utf-8") as log:
+        path = self._out / MADE
+        with errors_naming(path), path.open("a", encoding="utf-8") as log:
             for result in results:
                 if isinstance(result, Failure):
                     failures.append(result)
@@ -112,6 +117,13 @@ class Ledger:
             (self._out / FAILED).unlink(missing_ok=True)
         skipped = len(self._inputs) - len(self.todo)
         return Report(made=made, skipped=skipped, failures=tuple(failures))
+
+
+@contextmanager
+def open_ledger(out: Path, inputs: Mapping[str, Row]) -> Iterator[Ledger]:
+    """Lock a folder and open its ledger. Raises UserError if another process is writing the folder."""
+    with folder_locked(out):
+        yield Ledger(out, inputs)
 
 
 def in_batches(

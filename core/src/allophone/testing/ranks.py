@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from allophone.config import load_experiment
 from allophone.registry import default_registry
-from allophone.training.launch import DistributedEnv, process_group
+from allophone.training.distributed import DistributedEnv, process_group
 from allophone.training.loop import train
 from allophone.training.run import open_run
 

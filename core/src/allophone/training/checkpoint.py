@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import platform
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -41,6 +43,8 @@ from allophone.run_folder import (
 )
 from allophone.weights import write_weights
 
+_log = logging.getLogger(__name__)
+
 _WRITING, _DELETING = ".writing-", ".deleting-"
 
 
@@ -68,7 +72,7 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
     path = checkpoint_path(run, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_incomplete(run)
-    unfinished = path.with_name(f"{_WRITING}{path.name}")
+    unfinished = path.with_name(_temporary(_WRITING, path))
     unfinished.mkdir()
     plain = unstructure(snapshot.experiment, registry=registry)
     write_weights(unfinished / WEIGHTS, snapshot.weights)
@@ -118,6 +122,8 @@ def prune(
 ) -> list[Checkpoint]:
     """Delete the checkpoints that `keep` does not cover; returns the deleted ones.
 
+    If one cannot be deleted, a warning is logged.
+
     best: selects the best of the values of `keep.best_metric`: `min` or `max`.
     """
     existing = checkpoints(run)
@@ -131,24 +137,40 @@ def prune(
             if keep.best_metric in (validation := read_provenance(checkpoint)["validation"])
         }
         kept |= {scores[best(scores)]} if scores else set()
-    deleted = [checkpoint for checkpoint in existing if checkpoint not in kept]
-    for checkpoint in deleted:
-        _delete(checkpoint.path)
-    return deleted
+    unwanted = [checkpoint for checkpoint in existing if checkpoint not in kept]
+    return [checkpoint for checkpoint in unwanted if _delete(checkpoint.path)]
 
 
 def remove_incomplete(run: Path) -> None:
     """Remove checkpoints that a killed process was writing or deleting."""
     for prefix in (_WRITING, _DELETING):
         for path in (run / CHECKPOINTS).glob(f"{prefix}*"):
-            shutil.rmtree(path)
+            _remove(path)
 
 
-def _delete(path: Path) -> None:
+def _delete(path: Path) -> bool:
     """Rename and delete a checkpoint, so that a partly deleted one never has a checkpoint's name."""
-    deleting = path.with_name(f"{_DELETING}{path.name}")
-    path.rename(deleting)
-    shutil.rmtree(deleting)
+    deleting = path.with_name(_temporary(_DELETING, path))
+    try:
+        path.rename(deleting)
+    except OSError as error:
+        _log.warning("%s cannot be deleted, and is kept: %s.", path, error.strerror)
+        return False
+    return _remove(deleting)
+
+
+def _remove(path: Path) -> bool:
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        _log.warning("%s cannot be deleted, and takes up space: %s.", path, error.strerror)
+        return False
+    return True
+
+
+def _temporary(prefix: str, path: Path) -> str:
+    """Return a new name each time, since an older folder may have been impossible to remove."""
+    return f"{prefix}{path.name}-{secrets.token_hex(4)}"
 
 
 def _write_state(path: Path, state: Mapping[str, Any]) -> None:

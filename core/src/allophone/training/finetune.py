@@ -17,6 +17,7 @@ from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn
 
+from allophone.atomic import atomic_write
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
 from allophone.errors import UserError
 from allophone.run_folder import (
@@ -68,7 +69,8 @@ class FineTuneReport:
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        with atomic_write(path) as file:
+            file.write(text.encode() + b"\n")
 
     def __str__(self) -> str:
         adapted = f"{len(self.adapted)} adapted, " if self.adapted else ""

@@ -1,287 +1,186 @@
-"""Launches distributed training and initializes the process group.
-
-Processes are started by torch's elastic launcher (`launch` runs the same command in several processes), by
-torchrun, or by SLURM's srun. In all cases a process reads its rank from the environment
-(`read_distributed_env`).
-"""
+"""Starting the processes that train together, watching them, and telling what went wrong in them."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
+import subprocess
 import sys
-import tempfile
-import uuid
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import torch
-import torch.distributed as dist
-from attrs import frozen
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from allophone.errors import UserError
-from allophone.training.ranks import Rank
+from allophone.processes import Lifeline, end_with_lifeline
+from allophone.system_errors import told
+from allophone.training.failures import Failure, causes, explained, read_failure, report
+from allophone.training.signals import StopRequest, stop_on_signals
 
-_TIMEOUT = timedelta(minutes=30)
-"""Timeout of collectives. It is long, since another rank may be reading a corpus or writing a checkpoint."""
+_log = logging.getLogger(__name__)
 
-_groups: list[object] = []
-"""References that keep all process groups alive until the process exits. Otherwise a module in
-DistributedDataParallel can hold the last reference and destroy the group while it holds the GIL, which
-gloo's thread may be waiting for: a deadlock at the end of training."""
+_LOOKING = 0.05
+"""Seconds between two looks at the ranks."""
 
-_SUCCEEDED = "ended"
-"""File that a successful rank creates in the launcher's log folder."""
+_GRACE = 15.0
+"""Seconds in which ranks end by themselves when another one has failed. On GPUs they wait for it much longer."""
+
+_HOST = "localhost"
+_REPORTS = "ALLOPHONE_REPORTS"
+_TORCHRUN_REPORTS = "TORCHELASTIC_ERROR_FILE"
+_RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 
 
-@frozen(kw_only=True)
-class DistributedEnv:
-    """The rank of this process, as set by the launcher.
+def launch(command: Sequence[str], processes: int, *, max_restarts: int = 0) -> None:
+    """Run a command in several processes of this machine, and wait for them.
 
-    init_method: URL for the rendezvous of torch.distributed.
+    The command must read its rank with `allophone.training.distributed.read_distributed_env`, and run within
+    `reported_to_launcher`. SIGTERM and SIGINT are passed on to the ranks, and waited for.
+    max_restarts: how often all ranks are started again when one was killed or has crashed; the command
+        then finds `was_restarted`.
+    Raises UserError with what went wrong in a rank, once.
     """
-
-    rank: int
-    local_rank: int
-    world_size: int
-    init_method: str
-
-
-def parse_devices(devices: str | None, processes: int | None) -> tuple[str, ...]:
-    """Return the device of each process to start on this machine.
-
-    devices: "cpu", or GPU numbers such as "0,1"; None for the first GPU, or the CPU if there is none.
-    processes: number of processes, for the CPU; on GPUs there is one process per GPU.
-    Raises UserError if the values are invalid.
-    """
-    if devices is None:
-        devices = "0" if torch.cuda.is_available() else "cpu"
-    if devices == "cpu":
-        return ("cpu",) * (processes or 1)
-    numbers = [number.strip() for number in devices.split(",")]
-    if not all(number.isdigit() for number in numbers) or len(set(numbers)) != len(numbers):
-        raise UserError(
-            f"Invalid --devices value '{devices}'.",
-            hint="Expected 'cpu' or GPU numbers such as '0,1'.",
-        )
-    available = torch.cuda.device_count()
-    if absent := [number for number in numbers if int(number) >= available]:
-        raise UserError(
-            f"GPU {', '.join(absent)} is not available; torch finds {available} GPUs.",
-            hint="Run `allophone doctor` to find out why.",
-        )
-    if processes not in (None, len(numbers)):
-        raise UserError(
-            f"--processes is {processes}, but --devices lists {len(numbers)} GPUs; each GPU has one "
-            "process.",
-            hint="Omit --processes; it is for --devices cpu.",
-        )
-    return tuple(f"cuda:{number}" for number in numbers)
+    with stop_on_signals() as stop:
+        stop.heeded = True
+        for attempt in range(max_restarts + 1):
+            failures = _run(command, processes, attempt, stop)
+            if not failures:
+                return
+            if stop:
+                raise _stopped_badly(failures, processes, stop)
+            error = explained(failures, processes)
+            if attempt == max_restarts or any(
+                one.report and one.report.expected for one in causes(failures)
+            ):
+                raise error
+            _log.warning("%s\nRestart %d of %d.", error.message, attempt + 1, max_restarts)
 
 
-def read_distributed_env(environment: Mapping[str, str] = os.environ) -> DistributedEnv | None:
-    """Read the variables that torchrun or srun set; None if the process was started alone."""
-    if {"RANK", "WORLD_SIZE"} <= environment.keys():
-        rank = int(environment["RANK"])
-        return DistributedEnv(
-            rank=rank,
-            local_rank=int(environment.get("LOCAL_RANK", rank)),
-            world_size=int(environment["WORLD_SIZE"]),
-            init_method="env://",
-        )
-    # SLURM_PROCID is set in batch scripts too; SLURM_STEP_NUM_TASKS only by srun.
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        nodes = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_NODELIST", ""))
-        host = environment.get("MASTER_ADDR", first_node(nodes))
-        job = int(environment.get("SLURM_JOB_ID", "0"))
-        port = environment.get("MASTER_PORT", str(20000 + job % 20000))
-        return DistributedEnv(
-            rank=int(environment["SLURM_PROCID"]),
-            local_rank=int(environment["SLURM_LOCALID"]),
-            world_size=int(environment["SLURM_STEP_NUM_TASKS"]),
-            init_method=f"tcp://{host}:{port}",
-        )
-    return None
-
-
-def first_node(nodes: str) -> str:
-    """Return the first host of a SLURM node list, such as "gpu-03" for "gpu-[03-05,09],other"."""
-    found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
-    if not found:
-        raise UserError(
-            f"Cannot read the first host from the SLURM node list '{nodes}'.",
-            hint="Set MASTER_ADDR to the name of the first node.",
-        )
-    return "".join(part or "" for part in found.groups())
-
-
-def local_device(env: DistributedEnv, devices: str | None) -> torch.device:
-    """Return the device of a process with this local rank.
-
-    devices: the value of --devices, or None for all available GPUs.
-    Raises UserError if there are more processes than GPUs.
-    """
-    available = tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or ("cpu",)
-    selected = parse_devices(devices, None) if devices else available
-    if selected == ("cpu",) or (selected == available and len(available) == 1):
-        # Some schedulers make a different single GPU visible to each task.
-        return torch.device(selected[0])
-    if env.local_rank >= len(selected):
-        raise UserError(
-            f"Process {env.local_rank} of this machine has no GPU: there are {len(selected)}.",
-            hint="Start at most one process per GPU.",
-        )
-    return torch.device(selected[env.local_rank])
-
-
-@contextmanager
-def process_group(env: DistributedEnv | None, device: torch.device) -> Iterator[Rank]:
-    """Context manager that joins the process group, or runs as a single process if `env` is None."""
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    if env is None:
-        yield Rank(device=device)
-        return
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        init_method=env.init_method,
-        rank=env.rank,
-        world_size=env.world_size,
-        timeout=_TIMEOUT,
-    )
-    _groups.append(dist.group.WORLD)
-    try:
-        yield Rank(index=env.rank, world_size=env.world_size, device=device)
-    finally:
-        dist.destroy_process_group()
-
-
-def launch(command: Sequence[str], processes: int) -> None:
-    """Run a command in several processes with torch's elastic launcher, and wait for them.
-
-    The command must read its rank with `read_distributed_env` and run within `reported_to_launcher`. Signals
-    are forwarded to the processes. Raises UserError with the errors of the ranks, each message once.
-    """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    _silence_loggers("torch.distributed.elastic")
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (available or 1) // processes)))
-    with tempfile.TemporaryDirectory(prefix="allophone-ranks-") as logs:
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=logs),
-        )
-        try:
-            elastic_launch(config, command[0])(*command[1:])
-        except ChildFailedError as error:
-            raise UserError(_describe_failures(error.failures)) from None
-        except SignalException as stop:
-            # The launcher has waited for the ranks, but does not report how they ended.
-            _check_succeeded(Path(logs), processes, stop.sigval.name)
+def was_restarted() -> bool:
+    """Whether a launcher has started this process in the place of one that failed."""
+    return os.environ.get(_RESTARTS, "0") != "0"
 
 
 @contextmanager
 def reported_to_launcher() -> Iterator[None]:
-    """Context manager that reports an error to the launcher, if any, and exits without a traceback.
+    """End with the launcher that waits for this process, where there is one; hand it an error and end quietly.
 
-    The launcher prints the errors; otherwise every rank would print the same one.
+    The launcher shows what failed first; without this every rank would print the same.
     """
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    end_with_lifeline()
+    pipe = os.environ.pop(_REPORTS, None)
+    if pipe is None and _TORCHRUN_REPORTS not in os.environ:
+        yield
+        return
     try:
         yield
     except Exception as error:
-        if not error_file:
-            raise
-        get_error_handler().record_exception(error)
-        _exit_now(1)
-    if error_file:
-        Path(error_file).with_name(_SUCCEEDED).touch()
-        _exit_now(0)
+        if pipe is None:
+            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+            get_error_handler().record_exception(told(error) or error)
+        else:
+            report(error).send(int(pipe))
+        _leave(1)
+    _leave(0)
 
 
-def _exit_now(status: int) -> NoReturn:
-    """Exit without finalizing the interpreter.
+def _run(command: Sequence[str], processes: int, attempt: int, stop: StopRequest) -> list[Failure]:
+    """Start the ranks and wait until they have ended; the failures of those that did not end well."""
+    store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False)
+    lifeline = Lifeline()
+    common = {
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "MASTER_ADDR": _HOST,
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        _RESTARTS: str(attempt),
+        **lifeline.environment,
+        **_threads(processes),
+    }
+    pipes = [os.pipe() for _ in range(processes)]
+    ranks = [
+        subprocess.Popen(
+            command,
+            env={
+                **os.environ,
+                **common,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                _REPORTS: str(writing),
+            },
+            pass_fds=(*lifeline.inherited, writing),
+            # A terminal signals the launcher alone, which passes each signal on once.
+            start_new_session=True,
+        )
+        for rank, (_, writing) in enumerate(pipes)
+    ]
+    try:
+        given_up = _watch(ranks, stop)
+    finally:
+        lifeline.close()
+        for process in ranks:
+            process.kill()
+            process.wait()
+    failures = []
+    for rank, (process, (reading, writing)) in enumerate(zip(ranks, pipes, strict=True)):
+        # Data workers of a killed rank have the pipe a little longer, so its end is not waited for.
+        os.set_blocking(reading, False)
+        os.write(writing, b"\n")
+        sent = os.read(reading, 65536).strip()
+        os.close(reading)
+        os.close(writing)
+        if process.returncode and process not in given_up:
+            failures.append(read_failure(rank, process.pid, process.returncode, sent))
+    return failures
 
-    A gloo thread may still be waiting for the GIL to release the buffers of the last collective. If the
-    interpreter finalizes meanwhile, it kills that thread and the process aborts.
+
+def _watch(
+    ranks: Sequence[subprocess.Popen[bytes]], stop: StopRequest
+) -> list[subprocess.Popen[bytes]]:
+    """Wait for the ranks and pass signals on; returns those still waiting for one that has failed."""
+    passed_on = 0
+    failed_at: float | None = None
+    while running := [process for process in ranks if process.poll() is None]:
+        if stop.times > passed_on:
+            passed_on = stop.times
+            for process in running:
+                process.send_signal(stop.number)
+        if failed_at is None and any(process.returncode for process in ranks):
+            failed_at = time.monotonic()
+        if failed_at is not None and time.monotonic() - failed_at > _GRACE:
+            return running
+        time.sleep(_LOOKING)
+    return []
+
+
+def _threads(processes: int) -> Mapping[str, str]:
+    """The share of this machine's cores that each rank computes with, unless the user has chosen."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    share = max(1, (available or 1) // processes)
+    return {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(share)}
+
+
+def _stopped_badly(failures: Sequence[Failure], processes: int, stop: StopRequest) -> UserError:
+    by_signal = [one for one in failures if one.report is None and one.status == -stop.number]
+    if len(by_signal) == len(failures):
+        return UserError(f"{stop.name} came before the training had begun: nothing was saved.")
+    why = explained([one for one in failures if one not in by_signal], processes)
+    return UserError(
+        f"After {stop.name}, {len(failures)} of {processes} ranks did not end well.\n{why.message}",
+        hint="What was learned since the latest checkpoint is lost.",
+    )
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process at once, all its work being done.
+
+    A thread of gloo may still wait for the interpreter's lock, to let go of what the last collective gave it.
+    An interpreter that ends meanwhile takes such a thread down, and aborts with it.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)
-
-
-def _silence_loggers(package: str) -> None:
-    """Silence all loggers of a package individually, because each sets its own level."""
-    for name in logging.root.manager.loggerDict:
-        if name.startswith(package):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _describe_failures(failures: Mapping[int, Any]) -> str:
-    """Return the errors of the ranks, each message once; lost connections only if nothing else failed."""
-    reported: dict[str, list[int]] = {}
-    unreported: list[str] = []
-    for rank, failure in sorted(failures.items()):
-        message = _read_error(Path(failure.error_file))
-        if message is None:
-            unreported.append(f"Rank {rank} exited with status {failure.exitcode}.")
-        else:
-            reported.setdefault(message, []).append(rank)
-    causes = {message: ranks for message, ranks in reported.items() if not _is_lost_peer(message)}
-    shown = [
-        f"{_listed(ranks)}: {message}" if len(ranks) < len(failures) else message
-        for message, ranks in (causes or reported).items()
-    ]
-    return "\n".join(shown or unreported)
-
-
-def _check_succeeded(logs: Path, processes: int, received: str) -> None:
-    """Raise UserError unless every rank exited successfully after a signal."""
-    succeeded = len(list(logs.rglob(_SUCCEEDED)))
-    if succeeded == processes:
-        return
-    messages = {message for path in logs.rglob("error.json") if (message := _read_error(path))}
-    raise UserError(
-        "\n".join(
-            [f"{processes - succeeded} of {processes} ranks failed after {received}.", *messages]
-        ),
-        hint="Progress since the latest checkpoint is lost.",
-    )
-
-
-def _read_error(path: Path) -> str | None:
-    """Read the error file of a failed rank: the message for a user error, the traceback otherwise."""
-    if not path.is_file():
-        return None
-    recorded = json.loads(path.read_text(encoding="utf-8"))["message"]
-    if isinstance(recorded, str):
-        return recorded
-    kind, _, message = recorded["message"].partition(": ")
-    if kind in ("UserError", "ConfigError", "PluginError", "FloatingPointError"):
-        return message
-    return str(recorded["extraInfo"]["py_callstack"]).strip()
-
-
-def _is_lost_peer(message: str) -> bool:
-    return any(word in message for word in ("closed by peer", "reset by peer", "DistBackendError"))
-
-
-def _listed(ranks: Sequence[int]) -> str:
-    return f"Rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"

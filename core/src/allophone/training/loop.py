@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
-from types import FrameType
-
-from attrs import define
 
 from allophone.config import unstructure
 from allophone.data.batch import Batch
@@ -28,36 +20,50 @@ from allophone.events import (
     TrainEvent,
     Validated,
 )
+from allophone.processes import ProcessKilledError
+from allophone.system_errors import told as told_by_system
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.scoring import check_names
 from allophone.training.seeding import deterministic_on_cpu
+from allophone.training.signals import StopRequest, stop_on_signals
 from allophone.training.state import Run
 
 _log = logging.getLogger(__name__)
 
 Samples = dict[str, SampleAudio | SampleImage]
 
-_SAME_SIGNAL_SECONDS = 1.0
-"""Signals within this time count as one, because a terminal and a launcher both forward a Ctrl-C."""
 
-
-def train(run: Run) -> str:
+def train(run: Run, stop: StopRequest | None = None) -> str:
     """Train from the current state of the run until its last step, a signal, or an error.
 
+    stop: request to stop by a signal; None to handle signals during the training.
     Returns why training ended, "max_steps" or "signal", after saving a checkpoint.
     """
+    if stop is None:
+        with stop_on_signals() as request:
+            return train(run, request)
+    stop.heeded = True
     if not run.rank.is_main:
-        return _Loop(run).go()
-    from allophone.training.observers import MetricsFile, TensorBoard, registered
+        return _Loop(run, stop).go()
+    from allophone.training.observers import (
+        MetricsFile,
+        TensorBoard,
+        registered,
+        system_errors_of_threads_logged,
+    )
 
-    with registered(run.registry, MetricsFile(), TensorBoard()):
-        return _Loop(run).go()
+    with (
+        registered(run.registry, MetricsFile(), TensorBoard()),
+        system_errors_of_threads_logged(),
+    ):
+        return _Loop(run, stop).go()
 
 
 class _Loop:
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, stop: StopRequest) -> None:
         self.run = run
+        self.stop = stop
         self.config = run.experiment.runtime
         self.means = AverageMeter()
         self.speed = SpeedMeter()
@@ -69,15 +75,15 @@ class _Loop:
         plain = unstructure(run.experiment, registry=run.registry)
         self._notify(RunStarted, config=plain, max_steps=self.config.max_steps)
         try:
-            with stop_on_signals() as stop, deterministic_on_cpu(run.rank.device):
-                reason = self._train(stop)
+            with deterministic_on_cpu(run.rank.device):
+                reason = self._train()
         except BaseException as error:
             self._notify(RunFinished, reason=f"{type(error).__name__}: {error}")
             raise
         self._notify(RunFinished, reason=reason)
         return reason
 
-    def _train(self, stop: StopRequest) -> str:
+    def _train(self) -> str:
         self._check_best_metric()
         runtime = self.run.runtime
         for batches in self._micro_batches():
@@ -87,7 +93,7 @@ class _Loop:
             if self.run.average:
                 self.run.average.update(runtime.step)
 
-            reason = self._reason_to_end(stop)
+            reason = self._reason_to_end()
             if reason or self._due(self.config.log_every):
                 self._report()
             with self.speed.paused():
@@ -118,9 +124,9 @@ class _Loop:
     def _due(self, every: int) -> bool:
         return self.run.runtime.step % every == 0
 
-    def _reason_to_end(self, stop: StopRequest) -> str | None:
+    def _reason_to_end(self) -> str | None:
         # All ranks must stop at the same step, even if only one got the signal.
-        if self.run.rank.any(bool(stop)):
+        if self.run.rank.any(bool(self.stop)):
             return "signal"
         limit = self.config.max_steps
         return "max_steps" if limit is not None and self.run.runtime.step >= limit else None
@@ -194,53 +200,15 @@ class _Loop:
             kind = (failure.observer, type(failure.error))
             if kind not in self.failures:
                 self.failures.add(kind)
+                refused = told_by_system(failure.error)
+                if isinstance(refused, ProcessKilledError):
+                    # PyTorch raises this wherever the process happens to be.
+                    raise refused from failure.error
                 _log.warning(
                     "The observer %s failed on %s at step %d; training continues: %s",
                     failure.observer,
                     event.__name__,
                     step,
-                    failure,
-                    exc_info=failure.error,
+                    refused.message if refused else failure,
+                    exc_info=None if refused else failure.error,
                 )
-
-
-@define
-class StopRequest:
-    """Whether this process was asked to stop, and by which signal ("SIGTERM")."""
-
-    signal: str | None = None
-    at: float = 0.0
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Context manager that turns SIGTERM and SIGINT into a request to stop after the current step.
-
-    A second signal terminates the process at once. The previous handlers are restored on exit. Outside of
-    the main thread this does nothing, because Python handles signals only there.
-    """
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if not request:
-            request.signal, request.at = signal.Signals(number).name, time.monotonic()
-        elif time.monotonic() - request.at > _SAME_SIGNAL_SECONDS:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            os.kill(os.getpid(), number)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

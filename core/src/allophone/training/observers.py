@@ -5,8 +5,12 @@ They are registered for the duration of a run, with the same hook as the observe
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +33,9 @@ from allophone.events import (
 from allophone.hookspecs import hookimpl
 from allophone.registry import Registry
 from allophone.run_folder import METRICS, TENSORBOARD
+from allophone.system_errors import told
+
+_log = logging.getLogger(__name__)
 
 # Dark blue, green, yellow: brightness increases monotonically, so images stay readable in grayscale.
 _COLORS = np.array(
@@ -124,6 +131,25 @@ def registered(registry: Registry, *observers: object) -> Iterator[None]:
             registry.hooks.unregister(observer)
 
 
+@contextmanager
+def system_errors_of_threads_logged() -> Iterator[None]:
+    """Warn of a full disk that a thread of TensorBoard meets, where Python would print a traceback."""
+    before = threading.excepthook
+
+    def log(failure: threading.ExceptHookArgs) -> None:
+        refused = told(failure.exc_value) if failure.exc_value else None
+        if refused:
+            _log.warning("TensorBoard's files are not written any more: %s", refused.message)
+        else:
+            before(failure)
+
+    threading.excepthook = log
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def colorize(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Map a mel or an alignment [H, W] to an RGB image [H, W, 3], with the first row at the bottom."""
     low, high = float(values.min()), float(values.max())
@@ -134,8 +160,16 @@ def colorize(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
+    # Unbuffered: what a full disk has cut off is taken back, and the next line begins on its own.
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        try:
+            written = json.dumps(line, allow_nan=False).encode() + b"\n"
+            if file.write(written) < len(written):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -17,9 +17,9 @@ from allophone.errors import ConfigError, PluginError, UserError, near_miss
 from allophone.frontend import build_frontend
 from allophone.loading import Corpus, open_corpus
 from allophone.registry import Registry
-from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint, checkpoints
+from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.text.frontend import TextFrontend
-from allophone.training.checkpoint import remove_incomplete
+from allophone.training.claim import check_folder
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import (
     FineTuneReport,
@@ -52,7 +52,7 @@ def open_run(
 ) -> Run:
     """Build a run: from scratch, from one of its checkpoints, or from other weights.
 
-    folder: folder of the run; created if it does not exist.
+    folder: folder of the run; created if it does not exist. Lock it with `allophone.training.claim.claimed`.
     resume: checkpoint to resume from, with the whole training state.
     finetune: a run, a checkpoint, a voice or a vocoder whose weights are used where they fit; what happened
         to each tensor is written to `finetune.json`.
@@ -108,7 +108,6 @@ def open_run(
         run.restore(resume)
     if rank.is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_incomplete(folder)
         write_toml(folder / CONFIG, unstructure(experiment, registry=registry))
         write_vocabulary(folder / VOCABULARY, vocabulary)
         if report:
@@ -117,21 +116,6 @@ def open_run(
         if not resume:
             warn_of_unknown_symbols(corpus, vocabulary, registry)
     return run
-
-
-def check_folder(folder: Path, resume: Checkpoint | None) -> None:
-    """Raise UserError if checkpoints would be overwritten: another run's, or later ones of this run."""
-    existing = checkpoints(folder)
-    if existing and resume is None:
-        raise UserError(
-            f"{folder} already contains a run, at step {existing[-1].step}.",
-            hint="Continue it with --resume, or choose another folder with --run.",
-        )
-    if resume and existing and existing[-1].step > resume.step:
-        raise UserError(
-            f"{folder} has checkpoints up to step {existing[-1].step}, after {resume.path.name}.",
-            hint="Choose another folder with --run, or delete the later checkpoints.",
-        )
 
 
 def _trainer(experiment: Experiment, registry: Registry) -> TrainerEntry:
