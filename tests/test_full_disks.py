@@ -37,7 +37,8 @@ def place(tmp_path_factory):
             ("prepare", RECIPE, "DATA"),
             ("extract", RECIPE, "DATA", "--workers", "1"),
             ("train", RECIPE, "DATA", "--run", "RUN", "--devices", "cpu", "--max-steps", "1"),
-            # This voice is converted into the cache before.
+            # The voice is converted, and prepared for its engine, in the cache.
+            ("say", "Hello.", "--out", str(folder / "said.wav")),
             ("export", "joe", "--out", str(folder / "exported.onnx")),
         ):
             done = CliRunner().invoke(cli.allophone, [name, *filled(arguments, folder, "")])

@@ -82,7 +82,7 @@ def test_overwriting_sets_later_checkpoints_aside(train, tmp_path):
     # Bit for bit what it was: the same steps were taken again.
     again = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert losses(again) == losses(whole.splitlines())[:2]
-    assert "is at step 3 already" in train("--run", str(aside), "--resume")
+    assert "is already at step 3" in train("--run", str(aside), "--resume")
 
 
 def losses(lines):

@@ -17,6 +17,7 @@ from allophone.locks import name_locked
 from allophone.registry import Registry
 from allophone.synthesis.engine import EngineOptions
 from allophone.synthesis.loading import light_engine
+from allophone.system_errors import errors_naming
 
 
 @frozen(kw_only=True)
@@ -61,6 +62,7 @@ def export_voice(
     hidden = f".{destination.name}."
     with (
         name_locked(destination),
+        errors_naming(destination, destination.with_name(hidden)),
         tempfile.TemporaryDirectory(".tmp", hidden, destination.parent) as temporary,
     ):
         check_absent(destination)
