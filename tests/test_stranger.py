@@ -167,7 +167,7 @@ def test_the_plugin_is_listed_with_its_entries(stranger):
     assert offered == {"models", "trainers", "recipes", "corpora", "commands"}
     again = stranger.allophone("new-plugin", NAME)
     assert again.returncode == 2
-    assert f"'{NAME}' is taken: allophone-{NAME}" in again.stderr
+    assert f"'{NAME}' is already used by the installed package allophone-{NAME}" in again.stderr
 
 
 def test_the_contract_suite_passes(stranger):

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from allophone.cli import allophone
-from allophone.entries import references
 from allophone.errors import PluginError, UserError
 from allophone.inference.exporting import export_voice
+from allophone.plugin import references
 from allophone.synthesis.loading import find, light_engine, load
 
 

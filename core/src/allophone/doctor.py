@@ -20,9 +20,8 @@ from typing import Literal
 from attrs import frozen
 
 from allophone.cache import cache_folder
-from allophone.entries import references
 from allophone.errors import UserError
-from allophone.plugin import CORE, Plugin, extra_providing, missing_module, requirements
+from allophone.plugin import CORE, Plugin, extra_providing, missing_module, references, requirements
 from allophone.registry import Registry, build_registry
 
 OLDEST_PYTHON = (3, 11)

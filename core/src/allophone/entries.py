@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import Attribute, Factory, field, fields, frozen, validators
+from attrs import Attribute, Factory, field, frozen, validators
 from attrs.converters import optional
 
 _REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -372,18 +372,6 @@ KINDS: Mapping[str, type] = {
 def singular(kind: str) -> str:
     """Return the singular name of a kind, for messages: "feature extractor", "corpus"."""
     return {"corpora": "corpus"}.get(kind, kind.removesuffix("s")).replace("_", " ")
-
-
-def references(entry: Any) -> Iterator[tuple[str, Ref]]:
-    """Iterate over the references of a record and its nested records: ("importers.piper.importer", Ref)."""
-    for attribute in fields(type(entry)):
-        value = getattr(entry, attribute.name)
-        if isinstance(value, Ref):
-            yield attribute.name, value
-        elif isinstance(value, tuple):
-            for inner in value:
-                for name, ref in references(inner):
-                    yield f"{attribute.name}.{inner.name}.{name}", ref
 
 
 def pluggable(

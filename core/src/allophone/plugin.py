@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field, fields, frozen
 
-from allophone.entries import singular
+from allophone.entries import Ref, singular
 from allophone.errors import PluginError, UserError
 from allophone.hookspecs import CONTRACT
 
@@ -365,3 +365,15 @@ def _is_installed(distribution: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def references(entry: Any) -> Iterator[tuple[str, Ref]]:
+    """Iterate over the references of a record and its nested records: ("importers.piper.importer", Ref)."""
+    for attribute in fields(type(entry)):
+        value = getattr(entry, attribute.name)
+        if isinstance(value, Ref):
+            yield attribute.name, value
+        elif isinstance(value, tuple):
+            for inner in value:
+                for name, ref in references(inner):
+                    yield f"{attribute.name}.{inner.name}.{name}", ref

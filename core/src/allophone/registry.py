@@ -19,7 +19,7 @@ import pluggy
 from attrs import define, field, frozen
 
 from allophone import hookspecs
-from allophone.entries import Ref, references, singular
+from allophone.entries import Ref, singular
 from allophone.errors import PluginError, UserError, near_miss
 from allophone.plugin import (
     DISABLE,
@@ -27,6 +27,7 @@ from allophone.plugin import (
     failure_location,
     is_distribution_name,
     missing_module,
+    references,
 )
 from allophone.plugin_loading import OBSERVER, load_plugins
 

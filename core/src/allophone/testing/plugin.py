@@ -17,8 +17,7 @@ import attrs
 import pytest
 
 from allophone.config import load_experiment, read_toml, resolve, structure, unstructure, write_toml
-from allophone.entries import references
-from allophone.plugin import Plugin
+from allophone.plugin import Plugin, references
 from allophone.plugin_loading import ENTRY_POINT_GROUP
 from allophone.registry import Registry, default_registry
 from allophone.testing.light import heavy_imports
