@@ -287,7 +287,7 @@ def test_dropped_utterances_are_reported_with_the_reason(recordings, tmp_path):
     (recordings / "metadata.csv").write_text("\n".join(lines))
     (recordings / "broken.wav").write_bytes(b"RIFF")
     for name, seconds in (("utterance-001", 0.1), ("utterance-002", 30), ("utterance-003", 0.01)):
-        soundfile.write(recordings / f"{name}.wav", np.zeros(int(8000 * seconds)), 8000)
+        soundfile.write(recordings / f"{name}.wav", np.full(int(8000 * seconds), 0.1), 8000)
     made = prepared(tmp_path, limits={"max_seconds": 10.0, "max_symbols": 30})
     done = run(made)
     reasons = {id: why.reason for id, why in done.dropped.items()}
@@ -372,7 +372,7 @@ def test_the_feature_name_seconds_is_reserved(recordings, tmp_path):
 
 
 def test_the_command_reports(recordings, tmp_path):
-    soundfile.write(recordings / "utterance-009.wav", np.zeros((16000, 2)), 16000)
+    soundfile.write(recordings / "utterance-009.wav", np.full((16000, 2), 0.1), 16000)
     prepared(tmp_path, limits={"max_seconds": 3.0})
     result = CliRunner().invoke(
         command, [str(tmp_path / "data.toml"), "--workers", "1"], catch_exceptions=False

@@ -103,7 +103,7 @@ def test_unreadable_recordings_are_dropped(tone, tmp_path):
 
 def test_a_recording_is_read_once_and_conversions_are_counted(tone, tmp_path):
     stereo = tmp_path / "stereo.wav"
-    soundfile.write(stereo, np.zeros((8000, 2)), 8000)
+    soundfile.write(stereo, np.full((8000, 2), 0.1), 8000)
     reader = RecordingReader(sample_rate=RATE, trim_db=None)
     utterance = evolve(tone, id="stereo", audio=str(stereo))
     first = reader(utterance)

@@ -102,6 +102,46 @@ def test_a_process_alone_has_no_distributed_env():
     assert read_distributed_env({}) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"RANK": "x"}, "RANK is 'x'; expected a number from 0 to 7"),
+        ({"RANK": "8"}, "RANK is '8'; expected a number from 0 to 7"),
+        ({"RANK": ""}, "RANK is ''; expected"),
+        ({"WORLD_SIZE": "2.5"}, "WORLD_SIZE is '2.5'; expected a number from 0"),
+        ({"LOCAL_RANK": "-1"}, "LOCAL_RANK is '-1'; expected a number from 0"),
+        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE is '999"),
+    ],
+)
+def test_an_env_that_is_not_a_number_is_refused_by_name(changes, complaint):
+    with pytest.raises(UserError, match=f"The environment variable {complaint}") as caught:
+        read_distributed_env({"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8"} | changes)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"SLURM_STEP_NUM_TASKS": "many"}, "SLURM_STEP_NUM_TASKS is 'many'"),
+        ({"SLURM_PROCID": "4"}, "SLURM_PROCID is '4'; expected a number from 0 to 3"),
+        ({"SLURM_JOB_ID": "7_3"}, "SLURM_JOB_ID is '7_3'"),
+        ({"MASTER_PORT": "99999"}, "MASTER_PORT is '99999'; expected a number from 0 to 65535"),
+    ],
+)
+def test_an_env_of_slurm_that_is_not_a_number_is_refused_by_name(changes, complaint):
+    step = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1", "SLURM_LOCALID": "1"}
+    with pytest.raises(UserError, match=f"The environment variable {complaint}"):
+        read_distributed_env({**step, "SLURM_STEP_NODELIST": "gpu-[1-2]"} | changes)
+    lacking = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NODELIST": "gpu-1"}
+    with pytest.raises(UserError, match="SLURM_PROCID is not set"):
+        read_distributed_env(lacking)
+
+
+def test_half_an_env_is_warned_of(caplog):
+    assert read_distributed_env({"RANK": "x"}) is None
+    assert "RANK is set without WORLD_SIZE: this process trains alone" in caplog.text
+
+
 def test_the_distributed_env_of_torchrun():
     environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "MASTER_ADDR": "a"}
     assert read_distributed_env(environment) == DistributedEnv(

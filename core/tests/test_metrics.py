@@ -383,10 +383,14 @@ def test_a_trainer_without_samples_has_none_to_judge(judged, monkeypatch):
         judged({"rising": {}})
 
 
-def test_without_validation_nothing_can_be_judged(judged, monkeypatch):
-    monkeypatch.setattr(JudgedCorpus, "split", lambda self, split: () if split == "valid" else (1,))
-    with pytest.raises(ConfigError, match=r"runtime.metrics needs validation utterances"):
-        judged({"rising": {}})
+def test_without_validation_nothing_is_judged_and_it_is_said(judged, monkeypatch, caplog):
+    whole = JudgedCorpus.split
+    monkeypatch.setattr(
+        JudgedCorpus, "split", lambda self, split: () if split == "valid" else whole(self, split)
+    )
+    judged({"rising": {}}, keep=KeepConfig(best_metric="rise"))
+    assert "Nothing is validated" in caplog.text
+    assert "runtime.keep.best_metric = 'rise', [runtime.metrics] (rising)" in caplog.text
 
 
 def test_a_score_that_the_trainer_s_own_metric_is_called_like_is_refused(judged, monkeypatch):

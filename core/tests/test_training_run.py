@@ -204,19 +204,17 @@ def test_a_metric_that_is_not_measured_cannot_be_best(tmp_path, registry, corpus
     with pytest.raises(UserError, match="'los'") as caught:
         train_toy(tmp_path / "misspelt", experiment, registry=registry)
     assert "Did you mean 'loss'" in caught.value.hint
-    corpus(valid=0)
-    with pytest.raises(ConfigError, match="needs validation utterances"):
-        train_toy(tmp_path / "empty", experiment, registry=registry)
 
 
 def test_training_without_validation_utterances_warns(tmp_path, registry, corpus, caplog):
     corpus(valid=0)
-    recorder = train_toy(
-        tmp_path, make_experiment(max_steps=2, validate_every=1, sample_every=1), registry=registry
-    )
+    keep = KeepConfig(best_metric="loss")
+    experiment = make_experiment(max_steps=2, validate_every=1, sample_every=1, keep=keep)
+    recorder = train_toy(tmp_path, experiment, registry=registry)
     assert not recorder.of(Validated)
     assert not recorder.of(SamplesMade)
-    assert "validation and samples are disabled" in caplog.text
+    assert "Nothing is validated" in caplog.text
+    assert "runtime.keep.best_metric = 'loss'" in caplog.text
 
 
 def test_accumulation_can_span_two_epochs(tmp_path, registry):

@@ -63,7 +63,7 @@ def as_ref(given: Ref | str) -> Ref:
 class CorpusEntry:
     """A reader of one kind of dataset on disk.
 
-    reader: `(config) -> Iterable[Utterance]`; see `allophone.data.manifest`, and
+    reader: `(config) -> Iterable[Utterance | BadRow]`; see `allophone.data.manifest`, and
         `allophone.corpora.reading` for helpers.
     config: the attrs class of the reader's table in `[[data.corpora]]`. It has at least the field `root`;
         extend `allophone.corpora.config.CorpusConfig` to add `language` and `weight`.

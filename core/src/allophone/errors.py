@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 80
+"""Characters of a value in a message: what is wrong may be a line of megabytes."""
+
 
 class UserError(Exception):
     """An error that the caller can fix.
@@ -32,6 +35,20 @@ class ConfigError(UserError):
 
 class PluginError(UserError):
     """A plugin that is missing, broken, or in conflict with another."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as Python writes it, and no longer than a line has room for."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception says; those of attrs' validators have more arguments than a message."""
+    if isinstance(error, UserError):
+        return str(error)
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, str) and first else str(error) or type(error).__name__
 
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:

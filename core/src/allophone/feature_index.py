@@ -26,6 +26,7 @@ from allophone.features.protocol import ExtractionContext, FeatureExtractor, Rea
 from allophone.features.recordings import RecordingReader, SecondsExtractor
 from allophone.frontend import build_frontend, find_normalizer
 from allophone.registry import Registry
+from allophone.regular_files import why_not_a_file
 from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"
@@ -117,7 +118,8 @@ class FeatureIndex:
                 return None
             if self.digests.digest(path) is None:
                 kind = "recording" if path == utterance.audio else "file"
-                return Dropped(reason=f"missing {kind}", detail=f"there is no file {path}")
+                wrong = why_not_a_file(path) or f"{path} cannot be read"
+                return Dropped(reason=f"missing {kind}", detail=wrong)
         return self._stores[name].find(self.key(name, utterance))
 
     def usable(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:

@@ -32,8 +32,15 @@ from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
 
+_NAMED = 3
+"""Utterances that are named for each reason of leaving some out."""
+
 Reject = Callable[[Mapping[str, int]], Dropped | None]
 """Returns why an utterance with features of these lengths cannot be used, or None if it can."""
+
+
+class TooFewUtterancesError(UserError):
+    """A split has no utterance that can be used, or fewer than there are ranks."""
 
 
 @frozen(kw_only=True)
@@ -55,6 +62,10 @@ class Corpus:
     def split(self, split: Split) -> tuple[Utterance, ...]:
         """List the usable utterances of a split in the order of the manifest; may be empty."""
         return tuple(item.utterance for item in self._of(split))
+
+    def longest_seconds(self, split: Split) -> float:
+        """The duration of the longest usable utterance of a split; 0 where it is empty."""
+        return max((item.seconds for item in self._of(split)), default=0.0)
 
     def build_vocabulary(self) -> Vocabulary:
         """Build the vocabulary: the sorted symbols, speakers and languages of the training split.
@@ -94,8 +105,8 @@ class Corpus:
         Utterances with a symbol, speaker or language that is not in the vocabulary, and those that `reject`
         rejects, are left out, with a warning that counts them.
 
-        Raises UserError if no utterances are left, if there are fewer utterances than ranks, or if an
-        utterance is longer than a batch may be.
+        Raises TooFewUtterancesError if no utterances are left or there are fewer than ranks, and UserError if
+        an utterance is longer than a batch may be.
         """
         self._require(features)
         speakers = _speakers(self._of(split))
@@ -120,6 +131,12 @@ class Corpus:
                 weights.append(self.weights.get(corpus, 1.0) if weighted else 1.0)
         if not examples:
             raise self._empty(split, dropped)
+        if len(examples) < world_size:
+            raise TooFewUtterancesError(
+                f"The split '{split}' has {len(examples)} utterance{'s' * (len(examples) != 1)} that can "
+                f"be used, for {world_size} ranks; each rank needs at least one.",
+                hint=f"Enlarge the split (data.splits.{split}), or use fewer devices.",
+            )
         if dropped:
             _log.warning(
                 "%d of %d utterances of the split '%s' are left out: %s",
@@ -202,16 +219,16 @@ class Corpus:
             seconds=item.seconds,
         )
 
-    def _empty(self, split: Split, dropped: Mapping[str, Dropped]) -> UserError:
+    def _empty(self, split: Split, dropped: Mapping[str, Dropped]) -> TooFewUtterancesError:
         splits = Counter(item.utterance.split for item in self.stored)
         available = ", ".join(f"{name} {count}" for name, count in splits.items())
         if dropped:
-            return UserError(
+            return TooFewUtterancesError(
                 f"No utterance of the split '{split}' can be used: {_counted(dropped)}.",
                 hint="The vocabulary comes from the training split, or from the voice that is "
                 "fine-tuned. Choose splits such that training has every speaker and language.",
             )
-        return UserError(
+        return TooFewUtterancesError(
             f"The split '{split}' has no usable utterances. Usable utterances of all splits: "
             f"{available or 'none'}.",
             hint="Check [data.splits], and dropped.jsonl in the data directory.",
@@ -277,7 +294,11 @@ def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
 
 
 def _counted(dropped: Mapping[str, Dropped]) -> str:
-    """Count the dropped utterances by reason: "unknown symbol 3 (LJ001-0002: 'ß')"."""
-    reasons = Counter(why.reason for why in dropped.values())
-    examples = {why.reason: f"{id}: {why.detail}" for id, why in dropped.items()}
-    return ", ".join(f"{reason} {count} ({examples[reason]})" for reason, count in reasons.items())
+    """Count the dropped utterances by reason, naming a few: "unknown symbol 3 (LJ001-0002: 'ß', LJ001-0007: 'æ', ...)"."""
+    by_reason: dict[str, list[str]] = {}
+    for id, why in dropped.items():
+        by_reason.setdefault(why.reason, []).append(f"{id}: {why.detail}")
+    return ", ".join(
+        f"{reason} {len(named)} ({', '.join(named[:_NAMED])}{', ...' if len(named) > _NAMED else ''})"
+        for reason, named in by_reason.items()
+    )

@@ -64,7 +64,7 @@ def test_csd_with_one_language(written):
             "start,end,pitch,syllable\nsoon,1,60,a",
             r"csv:2: start must be a number of seconds, not 'soon'",
         ),
-        ("start,end,pitch,syllable\n0", r"csv:2: end must be a number of seconds, not 'None'"),
+        ("start,end,pitch,syllable\n0", r"csv:2: end must be a number of seconds, not None"),
         (
             "start,end,pitch,syllable\n2,1,60,a",
             r"csv:2: start \(2\) must be at least 0 and less than end \(1\)",

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -16,11 +20,13 @@ from numpy.typing import NDArray
 from allophone.atomic import atomic_write
 from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
+from allophone.regular_files import why_not_a_file
 
 _log = logging.getLogger(__name__)
 
 _WRITTEN = (".wav", ".flac")
 _FULL_SCALE = 32768
+_UNKNOWN_SIZE = 2**31 - 2**16
 # Telephony files have no header: always 16 kHz, one channel.
 _TELEPHONE_RATE = 16000
 
@@ -30,11 +36,15 @@ class Audio:
     """A mono recording: samples [N] float32 in [-1, 1].
 
     notes: the conversions applied while reading, such as "mixed 2 channels into one".
+    peak: the largest absolute value in the file, before channels are mixed; above 1 is beyond full scale.
+    missing_seconds: how much of what was asked for, or of what the file says that it holds, is not there.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
     notes: tuple[str, ...] = ()
+    peak: float = 0.0
+    missing_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -59,17 +69,28 @@ def read_audio(
         UserError: the file is missing, unreadable, empty or shorter than `start`, or contains NaN or
             infinite samples.
     """
+    for name, seconds in (("start", start), ("end", end)):
+        if seconds is not None and not math.isfinite(seconds):
+            raise UserError(
+                f"The {name} of a part of {path} must be a finite number, not {seconds}"
+            )
     path = Path(path)
-    if not path.is_file():
+    if not os.path.exists(path):
         raise UserError(f"There is no recording {path}")
+    if wrong := why_not_a_file(path):
+        raise UserError(f"There is no recording: {wrong}")
     if path.suffix.lower() in (".g722", ".sln16"):
         channels, rate = _read_telephony(path, start, end), _TELEPHONE_RATE
+        stated = len(channels) + round((start or 0.0) * rate)
     else:
-        channels, rate = _read_file(path, start, end)
+        channels, rate, stated = _read_file(path, start, end)
     if not len(channels):
         raise UserError(f"The recording {path} has no samples{_between(start, end)}")
     if not np.isfinite(channels).all():
         raise UserError(f"The recording {path} contains NaN or infinite samples")
+    until = end if end is not None else stated / rate
+    missing = max(0.0, until - (start or 0.0) - len(channels) / rate)
+    peak = float(max(channels.max(), -channels.min()))
     notes = []
     samples = channels[:, 0]
     if channels.shape[1] > 1:
@@ -79,7 +100,13 @@ def read_audio(
         samples = resample(samples, rate, sample_rate)
         notes.append(f"resampled from {rate} to {sample_rate} Hz")
         rate = sample_rate
-    return Audio(samples=np.ascontiguousarray(samples), sample_rate=rate, notes=tuple(notes))
+    return Audio(
+        samples=np.ascontiguousarray(samples),
+        sample_rate=rate,
+        notes=tuple(notes),
+        peak=peak,
+        missing_seconds=missing,
+    )
 
 
 def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
@@ -136,8 +163,8 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
 
 def _read_file(
     path: Path, start: float | None, end: float | None
-) -> tuple[NDArray[np.float32], int]:
-    """Read samples [N, C] and the sample rate."""
+) -> tuple[NDArray[np.float32], int, int]:
+    """Read samples [N, C] and the sample rate, and how many frames the file says that it holds."""
     # Imported here: writing WAV files needs neither soundfile nor soxr.
     import soundfile
 
@@ -148,13 +175,26 @@ def _read_file(
             if first:
                 file.seek(first)
             samples = file.read(last - first, dtype="float32", always_2d=True)
-            return np.asarray(samples, dtype=np.float32), file.samplerate
+            return np.asarray(samples, dtype=np.float32), file.samplerate, _stated_frames(file)
     except (soundfile.SoundFileError, OSError) as error:
         raise UserError(
             f"Cannot read the recording {path}: {error}",
             hint="It may be damaged or in a format that libsndfile does not support; convert it to WAV "
             "or FLAC.",
         ) from error
+
+
+def _stated_frames(file: Any) -> int:
+    """The frames that the header of a file says it has: more than there are where it was cut off.
+
+    libsndfile corrects what the header says, and tells of it in its log: "data : 320000 (should be 159981)".
+    """
+    frames = int(file.frames)
+    for stated, there in re.findall(r": (\d+) \(should be (\d+)\)", file.extra_info):
+        # Programs that write to a pipe do not know the size, and write the largest that there is.
+        if 0 < int(there) < int(stated) < _UNKNOWN_SIZE:
+            frames = max(frames, round(file.frames * int(stated) / int(there)))
+    return frames
 
 
 def _read_telephony(path: Path, start: float | None, end: float | None) -> NDArray[np.float32]:

@@ -62,3 +62,4 @@ def _show(extracted: Extracted) -> None:
     console.print(f"newly extracted: {added or 'nothing'}")
     console.print(f"usable: {extracted.usable:,} utterances, {extracted.seconds / 60:,.1f} minutes")
     show_dropped(extracted.dropped, extracted.report)
+    show_dropped(extracted.remarks, extracted.remarked, what="used, but odd")

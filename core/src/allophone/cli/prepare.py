@@ -12,6 +12,9 @@ from allophone.cli.options import experiment_options
 if TYPE_CHECKING:
     from allophone.preparation.prepare import Prepared
 
+_SHOWN = 5
+"""Bad rows of a corpus that are shown; a file names them all."""
+
 
 @click.command
 @experiment_options
@@ -38,6 +41,18 @@ def _show(prepared: Prepared) -> None:
     from allophone.cli.console import console, status
 
     for corpus, count in prepared.corpora.items():
+        if count.bad_rows:
+            status.print(
+                f"{corpus}: {len(count.bad_rows)} of {count.utterances + len(count.bad_rows)} rows "
+                f"hold no utterance and are left out (each is named in {prepared.bad_rows}):",
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
+            for row in count.bad_rows[:_SHOWN]:
+                status.print(f"  {row.message}", style="yellow", markup=False, soft_wrap=True)
+            if len(count.bad_rows) > _SHOWN:
+                status.print("  ...", style="yellow")
         if count.missing:
             status.print(
                 f"{corpus}: {len(count.missing)} of {count.utterances} recordings are missing "

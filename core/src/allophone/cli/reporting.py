@@ -8,20 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from allophone.cli.console import console, status
-from allophone.data.manifest import Dropped
+from allophone.data.manifest import Dropped, Remark
 from allophone.synthesis.ledger import FAILED, Failure
 
 
-def show_dropped(dropped: Mapping[str, Dropped], report: Path) -> None:
-    """Print the number of dropped utterances per reason, with an example of each.
+def show_dropped(
+    dropped: Mapping[str, Dropped | Remark], report: Path, *, what: str = "left out"
+) -> None:
+    """Print the number of utterances per reason, with an example of each.
 
-    report: the file that lists all of them.
+    report: the file that lists all of them. what: what became of them.
     """
     if not dropped:
         return
-    console.print(f"left out (all are listed in {report}):", soft_wrap=True)
+    console.print(f"{what} (all are listed in {report}):", soft_wrap=True, markup=False)
     table = Table()
     table.add_column("reason")
     table.add_column("utterances", justify="right")
@@ -29,7 +32,8 @@ def show_dropped(dropped: Mapping[str, Dropped], report: Path) -> None:
     reasons = Counter(why.reason for why in dropped.values())
     for reason, count in reasons.most_common():
         id, why = next(item for item in dropped.items() if item[1].reason == reason)
-        table.add_row(reason, f"{count:,}", f"{id}: {why.detail}")
+        # Text and not a string: what comes from a corpus may look like markup.
+        table.add_row(Text(reason), f"{count:,}", Text(f"{id}: {why.detail}"))
     console.print(table)
 
 

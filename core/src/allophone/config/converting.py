@@ -7,19 +7,23 @@ of these is an error that names the path of the key and suggests a correction fo
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 
 from allophone.config.tables import Plain
-from allophone.errors import ConfigError, UserError, near_miss
+from allophone.errors import ConfigError, UserError, near_miss, reason_of, shown
 from allophone.registry import Registry, default_registry
 
 if TYPE_CHECKING:
     import cattrs
 
 T = TypeVar("T")
+
+NONE = "none"
+"""What a file says where a value is to be None, which TOML cannot write: it takes back what a recipe says."""
 
 _EXACT = {"bool": bool, "int": int, "float": float, "str": str}
 """Types by the name in the annotation. A value of exactly this type needs no conversion."""
@@ -63,6 +67,8 @@ def _without_converter(cls: type[T], plain: Mapping[str, Any]) -> T | None:
             str(getattr(field.type, "__name__", field.type))
         ) is not type(value):
             return None
+        if isinstance(value, int | float) and not -(2**63) <= value < 2**63:
+            return None
     try:
         return cls(**plain)
     except (TypeError, ValueError, UserError):
@@ -70,7 +76,10 @@ def _without_converter(cls: type[T], plain: Mapping[str, Any]) -> T | None:
 
 
 def unstructure(value: Any, *, registry: Registry | None = None) -> Plain:
-    """Convert an attrs object to plain data: every field except None, and `type` in plugin tables."""
+    """Convert an attrs object to plain data: every field, and `type` in plugin tables.
+
+    None is left out where it is the default, and "none" where it is not.
+    """
     plain: Plain = _unstructure(value, registry or default_registry())
     return plain
 
@@ -94,13 +103,21 @@ def _converter(registry: Registry) -> cattrs.Converter:
 def _exactly(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise ValueError(f"must be {_called(kind)}, not {_shown(value)}")
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise ValueError(f"must fit in 64 bits, and {shown(value)} does not")
     return value
 
 
 def _number(value: Any, _: type) -> float:
     if type(value) not in (int, float):
         raise ValueError(f"must be a number, not {_shown(value)}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"must be a finite number, not {shown(value)}")
+    return number
 
 
 def _is_union_of_values(kind: Any) -> bool:
@@ -112,6 +129,8 @@ def _is_union_of_values(kind: Any) -> bool:
 
 def _first_that_fits(converter: cattrs.Converter) -> Any:
     def hook(value: Any, union: Any) -> Any:
+        if type(None) in get_args(union) and value in (None, NONE):
+            return None
         members = [member for member in get_args(union) if member is not type(None)]
         if isinstance(value, list | tuple):
             # Given a list where one is allowed, report the problem inside it.
@@ -189,7 +208,7 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
 
     def hook(plain: Any, _: Any) -> Any:
         if many is None:
-            return one(plain)
+            return None if plain == NONE and attribute.default is None else one(plain)
         if many == "list":
             if not isinstance(plain, list | tuple):
                 raise ValueError(f"must be a list of tables, not {_shown(plain)}")
@@ -244,7 +263,7 @@ def _problems(error: BaseException, path: str) -> Iterator[str]:
     elif isinstance(error, KeyError):
         yield f"{path}: {error.args[0]} is missing" if path else f"{error.args[0]} is missing"
     else:
-        message = str(error) or type(error).__name__
+        message = reason_of(error)
         yield f"{path}: {message}" if path else message
 
 
@@ -254,6 +273,8 @@ def _unstructure(value: Any, registry: Registry) -> Any:
         for attribute in attrs.fields(type(value)):
             held = getattr(value, attribute.name)
             if held is None:
+                if attribute.default is not None:
+                    plain[attribute.name] = NONE
                 continue
             if "pluggable" in attribute.metadata:
                 plain[attribute.name] = _typed(held, attribute.metadata, registry)
@@ -288,10 +309,11 @@ def _called(kind: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    kinds = {bool: "", int: "the whole number ", float: "the number ", str: "the string "}
+    kinds = {int: "the whole number ", float: "the number ", str: "the string "}
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
         return "a list"
-    shown = repr(value).lower() if isinstance(value, bool) else repr(value)
-    return f"{kinds.get(type(value), '')}{shown}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{kinds.get(type(value), '')}{shown(value)}"

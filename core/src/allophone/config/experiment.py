@@ -24,19 +24,43 @@ _positive: Any = validators.gt(0)
 _optional_positive: Any = validators.optional(_positive)
 
 
+def _seed(instance: object, attribute: Any, value: int) -> None:
+    if not 0 <= value < 2**32:
+        raise ValueError(f"seed must be at least 0 and at most {2**32 - 1}, not {value}")
+
+
+def _share_or_count(instance: object, attribute: Any, value: float) -> None:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(
+            f"{attribute.name} must be a share of at least 0 and below 1, as in 0.02, or a count, as in 20; "
+            f"it is {value!r}"
+        )
+
+
+def _ids_or_count(instance: object, attribute: Any, value: tuple[str, ...] | int) -> None:
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{attribute.name} must be a list of ids or a count, not {value}")
+
+
 @frozen(kw_only=True)
 class SplitsConfig:
     """How utterances without a published split are assigned to one, by a seeded hash of their ids.
 
-    valid, test: a fraction of all utterances if below 1, a count otherwise. Not applied to a corpus that
+    valid, test: a fraction of all utterances, below 1, or a count, a whole number. Not applied to a corpus that
         publishes this split.
     golden_test: ids of utterances to reserve for listening, or how many to take from `test`.
     """
 
-    valid: float = field(default=0.02, validator=validators.ge(0))
-    test: float = field(default=0.02, validator=validators.ge(0))
-    golden_test: tuple[str, ...] | int = 4
-    seed: int = 0
+    valid: int | float = field(default=0.02, validator=_share_or_count)
+    test: int | float = field(default=0.02, validator=_share_or_count)
+    golden_test: tuple[str, ...] | int = field(default=4, validator=_ids_or_count)
+    seed: int = field(default=0, validator=_seed)
+
+    def __attrs_post_init__(self) -> None:
+        if self.valid < 1 and self.test < 1 and self.valid + self.test >= 1:
+            raise ValueError(
+                f"valid ({self.valid:g}) and test ({self.test:g}) are shares that leave nothing to train on"
+            )
 
 
 @frozen(kw_only=True)
@@ -99,7 +123,7 @@ class RuntimeConfig:
     metrics: evaluation metrics of these samples, computed at each validation, by name.
     """
 
-    seed: int = 0
+    seed: int = field(default=0, validator=_seed)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     accumulate: int = field(default=1, validator=_positive)
     clip_norm: float | None = field(default=None, validator=_optional_positive)

@@ -23,6 +23,7 @@ from allophone.config.tables import (
     leaves,
     merge,
     parse_assignment,
+    parse_toml,
     read_toml,
 )
 from allophone.errors import ConfigError, near_miss
@@ -137,10 +138,5 @@ def _layers(recipe_or_path: str, registry: Registry) -> list[tuple[str, Plain]]:
 
 
 def _recipe_layer(name: str, registry: Registry) -> tuple[str, Plain]:
-    import tomllib
-
-    text = read_recipe(name, registry=registry)
-    try:
-        return f"recipe {name}", tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The recipe {name} is not valid TOML: {error}") from error
+    where = f"recipe {name}"
+    return where, parse_toml(read_recipe(name, registry=registry), f"The {where}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -57,9 +58,17 @@ class TableConfig(CorpusConfig):
     file: str = "metadata.csv"
     columns: tuple[str, ...] = field(default=("audio", "text"))
     delimiter: str = field(default="|", validator=[_not_empty, validators.max_len(1)])
-    audio: str = field(default="{}", validator=validators.matches_re(r"[^{}]*\{\}[^{}]*"))
+    audio: str = field(default="{}")
     speaker: str | None = None
     ignore: tuple[str, ...] = ()
+
+    @audio.validator
+    def _has_one_place(self, attribute: object, pattern: str) -> None:
+        if not re.fullmatch(r"[^{}]*\{\}[^{}]*", pattern):
+            raise ValueError(
+                'audio must hold {} once, where the cell of the column "audio" goes, and no other braces, as '
+                f"in 'wavs/{{}}.wav'; it is {pattern!r}"
+            )
 
     @columns.validator
     def _known_columns(self, attribute: object, columns: tuple[str, ...]) -> None:

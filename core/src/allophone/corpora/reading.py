@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from allophone.corpora.config import CorpusConfig
-from allophone.errors import UserError
+from allophone.errors import UserError, shown
+from allophone.regular_files import why_not_a_file
 
 
 def corpus_root(config: CorpusConfig, *expected: str) -> Path:
@@ -59,6 +61,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file, gzipped if it ends in `.gz`. Raises UserError if it cannot be read."""
+    if wrong := why_not_a_file(path):
+        raise UserError(f"The list cannot be read: {wrong}.")
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -76,7 +80,9 @@ def parse_json(text: str, where: str) -> Any:
     """Parse a JSON text. Raises UserError with the location `where` if it is invalid."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except RecursionError:
+        raise UserError(f"{where} is not valid JSON: it is nested too deep") from None
+    except ValueError as error:
         raise UserError(f"{where} is not valid JSON: {error}") from error
 
 
@@ -109,11 +115,14 @@ def identifier(*parts: str) -> str:
 
 
 def seconds(cell: object, column: str, where: str) -> float:
-    """Parse a time in seconds. Raises UserError with the location if the cell is not a number."""
+    """Parse a time in seconds. Raises UserError with the location if the cell is not a finite number."""
     try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {column} must be a number of seconds, not '{cell}'.") from None
+        number = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {column} must be a number of seconds, not {shown(cell)}.")
+    return number
 
 
 def require_some(found: Sequence[object], folder: Path, expected: str) -> None:

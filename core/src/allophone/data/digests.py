@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from allophone.atomic import atomic_write
 from allophone.errors import UserError
 
 FileState = tuple[int, int, str] | None
-"""Size, modification time in nanoseconds, and digest of a file; None for one that could not be read."""
+"""Size, modification time in nanoseconds, and digest of a file; None for one that is no regular file or could not be read."""
 
 # Shared, because `json.dumps` builds an encoder per call, which is slow for a million utterances.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -44,6 +45,8 @@ def file_state(path: str, known: FileState = None) -> FileState:
         return known
     try:
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
     except OSError:

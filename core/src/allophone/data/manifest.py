@@ -6,6 +6,7 @@ Imports the standard library and attrs only.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,23 +15,52 @@ from typing import Any, Literal, get_args
 from attrs import asdict, field, fields_dict, frozen, validators
 
 from allophone.atomic import atomic_write
-from allophone.errors import UserError, near_miss
+from allophone.errors import UserError, near_miss, reason_of, shown
 
 Split = Literal["train", "valid", "test", "golden_test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.jsonl"
 """File name of the manifest in the data directory of an experiment."""
 
-_some_text: Any = [validators.instance_of(str), validators.min_len(1)]
-_optional_text = validators.optional(validators.instance_of(str))
-_optional_seconds = validators.optional(validators.instance_of((int, float)))
+_ID_BYTES = 200
+"""How long an id may be: file systems take names of 255 bytes, and endings come after it."""
+
+
+def _text(instance: Any, attribute: Any, value: Any) -> None:
+    """Refuse what is no text that can be written to a file and passed to a library."""
+    if not isinstance(value, str):
+        raise ValueError(f"{attribute.name} must be a string, not {shown(value)}")
+    if "\0" in value:
+        raise ValueError(f"{attribute.name} has a NUL character: {shown(value)}")
+    try:
+        value.isascii() or value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{attribute.name} has an unpaired surrogate, which is half of a character: {shown(value)}"
+        ) from None
+
+
+def _some_text(instance: Any, attribute: Any, value: Any) -> None:
+    _text(instance, attribute, value)
+    if not value:
+        raise ValueError(f"{attribute.name} is empty")
+
+
+def _seconds(instance: Any, attribute: Any, value: Any) -> None:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{attribute.name} must be a finite number of seconds, not {shown(value)}")
+
+
+_optional_text = validators.optional(_text)
+_optional_seconds = validators.optional(_seconds)
 
 
 @frozen(kw_only=True)
 class Utterance:
     """One recorded utterance with its transcript.
 
-    id: unique in the manifest; used in file names, so it has no whitespace and no path separators.
+    id: unique in the manifest; used in file names, so it has no whitespace, no path separators and
+        at most 200 bytes in UTF-8.
     audio: path of the recording.
     start, end: bounds of the utterance in a longer recording, in seconds; None is its start or end.
     text: the transcript; may be empty for corpora without transcripts.
@@ -44,7 +74,7 @@ class Utterance:
 
     id: str = field()
     audio: str = field(validator=_some_text)
-    text: str = field(validator=validators.instance_of(str))
+    text: str = field(validator=_text)
     speaker: str | None = field(default=None, validator=_optional_text)
     language: str | None = field(default=None, validator=_optional_text)
     start: float | None = field(default=None, validator=_optional_seconds)
@@ -52,12 +82,24 @@ class Utterance:
     labels: str | None = field(default=None, validator=_optional_text)
     group: str | None = field(default=None, validator=_optional_text)
     corpus: str | None = field(default=None, validator=_optional_text)
-    split: Split | None = field(default=None, validator=validators.optional(validators.in_(SPLITS)))
+    split: Split | None = field(default=None)
 
     @id.validator
     def _names_a_file(self, attribute: object, id: object) -> None:
-        if not isinstance(id, str) or not re.fullmatch(r"[^/\\\s]+", id):
-            raise ValueError(f"the id {id!r} must be a word without spaces and path separators")
+        _text(self, attribute, id)
+        if not re.fullmatch(r"[^/\\\s]+", self.id):
+            raise ValueError(
+                f"the id {shown(id)} must be a word without spaces and path separators"
+            )
+        if (size := len(self.id.encode())) > _ID_BYTES:
+            raise ValueError(
+                f"the id {shown(id)} has {size} bytes; expected at most {_ID_BYTES}, since it names files"
+            )
+
+    @split.validator
+    def _known_split(self, attribute: object, split: object) -> None:
+        if split is not None and split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {shown(split)}")
 
     def __attrs_post_init__(self) -> None:
         start = 0.0 if self.start is None else self.start
@@ -80,19 +122,40 @@ class Dropped:
     detail: str
 
 
+@frozen(kw_only=True)
+class Remark:
+    """What is odd about an utterance that is used all the same: a reason that is counted, and a detail."""
+
+    reason: str
+    detail: str
+
+
+@frozen(kw_only=True)
+class BadRow:
+    """A row of a list that holds no utterance: a reader yields it in the place of one, and goes on.
+
+    where: the file and the line, as in "metadata.csv:12". message: what is wrong with it.
+    hint: what to do, where it is likely that all other rows have the same trouble.
+    """
+
+    where: str
+    message: str
+    hint: str | None = None
+
+
 def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
     """Build an utterance from plain data. Raises UserError with the location if it is invalid."""
     known = fields_dict(Utterance)
     for name in plain:
         if name not in known:
-            raise UserError(f"{where} has an unknown field '{name}'. {near_miss(name, known)}")
+            raise UserError(f"{where} has an unknown field {shown(name)}. {near_miss(name, known)}")
     missing = [name for name in ("id", "audio", "text") if name not in plain]
     if missing:
         raise UserError(f"{where} lacks {' and '.join(missing)}.")
     try:
         return Utterance(**plain)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where} is not a valid utterance: {error.args[0]}") from error
+        raise UserError(f"{where} is not a valid utterance: {reason_of(error)}") from error
 
 
 def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
@@ -108,7 +171,7 @@ def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
             continue
         try:
             plain = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number} is not valid JSON: {error}",
                 hint="Write the manifest again with `allophone prepare`.",

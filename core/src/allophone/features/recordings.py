@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone.audio.files import read_audio
+from allophone.audio.files import Audio, read_audio
 from allophone.audio.silence import trim_silence
-from allophone.data.manifest import Dropped, Utterance
+from allophone.data.manifest import Dropped, Remark, Utterance
 from allophone.errors import UserError
 from allophone.features.config import WaveformConfig
 from allophone.features.protocol import ExtractionContext
@@ -19,10 +19,32 @@ from allophone.features.protocol import ExtractionContext
 _VERSION = 1
 
 
+_SILENT = 2.0**-15
+"""The peak up to which there is nothing to hear: one step of 16 bits."""
+
+_CANCELLED = 0.01
+"""What is left of the peak where channels cancel out: the difference of two microphones leaves more."""
+
+_TOLERATED_SECONDS = 0.05
+"""What may be missing at the end: lists round times, and codecs work in blocks."""
+
+_TOLERATED_SHARE = 0.1
+"""The share of an utterance that may be missing; with more of it gone the text says what is not there."""
+
+
+class UnusableRecordingError(UserError):
+    """A recording that can be read, and can only do harm; `reason` is counted."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class RecordingReader:
     """Reads the recording of an utterance and caches it until `clear` is called.
 
     notes: counts of conversions made while reading, such as "mixed 2 channels into one".
+    remarks: by id, what is odd about recordings that were read.
     """
 
     def __init__(self, *, sample_rate: int, trim_db: float | None) -> None:
@@ -30,6 +52,7 @@ class RecordingReader:
         self._trim_db = trim_db
         self._held: dict[str, NDArray[np.float32]] = {}
         self.notes: Counter[str] = Counter()
+        self.remarks: dict[str, Remark] = {}
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -46,6 +69,8 @@ class RecordingReader:
                 start=utterance.start,
                 end=utterance.end,
             )
+            if remark := _examined(audio):
+                self.remarks[utterance.id] = remark
             samples = audio.samples
             if self._trim_db is not None:
                 samples = trim_silence(samples, self._sample_rate, threshold_db=self._trim_db)
@@ -58,9 +83,34 @@ class RecordingReader:
         self._held.pop(utterance.id, None)
 
     def clear(self) -> None:
-        """Remove all recordings and notes."""
+        """Remove all recordings, notes and remarks."""
         self._held.clear()
         self.notes.clear()
+        self.remarks.clear()
+
+
+def _examined(audio: Audio) -> Remark | None:
+    """What is odd about a recording; UnusableRecordingError where it must be left out."""
+    if audio.peak <= _SILENT:
+        raise UnusableRecordingError(
+            "silent recording", f"its peak is {audio.peak:.1g} of full scale"
+        )
+    peak = float(np.abs(audio.samples).max())
+    if peak < _CANCELLED * audio.peak:
+        raise UnusableRecordingError(
+            "channels cancel out",
+            f"mixed into one they have a peak of {peak:.1g}, alone of {audio.peak:.2g}",
+        )
+    odd: dict[str, str] = {}
+    missing = audio.missing_seconds
+    if missing > _TOLERATED_SECONDS:
+        ends = f"it ends {missing:.2f} s before it should, after {audio.seconds:.2f} s"
+        if missing > _TOLERATED_SHARE * (audio.seconds + missing):
+            raise UnusableRecordingError("cut off", ends)
+        odd["ends early"] = ends
+    if audio.peak > 1:
+        odd["beyond full scale"] = f"its peak is {audio.peak:.3g}"
+    return Remark(reason=", ".join(odd), detail="; ".join(odd.values())) if odd else None
 
 
 class WaveformExtractor:
@@ -98,6 +148,9 @@ class SecondsExtractor:
         for utterance in utterances:
             try:
                 samples = self._context.load_audio(utterance)
+            except UnusableRecordingError as error:
+                yield Dropped(reason=error.reason, detail=error.message)
+                continue
             except UserError as error:
                 yield Dropped(reason="unreadable audio", detail=str(error))
                 continue

@@ -15,6 +15,7 @@ from allophone.data.digests import FileState, file_state
 from allophone.data.manifest import Dropped, Utterance
 from allophone.data.store import StoredArray
 from allophone.feature_index import FeatureIndex
+from allophone.preparation.remarks import Remarked, remarks_of
 
 CHUNK = 128
 
@@ -28,11 +29,13 @@ class ChunkDone:
     seen: current state of its files, by path.
     computed: number of newly stored arrays, by feature.
     notes: number of recordings, by the conversion made while reading them.
+    remarks: what is odd about recordings that were read.
     """
 
     seen: Mapping[str, FileState]
     computed: Mapping[str, int]
     notes: Mapping[str, int]
+    remarks: Sequence[Remarked]
 
 
 def split_into_chunks(utterances: Sequence[Utterance]) -> list[Chunk]:
@@ -60,9 +63,9 @@ def extract_chunk(index: FeatureIndex, chunk: Chunk) -> ChunkDone:
             if isinstance(index.usable(name, utterance), Dropped):
                 remaining.remove(utterance)
                 index.recordings.forget(utterance)
-    notes = dict(index.recordings.notes)
+    notes, remarks = dict(index.recordings.notes), remarks_of(index, chunk)
     index.recordings.clear()
-    return ChunkDone(seen=seen, computed=computed, notes=notes)
+    return ChunkDone(seen=seen, computed=computed, notes=notes, remarks=remarks)
 
 
 def _extract_feature(index: FeatureIndex, name: str, utterances: Sequence[Utterance]) -> int:

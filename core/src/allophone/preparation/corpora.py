@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from allophone.config.corpora import NamedCorpus
-from allophone.data.manifest import Utterance
-from allophone.errors import PluginError, UserError
+from allophone.data.manifest import BadRow, Utterance
+from allophone.errors import PluginError, UserError, reason_of, shown
 from allophone.registry import Registry
 
 _HINT = (
@@ -18,12 +18,12 @@ _HINT = (
 )
 
 
-def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
-    """Yield the utterances of a corpus.
+def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance | BadRow]:
+    """Yield the utterances of a corpus, and the rows of its list that hold none.
 
     Raises:
         UserError: raised by the reader, for a folder that does not match the config.
-        PluginError: if the reader raises another error or yields something other than an `Utterance`;
+        PluginError: if the reader raises another error or yields anything but `Utterance` and `BadRow`;
             the message names the corpus, the distribution and the yielded value.
     """
     read: Callable[[Any], object] = registry.load("corpora", corpus.type, "reader")
@@ -39,7 +39,7 @@ def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
                 hint=_HINT,
             )
         for count, utterance in enumerate(returned, start=1):
-            if not isinstance(utterance, Utterance):
+            if not isinstance(utterance, Utterance | BadRow):
                 raise PluginError(
                     f"{reader} yielded {_shown(utterance)} as number {count}; expected an Utterance "
                     "(allophone.data.manifest).",
@@ -50,7 +50,7 @@ def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
         raise
     except Exception as error:
         raise PluginError(
-            f"{reader} raised {type(error).__name__} after {count} utterances: {_reason(error)} "
+            f"{reader} raised {type(error).__name__} after {count} utterances: {reason_of(error)} "
             f"({_location(error, read)})",
             hint=_HINT,
         ) from error
@@ -59,14 +59,7 @@ def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance]:
 def _shown(value: object) -> str:
     if value is None:
         return "None"
-    text = repr(value)
-    kind = type(value).__name__
-    return f"a {kind}, {text if len(text) <= 80 else f'{text[:80]}...'}"
-
-
-def _reason(error: Exception) -> str:
-    """Return the message of an exception; those of attrs validators have further arguments."""
-    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return f"a {type(value).__name__}, {shown(value)}"
 
 
 def _location(error: Exception, read: Callable[[Any], object]) -> str:

@@ -18,11 +18,17 @@ from attrs import field, frozen, validators
 
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import is_unchanged
-from allophone.data.manifest import Dropped, Utterance, write_dropped
+from allophone.data.manifest import Dropped, Remark, Utterance, write_dropped
 from allophone.errors import UserError
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation import chunks, worker
 from allophone.preparation.chunks import Chunk, ChunkDone
+from allophone.preparation.remarks import (
+    Remarked,
+    read_remarks,
+    remarks_on,
+    write_remarks,
+)
 from allophone.processes import stops_held_back
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
@@ -65,6 +71,8 @@ class Extracted:
     notes: number of recordings, by the conversion made while reading them.
     dropped: why an utterance was dropped, by id.
     report: the file that lists the dropped utterances.
+    remarks: what is odd about a usable utterance, by id.
+    remarked: the file that lists the remarks.
     """
 
     usable: int
@@ -73,6 +81,8 @@ class Extracted:
     notes: Mapping[str, int]
     dropped: Mapping[str, Dropped]
     report: Path
+    remarks: Mapping[str, Remark]
+    remarked: Path
 
 
 def extract(
@@ -100,6 +110,12 @@ def extract(
         workers = 1
     computed: Counter[str] = Counter()
     notes: Counter[str] = Counter()
+    remarked = _report_file(experiment, "remarks", shard)
+    remarks = read_remarks(remarked)
+
+    def save() -> None:
+        _save_digests(index, mine, shard)
+        write_remarks(remarked, remarks.values())
 
     def work() -> Iterator[Utterance]:
         saved = time.monotonic()
@@ -107,8 +123,9 @@ def extract(
             index.digests.update(done.seen)
             computed.update(done.computed)
             notes.update(done.notes)
+            remarks.update({each.key: each for each in done.remarks})
             if time.monotonic() - saved > _SAVE_SECONDS:
-                _save_digests(index, mine, shard)
+                save()
                 saved = time.monotonic()
             yield from chunk
 
@@ -116,10 +133,10 @@ def extract(
         for _ in track(work(), total=sum(map(len, todo)), description="Extracting"):
             pass
     finally:
-        _save_digests(index, mine, shard)
+        save()
     if workers > 1 and todo:
         index = FeatureIndex(experiment, registry)
-    return _report(experiment, index, mine, shard, computed, notes)
+    return _report(experiment, index, mine, shard, computed, notes, remarks)
 
 
 def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
@@ -179,19 +196,24 @@ def _report(
     shard: Shard,
     computed: Counter[str],
     notes: Counter[str],
+    remarks: Mapping[str, Remarked],
 ) -> Extracted:
     seconds = []
     dropped: dict[str, Dropped] = {}
+    usable: list[Utterance] = []
     for utterance in (utterance for chunk in mine for utterance in chunk):
         found = index.find(utterance)
         if isinstance(found, StoredUtterance):
             seconds.append(found.seconds)
+            usable.append(utterance)
         else:
             assert found is not None, f"{utterance.id} was not extracted"
             dropped[utterance.id] = found
-    name = "dropped.jsonl" if shard.count == 1 else f"dropped-{shard.name}.jsonl"
-    report = Path(experiment.data.directory).expanduser() / name
+    report = _report_file(experiment, "dropped", shard)
     write_dropped(report, dropped)
+    remarked = _report_file(experiment, "remarks", shard)
+    odd = remarks_on(index, usable, remarks)
+    write_remarks(remarked, odd)
     if mine and not seconds:
         id, why = next(iter(dropped.items()))
         raise UserError(
@@ -205,4 +227,12 @@ def _report(
         notes=dict(notes),
         dropped=dropped,
         report=report,
+        remarks={each.id: each.remark for each in odd},
+        remarked=remarked,
     )
+
+
+def _report_file(experiment: Experiment, name: str, shard: Shard) -> Path:
+    """The file, in the data directory, that names utterances for one of the reports of a shard."""
+    own = "" if shard.count == 1 else f"-{shard.name}"
+    return Path(experiment.data.directory).expanduser() / f"{name}{own}.jsonl"

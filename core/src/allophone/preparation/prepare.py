@@ -11,8 +11,17 @@ from attrs import evolve, frozen
 
 from allophone.config import Experiment
 from allophone.config.corpora import named_corpora
-from allophone.data.manifest import MANIFEST, SPLITS, Split, Utterance, write_manifest
-from allophone.errors import UserError
+from allophone.data.manifest import (
+    MANIFEST,
+    SPLITS,
+    BadRow,
+    Dropped,
+    Split,
+    Utterance,
+    write_dropped,
+    write_manifest,
+)
+from allophone.errors import UserError, reason_of
 from allophone.frontend import resolve_language
 from allophone.locks import folder_locked
 from allophone.preparation.corpora import read_corpus
@@ -20,16 +29,24 @@ from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
+BAD_ROWS = "bad-rows.jsonl"
+"""The file, beside the manifest, that names the rows of lists that hold no utterance."""
+
 _LABELS = (".TextGrid", ".lab")
 """What the names of label files end in, in the order in which they are preferred."""
 
 
 @frozen(kw_only=True)
 class CorpusCount:
-    """The contents of one corpus; `missing` holds the ids of utterances whose recording does not exist."""
+    """The contents of one corpus.
+
+    missing: ids of utterances whose recording does not exist.
+    bad_rows: rows of its list that hold no utterance and are left out.
+    """
 
     utterances: int
     missing: tuple[str, ...]
+    bad_rows: tuple[BadRow, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -40,6 +57,7 @@ class Prepared:
     splits: number of utterances in each split.
     speakers: number of speakers.
     unlabelled: ids of utterances without a label file in `data.labels`; empty if it is not set.
+    bad_rows: the file that lists all bad rows.
     """
 
     manifest: Path
@@ -48,6 +66,7 @@ class Prepared:
     speakers: int
     languages: tuple[str, ...]
     unlabelled: tuple[str, ...]
+    bad_rows: Path
 
 
 def prepare(experiment: Experiment, registry: Registry, *, track: Track = untracked) -> Prepared:
@@ -66,11 +85,12 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
             "The experiment has no corpus.",
             hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
         )
-    found = {
-        name: list(track(read, total=None, description=f"Reading {name}"))
-        for name, read in _readers(experiment, registry)
-    }
-    counts = {name: _counted(name, utterances) for name, utterances in found.items()}
+    found: dict[str, list[Utterance]] = {}
+    counts: dict[str, CorpusCount] = {}
+    for name, read in _readers(experiment, registry):
+        items = list(track(read, total=None, description=f"Reading {name}"))
+        found[name] = [item for item in items if isinstance(item, Utterance)]
+        counts[name] = _counted(name, found[name], [i for i in items if isinstance(i, BadRow)])
     split = assign_splits(list(found.values()), experiment.data.splits)
     if experiment.data.labels is not None:
         split = _labelled(split, Path(experiment.data.labels).expanduser())
@@ -79,8 +99,17 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
     for language in languages:
         resolve_language(experiment.text, language, registry)
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
+    bad_rows = manifest.with_name(BAD_ROWS)
     with folder_locked(manifest.parent):
         write_manifest(manifest, split)
+        write_dropped(
+            bad_rows,
+            {
+                row.where: Dropped(reason="bad row", detail=row.message)
+                for count in counts.values()
+                for row in count.bad_rows
+            },
+        )
     by_split = Counter(utterance.split for utterance in split)
     return Prepared(
         manifest=manifest,
@@ -89,29 +118,37 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
         speakers=len({utterance.speaker for utterance in split}),
         languages=tuple(sorted(languages)),
         unlabelled=tuple(u.id for u in split if u.labels is None) if experiment.data.labels else (),
+        bad_rows=bad_rows,
     )
 
 
 def _readers(
     experiment: Experiment, registry: Registry
-) -> Iterator[tuple[str, Iterator[Utterance]]]:
-    """Yield the name and the utterances of each corpus."""
+) -> Iterator[tuple[str, Iterator[Utterance | BadRow]]]:
+    """The name of each corpus, with its utterances and bad rows."""
     named = named_corpora(experiment, registry)
     for corpus in named:
-        utterances = read_corpus(corpus, registry)
-        if len(named) > 1:
-            utterances = _add_corpus_prefix(corpus.name, utterances)
-        yield corpus.name, (evolve(utterance, corpus=corpus.name) for utterance in utterances)
+        items = read_corpus(corpus, registry)
+        yield corpus.name, (_of_corpus(corpus.name, item, apart=len(named) > 1) for item in items)
 
 
-def _add_corpus_prefix(corpus: str, utterances: Iterator[Utterance]) -> Iterator[Utterance]:
-    for utterance in utterances:
-        yield evolve(
-            utterance,
-            id=f"{corpus}-{utterance.id}",
-            speaker=corpus if utterance.speaker is None else f"{corpus}-{utterance.speaker}",
-            group=None if utterance.group is None else f"{corpus}-{utterance.group}",
+def _of_corpus(corpus: str, item: Utterance | BadRow, *, apart: bool) -> Utterance | BadRow:
+    """An utterance that says which corpus it is of; `apart` in its id, speaker and group too."""
+    if isinstance(item, BadRow):
+        return item
+    if not apart:
+        return evolve(item, corpus=corpus)
+    try:
+        return evolve(
+            item,
+            corpus=corpus,
+            id=f"{corpus}-{item.id}",
+            speaker=corpus if item.speaker is None else f"{corpus}-{item.speaker}",
+            group=None if item.group is None else f"{corpus}-{item.group}",
         )
+    except ValueError as error:
+        # An id that only with the name of its corpus is too long.
+        return BadRow(where=item.id, message=f"{corpus}: {reason_of(error)}")
 
 
 def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
@@ -135,7 +172,13 @@ def _label_file(utterance: Utterance, folder: Path) -> str | None:
     return next((str(path) for path in files if path.is_file()), None)
 
 
-def _counted(name: str, utterances: Sequence[Utterance]) -> CorpusCount:
+def _counted(name: str, utterances: Sequence[Utterance], bad_rows: Sequence[BadRow]) -> CorpusCount:
+    if bad_rows and not utterances:
+        raise UserError(
+            f"None of {len(bad_rows)} rows of the corpus '{name}' holds an utterance. "
+            f"{bad_rows[0].message}",
+            hint=bad_rows[0].hint,
+        )
     if not utterances:
         raise UserError(f"The corpus '{name}' has no utterances.")
     unnamed = sum(utterance.speaker is None for utterance in utterances)
@@ -144,11 +187,11 @@ def _counted(name: str, utterances: Sequence[Utterance]) -> CorpusCount:
             f"{unnamed} of {len(utterances)} utterances of the corpus '{name}' have no speaker.",
             hint="Give a speaker for all utterances or for none.",
         )
-    missing = tuple(u.id for u in utterances if not os.path.exists(u.audio))
+    missing = tuple(u.id for u in utterances if not os.path.isfile(u.audio))
     if len(missing) == len(utterances):
         raise UserError(
             f"All {len(utterances)} recordings of the corpus '{name}' are missing. The first is "
             f"{utterances[0].audio}.",
             hint="Check that root is the right folder and that the corpus was unpacked completely.",
         )
-    return CorpusCount(utterances=len(utterances), missing=missing)
+    return CorpusCount(utterances=len(utterances), missing=missing, bad_rows=tuple(bad_rows))

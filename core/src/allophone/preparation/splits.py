@@ -7,6 +7,7 @@ an utterance is in the same split on every machine, in any order, and when the c
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -16,15 +17,18 @@ from allophone.config.experiment import SplitsConfig
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError, near_miss
 
+_log = logging.getLogger(__name__)
+
 
 def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) -> list[Utterance]:
     """Assign a split to every utterance; those that have one keep it.
 
     Utterances of one group (one singer's song), and utterances with the same speaker and text (two
     microphones, two takes), are kept in one split. If a corpus publishes a test or validation split,
-    nothing is added to it. A fraction or count above zero gets at least one utterance.
+    nothing is added to it. A fraction or count above zero gets at least one utterance. Where none would be left for training,
+    validation and test get a quarter each, or one utterance where two others are left, and a warning says so.
 
-    Raises UserError if an id in `golden_test` does not exist, or if nothing is left for training.
+    Raises UserError if an id in `golden_test` does not exist.
     """
     utterances = [utterance for corpus in corpora for utterance in corpus]
     ranked = _ranked_groups((u for u in utterances if u.split is None), config.seed)
@@ -32,14 +36,26 @@ def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) 
     splits: dict[str, Split] = {u.id: u.split for u in utterances if u.split is not None}
     published = _published(corpora, "valid")
     valid = _take([item for item in ranked if item[1][0].id not in published], config.valid, total)
-    published = _published(corpora, "test") | {u.id for group in valid for u in group}
-    last = [(1 - rank, g) for rank, g in reversed(ranked) if g[0].id not in published]
-    test = _take(last, config.test, total)
+    published = _published(corpora, "test")
+
+    def last_groups() -> list[list[Utterance]]:
+        taken = published | {u.id for group in valid for u in group}
+        last = [(1 - rank, group) for rank, group in reversed(ranked) if group[0].id not in taken]
+        return _take(last, config.test, total)
+
+    test = last_groups()
     if ranked and len(valid) + len(test) >= len(ranked):
-        raise UserError(
-            f"data.splits.valid ({config.valid:g}) and data.splits.test ({config.test:g}) leave "
-            f"none of {total} utterances to train on.",
-            hint="Use smaller values; 0 leaves a split empty.",
+        most = max(1, len(ranked) // 4)
+        valid = valid[: most if len(ranked) > 1 else 0]
+        test = last_groups()[: most if len(valid) + 1 < len(ranked) else 0]
+        _log.warning(
+            "data.splits.valid (%g) and data.splits.test (%g) would leave none of %d utterances to train on: "
+            "%d are taken for valid and %d for test.",
+            config.valid,
+            config.test,
+            total,
+            sum(map(len, valid)),
+            sum(map(len, test)),
         )
     shared: tuple[tuple[Split, list[list[Utterance]]], ...] = (
         ("train", [group for _, group in ranked]),
@@ -76,11 +92,20 @@ def _take(
 def _golden(
     utterances: Sequence[Utterance], splits: dict[str, Split], config: SplitsConfig
 ) -> list[str]:
-    """Return the ids to reserve for listening: the given ones, or up to half of the test split."""
+    """Return the ids to reserve for listening: the given ones, or that many of the test split, which keeps one."""
     if isinstance(config.golden_test, int):
         test = [u for u in utterances if splits[u.id] == "test"]
         ordered = sorted(test, key=lambda u: _rank(u.id, config.seed))
-        return [u.id for u in ordered[: min(config.golden_test, len(test) // 2)]]
+        count = min(config.golden_test, max(0, len(test) - 1))
+        if test and count < config.golden_test:
+            _log.warning(
+                "data.splits.golden_test asks for %d utterances of the split 'test', which has %d: %d are set "
+                "apart, since one at least stays in it.",
+                config.golden_test,
+                len(test),
+                count,
+            )
+        return [u.id for u in ordered[:count]]
     for name in config.golden_test:
         if name not in splits:
             raise UserError(

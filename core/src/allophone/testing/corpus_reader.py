@@ -28,7 +28,7 @@ from attrs import fields_dict
 from allophone.audio.files import read_audio
 from allophone.config import Experiment, structure
 from allophone.config.corpora import named_corpora
-from allophone.data.manifest import Utterance, read_manifest
+from allophone.data.manifest import BadRow, Utterance, read_manifest
 from allophone.errors import PluginError, UserError
 from allophone.preparation.corpora import read_corpus
 from allophone.preparation.prepare import CorpusCount, prepare
@@ -268,7 +268,13 @@ class CorpusContract:
 
     def _read(self, registry: Registry, root: Path | str, **options: Any) -> list[Utterance]:
         (corpus,) = named_corpora(self._experiment(registry, root, **options), registry)
-        return list(read_corpus(corpus, registry))
+        utterances = []
+        for item in read_corpus(corpus, registry):
+            if isinstance(item, BadRow):
+                # Named is named: whether it stops the reader is the reader's to say.
+                raise UserError(item.message)
+            utterances.append(item)
+        return utterances
 
     def _prepare(self, registry: Registry, root: Path) -> tuple[Sequence[Utterance], CorpusCount]:
         prepared = prepare(self._experiment(registry, root), registry)

@@ -6,6 +6,7 @@ reads its rank from the environment (`read_distributed_env`).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,10 @@ import torch
 import torch.distributed as dist
 from attrs import frozen
 
-from allophone.errors import UserError
+from allophone.errors import UserError, shown
 from allophone.training.ranks import Rank
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT = timedelta(minutes=30)
 """Timeout of collectives. It is long, since another rank may be reading a corpus or writing a checkpoint."""
@@ -74,27 +77,49 @@ def parse_devices(devices: str | None, processes: int | None) -> tuple[str, ...]
 
 
 def read_distributed_env(environment: Mapping[str, str] = os.environ) -> DistributedEnv | None:
-    """Read the variables that torchrun or srun set; None if the process was started alone."""
+    """Read the variables that torchrun or srun set; None if the process was started alone.
+
+    Raises UserError with the variable and its value if a number in the environment is invalid.
+    """
+
+    def number(name: str, default: int | None = None, *, below: int | None = None) -> int:
+        value = environment.get(name, default)
+        digits = str(value)
+        found = int(digits) if digits.isdecimal() and len(digits) < 20 else -1
+        if found < 0 or (below is not None and found >= below):
+            expected = "a number from 0" if below is None else f"a number from 0 to {below - 1}"
+            given = "is not set" if value is None else f"is {shown(value)}"
+            raise UserError(
+                f"The environment variable {name} {given}; expected {expected}.",
+                hint="torchrun and srun set it. To train in one process, unset it: "
+                f"env -u {name} allophone train ...",
+            )
+        return found
+
     if {"RANK", "WORLD_SIZE"} <= environment.keys():
-        rank = int(environment["RANK"])
+        world_size = max(1, number("WORLD_SIZE"))
+        rank = number("RANK", below=world_size)
         return DistributedEnv(
             rank=rank,
-            local_rank=int(environment.get("LOCAL_RANK", rank)),
-            world_size=int(environment["WORLD_SIZE"]),
+            local_rank=number("LOCAL_RANK", rank),
+            world_size=world_size,
             init_method="env://",
         )
     # SLURM_PROCID is set in batch scripts too; SLURM_STEP_NUM_TASKS only by srun.
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    tasks = number("SLURM_STEP_NUM_TASKS", 1)
+    if tasks > 1:
         nodes = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_NODELIST", ""))
         host = environment.get("MASTER_ADDR", first_node(nodes))
-        job = int(environment.get("SLURM_JOB_ID", "0"))
-        port = environment.get("MASTER_PORT", str(20000 + job % 20000))
+        port = number("MASTER_PORT", 20000 + number("SLURM_JOB_ID", 0) % 20000, below=2**16)
         return DistributedEnv(
-            rank=int(environment["SLURM_PROCID"]),
-            local_rank=int(environment["SLURM_LOCALID"]),
-            world_size=int(environment["SLURM_STEP_NUM_TASKS"]),
+            rank=number("SLURM_PROCID", below=tasks),
+            local_rank=number("SLURM_LOCALID", below=tasks),
+            world_size=tasks,
             init_method=f"tcp://{host}:{port}",
         )
+    if "RANK" in environment or "WORLD_SIZE" in environment:
+        name, other = ("RANK", "WORLD_SIZE") if "RANK" in environment else ("WORLD_SIZE", "RANK")
+        _log.warning("%s is set without %s: this process trains alone.", name, other)
     return None
 
 

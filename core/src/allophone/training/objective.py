@@ -114,6 +114,10 @@ class Objective(Protocol):
         Returns why an utterance cannot be trained on, or None. Rejected utterances are dropped and reported.
         The lengths are those of the features in a batch: samples of "waveform", ids of "phonemes".
 
+    segment_samples: int
+        Samples of the piece of each recording that a step learns from, where it is not the whole one. A run
+        is refused where the longest training utterance has less than half of it.
+
     calibrate(batches: Iterable[Batch]) -> None, with calibration_features: tuple[str, ...]
         Computes statistics of the whole training split, on the CPU, and stores them in buffers of the
         modules. The batches hold only `calibration_features`. Called at the start of a run, on every rank with
@@ -146,7 +150,9 @@ class Objective(Protocol):
 
 def optional(
     objective: Objective,
-    part: Literal["adapt", "calibrate", "calibration_features", "reject", "sample"],
+    part: Literal[
+        "adapt", "calibrate", "calibration_features", "reject", "sample", "segment_samples"
+    ],
 ) -> Any:
     """Return an optional attribute of an `Objective`, or None."""
     return getattr(objective, part, None)

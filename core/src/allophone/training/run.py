@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from allophone.capacity import check_fits, limited
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
@@ -15,7 +16,7 @@ from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabul
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
 from allophone.frontend import build_frontend
-from allophone.loading import Corpus, open_corpus
+from allophone.loading import Corpus, TooFewUtterancesError, open_corpus
 from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.text.frontend import TextFrontend
@@ -68,8 +69,11 @@ def open_run(
     config = experiment.runtime
     seed_everything(config.seed)
     build = registry.load("trainers", trainer.name, "objective")
-    objective: Objective = build(experiment, vocabulary)
+    with limited(rank.device):
+        objective: Objective = build(experiment, vocabulary)
     _check_objective(objective, trainer)
+    check_fits(objective.modules.values(), rank.device)
+    _check_segment(objective, corpus)
     if not resume:
         _calibrate(objective, corpus, vocabulary)
     report = _transfer(source, objective, corpus, vocabulary) if source else None
@@ -98,7 +102,9 @@ def open_run(
         valid=valid,
         samples=samples,
         scores=scores,
-        scorer=_scorer(corpus, objective, samples, rank, registry) if scores else None,
+        scorer=_scorer(corpus, objective, samples, rank, registry)
+        if scores and valid is not None
+        else None,
     )
     if config.ema_decay is not None:
         run.average = MovingAverage(runtime.modules[trainer.inference_module], config.ema_decay)
@@ -181,29 +187,51 @@ def _check_objective(objective: Objective, trainer: TrainerEntry) -> None:
         )
 
 
+def _check_segment(objective: Objective, corpus: Corpus) -> None:
+    """Refuse segments that no training utterance fills by half."""
+    samples = optional(objective, "segment_samples")
+    if samples is None:
+        return
+    asked = samples / corpus.experiment.audio.sample_rate
+    longest = corpus.longest_seconds("train")
+    if asked > 2 * longest:
+        raise ConfigError(
+            f"The trainer learns from segments of {samples:,} samples ({asked:,.1f} s), and the longest "
+            f"training utterance has {longest:.1f} s.",
+            hint="Lower the size of a segment in [trainer], such as segment_size, or train on longer recordings.",
+        )
+
+
 def _validation_data(
     corpus: Corpus, objective: Objective, vocabulary: Vocabulary, rank: Rank
 ) -> tuple[EpochLoader | None, list[Batch]]:
-    """Return the validation loader of this rank and, on rank 0, the batches to make samples of."""
+    """Return the validation loader of this rank and, on rank 0, the batches to make samples of.
+
+    None, with a warning, if no validation utterance can be used: a corpus of a few utterances has none to
+    spare.
+    """
     config = corpus.experiment.runtime
-    if not corpus.split("valid"):
-        wants = {"keep.best_metric": config.keep.best_metric, "metrics": config.metrics}
-        for key, value in wants.items():
-            if value:
-                raise ConfigError(
-                    f"runtime.{key} needs validation utterances, but there are none.",
-                    hint="Set data.splits.valid, and run `allophone prepare`.",
-                )
-        _log.warning("There are no validation utterances: validation and samples are disabled.")
+    try:
+        if not corpus.split("valid"):
+            raise TooFewUtterancesError("The split 'valid' is empty.")
+        valid = corpus.loader(
+            "valid",
+            features=objective.features,
+            vocabulary=vocabulary,
+            reject=optional(objective, "reject"),
+            rank=rank.index,
+            world_size=rank.world_size,
+        )
+    except TooFewUtterancesError as error:
+        best, metrics = config.keep.best_metric, ", ".join(config.metrics)
+        idle = [f"runtime.keep.best_metric = '{best}'"] if best else []
+        idle += [f"[runtime.metrics] ({metrics})"] if metrics else []
+        _log.warning(
+            "%s Nothing is validated, and no samples are made.%s",
+            error.message,
+            f" Without effect: {', '.join(idle)}." if idle else "",
+        )
         return None, []
-    valid = corpus.loader(
-        "valid",
-        features=objective.features,
-        vocabulary=vocabulary,
-        reject=optional(objective, "reject"),
-        rank=rank.index,
-        world_size=rank.world_size,
-    )
     return valid, _first_utterances(valid, config.samples) if rank.is_main else []
 
 

@@ -20,7 +20,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from allophone.config.experiment import RuntimeConfig
 from allophone.data.batch import Batch
-from allophone.errors import PluginError, UserError, near_miss
+from allophone.errors import ConfigError, PluginError, UserError, near_miss
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.guards import (
     LossRecord,
@@ -245,7 +245,14 @@ class TrainerRuntime:
             for parameter_name, parameter in self.modules[module].named_parameters()
             if parameter.requires_grad
         ]
-        optimizer = plan.optimizer(parameter for _, parameter in parameters)
+        try:
+            optimizer = plan.optimizer(parameter for _, parameter in parameters)
+        except ValueError as error:
+            raise ConfigError(
+                f"The optimizer '{name}' refuses its settings: {error}.",
+                hint="In [trainer], learning_rate and epsilon must not be negative, and betas lie between 0 "
+                "and 1, without 1.",
+            ) from error
         configured = [
             {key: value for key, value in group.items() if key != "params"}
             for group in optimizer.param_groups

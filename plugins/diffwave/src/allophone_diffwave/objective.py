@@ -46,6 +46,7 @@ class DiffwaveObjective:
             experiment.audio, frames=trainer.segment_frames, mels=trainer.input_mels
         )
         self.features = self.segmenter.features
+        self.segment_samples = self.segmenter.samples
         self.denoiser = Denoiser(config, mels=experiment.audio.n_mels)
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.denoiser}
 

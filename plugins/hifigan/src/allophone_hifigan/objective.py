@@ -50,6 +50,7 @@ class HifiganObjective:
             peak=PEAK if trainer.normalize_peaks else None,
         )
         self.features = self.segmenter.features
+        self.segment_samples = self.segmenter.samples
         self.modules: Mapping[str, nn.Module] = {
             "generator": Generator(config, mels=experiment.audio.n_mels),
             "discriminator": Discriminators(trainer.discriminators),

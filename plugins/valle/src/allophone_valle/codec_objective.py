@@ -43,6 +43,7 @@ class CodecObjective:
         assert isinstance(trainer, CodecTrainerConfig)
         architecture.check_audio(experiment.audio)
         trainer.check_segment(experiment.audio)
+        self.segment_samples = trainer.segment_size
         self.trainer = trainer
         self.architecture = architecture
         self.sample_rate = experiment.audio.sample_rate

@@ -66,6 +66,7 @@ class VitsObjective:
         self.trainer = trainer
         self.audio = experiment.audio
         self.segment_frames = trainer.segment_frames(self.audio)
+        self.segment_samples = trainer.segment_size
         self.modules: Mapping[str, nn.Module] = {
             "generator": self.build_generator(
                 model,
