@@ -102,7 +102,7 @@ def test_the_id_is_the_whole_name_without_the_ending_of_a_recording(tmp_path, pa
         ("|", f"{'ü' * 101}.wav|long", "has 202 bytes; expected at most 200"),
         ("|", f"b.wav|{'x' * 100_001}", "has 100,007 characters; expected at most 100,000"),
         ("|", "sub\\b.wav|folder", r"names the recording 'sub\\\\b.wav', which is not there"),
-        ("|", "|no recording", "names no recording"),
+        ("|", "|no recording", "audio is missing"),
     ],
 )
 def test_one_bad_row_is_named_and_stops_nothing(tmp_path, delimiter, row, complaint):
@@ -172,12 +172,12 @@ def test_a_jsonl_file(tmp_path):
         ('{"' + "k" * 90_000 + '": 1}', "has an unknown key 'kkk"),
     ],
 )
-def test_a_broken_json_line_is_named(tmp_path, line, complaint):
+def test_a_broken_json_line_is_named(tmp_path, line, message):
     good = [f'{{"audio": "{name}.wav", "text": ""}}' for name in "bc"]
     write(tmp_path / "list.jsonl", f"{good[0]}\n{line}\n{good[1]}\n")
     first, bad, last = table.read(TableConfig(root=str(tmp_path), file="list.jsonl"))
     assert (first.id, last.id) == ("b", "c")
-    assert re.search(rf"list\.jsonl:2.*{complaint}", bad.message)
+    assert re.search(rf"list\.jsonl:2.*{message}", bad.message)
     assert len(bad.message) < 400
     assert "<class" not in bad.message
 

@@ -73,7 +73,7 @@ def _utterance(row: Mapping[str, Any], where: str, root: Path, config: TableConf
     fields = {name: value for name, value in row.items() if value not in ("", None)}
     name = fields.get("audio")
     if not isinstance(name, str):
-        raise UserError(f"{where} names no recording.")
+        raise UserError(f"{where}: audio is missing or not a string.")
     recording = config.audio.format(name)
     if "\\" in name and not os.path.exists(root / recording):
         raise UserError(
@@ -109,7 +109,7 @@ def _object(line: str, where: str, config: TableConfig) -> dict[str, Any]:
         raise UserError(
             f"{where} has an unknown key {shown(unknown[0])}. "
             f"{near_miss(unknown[0], TABLE_COLUMNS)}",
-            hint="Keys to pass over are listed in `ignore` of the corpus's table.",
+            hint="To ignore keys, list them in `ignore` in [[data.corpora]].",
         )
     return {key: value for key, value in row.items() if key not in config.ignore}
 
@@ -178,7 +178,7 @@ def _named(cells: Sequence[str], where: str, config: TableConfig) -> dict[str, A
         raise UserError(
             f"{where} has {len(cells)} column{'s' * (len(cells) != 1)}; expected {len(config.columns)}: "
             f"{config.delimiter.join(config.columns)}",
-            hint="Set columns and delimiter in [[data.corpora]] to what the file holds.",
+            hint="Set columns and delimiter in [[data.corpora]] to match the file.",
         )
     stripped = (" ".join(cell.splitlines()).strip() for cell in cells)
     named = zip(config.columns, stripped, strict=True)
