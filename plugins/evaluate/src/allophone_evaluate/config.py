@@ -12,12 +12,12 @@ class IntelligibilityConfig:
     """Word and character error rates.
 
     model: a speech recogniser for faster-whisper: a folder, or `package:folder` for one in an installed
-        package. Nothing is downloaded.
+        package. There is none by default, and nothing is downloaded.
     beam_size: the beams of its search.
     compute_type: how it computes, as CTranslate2 names it: "int8", "float16", "float32".
     """
 
-    model: str = field(validator=validators.min_len(1))
+    model: str = ""
     beam_size: int = field(default=5, validator=validators.ge(1))
     compute_type: str = "int8"
 

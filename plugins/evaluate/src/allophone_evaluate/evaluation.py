@@ -128,7 +128,7 @@ def evaluate(
 
 def _spoken(source: Source, item: Item) -> SynthesizedSpeech:
     spoken = source.speak(item.request)
-    reference = item.reference and item.reference.read(spoken.sample_rate).samples
+    reference = item.reference.read(spoken.sample_rate).samples if item.reference else None
     return SynthesizedSpeech(
         id=item.request.id,
         samples=spoken.samples,

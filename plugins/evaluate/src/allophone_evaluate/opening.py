@@ -66,15 +66,20 @@ def open_metrics(
             f"'{unused[0]}' has options and is not among the chosen metrics.",
             hint=f"Add --metric {unused[0]}, or leave its options out.",
         )
-    opened, left_out = [], {}
+    opened: list[OpenMetric] = []
+    left_out: dict[str, str] = {}
     for name in dict.fromkeys(names) or sorted(entries):
         entry = entries[name]
-        try:
-            if lacking := available.lacks(entry):
+        wanted = name in names or name in options
+        if lacking := available.lacks(entry):
+            if wanted:
                 raise UserError(f"The metric '{name}' cannot be used: {lacking}.")
+            left_out[name] = f"{lacking}."
+            continue
+        try:
             opened.append(_open(entry, options.get(name, {}), context, registry))
         except UserError as error:
-            if names or name in options:
+            if wanted:
                 raise
             left_out[name] = " ".join(str(error).split())
     if not opened:

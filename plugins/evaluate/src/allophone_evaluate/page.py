@@ -65,7 +65,9 @@ def _scores(report: Report) -> Iterator[str]:
     ]
     yield _table(["score", *report["voices"]], rows)
     for name in report["metrics"]:
-        values = {voice: (scores[name], []) for voice, scores in report["voices"].items()}
+        values: dict[str, tuple[dict[str, Any], list[float]]] = {
+            voice: (scores[name], []) for voice, scores in report["voices"].items()
+        }
         for one in report["utterances"]:
             if one["scores"][name] is not None:
                 values[one["voice"]][1].append(one["scores"][name])

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import asdict
+from attrs import asdict, frozen
 from numpy.typing import NDArray
 
 from allophone.atomic import atomic_write
@@ -44,7 +44,7 @@ def make_report(
     seed: int,
 ) -> Report:
     """Summarize an evaluation. The same evaluation with the same seed gives the same report."""
-    how = {"resamples": resamples, "seed": seed}
+    how = _How(resamples=resamples, seed=seed)
     names = list(scores_of(metrics))
     return {
         "format": 1,
@@ -54,10 +54,7 @@ def make_report(
             for score in one.entry.scores
         },
         "voices": {
-            source: {
-                name: _plain(asdict(estimate(*_values(evaluation.of(source), name), **how)))
-                for name in names
-            }
+            source: {name: _estimate(evaluation.of(source), name, how) for name in names}
             for source in evaluation.sources
         },
         "comparisons": list(_comparisons(evaluation, names, how)),
@@ -69,7 +66,7 @@ def make_report(
         "left_out": dict(left_out),
         "settings": {
             **settings,
-            **how,
+            **asdict(how),
             "metrics": {one.entry.name: dict(one.options) for one in metrics},
         },
     }
@@ -83,6 +80,17 @@ def write_json(report: Report, path: Path) -> None:
         )
 
 
+@frozen(kw_only=True)
+class _How:
+    resamples: int
+    seed: int
+
+
+def _estimate(rows: Sequence[Row], name: str, how: _How) -> dict[str, Any]:
+    values, weights = _values(rows, name)
+    return _plain(asdict(estimate(values, weights, resamples=how.resamples, seed=how.seed)))
+
+
 def _values(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The values of a score and their weights, of the rows that have it."""
     having = [row for row in rows if name in row.scores]
@@ -92,9 +100,7 @@ def _values(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArra
     )
 
 
-def _comparisons(
-    evaluation: Evaluation, names: Sequence[str], how: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _comparisons(evaluation: Evaluation, names: Sequence[str], how: _How) -> list[dict[str, Any]]:
     """Each pair of sources by each score, over the utterances for which both have it."""
     compared = []
     for first, second in itertools.combinations(evaluation.sources, 2):
@@ -108,7 +114,7 @@ def _comparisons(
             if not shared:
                 continue
             (one, weights), (other, _) = (_values([of[id] for id in shared], name) for of in rows)
-            found = compare(one, other, weights, **how)
+            found = compare(one, other, weights, resamples=how.resamples, seed=how.seed)
             compared.append(
                 _plain(
                     {

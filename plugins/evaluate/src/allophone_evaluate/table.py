@@ -31,7 +31,7 @@ def show(report: Report) -> Iterator[RenderableType]:
         yield _comparisons(report)
     yield from _failures(report)
     for name, why in report["left_out"].items():
-        yield escape(f"Left out: {name}. {why}")
+        yield escape(f"Left out: {name}: {why}")
 
 
 def cell(estimate: Mapping[str, Any]) -> str:

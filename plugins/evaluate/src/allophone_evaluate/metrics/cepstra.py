@@ -3,7 +3,7 @@
 The log-mel spectrum of a frame is written as a sum of cosines; coefficient k is the amplitude of the k-th. Low
 coefficients describe the formants; the 0th, the level, is left out.
 
-F frames, K coefficients, N samples.
+F frames, K coefficients, M mel bands, N samples.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ def cepstra(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float64]:
         clip_low=None,
         clip_high=None,
     )
+    # At a power of 1, so that what `spec` adds to the spectrum counts the same whatever the loudness.
+    amplitude = np.sqrt(np.square(samples, dtype=np.float64).mean()) or 1.0
     padded = np.zeros(max(len(samples), spec.min_samples), np.float32)
-    padded[: len(samples)] = samples
+    padded[: len(samples)] = samples / amplitude
     mel = mel_spectrogram(torch.from_numpy(padded).unsqueeze(0), in_decibels)[0].T.double().numpy()
     mel = np.maximum(mel, mel.max() - _DYNAMIC_RANGE)
-    return mel @ _cosines(spec.n_mels)
+    return cosine_transform(mel)
 
 
-def _cosines(n_mels: int) -> NDArray[np.float64]:
-    """The cosine transform [M, K] whose coefficients are amplitudes."""
+def cosine_transform(log_mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The amplitudes [F, K] of the cosines of which log-mel spectra [F, M] are the sum."""
+    n_mels = log_mel.shape[1]
     band = (np.arange(n_mels)[:, None] + 0.5) / n_mels
-    return 2 / n_mels * np.cos(math.pi * np.arange(1, N_COEFFICIENTS + 1) * band)
+    return log_mel @ (2 / n_mels * np.cos(math.pi * np.arange(1, N_COEFFICIENTS + 1) * band))

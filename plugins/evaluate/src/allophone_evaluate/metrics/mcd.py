@@ -12,6 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
 from allophone.metrics.warping import warp
 from allophone_evaluate.config import McdConfig
@@ -38,8 +41,11 @@ class MelCepstralDistortion:
         ]
         if not all(map(len, parts)):
             return math.nan
-        # The cepstra are in dB already, which has the factor 20 / ln 10, twice that of the definition; the
-        # distance of frames is a root of a mean, not of a sum.
-        return warp(*(cepstra(part, self._spec) for part in parts)).distance * math.sqrt(
-            N_COEFFICIENTS / 2
-        )
+        return distortion(*(cepstra(part, self._spec) for part in parts))
+
+
+def distortion(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """MCD in dB of cepstra in dB, [F, K] and [G, K]."""
+    # Decibels have the factor 20 / ln 10, twice that of the definition; the distance of frames is the root of a
+    # mean, not of a sum.
+    return warp(first, second).distance * math.sqrt(N_COEFFICIENTS / 2)

@@ -16,6 +16,10 @@ from allophone.errors import UserError
 from allophone_evaluate.packages import required_package
 
 _RATE = 16000
+_HOW_TO_GIVE_ONE = (
+    "Set intelligibility.model to a folder with a Whisper model that was converted for CTranslate2, or to "
+    "package:folder. Models are not downloaded; the README of allophone-evaluate says where to get one."
+)
 _NUMBER = re.compile(r"\d+")
 
 
@@ -59,6 +63,10 @@ def whisper(model: str, *, beam_size: int, compute_type: str, device: str) -> Re
 
 def model_folder(model: str) -> Path:
     """The folder that `model` means, a path or `package:folder`; UserError if there is none."""
+    if not model:
+        raise UserError(
+            "The metric 'intelligibility' needs a speech recogniser.", hint=_HOW_TO_GIVE_ONE
+        )
     folder = Path(model).expanduser()
     package, colon, inside = model.partition(":")
     if not folder.is_dir() and colon and re.fullmatch(r"[A-Za-z_]\w*", package):
@@ -72,9 +80,7 @@ def model_folder(model: str) -> Path:
     if not (folder / "model.bin").is_file():
         raise UserError(
             f"There is no model.bin in {folder}, so '{model}' is not a recogniser for faster-whisper.",
-            hint="Give a folder with a Whisper model that was converted for CTranslate2, or "
-            "package:folder. Models are not downloaded; the README of allophone-evaluate says where "
-            "to get one.",
+            hint=_HOW_TO_GIVE_ONE,
         )
     return folder
 
