@@ -101,7 +101,7 @@ def test_a_file_that_is_missing_is_a_failure(folders, texts):
         (("--audio", "FIRST", "--audio", "FIRST", "--texts", "TEXTS"), "are named 'first'"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--manifest", "TEXTS"), "Omit --texts"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--metric", "speed"), "'speed' cannot be used"),
-        (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0"), "sets nothing"),
+        (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0"), "Invalid --set value"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0=1"), "not set an option"),
         (
             ("--audio", "FIRST", "--texts", "TEXTS", *CHEAP[2:], "--set", "f0.f_min=1"),

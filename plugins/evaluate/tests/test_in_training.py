@@ -16,7 +16,7 @@ from allophone.features.config import WaveformConfig
 from allophone.testing.corpus import synthetic_speech
 from allophone.training import run as run_module
 from allophone.training.loop import train
-from allophone.training.observers import plugged_in
+from allophone.training.observers import registered
 from allophone.training.ranks import Rank
 from allophone_evaluate import hooks
 
@@ -63,7 +63,7 @@ def test_a_run_is_scored_at_each_validation(tmp_path, monkeypatch):
     )
     recorder = Recorder()
     run = run_module.open_run(tmp_path / "run", experiment, rank=Rank(), registry=registry)
-    with plugged_in(registry, recorder):
+    with registered(registry, recorder):
         train(run)
     found = [event.metrics for event in recorder.of(Validated)]
     assert len(found) == 2

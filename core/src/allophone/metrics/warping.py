@@ -24,7 +24,7 @@ class Warping:
 
 
 def warp(first: NDArray[np.float64], second: NDArray[np.float64]) -> Warping:
-    """Pair the frames of [F, M] and [G, M], both with at least one frame. Memory: two matrices [F, G]."""
+    """Pair the frames of [F, M] and [G, M], both with at least one frame. Memory: float64 [F, G] and [F + G, F]."""
     costs = np.stack([np.sqrt(np.square(second - frame).mean(1)) for frame in first])
     rows, columns = costs.shape
     # Sums along the best path to each cell, one antidiagonal after the other, by row.
