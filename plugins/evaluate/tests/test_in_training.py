@@ -18,7 +18,6 @@ from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered
 from allophone.training.ranks import Rank
-from allophone_evaluate import hooks
 
 
 class Stored:
@@ -47,7 +46,7 @@ def test_a_run_is_scored_at_each_validation(tmp_path, monkeypatch):
     monkeypatch.setattr(
         run_module, "open_corpus", lambda experiment, _: Recorded(experiment=experiment)
     )
-    registry = toy_registry(evaluate=hooks)
+    registry = toy_registry()
     plain = {"runtime": {"metrics": {"mcd": {}, "speaking-rate": {}}}}
     metrics = structure(Experiment, plain, registry=registry).runtime.metrics
     experiment = evolve(
