@@ -87,7 +87,7 @@ def test_a_file_that_is_missing_is_a_failure(folders, texts):
     first, _ = folders
     (first / "b.wav").unlink()
     said = run("--audio", first, "--texts", texts, "--metric", "pauses", status=1)
-    assert "it could not speak 1 utterance:" in said
+    assert "first: 1 utterance failed:" in said
     assert "has no file for 'b'" in said
 
 

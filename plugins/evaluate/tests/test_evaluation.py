@@ -46,7 +46,7 @@ def test_a_voice_that_cannot_speak_a_text_is_counted_and_named(tmp_path):
     ]
     assert {one["n"] for one in report["comparisons"]} == {2}
     shown = printed(report)
-    assert "boris <b>: it could not speak 2 utterances:" in shown
+    assert "boris <b>: 2 utterances failed:" in shown
     assert "u1: 'u1' has a symbol that is unknown." in shown
     assert "Left out: mos: not <installed>." in shown
 

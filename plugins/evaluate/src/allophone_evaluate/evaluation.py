@@ -43,7 +43,7 @@ class Row:
 
 @frozen(kw_only=True)
 class Failure:
-    """What failed: the synthesis of an utterance, or a metric on it (then `metric` is its name)."""
+    """What failed: a metric, or, where `metric` is None, to get the speech of an utterance or its reference."""
 
     source: str
     id: str

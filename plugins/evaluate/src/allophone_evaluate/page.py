@@ -30,7 +30,7 @@ svg { width: 100%; font-size: 13px } svg text { fill: #444 }
 .mean { stroke: #125; stroke-width: 3 } .axis { stroke: #999 }
 audio { height: 2rem; vertical-align: middle }
 """
-_BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": "describes"}
+_BETTER = {"lower": " (lower is better)", "higher": " (higher is better)", "neither": ""}
 
 
 def write_page(
@@ -152,7 +152,8 @@ def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 def _label(report: Report, name: str) -> str:
     about = report["metrics"][name]
-    return ", ".join(filter(None, (name, about["unit"], _BETTER[about["better"]])))
+    unit = f", {about['unit']}" if about["unit"] else ""
+    return f"{name}{unit}{_BETTER[about['better']]}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -65,8 +65,9 @@ def _comparisons(report: Report) -> Table:
 def _failures(report: Report) -> Iterator[RenderableType]:
     counts = Counter((one["voice"], one["metric"]) for one in report["failures"])
     for (voice, metric), count in counts.items():
-        what = f"the metric '{metric}' failed on" if metric else "it could not speak"
-        yield escape(f"{voice}: {what} {count} utterance{'s' * (count > 1)}:")
+        utterances = f"{count} utterance{'s' * (count > 1)}"
+        what = f"the metric '{metric}' failed on {utterances}" if metric else f"{utterances} failed"
+        yield escape(f"{voice}: {what}:")
         failed = [
             one for one in report["failures"] if (one["voice"], one["metric"]) == (voice, metric)
         ]
