@@ -1,4 +1,4 @@
-"""The metrics in `[runtime.metrics]`: a run that keeps its best checkpoint by one of them."""
+"""The metrics of allophone-evaluate in `[runtime.metrics]`: a run that keeps its best checkpoint by one of them."""
 
 from __future__ import annotations
 
