@@ -1,4 +1,4 @@
-"""Metrics of synthesized speech: the built-in one, the contract, and judging while a model is trained."""
+"""Metrics of synthesized speech: the contract, and scoring while a model is trained."""
 
 from __future__ import annotations
 
@@ -25,104 +25,12 @@ from allophone.events import Validated
 from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
 from allophone.hookspecs import hookimpl
-from allophone.metrics.config import MelDistanceConfig
-from allophone.metrics.mel_distance import MelDistance, warped_distance
-from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
 from allophone.run_folder import checkpoints
 from allophone.testing import MetricContract
-from allophone.testing.corpus import synthetic_speech
 from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered
 from allophone.training.ranks import Rank
-
-RATE = 16000
-
-
-class TestMelDistance(MetricContract):
-    metric = "mel-distance"
-
-
-class TestMelDistanceAtAnotherRate(MetricContract):
-    metric = "mel-distance"
-    options = {"dynamic_range": 40.0}  # noqa: RUF012
-    sample_rate = 22050
-
-
-def saying(text="the sun rose.", *, pitch=110.0, seed=0):
-    return synthetic_speech(text, pitch=pitch, sample_rate=RATE, seed=seed)
-
-
-def distance(samples, reference, *, audio=None, rate=RATE):
-    metric = MelDistance(
-        MelDistanceConfig(), MetricContext(audio=audio or MelSpec(sample_rate=RATE))
-    )
-    speech = SynthesizedSpeech(
-        id="one", samples=np.float32(samples), sample_rate=rate, reference=np.float32(reference)
-    )
-    return metric.score([speech])[0]["mel_distance"]
-
-
-def test_the_distance_tells_better_from_worse():
-    recorded = saying()
-    noise = np.random.default_rng(0).standard_normal(len(recorded)) * recorded.std()
-    said = [recorded, saying(seed=1), saying(pitch=180.0), saying("boats with fish.")]
-    noisy = [recorded, recorded + 0.01 * noise, recorded + 0.1 * noise, recorded + noise]
-    for worse_and_worse in (said, noisy):
-        found = [distance(samples, recorded) for samples in worse_and_worse]
-        assert found[0] == 0
-        assert found == sorted(found)
-        assert min(np.diff(found)) > 1
-
-
-def test_loudness_and_silence_before_it_hardly_count():
-    recorded = saying()
-    assert distance(0.1 * recorded, recorded) < 1e-3
-    later = np.concatenate([np.zeros(RATE // 5), recorded])
-    assert distance(later, recorded) < 0.3 * distance(saying("boats with fish."), recorded)
-
-
-@pytest.mark.parametrize("samples", [[], [0.0] * 20, [0.0] * RATE, [0.5] * 3])
-def test_what_is_silent_or_too_short_has_a_distance(samples):
-    assert 5 < distance(samples, saying()) < 80
-
-
-def test_the_distance_is_in_decibels_whatever_the_numbers_of_the_mel_mean():
-    recorded, other = saying(), saying(seed=1)
-    plain = distance(other, recorded)
-    for changes in (
-        {"log_base": "10"},
-        {"log_gain": 0.1, "log_offset": 3.0, "clip_low": -1.0, "clip_high": 1.0},
-        {"log_base": "none"},
-    ):
-        assert distance(other, recorded, audio=MelSpec(sample_rate=RATE, **changes)) == plain
-
-
-def test_speech_of_another_rate_is_resampled():
-    import soxr
-
-    recorded = saying()
-    doubled = soxr.resample(recorded, RATE, 2 * RATE)
-    assert distance(doubled, doubled, rate=2 * RATE) == 0
-    noisy = doubled + 0.1 * np.random.default_rng(0).standard_normal(len(doubled))
-    assert distance(noisy, doubled, rate=2 * RATE) > 1
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 5), (5, 1), (7, 9), (12, 4)])
-def test_frames_are_paired_as_the_definition_has_it(rows, columns):
-    draw = np.random.default_rng(rows)
-    first, second = draw.normal(size=(rows, 3)), draw.normal(size=(columns, 3))
-    sums = np.full((rows + 1, columns + 1), np.inf)
-    sums[0, 0] = 0
-    for row in range(rows):
-        for column in range(columns):
-            cost = np.sqrt(np.mean((first[row] - second[column]) ** 2))
-            sums[row + 1, column + 1] = min(
-                sums[row, column] + 2 * cost,
-                sums[row, column + 1] + cost,
-                sums[row + 1, column] + cost,
-            )
-    assert warped_distance(first, second) == pytest.approx(sums[-1, -1] / (rows + columns))
 
 
 @frozen(kw_only=True)
@@ -162,10 +70,22 @@ class Loudness:
                 level += 0 * len(one.text)
             if mistake == "nan":
                 level = math.nan
+            if mistake == "timing":
+                level += 0 * one.synthesis_seconds
             if mistake == "raises":
                 raise OSError("no such model")
             given.append({"loud": level} if mistake != "other name" else {"lod": level})
         return given[:1] if mistake == "only one" else given
+
+    def weights(self, speech):
+        mistake = self.mistake
+        if mistake == "weighs samples":
+            return [{"loud": 1 + abs(one.samples).mean()} for one in speech]
+        if mistake == "weighs nothing":
+            return [{"loud": 0.0} for one in speech]
+        if mistake == "weighs others":
+            return [{"lod": 1.0} for one in speech]
+        return [{}] if mistake == "weighs one" else [{} for one in speech]
 
 
 class Rising:
@@ -185,7 +105,7 @@ class RisingConfig:
     """The metric `rising`."""
 
 
-def metric_plugin(*, better="higher"):
+def metric_plugin(*, better="higher", needs_timing=False):
     module = types.ModuleType("judge")
     module.CONTRACT = 1
 
@@ -206,6 +126,7 @@ def metric_plugin(*, better="higher"):
             metric=f"{__name__}:Rising",
             scores=(Score(name="rise", better=better),),
             needs_text=True,
+            needs_timing=needs_timing,
         )
 
     module.allophone_metrics = allophone_metrics
@@ -231,6 +152,11 @@ def contract(test, mistake):
         ("it_leaves_the_samples_as_they_are", "changes", "work on a copy"),
         ("identical_audio_is_best", "wrong way", "higher should be better"),
         ("it_needs_no_more_than_it_says", "text", "Set needs_text"),
+        ("it_needs_no_more_than_it_says", "timing", "or needs_timing"),
+        ("its_weights_depend_on_what_should_be_said", "weighs samples", "depends on the samples"),
+        ("its_weights_depend_on_what_should_be_said", "weighs nothing", "of loud is 0.0"),
+        ("its_weights_depend_on_what_should_be_said", "weighs others", r"weighs \['lod'\]"),
+        ("its_weights_depend_on_what_should_be_said", "weighs one", "1 weights for 3"),
     ],
 )
 def test_the_contract_finds_a_mistake(test, mistake, complaint):
@@ -268,8 +194,18 @@ def judged(tmp_path, monkeypatch):
         run_module, "open_corpus", lambda experiment, _: JudgedCorpus(experiment=experiment)
     )
 
-    def run(metrics, *, better="higher", recorded=True, folder="run", resume=None, **runtime):
-        registry = toy_registry(judge=metric_plugin(better=better))
+    def run(
+        metrics,
+        *,
+        better="higher",
+        needs_timing=False,
+        recorded=True,
+        folder="run",
+        resume=None,
+        **runtime,
+    ):
+        plugin = metric_plugin(better=better, needs_timing=needs_timing)
+        registry = toy_registry(judge=plugin)
         plain = {"runtime": {"metrics": metrics}}
         configs = structure(Experiment, plain, registry=registry).runtime.metrics
         how = {"max_steps": 6, "validate_every": 2, "metrics": configs, **runtime}
@@ -347,7 +283,7 @@ def test_a_metric_that_fails_is_named_once_and_the_run_goes_on(judged, caplog, m
     ("metrics", "runtime", "complaint"),
     [
         ({"mel-distanc": {}}, {}, r"no metric 'mel-distanc'.\s+Did you mean 'mel-distance'"),
-        ({"sharpness": {}}, {}, r"Available: loudness, mel-distance, rising"),
+        ({"sharpness": {}}, {}, r"Available: .*loudness.* mel-distance.* rising"),
         (
             {"a": {"type": "rising"}, "b": {"type": "rising"}},
             {},
@@ -360,6 +296,12 @@ def test_a_metric_that_fails_is_named_once_and_the_run_goes_on(judged, caplog, m
             {"keep": KeepConfig(best_metric="rise")},
             r"score of the metric 'rising'.*\s+Add the table \[runtime.metrics.rising\]",
         ),
+        (
+            {"rising": {}},
+            {"keep": KeepConfig(best_metric="rise"), "better": "neither"},
+            "neither lower nor higher values are better",
+        ),
+        ({"rising": {}}, {"needs_timing": True}, "needs the times of synthesis"),
         ({"mel-distance": {}}, {"recorded": False}, r"needs recordings.*\s.*waveform"),
     ],
 )

@@ -109,12 +109,14 @@ class Score:
     """A number that a metric returns.
 
     name: of the number in logs, such as "wer"; unique among metrics.
-    better: which values are better.
+    better: which values are better; "neither" for a number that only describes, such as a speaking rate.
     unit: such as "dB"; "" where it has none.
     """
 
     name: str = _name()
-    better: Literal["lower", "higher"] = field(validator=validators.in_(("lower", "higher")))
+    better: Literal["lower", "higher", "neither"] = field(
+        validator=validators.in_(("lower", "higher", "neither"))
+    )
     unit: str = ""
 
 
@@ -126,6 +128,7 @@ class MetricEntry:
     config: the attrs class of its table `[runtime.metrics.<name>]`.
     scores: the numbers that it returns for each utterance.
     needs_reference, needs_text: whether it needs a recording, or the text.
+    needs_timing: whether it needs the times that the synthesis took, which training does not measure.
     """
 
     name: str = _name()
@@ -135,6 +138,7 @@ class MetricEntry:
     scores: tuple[Score, ...] = field(validator=validators.min_len(1))
     needs_reference: bool = False
     needs_text: bool = False
+    needs_timing: bool = False
 
 
 @frozen(kw_only=True)

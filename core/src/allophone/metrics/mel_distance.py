@@ -4,7 +4,7 @@ Both are brought to the same power, and their mels, by the experiment's MelSpec,
 paired by dynamic time warping (Sakoe & Chiba 1978, symmetric form), so that other durations cost nothing
 by themselves. The score is the root mean square difference over the mel bands of paired frames, averaged.
 
-F, G frames, M mel bands, N samples.
+F frames, M mel bands, N samples.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from allophone.audio.files import resample
 from allophone.metrics.config import MelDistanceConfig
 from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
+from allophone.metrics.warping import warp
 
 _FLOOR = 1e-10
 """Below whatever counts: in speech of power 1 the loudest mel is above 1."""
@@ -50,7 +51,7 @@ class MelDistance:
             for samples in (speech.samples, speech.reference)
         )
         silence = recorded.max() - self._range
-        return warped_distance(np.maximum(spoken, silence), np.maximum(recorded, silence))
+        return warp(np.maximum(spoken, silence), np.maximum(recorded, silence)).distance
 
     def _decibels(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
         """The mel [F, M] of the samples at a power of 1."""
@@ -66,23 +67,3 @@ class MelDistance:
         scaled[: len(samples)] = samples / amplitude
         mel = mel_spectrogram(torch.from_numpy(scaled).unsqueeze(0), self._audio)
         return mel[0].T.double().numpy()
-
-
-def warped_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """The mean distance of frames [F, M] and [G, M], paired in order so that it is least.
-
-    The distance of two frames is the root mean square difference of their bands.
-    """
-    costs = np.stack([np.sqrt(np.square(second - frame).mean(1)) for frame in first])
-    rows, columns = costs.shape
-    # Sums along the best path to each cell, one antidiagonal after the other, by row and with one before.
-    last, before = np.full(rows + 1, np.inf), np.full(rows + 1, np.inf)
-    before[0] = 0.0
-    for diagonal in range(rows + columns - 1):
-        row = np.arange(max(0, diagonal - columns + 1), min(diagonal, rows - 1) + 1)
-        cost = costs[row, diagonal - row]
-        sums = np.full(rows + 1, np.inf)
-        straight = np.minimum(last[row], last[row + 1]) + cost
-        sums[row + 1] = np.minimum(straight, before[row] + 2 * cost)
-        before, last = last, sums
-    return float(last[rows]) / (rows + columns)

@@ -30,6 +30,8 @@ class SynthesizedSpeech:
     sample_rate: of the samples and of the reference, Hz.
     text, language: what should be said, as written, and in which language; None where it is not known.
     reference: a recording of the same text by the same speaker, float32 [M], or None.
+    synthesis_seconds: how long the synthesis took; None where it was not measured.
+    first_audio_seconds: how long until the first chunk of a stream; None where it was not measured.
     """
 
     id: str
@@ -38,6 +40,8 @@ class SynthesizedSpeech:
     text: str | None = None
     language: str | None = None
     reference: NDArray[np.float32] | None = None
+    synthesis_seconds: float | None = None
+    first_audio_seconds: float | None = None
 
 
 @frozen(kw_only=True)
@@ -57,6 +61,10 @@ class Metric(Protocol):
 
     A score depends on its utterance only: a batch gets the scores of the single utterances, and the same each
     time. The arrays are not modified. Speech that is identical to its reference gets the best score.
+
+    Optional member: `weights(speech) -> Sequence[Mapping[str, float]]`, for scores that are rates, such as
+    errors per word: how much each utterance counts in the mean of each score, by name (the number of its
+    words). Scores that are not named count 1. A weight does not depend on the samples.
     """
 
     def score(self, speech: Sequence[SynthesizedSpeech]) -> Sequence[Mapping[str, float]]:

@@ -67,6 +67,8 @@ class MetricContract:
                     text=text,
                     language="en",
                     reference=clean,
+                    synthesis_seconds=0.1 * (number + 1),
+                    first_audio_seconds=0.02 * (number + 1),
                 )
             )
         return given
@@ -123,6 +125,8 @@ class MetricContract:
             self._score(registry, speech), self._score(registry, same), strict=True
         ):
             for score in entry.scores:
+                if score.better == "neither":
+                    continue
                 further = noisy[score.name] - exact[score.name]
                 worse = further if score.better == "lower" else -further
                 assert worse >= -ROUNDING * abs(exact[score.name]), (
@@ -138,6 +142,8 @@ class MetricContract:
                 text=one.text if entry.needs_text else None,
                 language=one.language if entry.needs_text else None,
                 reference=one.reference if entry.needs_reference else None,
+                synthesis_seconds=one.synthesis_seconds if entry.needs_timing else None,
+                first_audio_seconds=one.first_audio_seconds if entry.needs_timing else None,
             )
             for one in self.speech()
         ]
@@ -146,8 +152,29 @@ class MetricContract:
         except Exception as error:
             pytest.fail(
                 f"Without what its entry does not ask for it raises {type(error).__name__}: {error}. Set "
-                "needs_text or needs_reference in its MetricEntry."
+                "needs_text, needs_reference or needs_timing in its MetricEntry."
             )
+
+    def test_its_weights_depend_on_what_should_be_said(self, registry: Registry) -> None:
+        weigh = getattr(self._build(registry), "weights", None)
+        if weigh is None:
+            pytest.skip("All utterances count the same.")
+        speech = self.speech()
+        weights = list(weigh(speech))
+        names = {score.name for score in self._entry(registry).scores}
+        assert len(weights) == len(speech), (
+            f"It gives {len(weights)} weights for {len(speech)} utterances: one for each, in order."
+        )
+        for one in weights:
+            assert set(one) <= names, (
+                f"It weighs {sorted(one)}, and its scores are {sorted(names)}."
+            )
+            for name, value in one.items():
+                assert 0 < value < math.inf, f"The weight of {name} is {value}."
+        silent = [evolve(one, samples=np.zeros_like(one.samples)) for one in speech]
+        assert list(weigh(silent)) == weights, (
+            "A weight depends on the samples, so that voices could not be compared."
+        )
 
     def _entry(self, registry: Registry) -> MetricEntry:
         entry: MetricEntry = registry.find("metrics", self.metric)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -18,6 +17,7 @@ from allophone.events import SampleAudio, SampleImage
 from allophone.features.config import WaveformConfig
 from allophone.loading import Corpus
 from allophone.metrics.protocol import Metric, MetricContext, SynthesizedSpeech
+from allophone.metrics.scores import has_what_it_needs, score
 from allophone.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -35,17 +35,22 @@ def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, S
     of_metric: dict[str, str] = {}
     scores: dict[str, Score] = {}
     for metric, config in experiment.runtime.metrics.items():
-        for score in registry.entry_of("metrics", config).scores:
-            if score.name in scores:
+        for one in registry.entry_of("metrics", config).scores:
+            if one.name in scores:
                 raise ConfigError(
-                    f"runtime.metrics: '{of_metric[score.name]}' and '{metric}' both return the score "
-                    f"'{score.name}'.",
+                    f"runtime.metrics: '{of_metric[one.name]}' and '{metric}' both return the score "
+                    f"'{one.name}'.",
                     hint="Remove one of the two metrics.",
                 )
-            scores[score.name], of_metric[score.name] = score, metric
+            scores[one.name], of_metric[one.name] = one, metric
     best = experiment.runtime.keep.best_metric
+    if best in scores and scores[best].better == "neither":
+        raise ConfigError(
+            f"runtime.keep.best_metric is '{best}', of which neither lower nor higher values are better.",
+            hint="Choose a score that has a best value.",
+        )
     for entry in registry.entries("metrics").values():
-        if best not in scores and best in [score.name for score in entry.scores]:
+        if best not in scores and best in [one.name for one in entry.scores]:
             raise ConfigError(
                 f"runtime.keep.best_metric is '{best}', a score of the metric '{entry.name}', which is "
                 "not in [runtime.metrics].",
@@ -90,7 +95,7 @@ class SampleScorer:
         context = MetricContext(audio=experiment.audio, device=device)
         for name, config in experiment.runtime.metrics.items():
             entry: MetricEntry = registry.entry_of("metrics", config)
-            if not any(_has_what_it_needs(entry, speech) for speech in self._known.values()):
+            if not any(has_what_it_needs(entry, speech) for speech in self._known.values()):
                 raise _needs(name, entry)
             build = registry.load("metrics", entry.name, "metric")
             try:
@@ -112,22 +117,21 @@ class SampleScorer:
         ]
         means: dict[str, float] = {}
         for opened in self._metrics:
-            usable = [one for one in speech if _has_what_it_needs(opened.entry, one)]
+            usable = [one for one in speech if has_what_it_needs(opened.entry, one)]
             if not usable:
                 self._report(opened, ValueError("the samples have no audio that it can score"))
                 continue
             try:
-                scores = _checked(opened.entry, usable, opened.metric.score(usable))
+                scores = score(opened.entry, opened.metric, usable)
             except Exception as error:
                 self._report(opened, error)
                 continue
-            for name, values in scores.items():
-                finite = [value for value in values if math.isfinite(value)]
-                if finite:
-                    means[name] = math.fsum(finite) / len(finite)
-                if len(finite) < len(values):
-                    scored = zip(usable, values, strict=True)
-                    without = [one.id for one, value in scored if not math.isfinite(value)]
+            for name, scored in scores.items():
+                if math.isfinite(scored.mean):
+                    means[name] = scored.mean
+                pairs = zip(usable, scored.values, strict=True)
+                without = [one.id for one, value in pairs if not math.isfinite(value)]
+                if without:
                     self._report(opened, ValueError(f"it has no {name} for {', '.join(without)}"))
         return means
 
@@ -172,13 +176,12 @@ def _known(corpus: Corpus, ids: set[str]) -> Iterable[SynthesizedSpeech]:
         )
 
 
-def _has_what_it_needs(entry: MetricEntry, speech: SynthesizedSpeech) -> bool:
-    lacks_reference = entry.needs_reference and speech.reference is None
-    lacks_text = entry.needs_text and speech.text is None
-    return not (lacks_reference or lacks_text)
-
-
 def _needs(name: str, entry: MetricEntry) -> ConfigError:
+    if entry.needs_timing:
+        return ConfigError(
+            f"runtime.metrics.{name} needs the times of synthesis, which training does not measure.",
+            hint="Remove the metric; it is for finished voices.",
+        )
     if entry.needs_reference:
         return ConfigError(
             f"runtime.metrics.{name} needs recordings, but the experiment stores none.",
@@ -188,16 +191,3 @@ def _needs(name: str, entry: MetricEntry) -> ConfigError:
         f"runtime.metrics.{name} needs the text of the validation utterances, but they have none.",
         hint="Remove the metric.",
     )
-
-
-def _checked(
-    entry: MetricEntry, speech: Sequence[SynthesizedSpeech], given: Sequence[Mapping[str, Any]]
-) -> dict[str, list[float]]:
-    """Return the scores of all utterances by name. Raises ValueError if they do not match the entry."""
-    if len(given) != len(speech):
-        raise ValueError(f"it returns {len(given)} results for {len(speech)} utterances")
-    names = [score.name for score in entry.scores]
-    for one in given:
-        if set(one) != set(names):
-            raise ValueError(f"it returns {sorted(one)}, but its entry has {sorted(names)}")
-    return {name: [float(one[name]) for one in given] for name in names}

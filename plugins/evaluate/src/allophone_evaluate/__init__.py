@@ -1,0 +1,1 @@
+"""Evaluation of synthesized speech: metrics, and the command `allophone evaluate`."""
