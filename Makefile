@@ -43,7 +43,7 @@ say: $(if $(wildcard $(STAMP)),$(STAMP),$(LIGHT))
 	.venv/bin/allophone say "$(TEXT)" --voice "$(VOICE)" --out "$(OUT)"
 
 test: setup
-	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
+	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
 
 lint: setup
 	.venv/bin/ruff check .
