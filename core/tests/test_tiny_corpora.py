@@ -322,6 +322,6 @@ def test_an_experiment_without_corpora_is_told_to_name_one(prepared, registry, t
     experiment = resolve(
         tmp_path / "recipe.toml", ["data.corpora=[]"], registry=registry
     ).experiment
-    with pytest.raises(UserError, match="The experiment names no corpus") as caught:
+    with pytest.raises(UserError, match="The experiment has no corpus") as caught:
         prepare(experiment, registry)
     assert "[[data.corpora]]" in caught.value.hint
