@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allophone.text.sentences import split_sentences
+from allophone.text.sentences import LONGEST_SENTENCE, cut_long, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,22 @@ def test_long_texts_take_linear_time():
     assert split_sentences(f"{sentence} " * 20_000) == [sentence] * 20_000
     assert len(split_sentences("- item\n" * 20_000)) == 20_000
     assert len(split_sentences("x" * 400_000 + "\nY" * 100)) == 1
+
+
+@pytest.mark.parametrize("joint", [" ", ", ", ""])
+def test_long_sentences_are_cut(joint):
+    words = [f"word{number}" for number in range(900)]
+    sentence = joint.join(words)
+    pieces = cut_long(sentence)
+    assert all(0 < len(piece) <= LONGEST_SENTENCE for piece in pieces)
+    assert "".join(pieces).replace(" ", "") == sentence.replace(" ", "")
+    if joint:
+        assert set(" ".join(pieces).replace(",", "").split()) == set(words)
+    if joint == ", ":
+        assert all(piece.endswith(",") for piece in pieces[:-1])
+
+
+def test_raw_phonemes_are_never_cut():
+    raw = "[[" + "ab " * 300 + "]]"
+    assert cut_long(f"{'x ' * 230}{raw} and on") == [("x " * 230).strip(), raw, "and on"]
+    assert cut_long("Short, and sweet.") == ["Short, and sweet."]

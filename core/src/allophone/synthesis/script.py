@@ -13,7 +13,7 @@ from allophone.errors import UserError
 from allophone.synthesis.engine import Prompt, Samples, Sentence, SentenceAudio
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend
-from allophone.text.sentences import split_sentences
+from allophone.text.sentences import cut_long, split_sentences
 from allophone.text.ssml import passages
 from allophone.text.symbols import SymbolTable
 
@@ -34,7 +34,7 @@ def read_script(
     prompt: Prompt | None = None,
     whole: bool = False,
 ) -> Script:
-    """Split a text into sentences, unless `whole`, and encode their symbols.
+    """Split a text into sentences, unless `whole`, and encode their symbols. Very long sentences are cut.
 
     Sentence i gets the seed `seed + i`; the other arguments are those of `Sentence`. Sentences whose symbols
     contain no letter or digit, such as a lone punctuation mark, are dropped.
@@ -45,7 +45,7 @@ def read_script(
         (part, sentence, passage)
         for passage in passages(text)
         for part, sentence in enumerate(
-            [passage.text.strip()] if whole else split_sentences(passage.text, frontend.language)
+            [passage.text.strip()] if whole else _sentences(passage.text, frontend.language)
         )
     ]
     symbols = frontend.symbols_batch([sentence for _, sentence, _ in divided])
@@ -71,6 +71,11 @@ def read_script(
         shown = f"'{text.strip()}' contains nothing" if text.strip() else "There is no text"
         raise UserError(f"{shown} that can be pronounced.", hint="Give a text with words in it.")
     return tuple(script)
+
+
+def _sentences(text: str, language: str) -> Iterator[str]:
+    for sentence in split_sentences(text, language):
+        yield from cut_long(sentence)
 
 
 def _warn_of_unreadable(sentence: str, frontend: TextFrontend) -> None:

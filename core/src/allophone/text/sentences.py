@@ -19,6 +19,12 @@ _END = re.compile(
     r"|(?P<paragraph>\n\s*\n)"
     r"|(?P<line>\n)"
 )
+LONGEST_SENTENCE = 500
+"""Characters of the longest sentence that is synthesized at once; attention takes memory by the square."""
+
+_CUTS = (re.compile(r"(?<=[,;:\u2014\u060c\u3001])\s+|(?<=[\u3001\uff0c])"), re.compile(r"\s+"))
+"""Where a longer sentence may be cut, best first: after a clause, and between words."""
+
 _LIST_ITEM = re.compile(r"\s*(?:[-*\u2022\u2023\u25e6\u2013]|(?:\d{1,3}|[a-zA-Z])[.)])\s")
 _LONGEST_TITLE = 60
 _LAST_WORD = re.compile(r"[^\s\"'(\[\u201c\u2018\u00ab]*$")
@@ -133,6 +139,35 @@ def split_sentences(text: str, language: str = "en") -> list[str]:
             start = end.end()
     sentences.append(text[start:])
     return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def cut_long(sentence: str) -> list[str]:
+    """Cut a sentence of more than `LONGEST_SENTENCE` characters into stripped pieces that are not longer.
+
+    Cuts after clauses, else between words, else inside of a word; never inside of raw phonemes, so a longer
+    span of them stays whole.
+    """
+    pieces = []
+    while len(sentence) > LONGEST_SENTENCE:
+        end = _best_cut(sentence)
+        pieces.append(sentence[:end].strip())
+        sentence = sentence[end:].strip()
+    return [*pieces, sentence] if sentence else pieces
+
+
+def _best_cut(sentence: str) -> int:
+    """Where to cut a long sentence: an index greater than 0."""
+    spans = [match.span() for match in RAW.finditer(sentence)]
+
+    def allowed(index: int) -> bool:
+        return index > 0 and not any(first < index < last for first, last in spans)
+
+    for cut in _CUTS:
+        # A clause of a few words is no better a piece than a few words of a clause.
+        found = cut.finditer(sentence, LONGEST_SENTENCE // 2, LONGEST_SENTENCE + 1)
+        if ends := [match.start() for match in found if allowed(match.start())]:
+            return ends[-1]
+    return next(index for index in range(LONGEST_SENTENCE, len(sentence) + 1) if allowed(index))
 
 
 def _is_end(text: str, end: re.Match[str], *, ordinals: bool) -> bool:
