@@ -28,8 +28,8 @@ $(UV): .venv/bin/python
 
 $(STAMP): $(UV) $(PROJECTS) $(SOURCES)
 	$(UV) pip install --quiet --python .venv/bin/python --reinstall-package allophone \
-		--editable "core[g722]" --editable "plugins/espeak[phonemizer]" --editable "plugins/vits[export,piper]" --editable "plugins/prosody[librosa,praat]" \
-		$(addprefix --editable ,$(filter-out plugins/espeak plugins/prosody plugins/vits,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))) \
+		--editable "core[g722]" --editable "plugins/espeak[phonemizer]" --editable "plugins/vits[export,piper]" --editable "plugins/prosody[librosa,praat]" --editable "plugins/serve[wyoming]" \
+		$(addprefix --editable ,$(filter-out plugins/espeak plugins/prosody plugins/serve plugins/vits,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))) \
 		--group dev
 	touch $@
 

@@ -1,0 +1,161 @@
+"""`allophone serve`: a speech server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from allophone.errors import UserError
+
+
+@click.command("serve")
+@click.option(
+    "--voice",
+    "places",
+    multiple=True,
+    metavar="VOICE",
+    help="A voice folder, a run, a checkpoint, an installed voice, or an exported voice; may be repeated. "
+    "The first is the default.  [default: all installed voices]",
+)
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME=VOICE",
+    help="Another name for a voice, such as alloy=anna; may be repeated.",
+)
+@click.option(
+    "--vocoder",
+    metavar="VOCODER",
+    help="For voices that predict mel spectrograms: a vocoder folder, a run, or a checkpoint.",
+)
+@click.option("--engine", metavar="NAME", help="The inference engine.  [default: the lightest]")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on; 0.0.0.0 for all of this machine.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port of HTTP; 0 for a free one.",
+)
+@click.option(
+    "--places",
+    "limit",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many requests may wait or be spoken at once; others get 429.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads that synthesize. More than one needs an engine that can be used by several threads, as onnx.",
+)
+@click.option(
+    "--characters",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    help="The maximum number of characters of a text.",
+)
+@click.option(
+    "--first-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds that a request may wait for its first audio.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a request may take.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="API keys, one a line; the variable ALLOPHONE_API_KEY holds another.  [default: none is needed]",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose web pages may use the server (CORS), such as https://example.org; may be repeated.",
+)
+def command(
+    places: tuple[str, ...],
+    aliases: tuple[str, ...],
+    vocoder: str | None,
+    engine: str | None,
+    device: str,
+    host: str,
+    port: int,
+    limit: int,
+    workers: int,
+    characters: int,
+    first_timeout: float,
+    timeout: float,
+    keys: Path | None,
+    origins: tuple[str, ...],
+) -> None:
+    """Serve voices to other programs, by OpenAI's speech API.
+
+    Only this machine can reach the server, unless --host is given. Ctrl-C or SIGTERM ends it, after what has begun.
+    """
+    from allophone.registry import default_registry
+    from allophone_serve.options import Options
+    from allophone_serve.server import listen, serve
+    from allophone_serve.service import Service
+    from allophone_serve.voices import open_voices
+
+    options = Options(
+        places=limit,
+        workers=workers,
+        characters=characters,
+        first_timeout=first_timeout,
+        timeout=timeout,
+        keys=_read_keys(keys),
+        origins=origins,
+    )
+    voices = open_voices(
+        places,
+        aliases=dict(map(_alias, aliases)),
+        engine=engine,
+        device=device,
+        vocoder=vocoder,
+        registry=default_registry(),
+    )
+    listening = listen(host, port)
+    address, number = listening.getsockname()[:2]
+    shown = f"[{address}]" if ":" in address else address
+    click.echo(f"Serving {', '.join(voices.by_name)} at http://{shown}:{number}/v1", err=True)
+    serve(Service(voices, options), listening)
+
+
+def _alias(given: str) -> tuple[str, str]:
+    alias, equals, name = given.partition("=")
+    if not (alias and equals and name):
+        raise UserError(f"invalid --alias value '{given}'", hint="Write it as --alias alloy=anna.")
+    return alias, name
+
+
+def _read_keys(file: Path | None) -> tuple[str, ...]:
+    keys = file.read_text("utf-8").split() if file else []
+    if file and not keys:
+        raise UserError(f"--keys {file}: the file holds no key.")
+    if key := os.environ.get("ALLOPHONE_API_KEY", "").strip():
+        keys.append(key)
+    return tuple(keys)

@@ -1,0 +1,165 @@
+"""`POST /v1/audio/speech`: OpenAI's speech API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from allophone_serve.encoding import FORMATS, make_encoder
+from allophone_serve.errors import ApiError
+from allophone_serve.orders import Order, read_order
+from allophone_serve.scheduler import Job
+from allophone_serve.service import Service
+from allophone_serve.speaking import Piece, pieces, samples_of
+
+_DRAINED = 1 << 26
+"""Bytes of a body that is too large, which are read so that the client gets the answer."""
+
+_STALLED = 60.0
+"""Seconds without progress after which a client that does not read is given up."""
+
+
+async def speech(request: Request) -> Response:
+    """The handler of the route."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise ApiError(status=415, message="Send JSON, with Content-Type: application/json.")
+    service: Service = request.app.state.service
+    body = await read_body(request, service.options.body)
+    order = read_order(body, service.voices, characters=service.options.characters)
+    return SpeechResponse(order, service)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of a request. Raises ApiError if it has more than `limit` bytes."""
+    body = bytearray()
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > _DRAINED:
+            break
+    if size > limit:
+        raise ApiError(status=413, message=f"The body has more than {limit:,} bytes.")
+    return bytes(body)
+
+
+class SpeechResponse(Response):
+    """Speaks an order while the client listens, and stops when it leaves."""
+
+    def __init__(self, order: Order, service: Service) -> None:
+        self._order = order
+        self._service = service
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        speaking = asyncio.create_task(self._speak(scope, receive, send))
+        leaving = asyncio.create_task(_disconnected(receive))
+        both = {speaking, leaving}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not speaking.done():
+                speaking.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        if not speaking.cancelled():
+            speaking.result()
+
+    async def _speak(self, scope: Scope, receive: Receive, send: Send) -> None:
+        order = self._order
+        who = order.who
+        rate = who.voice.sample_rate
+        samples = samples_of(
+            who.voice,
+            order.text,
+            speaker=who.speaker,
+            language=order.language,
+            speed=order.speed,
+        )
+        begun = False
+        try:
+            encoder = make_encoder(order.format, rate, whole=order.whole)
+            async with self._service.job("speech", pieces(samples, encoder, rate)) as job:
+                first = await self._service.first(job)
+                if order.whole and not order.events:
+                    content = b"".join([piece.data async for piece in _after(first, job)])
+                    await Response(content, headers=self._headers())(scope, receive, send)
+                    return
+                begun = True
+                await _send(send, self._start())
+                async for data in self._content(first, job):
+                    await _send(send, _body(data, more=True))
+            await _send(send, _body(b"", more=False))
+        except ApiError as error:
+            if not begun:
+                await error.response()(scope, receive, send)
+            elif order.events:
+                event = _event({"type": "error", **error.as_json()})
+                await _send(send, _body(event, more=False))
+            else:
+                # An end without a last chunk tells the client that audio is missing.
+                raise
+
+    async def _content(self, first: Piece | None, job: Job) -> AsyncIterator[bytes]:
+        """The body of the response, in chunks that are not empty."""
+        order = self._order
+        async for piece in _after(first, job):
+            if not piece.data:
+                continue
+            if order.events:
+                audio = base64.b64encode(piece.data).decode()
+                yield _event({"type": "speech.audio.delta", "audio": audio})
+            else:
+                yield piece.data
+        if order.events:
+            # Tokens are what OpenAI bills; here, characters and tenths of a second.
+            usage = {"input_tokens": len(order.text), "output_tokens": round(10 * job.seconds)}
+            total = sum(usage.values())
+            yield _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": total}})
+
+    def _headers(self) -> dict[str, str]:
+        order = self._order
+        events = order.events
+        headers = {
+            "content-type": "text/event-stream" if events else FORMATS[order.format].media_type,
+            "cache-control": "no-store",
+        }
+        if order.ignored:
+            headers["x-allophone-ignored"] = ", ".join(order.ignored)
+        return headers
+
+    def _start(self) -> dict[str, object]:
+        headers = [(name.encode(), value.encode()) for name, value in self._headers().items()]
+        return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+async def _after(first: Piece | None, job: Job) -> AsyncIterator[Piece]:
+    if first is not None:
+        yield first
+    async for piece in job:
+        yield piece
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, message: dict[str, object]) -> None:
+    async with asyncio.timeout(_STALLED):
+        await send(message)
+
+
+def _body(data: bytes, *, more: bool) -> dict[str, object]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def _event(content: dict[str, object]) -> bytes:
+    return f"data: {json.dumps(content)}\n\n".encode()

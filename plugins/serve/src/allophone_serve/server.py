@@ -1,0 +1,38 @@
+"""Runs the servers of all protocols in one event loop, until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from allophone.errors import UserError
+from allophone_serve.app import build_app
+from allophone_serve.service import Service
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises UserError if it cannot.
+
+    port: 0 chooses a free one.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}.",
+            hint="Choose another --port, or end the program that uses it.",
+        ) from error
+
+
+def serve(service: Service, listening: socket.socket, *, log_level: str = "warning") -> None:
+    """Serve until a signal; what has begun is finished then, a second signal cuts it off."""
+    config = uvicorn.Config(
+        build_app(service),
+        log_level=log_level,
+        server_header=False,
+        access_log=False,
+        timeout_graceful_shutdown=round(service.options.timeout) + 1,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

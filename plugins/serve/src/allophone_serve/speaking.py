@@ -1,0 +1,52 @@
+"""From an order to encoded audio, step by step. All of it runs in the threads of the scheduler. N samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from attrs import fields_dict, frozen
+
+from allophone.errors import UserError
+from allophone.synthesis.engine import Samples
+from allophone.synthesis.voice import Voice
+from allophone_serve.encoding import Encoder
+
+
+@frozen(kw_only=True)
+class Piece:
+    """A piece of encoded audio, and the seconds of speech that were synthesized for it."""
+
+    data: bytes
+    seconds: float = 0.0
+
+
+def samples_of(
+    voice: Voice, text: str, *, speaker: str | None, language: str | None, speed: float
+) -> Iterator[Samples]:
+    """The speech [N] in chunks, as `Voice.stream`. Raises UserError as it does, and for NaN."""
+    controls = speed_controls(voice, speed)
+    for samples in voice.stream(text, speaker=speaker, language=language, **controls):
+        if not np.isfinite(samples).all():
+            raise RuntimeError(f"the voice '{voice.name}' generated NaN or infinite samples")
+        yield samples
+
+
+def pieces(samples: Iterator[Samples], encoder: Encoder, rate: int) -> Iterator[Piece]:
+    """Encode speech chunk by chunk; the last piece has what the encoder kept back."""
+    for chunk in samples:
+        yield Piece(data=encoder.encode(chunk), seconds=len(chunk) / rate)
+    yield Piece(data=encoder.finish())
+
+
+def speed_controls(voice: Voice, speed: float) -> dict[str, Any]:
+    """The controls that make a voice `speed` times as fast. Raises UserError if it has none."""
+    if speed == 1.0:
+        return {}
+    if "length_scale" not in fields_dict(voice.engine.controls):
+        raise UserError(f"The voice '{voice.name}' cannot change its speed.", hint="Leave out speed.")
+    scale = voice.controls({}).length_scale
+    if isinstance(scale, tuple):
+        return {"length_scale": tuple(one / speed for one in scale)}
+    return {"length_scale": scale / speed}
