@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,8 +20,13 @@ from allophone_serve.orders import MODELS
 from allophone_serve.service import Service
 
 
-def build_app(service: Service) -> Starlette:
-    """The application of a service, which it stops at its end."""
+def build_app(
+    service: Service, *, beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+) -> Starlette:
+    """The application of a service, which it stops at its end.
+
+    beside: what else runs in its event loop meanwhile.
+    """
     options = service.options
     middleware = []
     if options.origins:
@@ -38,7 +43,8 @@ def build_app(service: Service) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with beside():
+            yield
         service.stop()
 
     app = Starlette(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import click
@@ -45,6 +46,12 @@ from allophone.errors import UserError
     default=8000,
     show_default=True,
     help="The port of HTTP; 0 for a free one.",
+)
+@click.option(
+    "--wyoming",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Also serve the Wyoming protocol of Home Assistant on this port, usually 10200. It knows no API keys.",
 )
 @click.option(
     "--places",
@@ -103,6 +110,7 @@ def command(
     device: str,
     host: str,
     port: int,
+    wyoming: int | None,
     limit: int,
     workers: int,
     characters: int,
@@ -111,7 +119,7 @@ def command(
     keys: Path | None,
     origins: tuple[str, ...],
 ) -> None:
-    """Serve voices to other programs, by OpenAI's speech API.
+    """Serve voices to other programs: OpenAI's speech API, and Wyoming for Home Assistant.
 
     Only this machine can reach the server, unless --host is given. Ctrl-C or SIGTERM ends it, after what has begun.
     """
@@ -138,11 +146,27 @@ def command(
         vocoder=vocoder,
         registry=default_registry(),
     )
+    service = Service(voices, options)
     listening = listen(host, port)
-    address, number = listening.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    click.echo(f"Serving {', '.join(voices.by_name)} at http://{shown}:{number}/v1", err=True)
-    serve(Service(voices, options), listening)
+    click.echo(f"Serving {', '.join(voices.by_name)} at http://{_address(listening)}/v1", err=True)
+    if wyoming is None:
+        serve(service, listening)
+        return
+    try:
+        from allophone_serve.wyoming_server import wyoming_server
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--wyoming needs the package {error.name}, which is not installed.",
+            hint="pip install 'allophone-serve[wyoming]'",
+        ) from error
+    second = listen(host, wyoming)
+    click.echo(f"Wyoming at tcp://{_address(second)}", err=True)
+    serve(service, listening, beside=lambda: wyoming_server(service, second))
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _alias(given: str) -> tuple[str, str]:

@@ -6,10 +6,11 @@ An encoder lives as long as a response, so that neither chunks nor sentences cli
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from attrs import frozen
+from attrs import Factory, frozen
 from numpy.typing import NDArray
 
 from allophone.audio.wav import pcm16, wav_header
@@ -37,6 +38,7 @@ class Format:
 
     container, codec: FFmpeg's names; empty for formats without compression.
     rates: the rates that the codec takes, Hz; empty if it takes all.
+    options, stream_options: options of the container; the latter of streams only.
     """
 
     media_type: str
@@ -44,6 +46,8 @@ class Format:
     codec: str = ""
     rates: tuple[int, ...] = ()
     bit_rate: int = 0
+    options: Mapping[str, str] = Factory(dict)
+    stream_options: Mapping[str, str] = Factory(dict)
 
 
 FORMATS = {
@@ -53,6 +57,8 @@ FORMATS = {
         codec="libmp3lame",
         rates=_MPEG_RATES,
         bit_rate=64_000,
+        # No tag with the name of the encoder before the audio.
+        options={"id3v2_version": "0"},
     ),
     "opus": Format(
         media_type="audio/ogg",
@@ -60,6 +66,8 @@ FORMATS = {
         codec="libopus",
         rates=(48000,),
         bit_rate=48_000,
+        # By default, a second is collected in a page, and the first would be that late.
+        stream_options={"page_duration": "20000"},
     ),
     "aac": Format(
         media_type="audio/aac",
@@ -119,6 +127,16 @@ class _Pcm:
         return pcm16(self._resample(_NOTHING, last=True)).tobytes()
 
 
+class Raw:
+    """16-bit little-endian samples at the voice's rate, without a header."""
+
+    def encode(self, samples: Samples) -> bytes:
+        return pcm16(samples).tobytes()
+
+    def finish(self) -> bytes:
+        return b""
+
+
 class _StreamedWav:
     def __init__(self, rate: int) -> None:
         self._header = wav_header(rate, samples=None)
@@ -157,15 +175,14 @@ class _Compressed:
         self._resample = Resampler(rate, self._rate)
         self._out: Any = io.BytesIO() if whole else _Outlet()
         self._whole = whole
-        # Ogg collects a second in a page by default, and the first would be that late.
-        options = {"page_duration": "20000"} if form.container == "ogg" and not whole else {}
-        self._container: Any = av.open(
-            self._out, "w", format=form.container, container_options=options
-        )
-        self._stream: Any = self._container.add_stream(form.codec, rate=self._rate)
-        self._stream.layout = "mono"
+        options = dict(form.options if whole else {**form.options, **form.stream_options})
+        self._container = av.open(self._out, "w", format=form.container, container_options=options)
+        stream = self._container.add_stream(form.codec, rate=self._rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
         if form.bit_rate:
-            self._stream.bit_rate = form.bit_rate
+            stream.bit_rate = form.bit_rate
+        self._stream = stream
         self._written = 0
 
     def encode(self, samples: Samples) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import Factory
-from attrs import define
+from attrs import Factory, define
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 

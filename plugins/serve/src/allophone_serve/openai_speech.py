@@ -74,15 +74,8 @@ class SpeechResponse(Response):
 
     async def _speak(self, scope: Scope, receive: Receive, send: Send) -> None:
         order = self._order
-        who = order.who
-        rate = who.voice.sample_rate
-        samples = samples_of(
-            who.voice,
-            order.text,
-            speaker=who.speaker,
-            language=order.language,
-            speed=order.speed,
-        )
+        rate = order.who.voice.sample_rate
+        samples = samples_of(order.who, order.text, language=order.language, speed=order.speed)
         begun = False
         try:
             encoder = make_encoder(order.format, rate, whole=order.whole)
@@ -90,7 +83,7 @@ class SpeechResponse(Response):
                 first = await self._service.first(job)
                 if order.whole and not order.events:
                     content = b"".join([piece.data async for piece in _after(first, job)])
-                    await Response(content, headers=self._headers())(scope, receive, send)
+                    await Response(content, headers=self._fields())(scope, receive, send)
                     return
                 begun = True
                 await _send(send, self._start())
@@ -124,7 +117,7 @@ class SpeechResponse(Response):
             total = sum(usage.values())
             yield _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": total}})
 
-    def _headers(self) -> dict[str, str]:
+    def _fields(self) -> dict[str, str]:
         order = self._order
         events = order.events
         headers = {
@@ -136,7 +129,7 @@ class SpeechResponse(Response):
         return headers
 
     def _start(self) -> dict[str, object]:
-        headers = [(name.encode(), value.encode()) for name, value in self._headers().items()]
+        headers = [(name.encode(), value.encode()) for name, value in self._fields().items()]
         return {"type": "http.response.start", "status": 200, "headers": headers}
 
 

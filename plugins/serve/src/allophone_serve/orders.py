@@ -17,7 +17,16 @@ MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "allophone")
 """Accepted names of models. They all mean the same: what speaks is the voice."""
 
 SLOWEST, FASTEST = 0.25, 4.0
-_FIELDS = ("model", "input", "voice", "speed", "response_format", "stream_format", "stream", "language")
+_FIELDS = (
+    "model",
+    "input",
+    "voice",
+    "speed",
+    "response_format",
+    "stream_format",
+    "stream",
+    "language",
+)
 
 
 @frozen(kw_only=True)
@@ -53,7 +62,11 @@ def read_order(body: bytes, voices: Voices, *, characters: int) -> Order:
         format=_choice(given, "response_format", tuple(FORMATS), "mp3"),
         events=_choice(given, "stream_format", ("audio", "sse"), "audio") == "sse",
         whole=not _switch(given, "stream", True),
-        ignored=tuple(name for name in given if name not in _FIELDS and re.fullmatch(r"\w{1,40}", name, re.ASCII))[:10],
+        ignored=tuple(
+            name
+            for name in given
+            if name not in _FIELDS and re.fullmatch(r"\w{1,40}", name, re.ASCII)
+        )[:10],
     )
 
 
@@ -121,7 +134,9 @@ def _speed(speed: object) -> float:
         return 1.0
     number = isinstance(speed, int | float) and not isinstance(speed, bool)
     if not number or not SLOWEST <= speed <= FASTEST:  # type: ignore[operator]
-        raise _refused("speed", f"expected a number from {SLOWEST} to {FASTEST}, got {_shown(speed)}")
+        raise _refused(
+            "speed", f"expected a number from {SLOWEST} to {FASTEST}, got {_shown(speed)}"
+        )
     return float(speed)  # type: ignore[arg-type]
 
 

@@ -24,7 +24,7 @@ AHEAD = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-class Full(Exception):
+class NoPlaceError(Exception):
     """All places are taken."""
 
 
@@ -139,13 +139,13 @@ class Scheduler:
             return sum(job.started is None for job in self._jobs)
 
     def submit(self, steps: Iterator[Piece], *, reserved: bool = False) -> Job:
-        """Take a place and begin. Raises Full if there is none.
+        """Take a place and begin. Raises NoPlaceError if there is none.
 
         reserved: take a place even so, for a client that was let in before.
         """
         with self._changed:
             if self._stopped or (len(self._jobs) >= self.places and not reserved):
-                raise Full
+                raise NoPlaceError
             job = Job(steps, self)
             self._jobs.add(job)
             self._push(job)

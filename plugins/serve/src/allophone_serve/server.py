@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 
@@ -26,11 +28,19 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(service: Service, listening: socket.socket, *, log_level: str = "warning") -> None:
-    """Serve until a signal; what has begun is finished then, a second signal cuts it off."""
+def serve(
+    service: Service,
+    listening: socket.socket,
+    *,
+    beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> None:
+    """Serve until a signal; what has begun is finished then. A second SIGINT cuts it off.
+
+    beside: what else runs in the event loop meanwhile.
+    """
     config = uvicorn.Config(
-        build_app(service),
-        log_level=log_level,
+        build_app(service, beside=beside),
+        log_level="warning",
         server_header=False,
         access_log=False,
         timeout_graceful_shutdown=round(service.options.timeout) + 1,

@@ -11,7 +11,7 @@ from allophone.errors import UserError
 from allophone_serve.errors import ApiError, full
 from allophone_serve.metrics import Metrics
 from allophone_serve.options import Options
-from allophone_serve.scheduler import Full, Job, Scheduler
+from allophone_serve.scheduler import Job, NoPlaceError, Scheduler
 from allophone_serve.speaking import Piece
 from allophone_serve.voices import Voices
 
@@ -38,19 +38,19 @@ class Service:
         """
         try:
             job = self.scheduler.submit(steps, reserved=reserved)
-        except Full:
+        except NoPlaceError:
             self.metrics.count(way, "refused")
             raise full() from None
         outcome = "done"
         try:
             async with asyncio.timeout(self.options.timeout):
                 yield job
-        except (asyncio.CancelledError, OSError):
-            outcome = "left"
-            raise
         except TimeoutError:
             outcome = "timeout"
             raise _too_slow() from None
+        except (asyncio.CancelledError, ConnectionError):
+            outcome = "left"
+            raise
         except UserError as error:
             outcome = "refused"
             message = str(error).replace("\n", " ")

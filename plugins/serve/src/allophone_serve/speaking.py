@@ -12,6 +12,7 @@ from allophone.errors import UserError
 from allophone.synthesis.engine import Samples
 from allophone.synthesis.voice import Voice
 from allophone_serve.encoding import Encoder
+from allophone_serve.voices import Speaker
 
 
 @frozen(kw_only=True)
@@ -23,11 +24,13 @@ class Piece:
 
 
 def samples_of(
-    voice: Voice, text: str, *, speaker: str | None, language: str | None, speed: float
+    who: Speaker, text: str, *, language: str | None = None, speed: float = 1.0, seed: int = 0
 ) -> Iterator[Samples]:
-    """The speech [N] in chunks, as `Voice.stream`. Raises UserError as it does, and for NaN."""
-    controls = speed_controls(voice, speed)
-    for samples in voice.stream(text, speaker=speaker, language=language, **controls):
+    """The speech [N] in chunks, as `Voice.stream`. Raises UserError as it does, and RuntimeError for NaN."""
+    voice, controls = who.voice, speed_controls(who.voice, speed)
+    for samples in voice.stream(
+        text, speaker=who.speaker, language=language, seed=seed, **controls
+    ):
         if not np.isfinite(samples).all():
             raise RuntimeError(f"the voice '{voice.name}' generated NaN or infinite samples")
         yield samples
@@ -45,7 +48,9 @@ def speed_controls(voice: Voice, speed: float) -> dict[str, Any]:
     if speed == 1.0:
         return {}
     if "length_scale" not in fields_dict(voice.engine.controls):
-        raise UserError(f"The voice '{voice.name}' cannot change its speed.", hint="Leave out speed.")
+        raise UserError(
+            f"The voice '{voice.name}' cannot change its speed.", hint="Leave out speed."
+        )
     scale = voice.controls({}).length_scale
     if isinstance(scale, tuple):
         return {"length_scale": tuple(one / speed for one in scale)}

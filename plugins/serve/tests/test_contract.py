@@ -1,0 +1,13 @@
+"""The contract suite for this plugin."""
+
+from __future__ import annotations
+
+from allophone.testing import CommandContract, PluginContract
+
+
+class TestPlugin(PluginContract):
+    plugin = "serve"
+
+
+class TestCommands(CommandContract):
+    plugin = "serve"

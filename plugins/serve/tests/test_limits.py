@@ -1,0 +1,255 @@
+"""What a server refuses, and what it does with clients that are many, slow, gone or hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import serve_toys
+
+SPEECH = "/v1/audio/speech"
+WAV = {"response_format": "wav"}
+
+
+def ask(url, text="Hello.", *, timeout=20, **how):
+    return httpx.post(url + SPEECH, json={"input": text, **WAV, **how}, timeout=timeout)
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Starts servers whose voice takes 50 ms for a chunk, or as long as is said."""
+
+    def start(delay=0.05, **options):
+        voices = serve_toys.toy_voices(tmp_path, delay=delay)
+        return serve_toys.running(voices, **options)
+
+    return start
+
+
+def until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+
+
+def test_audio_leaves_before_the_sentence_is_finished(slow):
+    with (
+        slow() as (url, _),
+        httpx.stream("POST", url + SPEECH, json={"input": "a" * 400, **WAV}) as response,
+    ):
+        begin, arrivals = time.monotonic(), []
+        for _ in response.iter_raw():
+            arrivals.append(time.monotonic() - begin)
+    assert arrivals[0] < arrivals[-1] / 4
+
+
+def test_a_short_text_does_not_wait_for_a_long_one(slow):
+    with slow() as (url, _), ThreadPoolExecutor() as pool:
+        long = pool.submit(ask, url, "a" * 400)
+        time.sleep(0.3)
+        short = ask(url, "Hi.")
+        assert not long.done()
+        assert short.status_code == long.result().status_code == 200
+
+
+def test_past_the_places_there_is_429(slow):
+    with slow(places=2) as (url, service), ThreadPoolExecutor() as pool:
+        taken = [pool.submit(ask, url, "a" * 100) for _ in range(2)]
+        until(lambda: service.scheduler.taken_places() == 2)
+        assert httpx.get(f"{url}/ready").status_code == 503
+        refused = ask(url)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        assert [one.result().status_code for one in taken] == [200, 200]
+        assert ask(url).status_code == 200
+        assert httpx.get(f"{url}/ready").json() == {"status": "ready", "free_places": 2}
+
+
+@pytest.mark.parametrize("audio_first", [True, False])
+def test_a_client_that_leaves_frees_its_place(slow, audio_first):
+    with slow(delay=0.3) as (url, service):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+            body = json.dumps({"input": "a" * 4000, **WAV}).encode()
+            head = f"POST {SPEECH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            if audio_first:
+                assert client.recv(100)
+            until(lambda: service.scheduler.taken_places() == 1)
+        until(lambda: service.scheduler.taken_places() == 0, 2)
+        assert 'outcome="left",way="speech"} 1.0' in httpx.get(f"{url}/metrics").text
+
+
+def test_a_client_that_does_not_read_stops_the_synthesis(slow, monkeypatch):
+    monkeypatch.setattr("allophone_serve.scheduler.AHEAD", 20_000)
+    with slow(delay=0.0, timeout=2) as (url, service):
+        with httpx.stream("POST", url + SPEECH, json={"input": "a" * 5000, **WAV}) as response:
+            next(response.iter_raw(1000))
+            until(lambda: service.scheduler.taken_places() == 1)
+            (job,) = service.scheduler._jobs
+            until(lambda: job.parked)
+            assert job.seconds < 60
+        until(lambda: service.scheduler.taken_places() == 0)
+
+
+def test_who_waits_too_long_is_told_to_come_again(slow):
+    with slow(delay=0.5, first_timeout=0.2) as (url, _):
+        late = ask(url)
+    assert late.status_code == 503
+    assert late.headers["retry-after"] == "5"
+
+
+def test_a_request_may_not_take_longer_than_its_time(slow):
+    with slow(delay=0.2, timeout=0.5) as (url, service), pytest.raises(httpx.RemoteProtocolError):
+        ask(url, "a" * 200)
+    assert service.scheduler.taken_places() == 0
+
+
+def test_many_clients_at_once(slow):
+    with slow(delay=0.002) as (url, service), ThreadPoolExecutor(32) as pool:
+        texts = [f"Hello {'a' * (number % 7)}." for number in range(96)]
+        spoken = list(pool.map(lambda text: ask(url, text), texts))
+        expected = {text: len(service.voices.find("tim").voice.say(text).samples) for text in texts}
+        assert [len(one.content) for one in spoken] == [44 + 2 * expected[text] for text in texts]
+        assert 'outcome="done",way="speech"} 96.0' in httpx.get(f"{url}/metrics").text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'"x"',
+        b"[" * 100_000,
+        b'{"input": "\\ud800"}',
+        b'{"input": "a", "speed": NaN}',
+        b'{"input": "a", "speed": 1e999}',
+        b'{"input": null}',
+        b'{"input": {"$ref": "/etc/passwd"}}',
+    ],
+)
+def test_broken_bodies_are_refused(url, body):
+    response = httpx.post(url + SPEECH, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_another_type_of_content_is_refused(url):
+    assert httpx.post(url + SPEECH, data={"input": "a"}).status_code == 415
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_ten_megabytes_are_refused(url, declared):
+    body = json.dumps({"input": "a" * 10_000_000}).encode()
+    content = body if declared else (body[i : i + 65536] for i in range(0, len(body), 65536))
+    response = httpx.post(
+        url + SPEECH, content=content, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 413
+    assert httpx.get(f"{url}/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["../tim", "/etc/passwd", "tim/../tim", "tim:../anna", "file:///tim", "~", "", ".", ":"]
+)
+def test_a_voice_is_a_name_and_never_a_path(url, name):
+    response = ask(url, voice=name)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "voice_not_found"
+
+
+@pytest.mark.parametrize("path", ["/v1/../../etc/passwd", "/%2e%2e/x", "/v1/models/..%2fx", "/x"])
+def test_unknown_paths_are_404(url, path):
+    response = httpx.get(url + path)
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_wrong_methods_are_405(url):
+    assert httpx.get(url + SPEECH).status_code == 405
+
+
+def test_long_text_without_a_full_stop(url, toys):
+    text = "word " * 1000
+    spoken = ask(url, text)
+    assert spoken.status_code == 200
+    assert len(spoken.content) == 44 + 2 * len(toys[1].voices.find("tim").voice.say(text).samples)
+
+
+def test_keys(slow):
+    with slow(delay=0.0, keys=("secret", "other")) as (url, _):
+        for key, status in {
+            "secret": 200,
+            "other": 200,
+            "secre": 401,
+            "": 401,
+            "ключ": 401,
+        }.items():
+            headers = {"authorization": f"Bearer {key}".encode()}
+            for path in ("/v1/models", "/metrics"):
+                assert httpx.get(url + path, headers=headers).status_code == status
+        assert httpx.get(f"{url}/v1/models").json()["error"]["code"] == "invalid_api_key"
+        basic = {"authorization": "Basic secret"}
+        assert httpx.get(f"{url}/v1/models", headers=basic).status_code == 401
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+def test_other_origins_only_if_they_are_named(slow, url):
+    headers = {"origin": "https://example.org"}
+    assert "access-control-allow-origin" not in httpx.get(f"{url}/health", headers=headers).headers
+    with slow(origins=("https://example.org",)) as (open_url, _):
+        allowed = httpx.get(f"{open_url}/health", headers=headers).headers
+        assert allowed["access-control-allow-origin"] == "https://example.org"
+        other = httpx.get(f"{open_url}/health", headers={"origin": "https://example.com"}).headers
+        assert "access-control-allow-origin" not in other
+
+
+@pytest.fixture
+def process(tmp_path):
+    """A server in a process of its own, with a slow voice: the process and its URL."""
+    started = subprocess.Popen(
+        [sys.executable, serve_toys.__file__, str(tmp_path), "0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(serve_toys.__file__).parent)},
+    )
+    yield started, started.stdout.readline().strip()
+    started.kill()
+    started.wait()
+
+
+def test_on_sigterm_what_has_begun_is_finished(process):
+    server, url = process
+    received = []
+    with httpx.stream("POST", url + SPEECH, json={"input": "a" * 100, **WAV}) as response:
+        for index, chunk in enumerate(response.iter_raw()):
+            received.append(chunk)
+            if index == 0:
+                server.send_signal(signal.SIGTERM)
+    # 100 letters with blanks between, 20 ms each.
+    samples = np.frombuffer(b"".join(received)[44:], "<i2")
+    assert len(samples) / 22050 == pytest.approx(201 * 28 * 16 / 22050, abs=0.1)
+    assert server.wait(10) in (0, -signal.SIGTERM)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+
+
+def test_after_a_kill_clients_know_that_audio_is_missing(process):
+    server, url = process
+    threading.Timer(0.5, server.kill).start()
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask(url, "a" * 400)
