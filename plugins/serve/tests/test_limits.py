@@ -37,6 +37,18 @@ def slow(tmp_path):
     return start
 
 
+def post(url, text, *, receive_buffer=None):
+    """A connection on which speech was asked for, and nothing was read."""
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+    body = json.dumps({"input": text, **WAV}).encode()
+    head = f"POST {SPEECH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return client
+
+
 def until(condition, seconds=5):
     end = time.monotonic() + seconds
     while not condition():
@@ -49,9 +61,8 @@ def test_audio_leaves_before_the_sentence_is_finished(slow):
         slow() as (url, _),
         httpx.stream("POST", url + SPEECH, json={"input": "a" * 400, **WAV}) as response,
     ):
-        begin, arrivals = time.monotonic(), []
-        for _ in response.iter_raw():
-            arrivals.append(time.monotonic() - begin)
+        begin = time.monotonic()
+        arrivals = [time.monotonic() - begin for _ in response.iter_raw()]
     assert arrivals[0] < arrivals[-1] / 4
 
 
@@ -81,10 +92,7 @@ def test_past_the_places_there_is_429(slow):
 @pytest.mark.parametrize("audio_first", [True, False])
 def test_a_client_that_leaves_frees_its_place(slow, audio_first):
     with slow(delay=0.3) as (url, service):
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
-            body = json.dumps({"input": "a" * 4000, **WAV}).encode()
-            head = f"POST {SPEECH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        with post(url, "a" * 4000) as client:
             if audio_first:
                 assert client.recv(100)
             until(lambda: service.scheduler.taken_places() == 1)
@@ -92,16 +100,18 @@ def test_a_client_that_leaves_frees_its_place(slow, audio_first):
         assert 'outcome="left",way="speech"} 1.0' in httpx.get(f"{url}/metrics").text
 
 
-def test_a_client_that_does_not_read_stops_the_synthesis(slow, monkeypatch):
+def test_for_a_client_that_does_not_read_little_is_made_ahead(slow, monkeypatch):
     monkeypatch.setattr("allophone_serve.scheduler.AHEAD", 20_000)
-    with slow(delay=0.0, timeout=2) as (url, service):
-        with httpx.stream("POST", url + SPEECH, json={"input": "a" * 5000, **WAV}) as response:
-            next(response.iter_raw(1000))
+    with slow(delay=0.0, timeout=3, characters=100_000) as (url, service):
+        with post(url, "a " * 25_000, receive_buffer=4096):
             until(lambda: service.scheduler.taken_places() == 1)
             (job,) = service.scheduler._jobs
             until(lambda: job.parked)
-            assert job.seconds < 60
-        until(lambda: service.scheduler.taken_places() == 0)
+            time.sleep(0.2)
+            # All of it has 1,000 s; what the kernel keeps is not ours.
+            assert job.seconds < 300
+            until(lambda: service.scheduler.taken_places() == 0)
+        assert 'outcome="timeout",way="speech"} 1.0' in httpx.get(f"{url}/metrics").text
 
 
 def test_who_waits_too_long_is_told_to_come_again(slow):
@@ -196,7 +206,6 @@ def test_keys(slow):
             "secret": 200,
             "other": 200,
             "secre": 401,
-            "": 401,
             "ключ": 401,
         }.items():
             headers = {"authorization": f"Bearer {key}".encode()}

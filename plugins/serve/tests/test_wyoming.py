@@ -144,7 +144,6 @@ def test_errors_end_the_connection(server):
     [
         b"no json\n",
         b"[1]\n",
-        b'{"type": 7}\n',
         b'{"type": "synthesize"}\n',
         b'{"type": "synthesize", "data": {"text": 7}}\n',
         b'{"type": "synthesize", "data_length": 99999999999}\n',
