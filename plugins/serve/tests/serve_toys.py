@@ -6,7 +6,6 @@ As a program, `python serve_toys.py FOLDER [DELAY]`, it serves the voice `tim` u
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import threading
 import time
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 from attrs import field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
@@ -29,7 +27,7 @@ from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_serve.app import build_app
 from allophone_serve.options import Options
-from allophone_serve.server import listen, serve
+from allophone_serve.server import listen, make_server, serve
 from allophone_serve.service import Service
 from allophone_serve.voices import open_voices
 
@@ -92,9 +90,6 @@ def _ids(controls):
     return range(max(1, round(28 * controls.length_scale)))
 
 
-DELAYS = {}
-
-
 def recognises(place):
     return (place / "toy").is_file()
 
@@ -152,10 +147,7 @@ def running(voices, *, beside=None, **options):
     service = Service(voices, Options(**options))
     listening = listen("127.0.0.1", 0)
     more = {"beside": (lambda: beside(service))} if beside else {}
-    config = uvicorn.Config(
-        build_app(service, **more), log_level="error", timeout_graceful_shutdown=10
-    )
-    server = uvicorn.Server(config)
+    server = make_server(build_app(service, **more), service.options)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     while not server.started:
@@ -166,10 +158,6 @@ def running(voices, *, beside=None, **options):
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive(), "the server did not end"
-
-
-def free_socket() -> socket.socket:
-    return listen("127.0.0.1", 0)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from wyoming.tts import (
 )
 
 from allophone.audio.wav import pcm16
+from allophone_serve.server import listen
 from allophone_serve.wyoming_languages import home_assistant_language, same_language
 from allophone_serve.wyoming_server import wyoming_server
 
@@ -32,7 +33,7 @@ TEXT = "Hello there. How are you, Mr. Smith? I am well... Yes!"
 def server(tmp_path_factory):
     """A port, and the service behind it."""
     voices = serve_toys.toy_voices(tmp_path_factory.mktemp("voices"))
-    listening = serve_toys.free_socket()
+    listening = listen("127.0.0.1", 0)
     with serve_toys.running(voices, beside=lambda service: wyoming_server(service, listening)) as (
         _,
         service,

@@ -11,13 +11,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from allophone_serve.access import ApiKeys
 from allophone_serve.errors import ApiError, answer_api_error
 from allophone_serve.openai_speech import speech
 from allophone_serve.orders import MODELS
 from allophone_serve.service import Service
+from allophone_serve.websocket import stream
 
 
 def build_app(
@@ -50,6 +51,7 @@ def build_app(
     app = Starlette(
         routes=[
             Route("/v1/audio/speech", speech, methods=["POST"]),
+            WebSocketRoute("/v1/audio/stream", stream),
             Route("/v1/models", _models),
             Route("/v1/models/{model}", _model),
             Route("/v1/voices", _voices),

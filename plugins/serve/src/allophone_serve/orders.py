@@ -49,9 +49,35 @@ class Order:
     ignored: tuple[str, ...] = ()
 
 
+@frozen(kw_only=True)
+class SessionOrder:
+    """How a text that comes in pieces is to be spoken; see `Order`.
+
+    timings: whether the times of words and phonemes are sent.
+    """
+
+    who: Speaker
+    language: str | None
+    speed: float
+    format: str
+    timings: bool
+
+
+def read_session_order(given: dict[str, Any], voices: Voices) -> SessionOrder:
+    """Read the message `start` of a WebSocket. Raises ApiError for what is wrong with it."""
+    who = _find_voice(given.get("voice", voices.default), voices)
+    return SessionOrder(
+        who=who,
+        language=_language(given.get("language"), who),
+        speed=_speed(given.get("speed")),
+        format=_choice(given, "response_format", tuple(FORMATS), "pcm"),
+        timings=_switch(given, "timings", False),
+    )
+
+
 def read_order(body: bytes, voices: Voices, *, characters: int) -> Order:
     """Read the body of `POST /v1/audio/speech`. Raises ApiError for what is wrong with it."""
-    given = _read_json(body)
+    given = read_json(body)
     _check_model(given.get("model", MODELS[0]))
     who = _find_voice(given.get("voice", voices.default), voices)
     return Order(
@@ -86,7 +112,8 @@ def check_text(text: object, *, characters: int) -> str:
     return text
 
 
-def _read_json(body: bytes) -> dict[str, Any]:
+def read_json(body: bytes | str) -> dict[str, Any]:
+    """Parse a JSON object. Raises ApiError if it is none."""
     try:
         given = json.loads(body)
     except (ValueError, RecursionError) as error:

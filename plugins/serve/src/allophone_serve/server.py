@@ -7,9 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
+from starlette.applications import Starlette
 
 from allophone.errors import UserError
 from allophone_serve.app import build_app
+from allophone_serve.options import Options
 from allophone_serve.service import Service
 
 
@@ -38,11 +40,19 @@ def serve(
 
     beside: what else runs in the event loop meanwhile.
     """
-    config = uvicorn.Config(
-        build_app(service, beside=beside),
-        log_level="warning",
-        server_header=False,
-        access_log=False,
-        timeout_graceful_shutdown=round(service.options.timeout) + 1,
+    make_server(build_app(service, beside=beside), service.options).run(sockets=[listening])
+
+
+def make_server(app: Starlette, options: Options) -> uvicorn.Server:
+    """A server of an application, which is not running yet."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            ws="websockets-sansio",
+            ws_max_size=options.body,
+            server_header=False,
+            access_log=False,
+            timeout_graceful_shutdown=round(options.timeout) + 1,
+        )
     )
-    uvicorn.Server(config).run(sockets=[listening])

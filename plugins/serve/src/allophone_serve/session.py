@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
+from attrs import evolve
 
 from allophone.synthesis.engine import Samples
 from allophone.synthesis.voice import SENTENCE_PAUSE
@@ -13,7 +14,7 @@ from allophone_serve.encoding import Encoder
 from allophone_serve.errors import ApiError
 from allophone_serve.orders import check_text
 from allophone_serve.service import Service
-from allophone_serve.speaking import Piece, samples_of
+from allophone_serve.speaking import Piece, checked, samples_of, speed_controls
 from allophone_serve.voices import Speaker
 
 
@@ -22,6 +23,8 @@ class Session:
 
     way: what the requests are counted as.
     encoder: lives as long as the session.
+    seconds: the speech so far.
+    timings: whether to synthesize whole sentences, with the times of their phonemes.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Session:
         encoder: Encoder,
         language: str | None = None,
         speed: float = 1.0,
+        timings: bool = False,
     ) -> None:
         self._service = service
         self._way = way
@@ -43,6 +47,9 @@ class Session:
         self._unfinished = ""
         self._characters = 0
         self._spoken = 0
+        self.seconds = 0.0
+        self._rate = who.voice.sample_rate
+        self._timings = timings
 
     def push(self, text: str) -> list[str]:
         """Add text; the sentences that it completes. Raises ApiError if the text is now too long."""
@@ -69,30 +76,62 @@ class Session:
         left, self._unfinished = self._unfinished, ""
         return [one for one in self._split(left) if _has_words(one)]
 
-    async def speak(self, sentence: str) -> AsyncIterator[bytes]:
-        """Say a sentence, after a pause unless it is the first. Raises ApiError."""
-        steps = self._steps(sentence, self._spoken)
+    async def speak(self, sentence: str) -> AsyncIterator[Piece]:
+        """Say a sentence, after a pause unless it is the first. Raises ApiError.
+
+        The pause is part of the first piece. With timings, there is one piece, and its phonemes are timed from the
+        beginning of the text.
+        """
+        steps = self._timed_steps(sentence) if self._timings else self._steps(sentence)
         # Only the first sentence may find that there is no place.
         reserved = self._spoken > 0
-        self._spoken += 1
         async with self._service.job(self._way, steps, reserved=reserved) as job:
             piece = await self._service.first(job)
             while piece is not None:
-                if piece.data:
-                    yield piece.data
+                yield piece
                 piece = await anext(job, None)
+        self._spoken += 1
 
-    def _steps(self, sentence: str, number: int) -> Iterator[Piece]:
-        rate = self._who.voice.sample_rate
-        for samples in self._samples(sentence, number, rate):
-            yield Piece(data=self._encoder.encode(samples), seconds=len(samples) / rate)
+    def start_of_next(self) -> float:
+        """When the next sentence will begin, in seconds from the beginning of the text."""
+        return self.seconds + len(self._pause()) / self._rate
 
-    def _samples(self, sentence: str, number: int, rate: int) -> Iterator[Samples]:
-        if number:
-            yield np.zeros(round(SENTENCE_PAUSE * rate), dtype=np.float32)
-        yield from samples_of(
-            self._who, sentence, language=self._language, speed=self._speed, seed=number
+    def _steps(self, sentence: str) -> Iterator[Piece]:
+        before = self._pause()
+        for samples in samples_of(
+            self._who,
+            sentence,
+            language=self._language,
+            speed=self._speed,
+            seed=self._spoken,
+        ):
+            yield self._encoded(np.concatenate([before, samples]))
+            before = before[:0]
+
+    def _timed_steps(self, sentence: str) -> Iterator[Piece]:
+        start = self.start_of_next()
+        voice = self._who.voice
+        waveform = voice.say(
+            sentence,
+            speaker=self._who.speaker,
+            language=self._language,
+            seed=self._spoken,
+            **speed_controls(voice, self._speed),
         )
+        phonemes = waveform.phonemes and tuple(
+            evolve(one, start=one.start + start, end=one.end + start) for one in waveform.phonemes
+        )
+        piece = self._encoded(np.concatenate([self._pause(), checked(waveform.samples, voice)]))
+        yield evolve(piece, phonemes=phonemes)
+
+    def _pause(self) -> Samples:
+        seconds = SENTENCE_PAUSE if self._spoken else 0.0
+        return np.zeros(round(seconds * self._rate), dtype=np.float32)
+
+    def _encoded(self, samples: Samples) -> Piece:
+        seconds = len(samples) / self._rate
+        self.seconds += seconds
+        return Piece(data=self._encoder.encode(samples), seconds=seconds)
 
     def _split(self, text: str) -> list[str]:
         return [piece for one in split_sentences(text, self._language) for piece in cut_long(one)]

@@ -11,16 +11,22 @@ from attrs import fields_dict, frozen
 from allophone.errors import UserError
 from allophone.synthesis.engine import Samples
 from allophone.synthesis.voice import Voice
+from allophone.synthesis.waveform import PhonemeTiming
 from allophone_serve.encoding import Encoder
 from allophone_serve.voices import Speaker
 
 
 @frozen(kw_only=True)
 class Piece:
-    """A piece of encoded audio, and the seconds of speech that were synthesized for it."""
+    """A piece of encoded audio.
+
+    seconds: the speech that was synthesized for it.
+    phonemes: when they are spoken, if this was asked for and the voice knows.
+    """
 
     data: bytes
     seconds: float = 0.0
+    phonemes: tuple[PhonemeTiming, ...] | None = None
 
 
 def samples_of(
@@ -31,9 +37,14 @@ def samples_of(
     for samples in voice.stream(
         text, speaker=who.speaker, language=language, seed=seed, **controls
     ):
-        if not np.isfinite(samples).all():
-            raise RuntimeError(f"the voice '{voice.name}' generated NaN or infinite samples")
-        yield samples
+        yield checked(samples, voice)
+
+
+def checked(samples: Samples, voice: Voice) -> Samples:
+    """The samples [N], which are finite. Raises RuntimeError if they are not."""
+    if not np.isfinite(samples).all():
+        raise RuntimeError(f"the voice '{voice.name}' generated NaN or infinite samples")
+    return samples
 
 
 def pieces(samples: Iterator[Samples], encoder: Encoder, rate: int) -> Iterator[Piece]:

@@ -1,0 +1,152 @@
+"""`allophone serve` in a process of its own, with a real voice; and what the command refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import openai
+import pytest
+import serve_toys
+import soundfile
+from click.testing import CliRunner
+from wyoming.audio import AudioChunk, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.tts import Synthesize
+
+import allophone
+from allophone.errors import UserError
+from allophone.testing.light import heavy_imports
+from allophone_serve.command import command
+
+TEXT = "The quick brown fox jumps over the lazy dog. And nobody minds!"
+
+
+@pytest.fixture(scope="module")
+def joe():
+    """The addresses of HTTP and Wyoming of a server with the voice joe, which ends by SIGTERM."""
+    program = Path(sys.executable).with_name("allophone")
+    words = ["serve", "--voice", "joe", "--port", "0", "--wyoming", "0", "--alias", "echo=joe"]
+    server = subprocess.Popen(
+        [program, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    printed = [server.stderr.readline() for _ in range(2)]
+    try:
+        yield tuple(re.search(r"\w+://\S+", line)[0] for line in printed)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) in (0, -signal.SIGTERM)
+        assert "Traceback" not in server.stderr.read()
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return allophone.load("joe").say(TEXT)
+
+
+def test_joe_speaks_by_the_client_of_openai(joe, expected, tmp_path):
+    with openai.OpenAI(base_url=joe[0], api_key="none") as client:
+        file = tmp_path / "speech.wav"
+        with client.audio.speech.with_streaming_response.create(
+            model="tts-1", voice="echo", input=TEXT, response_format="wav"
+        ) as response:
+            response.stream_to_file(file)
+    samples, rate = soundfile.read(file)
+    assert rate == expected.sample_rate
+    np.testing.assert_allclose(samples, expected.samples.clip(-1, 1), atol=1 / 32768)
+
+
+def test_joe_speaks_by_wyoming(joe, expected):
+    async def talk():
+        async with AsyncTcpClient.from_uri(joe[1]) as client:
+            await client.write_event(Synthesize(text=TEXT).event())
+            audio = b""
+            while not AudioStop.is_type((event := await client.read_event()).type):
+                if AudioChunk.is_type(event.type):
+                    audio += AudioChunk.from_event(event).audio
+            return np.frombuffer(audio, "<i2") / 32768
+
+    np.testing.assert_allclose(asyncio.run(talk()), expected.samples.clip(-1, 1), atol=1 / 32768)
+
+
+def test_by_default_only_this_machine_is_served(joe):
+    assert joe[0].startswith("http://127.0.0.1:")
+    assert joe[1].startswith("tcp://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--voice", "nobody"], "no voice 'nobody'"),
+        (["--alias", "alloy"], "invalid --alias value 'alloy'"),
+        (["--alias", "alloy=anna"], "no voice 'anna'"),
+        (["--voice", "VOICE/tim", "--voice", "VOICE/other/tim"], "Two voices are named 'tim'"),
+        (["--keys", "EMPTY"], "holds no key"),
+    ],
+)
+def test_what_the_command_refuses(tmp_path, monkeypatch, words, message):
+    serve_toys.toy_voices(tmp_path)
+    (tmp_path / "other" / "tim").mkdir(parents=True)
+    (tmp_path / "other" / "tim" / "toy").write_text("00")
+    (tmp_path / "empty").touch()
+    monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
+    words = [
+        w.replace("VOICE", str(tmp_path)).replace("EMPTY", str(tmp_path / "empty")) for w in words
+    ]
+    if "--voice" not in words:
+        words += ["--voice", str(tmp_path / "tim")]
+    error = CliRunner().invoke(command, words).exception
+    assert isinstance(error, UserError)
+    assert message in error.message
+
+
+def test_a_port_in_use_is_an_error(tmp_path, monkeypatch):
+    serve_toys.toy_voices(tmp_path)
+    monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["--voice", str(tmp_path / "tim"), "--port", str(port)]
+        error = CliRunner().invoke(command, words).exception
+    assert isinstance(error, UserError)
+    assert f"port {port}" in error.message
+
+
+def test_without_the_package_wyoming_the_command_says_what_to_install(tmp_path, monkeypatch):
+    serve_toys.toy_voices(tmp_path)
+    monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
+    monkeypatch.setitem(sys.modules, "wyoming.audio", None)
+    monkeypatch.delitem(sys.modules, "allophone_serve.wyoming_server", raising=False)
+    words = ["--voice", str(tmp_path / "tim"), "--port", "0", "--wyoming", "0"]
+    error = CliRunner().invoke(command, words).exception
+    assert isinstance(error, UserError)
+    assert error.hint == "pip install 'allophone-serve[wyoming]'"
+
+
+def test_keys_come_from_a_file_and_the_environment(tmp_path, monkeypatch):
+    serve_toys.toy_voices(tmp_path)
+    (tmp_path / "keys").write_text("first\nsecond\n")
+    monkeypatch.setenv("ALLOPHONE_API_KEY", "third")
+    monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
+    served = []
+    monkeypatch.setattr("allophone_serve.server.serve", lambda service, *_: served.append(service))
+    words = ["--voice", str(tmp_path / "tim"), "--port", "0", "--keys", str(tmp_path / "keys")]
+    CliRunner().invoke(command, words, catch_exceptions=False)
+    assert served[0].options.keys == ("first", "second", "third")
+    served[0].stop()
+
+
+def test_help_imports_nothing_heavy():
+    code = "from allophone.cli import allophone\nallophone(['serve', '--help'])"
+    assert heavy_imports(code) == {}
