@@ -165,4 +165,4 @@ if __name__ == "__main__":
     listening = listen("127.0.0.1", 0)
     service = Service(toy_voices(Path(sys.argv[1]), delay=delay), Options())
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)  # noqa: T201
-    serve(service, listening)
+    serve(build_app(service), listening, service.options)

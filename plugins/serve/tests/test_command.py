@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -33,7 +34,18 @@ TEXT = "The quick brown fox jumps over the lazy dog. And nobody minds!"
 def joe():
     """The addresses of HTTP and Wyoming of a server with the voice joe, which ends by SIGTERM."""
     program = Path(sys.executable).with_name("allophone")
-    words = ["serve", "--voice", "joe", "--port", "0", "--wyoming", "0", "--alias", "echo=joe"]
+    words = [
+        "serve",
+        "--voice",
+        "joe",
+        "--port",
+        "0",
+        "--wyoming",
+        "0",
+        "--alias",
+        "echo=joe",
+        "--page",
+    ]
     server = subprocess.Popen(
         [program, *words],
         stderr=subprocess.PIPE,
@@ -81,6 +93,17 @@ def test_joe_speaks_by_wyoming(joe, expected):
     np.testing.assert_allclose(asyncio.run(talk()), expected.samples.clip(-1, 1), atol=1 / 32768)
 
 
+def test_the_page_of_the_demo_is_served(joe):
+    site = joe[0].removesuffix("/v1")
+    page = httpx.get(site, timeout=60)
+    assert page.status_code == 200
+    assert "window.gradio_config" in page.text
+    assets = re.findall(r'<script[^>]+src="\.?([^"]+)"', page.text)
+    assert assets
+    assert httpx.get(f"{site}/{assets[0].lstrip('/')}").status_code == 200
+    assert httpx.get(f"{site}/health").json() == {"status": "ok"}
+
+
 def test_by_default_only_this_machine_is_served(joe):
     assert joe[0].startswith("http://127.0.0.1:")
     assert joe[1].startswith("tcp://127.0.0.1:")
@@ -94,6 +117,7 @@ def test_by_default_only_this_machine_is_served(joe):
         (["--alias", "alloy=anna"], "no voice 'anna'"),
         (["--voice", "VOICE/tim", "--voice", "VOICE/other/tim"], "Two voices are named 'tim'"),
         (["--keys", "EMPTY"], "holds no key"),
+        (["--page", "--keys", "FULL"], "cannot be used with API keys"),
     ],
 )
 def test_what_the_command_refuses(tmp_path, monkeypatch, words, message):
@@ -101,12 +125,13 @@ def test_what_the_command_refuses(tmp_path, monkeypatch, words, message):
     (tmp_path / "other" / "tim").mkdir(parents=True)
     (tmp_path / "other" / "tim" / "toy").write_text("00")
     (tmp_path / "empty").touch()
+    (tmp_path / "full").write_text("secret")
     monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
-    words = [
-        w.replace("VOICE", str(tmp_path)).replace("EMPTY", str(tmp_path / "empty")) for w in words
-    ]
+    files = {"VOICE": tmp_path, "EMPTY": tmp_path / "empty", "FULL": tmp_path / "full"}
+    for name, file in files.items():
+        words = [word.replace(name, str(file)) for word in words]
     if "--voice" not in words:
-        words += ["--voice", str(tmp_path / "tim")]
+        words += ["--voice", str(tmp_path / "tim"), "--port", "0"]
     error = CliRunner().invoke(command, words).exception
     assert isinstance(error, UserError)
     assert message in error.message
@@ -140,7 +165,9 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("ALLOPHONE_API_KEY", "third")
     monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
     served = []
-    monkeypatch.setattr("allophone_serve.server.serve", lambda service, *_: served.append(service))
+    monkeypatch.setattr(
+        "allophone_serve.server.serve", lambda app, *_: served.append(app.state.service)
+    )
     words = ["--voice", str(tmp_path / "tim"), "--port", "0", "--keys", str(tmp_path / "keys")]
     CliRunner().invoke(command, words, catch_exceptions=False)
     assert served[0].options.keys == ("first", "second", "third")

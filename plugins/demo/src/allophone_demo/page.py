@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from starlette.applications import Starlette
 
 from allophone.errors import UserError
 from allophone.synthesis.voice import SENTENCE_PAUSE
@@ -45,6 +46,18 @@ def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
             hint="Choose a free port with --port.",
         ) from error
     return page
+
+
+def mount(app: Starlette, voices: Voices) -> None:
+    """Serve the page under `/` of an application, after the application's own routes."""
+    gr.mount_gradio_app(
+        app,
+        build(voices),
+        path="/",
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+    )
 
 
 def build(voices: Voices) -> gr.Blocks:

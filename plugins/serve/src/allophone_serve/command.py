@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from allophone.errors import UserError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from allophone_serve.service import Service
 
 
 @click.command("serve")
@@ -52,6 +60,11 @@ from allophone.errors import UserError
     type=click.IntRange(0, 65535),
     metavar="PORT",
     help="Also serve the Wyoming protocol of Home Assistant on this port, usually 10200. It knows no API keys.",
+)
+@click.option(
+    "--page",
+    is_flag=True,
+    help="Also serve the page of `allophone demo` under /; not together with API keys, which it cannot send.",
 )
 @click.option(
     "--places",
@@ -111,6 +124,7 @@ def command(
     host: str,
     port: int,
     wyoming: int | None,
+    page: bool,
     limit: int,
     workers: int,
     characters: int,
@@ -124,6 +138,7 @@ def command(
     Only this machine can reach the server, unless --host is given. Ctrl-C or SIGTERM ends it, after what has begun.
     """
     from allophone.registry import default_registry
+    from allophone_serve.app import build_app
     from allophone_serve.options import Options
     from allophone_serve.server import listen, serve
     from allophone_serve.service import Service
@@ -149,9 +164,20 @@ def command(
     service = Service(voices, options)
     listening = listen(host, port)
     click.echo(f"Serving {', '.join(voices.by_name)} at http://{_address(listening)}/v1", err=True)
-    if wyoming is None:
-        serve(service, listening)
-        return
+    app = build_app(service, beside=_wyoming(service, host, wyoming))
+    if page:
+        _mount_page(app, service, places, engine=engine, device=device, vocoder=vocoder)
+    serve(app, listening, options)
+
+
+def _wyoming(
+    service: Service, host: str, port: int | None
+) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """What serves Wyoming; nothing without a port."""
+    if port is None:
+        return nullcontext
+    from allophone_serve.server import listen
+
     try:
         from allophone_serve.wyoming_server import wyoming_server
     except ModuleNotFoundError as error:
@@ -159,9 +185,44 @@ def command(
             f"--wyoming needs the package {error.name}, which is not installed.",
             hint="pip install 'allophone-serve[wyoming]'",
         ) from error
-    second = listen(host, wyoming)
-    click.echo(f"Wyoming at tcp://{_address(second)}", err=True)
-    serve(service, listening, beside=lambda: wyoming_server(service, second))
+    listening = listen(host, port)
+    click.echo(f"Wyoming at tcp://{_address(listening)}", err=True)
+    return lambda: wyoming_server(service, listening)
+
+
+def _mount_page(
+    app: Starlette,
+    service: Service,
+    places: tuple[str, ...],
+    *,
+    engine: str | None,
+    device: str,
+    vocoder: str | None,
+) -> None:
+    from allophone.registry import default_registry
+
+    if service.options.keys:
+        raise UserError(
+            "--page cannot be used with API keys, which the page cannot send.",
+            hint="Leave out one of both, or run `allophone demo` beside the server.",
+        )
+    try:
+        from allophone_demo.page import mount
+        from allophone_demo.voices import open_voices
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--page needs the package {error.name}, which is not installed.",
+            hint="pip install 'allophone-serve[page]'",
+        ) from error
+    voices = open_voices(
+        places,
+        vocoders=(vocoder,) if vocoder else (),
+        engine=engine,
+        device=device,
+        limit=service.options.characters,
+        registry=default_registry(),
+    )
+    mount(app, voices)
 
 
 def _address(listening: socket.socket) -> str:

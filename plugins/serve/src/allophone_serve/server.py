@@ -1,18 +1,14 @@
-"""Runs the servers of all protocols in one event loop, until SIGINT or SIGTERM."""
+"""Runs an application until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
 
 from allophone.errors import UserError
-from allophone_serve.app import build_app
 from allophone_serve.options import Options
-from allophone_serve.service import Service
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -30,17 +26,9 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(
-    service: Service,
-    listening: socket.socket,
-    *,
-    beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-) -> None:
-    """Serve until a signal; what has begun is finished then. A second SIGINT cuts it off.
-
-    beside: what else runs in the event loop meanwhile.
-    """
-    make_server(build_app(service, beside=beside), service.options).run(sockets=[listening])
+def serve(app: Starlette, listening: socket.socket, options: Options) -> None:
+    """Serve until a signal; what has begun is finished then. A second SIGINT cuts it off."""
+    make_server(app, options).run(sockets=[listening])
 
 
 def make_server(app: Starlette, options: Options) -> uvicorn.Server:
