@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -102,6 +103,18 @@ def test_the_page_of_the_demo_is_served(joe):
     assert assets
     assert httpx.get(f"{site}/{assets[0].lstrip('/')}").status_code == 200
     assert httpx.get(f"{site}/health").json() == {"status": "ok"}
+
+
+def test_the_examples_of_the_readme_run(joe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    readme = readme.replace("http://127.0.0.1:8000/v1", joe[0])
+    (code,) = re.findall(r"^```python\n([\s\S]*?)^```$", readme, re.MULTILINE)
+    exec(compile(code, "README.md", "exec"), {})
+    (line,) = re.findall(r"^ {4}(curl .*\\\n.*)$", readme, re.MULTILINE)
+    subprocess.run(shlex.split(line.replace("\\\n", " ")), check=True, capture_output=True)
+    for name in ("morning.wav", "morning.mp3"):
+        assert 0.5 < len(soundfile.read(name)[0]) / 22050 < 2
 
 
 def test_by_default_only_this_machine_is_served(joe):

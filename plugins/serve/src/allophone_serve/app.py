@@ -16,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from allophone_serve.access import ApiKeys
 from allophone_serve.errors import ApiError, answer_api_error
 from allophone_serve.openai_speech import speech
+from allophone_serve.openapi import describe
 from allophone_serve.orders import MODELS
 from allophone_serve.service import Service
 from allophone_serve.websocket import stream
@@ -56,6 +57,7 @@ def build_app(
             Route("/v1/models/{model}", _model),
             Route("/v1/voices", _voices),
             Route("/v1/audio/voices", _voices),
+            Route("/openapi.json", _openapi),
             Route("/health", _health),
             Route("/ready", _ready),
             Route("/metrics", _metrics),
@@ -105,6 +107,10 @@ async def _voices(request: Request) -> Response:
         for name in service.voices.names()
     ]
     return JSONResponse({"object": "list", "data": found, "voices": [one["id"] for one in found]})
+
+
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(describe(request.app.state.service))
 
 
 async def _health(request: Request) -> Response:

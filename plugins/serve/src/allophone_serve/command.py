@@ -103,6 +103,14 @@ if TYPE_CHECKING:
     help="Seconds that a request may take.",
 )
 @click.option(
+    "--cache",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="MB",
+    help="Megabytes of finished audio to keep in memory for requests that are made again.",
+)
+@click.option(
     "--keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -130,6 +138,7 @@ def command(
     characters: int,
     first_timeout: float,
     timeout: float,
+    cache: int,
     keys: Path | None,
     origins: tuple[str, ...],
 ) -> None:
@@ -150,6 +159,7 @@ def command(
         characters=characters,
         first_timeout=first_timeout,
         timeout=timeout,
+        cache=cache * 1_000_000,
         keys=_read_keys(keys),
         origins=origins,
     )

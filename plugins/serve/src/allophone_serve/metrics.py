@@ -22,7 +22,7 @@ class Metrics:
             registry=self._registry,
         )
         self._audio = Counter(
-            "allophone_audio_seconds", "Seconds of speech synthesized.", registry=self._registry
+            "allophone_audio_seconds", "Seconds of speech.", registry=self._registry
         )
         self._first = Histogram(
             "allophone_first_audio_seconds",

@@ -79,7 +79,10 @@ class SpeechResponse(Response):
         begun = False
         try:
             encoder = make_encoder(order.format, rate, whole=order.whole)
-            async with self._service.job("speech", pieces(samples, encoder, rate)) as job:
+            steps = pieces(samples, encoder, rate)
+            if self._service.cache:
+                steps = self._service.cache(order.content(), steps)
+            async with self._service.job("speech", steps) as job:
                 first = await self._service.first(job)
                 if order.whole and not order.events:
                     content = b"".join([piece.data async for piece in _after(first, job)])

@@ -15,6 +15,7 @@ class Options:
     body: the largest request body, bytes.
     first_timeout: seconds that a request may wait for its first audio.
     timeout: seconds that a request may take in all.
+    cache: bytes of finished audio that are kept for requests that are made again; 0 for none.
     keys: API keys; without any, none is asked for.
     origins: origins whose web pages may use the server (CORS).
     """
@@ -25,5 +26,6 @@ class Options:
     body: int = 1_000_000
     first_timeout: float = 30.0
     timeout: float = 600.0
+    cache: int = 0
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
@@ -47,6 +48,11 @@ class Order:
     events: bool = False
     whole: bool = False
     ignored: tuple[str, ...] = ()
+
+    def content(self) -> Hashable:
+        """What determines the bytes of the audio."""
+        who = self.who.name, self.who.speaker, self.language
+        return *who, self.text, self.speed, self.format, self.whole
 
 
 @frozen(kw_only=True)

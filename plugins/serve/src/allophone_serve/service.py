@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from allophone.errors import UserError
+from allophone_serve.cache import Cache
 from allophone_serve.errors import ApiError, full
 from allophone_serve.metrics import Metrics
 from allophone_serve.options import Options
@@ -26,6 +27,7 @@ class Service:
         self.options = options
         self.scheduler = Scheduler(places=options.places, workers=options.workers)
         self.metrics = Metrics(self.scheduler)
+        self.cache = Cache(options.cache) if options.cache else None
 
     @asynccontextmanager
     async def job(
