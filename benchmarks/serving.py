@@ -52,7 +52,7 @@ async def ask_allophone(port: int, text: str) -> float:
 
 
 async def ask_piper(port: int, text: str) -> float:
-    return await _post(port, "/", {"text": text})
+    return await _post(port, "/synthesize", {"text": text})
 
 
 async def ask_wyoming(port: int, text: str) -> float:

@@ -45,7 +45,7 @@ class Controls:
 class Tones:
     """Speaks 20 ms of a tone for each id, in chunks of at most ten ids.
 
-    Fails at a 'q', and gives NaN for a 'z'. A chunk takes `delay` seconds.
+    Fails at 'qqq', and gives NaN for 'zzz'. A chunk takes `delay` seconds.
     """
 
     controls = Controls
@@ -70,9 +70,9 @@ class Tones:
         size = 10 * per_id * AUDIO.hop_length
         for index in range(0, len(samples), size):
             time.sleep(self.delay)
-            if "q" in symbols:
-                raise ValueError("nobody can say q")
-            yield samples[index : index + size] * (np.nan if "z" in symbols else 1)
+            if "qqq" in symbols:
+                raise ValueError("nobody can say qqq")
+            yield samples[index : index + size] * (np.nan if "zzz" in symbols else 1)
 
 
 class WholeTones:

@@ -127,7 +127,8 @@ def test_by_default_only_this_machine_is_served(joe):
     [
         (["--voice", "nobody"], "no voice 'nobody'"),
         (["--alias", "alloy"], "invalid --alias value 'alloy'"),
-        (["--alias", "alloy=anna"], "no voice 'anna'"),
+        (["--alias", "alloy=anna"], "--alias alloy=anna: There is no voice"),
+        (["--alias", "alloy=tim:anna"], "--alias alloy=tim:anna: There is no voice"),
         (["--voice", "VOICE/tim", "--voice", "VOICE/other/tim"], "Two voices are named 'tim'"),
         (["--keys", "EMPTY"], "holds no key"),
         (["--page", "--keys", "FULL"], "cannot be used with API keys"),

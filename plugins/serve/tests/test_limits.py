@@ -127,8 +127,9 @@ def test_a_request_may_not_take_longer_than_its_time(slow):
     assert service.scheduler.taken_places() == 0
 
 
-def test_many_clients_at_once(slow):
-    with slow(delay=0.002) as (url, service), ThreadPoolExecutor(32) as pool:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_clients_at_once(slow, workers):
+    with slow(delay=0.002, workers=workers) as (url, service), ThreadPoolExecutor(32) as pool:
         texts = [f"Hello {'a' * (number % 7)}." for number in range(96)]
         spoken = list(pool.map(lambda text: ask(url, text), texts))
         expected = {text: len(service.voices.find("tim").voice.say(text).samples) for text in texts}
@@ -198,6 +199,13 @@ def test_long_text_without_a_full_stop(url, toys):
     spoken = ask(url, text)
     assert spoken.status_code == 200
     assert len(spoken.content) == 44 + 2 * len(toys[1].voices.find("tim").voice.say(text).samples)
+
+
+def test_long_breaks_of_ssml_are_refused(url):
+    breaks = '<break time="60s"/>' * 40
+    spoken = ask(url, f"<speak>a{breaks}b</speak>", stream=False)
+    assert spoken.status_code == 400
+    assert "longer than 30 minutes" in spoken.json()["error"]["message"]
 
 
 def test_keys(slow):

@@ -202,13 +202,13 @@ def test_instructions_are_ignored_and_this_is_said(client):
 
 
 def test_a_failing_engine_is_an_error_of_the_server(client):
-    for text in ("Quite.", "Zero."):
+    for text in ("Qqq.", "Zzz."):
         with pytest.raises(openai.InternalServerError, match="log says why"):
             speak(client, input=text)
 
 
 def test_audio_that_breaks_off_is_no_complete_response(url):
-    body = {"model": "tts-1", "input": "Hello. Quite.", "response_format": "wav"}
+    body = {"model": "tts-1", "input": "Hello. Qqq.", "response_format": "wav"}
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.post(f"{url}/v1/audio/speech", json=body)
     response = httpx.post(f"{url}/v1/audio/speech", json={**body, "stream_format": "sse"})

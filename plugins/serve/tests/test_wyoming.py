@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -133,7 +135,7 @@ def test_errors_end_the_connection(server):
         (Synthesize(text="Hello.", voice=SynthesizeVoice(name="../tim")), "no voice"),
         (Synthesize(text="a" * 5001), "5,001 characters"),
         (Synthesize(text="Жук."), "CYRILLIC"),
-        (Synthesize(text="Quite."), "failed"),
+        (Synthesize(text="Qqq."), "failed"),
     ):
         (event,) = talk(server, request)
         assert words in Error.from_event(event).text
@@ -167,6 +169,23 @@ def test_what_is_no_event_ends_the_connection(server, line):
     answer = asyncio.run(conversation())
     assert not answer or json.loads(answer.split(b"\n")[0])["type"] == "error"
     assert talk(server, Describe(), until=Info)
+
+
+def test_at_the_end_what_has_begun_is_finished(tmp_path):
+    voices = serve_toys.toy_voices(tmp_path, delay=0.05)
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    with ThreadPoolExecutor() as pool:
+        with serve_toys.running(
+            voices, beside=lambda service: wyoming_server(service, listening)
+        ) as (_, service):
+            spoken = pool.submit(talk, (port,), Synthesize(text="a" * 200))
+            idle = pool.submit(talk, (port,), Describe())
+            while not service.scheduler.taken_places():
+                time.sleep(0.01)
+        expected = said((port, service), "a" * 200)
+        np.testing.assert_array_equal(audio(spoken.result(5)), expected)
+        assert [event.type for event in idle.result(5)] == ["info"]
 
 
 @pytest.mark.parametrize(

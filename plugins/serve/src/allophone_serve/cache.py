@@ -30,16 +30,20 @@ class Cache:
         if kept is not None:
             yield from kept
             return
-        pieces = []
+        pieces: list[Piece] = []
+        size = 0
         for piece in steps:
-            pieces.append(piece)
+            size += len(piece.data)
+            if size <= self._limit:
+                pieces.append(piece)
             yield piece
-        self._keep(key, tuple(pieces))
+        if size <= self._limit:
+            self._keep(key, tuple(pieces))
 
     def _keep(self, key: Hashable, pieces: tuple[Piece, ...]) -> None:
         size = _size(pieces)
         with self._lock:
-            if size > self._limit or key in self._kept:
+            if key in self._kept:
                 return
             self._kept[key] = pieces
             self._size += size

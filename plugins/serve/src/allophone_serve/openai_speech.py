@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -78,7 +79,8 @@ class SpeechResponse(Response):
         samples = samples_of(order.who, order.text, language=order.language, speed=order.speed)
         begun = False
         try:
-            encoder = make_encoder(order.format, rate, whole=order.whole)
+            # Made in the worker, since FFmpeg's libraries take a while to be loaded.
+            encoder = partial(make_encoder, order.format, rate, whole=order.whole)
             steps = pieces(samples, encoder, rate)
             if self._service.cache:
                 steps = self._service.cache(order.content(), steps)

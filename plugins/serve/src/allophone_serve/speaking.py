@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from allophone.synthesis.voice import Voice
 from allophone.synthesis.waveform import PhonemeTiming
 from allophone_serve.encoding import Encoder
 from allophone_serve.voices import Speaker
+
+LONGEST = 1800.0
+"""Seconds of speech that a request may ask for: breaks in SSML are long and take few characters."""
 
 
 @frozen(kw_only=True)
@@ -47,9 +50,19 @@ def checked(samples: Samples, voice: Voice) -> Samples:
     return samples
 
 
-def pieces(samples: Iterator[Samples], encoder: Encoder, rate: int) -> Iterator[Piece]:
-    """Encode speech chunk by chunk; the last piece has what the encoder kept back."""
+def pieces(
+    samples: Iterator[Samples], make_encoder: Callable[[], Encoder], rate: int
+) -> Iterator[Piece]:
+    """Encode speech chunk by chunk; the last piece has what the encoder kept back.
+
+    Raises UserError for speech of more than `LONGEST` seconds.
+    """
+    encoder = make_encoder()
+    seconds = 0.0
     for chunk in samples:
+        seconds += len(chunk) / rate
+        if seconds > LONGEST:
+            raise UserError(f"The speech is longer than {LONGEST / 60:.0f} minutes.")
         yield Piece(data=encoder.encode(chunk), seconds=len(chunk) / rate)
     yield Piece(data=encoder.finish())
 

@@ -55,7 +55,9 @@ class Voices:
 
         Raises UserError, listing the names, if there is none.
         """
-        meant = self.aliases.get(name, self.default if name in BUILT_IN else name)
+        meant = self.aliases.get(name, name)
+        if meant in BUILT_IN and meant not in self.by_name:
+            meant = self.default
         base, _, speaker = meant.partition(":")
         voice = self.by_name.get(base)
         if voice is not None and (not speaker or speaker in voice.speakers):
@@ -100,9 +102,8 @@ def open_voices(
         )
     voices = Voices(by_name=by_name, aliases=dict(aliases or {}))
     for alias, name in voices.aliases.items():
-        if name.partition(":")[0] not in by_name:
-            raise UserError(
-                f"--alias {alias}={name}: there is no voice '{name}'.",
-                hint=f"Available: {', '.join(by_name)}.",
-            )
+        try:
+            voices.find(alias)
+        except UserError as error:
+            raise UserError(f"--alias {alias}={name}: {error.message}", hint=error.hint) from error
     return voices

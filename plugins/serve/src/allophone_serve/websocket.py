@@ -54,7 +54,7 @@ async def _text(socket: WebSocket, service: Service) -> None:
     given = await _receive(socket, "start")
     order = read_session_order(given, service.voices)
     rate = order.who.voice.sample_rate
-    encoder = make_encoder(order.format, rate)
+    encoder = await asyncio.to_thread(make_encoder, order.format, rate)
     session = Session(
         service,
         "websocket",
@@ -114,7 +114,7 @@ async def _speak(
                 described = None
             if piece.data:
                 await socket.send_bytes(piece.data)
-    if last := encoder.finish():
+    if last := await asyncio.to_thread(encoder.finish):
         await socket.send_bytes(last)
     await socket.send_json({"type": "done", "seconds": round(session.seconds, 4)})
 
