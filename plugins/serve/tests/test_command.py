@@ -188,6 +188,11 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path, monkeypatch):
     served[0].stop()
 
 
+def test_the_server_needs_no_torch():
+    code = "import allophone_serve.app, allophone_serve.server, allophone_serve.wyoming_server"
+    assert heavy_imports(code, ("torch", "librosa", "gradio")) == {}
+
+
 def test_help_imports_nothing_heavy():
     code = "from allophone.cli import allophone\nallophone(['serve', '--help'])"
     assert heavy_imports(code) == {}

@@ -171,6 +171,21 @@ def test_what_is_no_event_ends_the_connection(server, line):
     assert talk(server, Describe(), until=Info)
 
 
+def test_a_client_that_leaves_frees_its_place(tmp_path):
+    voices = serve_toys.toy_voices(tmp_path, delay=0.05)
+    listening = listen("127.0.0.1", 0)
+    with serve_toys.running(voices, beside=lambda service: wyoming_server(service, listening)) as (
+        _,
+        service,
+    ):
+        port = listening.getsockname()[1]
+        talk((port,), Synthesize(text="a" * 4000), until=AudioChunk)
+        end = time.monotonic() + 5
+        while service.scheduler.taken_places():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
 def test_at_the_end_what_has_begun_is_finished(tmp_path):
     voices = serve_toys.toy_voices(tmp_path, delay=0.05)
     listening = listen("127.0.0.1", 0)

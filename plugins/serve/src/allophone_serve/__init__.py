@@ -1,5 +1,5 @@
 """The server of `allophone serve`.
 
-`voices`, `orders` and `encoding` say what can be asked for; `scheduler` makes it; `openai`, `wyoming_api` and `app`
-are the ways in.
+`voices`, `orders`, `speaking` and `encoding`: what is asked for, and how it becomes audio. `scheduler`: whose turn it is.
+`service`: what all ways in share. `openai_speech`, `websocket` and `wyoming_server`: the ways in.
 """
