@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from functools import partial
 
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from allophone_serve.errors import ApiError
 from allophone_serve.orders import Order, read_order
 from allophone_serve.scheduler import Job
 from allophone_serve.service import Service
-from allophone_serve.speaking import Piece, pieces, samples_of
+from allophone_serve.speaking import pieces, samples_of
 
 _DRAINED = 1 << 26
 """Bytes of a body that is too large, which are read so that the client gets the answer."""
@@ -85,15 +84,20 @@ class SpeechResponse(Response):
             if self._service.cache:
                 steps = self._service.cache(order.content(), steps)
             async with self._service.job("speech", steps) as job:
-                first = await self._service.first(job)
+                made = self._service.pieces(job)
                 if order.whole and not order.events:
-                    content = b"".join([piece.data async for piece in _after(first, job)])
+                    content = b"".join([piece.data async for piece in made])
                     await Response(content, headers=self._fields())(scope, receive, send)
                     return
-                begun = True
-                await _send(send, self._start())
-                async for data in self._content(first, job):
-                    await _send(send, _body(data, more=True))
+                async for piece in made:
+                    # What is wrong with a text shows before its first piece.
+                    if not begun:
+                        begun = True
+                        await _send(send, self._start())
+                    if piece.data:
+                        await _send(send, _body(self._delta(piece.data), more=True))
+                if order.events:
+                    await _send(send, _body(self._done(job), more=True))
             await _send(send, _body(b"", more=False))
         except ApiError as error:
             if not begun:
@@ -105,22 +109,17 @@ class SpeechResponse(Response):
                 # An end without a last chunk tells the client that audio is missing.
                 raise
 
-    async def _content(self, first: Piece | None, job: Job) -> AsyncIterator[bytes]:
-        """The body of the response, in chunks that are not empty."""
-        order = self._order
-        async for piece in _after(first, job):
-            if not piece.data:
-                continue
-            if order.events:
-                audio = base64.b64encode(piece.data).decode()
-                yield _event({"type": "speech.audio.delta", "audio": audio})
-            else:
-                yield piece.data
-        if order.events:
-            # Tokens are what OpenAI bills; here, characters and tenths of a second.
-            usage = {"input_tokens": len(order.text), "output_tokens": round(10 * job.seconds)}
-            total = sum(usage.values())
-            yield _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": total}})
+    def _delta(self, data: bytes) -> bytes:
+        if not self._order.events:
+            return data
+        audio = base64.b64encode(data).decode()
+        return _event({"type": "speech.audio.delta", "audio": audio})
+
+    def _done(self, job: Job) -> bytes:
+        # Tokens are what OpenAI bills; here, characters and tenths of a second.
+        usage = {"input_tokens": len(self._order.text), "output_tokens": round(10 * job.seconds)}
+        total = sum(usage.values())
+        return _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": total}})
 
     def _fields(self) -> dict[str, str]:
         order = self._order
@@ -136,13 +135,6 @@ class SpeechResponse(Response):
     def _start(self) -> dict[str, object]:
         headers = [(name.encode(), value.encode()) for name, value in self._fields().items()]
         return {"type": "http.response.start", "status": 200, "headers": headers}
-
-
-async def _after(first: Piece | None, job: Job) -> AsyncIterator[Piece]:
-    if first is not None:
-        yield first
-    async for piece in job:
-        yield piece
 
 
 async def _disconnected(receive: Receive) -> None:

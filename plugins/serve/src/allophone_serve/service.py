@@ -68,10 +68,13 @@ class Service:
             job.cancel()
             self.metrics.count(way, outcome, job)
 
-    async def first(self, job: Job) -> Piece | None:
-        """The first piece; None if there is none. Raises TimeoutError if it comes too late."""
+    async def pieces(self, job: Job) -> AsyncIterator[Piece]:
+        """The pieces of a job. Raises TimeoutError if the first comes too late."""
         async with asyncio.timeout(self.options.first_timeout):
-            return await anext(job, None)
+            piece = await anext(job, None)
+        while piece is not None:
+            yield piece
+            piece = await anext(job, None)
 
     def stop(self) -> None:
         """End the threads."""

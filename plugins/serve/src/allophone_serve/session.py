@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 from attrs import evolve
@@ -76,8 +77,9 @@ class Session:
         left, self._unfinished = self._unfinished, ""
         return [one for one in self._split(left) if _has_words(one)]
 
-    async def speak(self, sentence: str) -> AsyncIterator[Piece]:
-        """Say a sentence, after a pause unless it is the first. Raises ApiError.
+    @asynccontextmanager
+    async def speak(self, sentence: str) -> AsyncIterator[AsyncIterator[Piece]]:
+        """Say a sentence, after a pause unless it is the first: its pieces. Raises ApiError.
 
         The pause is part of the first piece. With timings, there is one piece, and its phonemes are timed from the
         beginning of the text.
@@ -86,10 +88,7 @@ class Session:
         # Only the first sentence may find that there is no place.
         reserved = self._spoken > 0
         async with self._service.job(self._way, steps, reserved=reserved) as job:
-            piece = await self._service.first(job)
-            while piece is not None:
-                yield piece
-                piece = await anext(job, None)
+            yield self._service.pieces(job)
         self._spoken += 1
 
     def start_of_next(self) -> float:

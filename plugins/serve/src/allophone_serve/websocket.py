@@ -106,14 +106,15 @@ async def _speak(
             "text": sentence,
             "start": round(session.start_of_next(), 4),
         }
-        async for piece in session.speak(sentence):
-            if described is not None:
-                timed = order.timings and piece.phonemes is not None
-                more = timing_fields(sentence, piece.phonemes or ()) if timed else {}
-                await socket.send_json({**described, **more})
-                described = None
-            if piece.data:
-                await socket.send_bytes(piece.data)
+        async with session.speak(sentence) as pieces:
+            async for piece in pieces:
+                if described is not None:
+                    timed = order.timings and piece.phonemes is not None
+                    more = timing_fields(sentence, piece.phonemes or ()) if timed else {}
+                    await socket.send_json({**described, **more})
+                    described = None
+                if piece.data:
+                    await socket.send_bytes(piece.data)
     if last := await asyncio.to_thread(encoder.finish):
         await socket.send_bytes(last)
     await socket.send_json({"type": "done", "seconds": round(session.seconds, 4)})

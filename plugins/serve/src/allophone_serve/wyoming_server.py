@@ -127,9 +127,10 @@ class _Handler(AsyncEventHandler):
     async def _say(self, sentences: Iterable[str]) -> None:
         assert self._session is not None
         for sentence in sentences:
-            async for piece in self._session.speak(sentence):
-                await self._start()
-                await self.write_event(AudioChunk(audio=piece.data, **self._format()).event())
+            async with self._session.speak(sentence) as pieces:
+                async for piece in pieces:
+                    await self._start()
+                    await self.write_event(AudioChunk(audio=piece.data, **self._format()).event())
 
     async def _end(self, session: Session) -> None:
         await self._say(session.finish())
