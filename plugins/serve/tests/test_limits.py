@@ -174,6 +174,15 @@ def test_ten_megabytes_are_refused(url, declared):
     assert httpx.get(f"{url}/health").status_code == 200
 
 
+def test_a_body_that_does_not_arrive_is_given_up(url, monkeypatch):
+    monkeypatch.setattr("allophone_serve.openai_speech._STALLED", 0.2)
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        head = f"POST {SPEECH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        client.settimeout(5)
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+
+
 @pytest.mark.parametrize(
     "name", ["../tim", "/etc/passwd", "tim/../tim", "tim:../anna", "file:///tim", "~", "", ".", ":"]
 )

@@ -22,7 +22,7 @@ _DRAINED = 1 << 26
 """Bytes of a body that is too large, which are read so that the client gets the answer."""
 
 _STALLED = 60.0
-"""Seconds without progress after which a client that does not read is given up."""
+"""Seconds that a client may take to send its request, or to take a chunk."""
 
 
 async def speech(request: Request) -> Response:
@@ -36,15 +36,21 @@ async def speech(request: Request) -> Response:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request. Raises ApiError if it has more than `limit` bytes."""
+    """The body of a request. Raises ApiError if it has more than `limit` bytes, or takes too long."""
     body = bytearray()
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            body += chunk
-        elif size > _DRAINED:
-            break
+    try:
+        async with asyncio.timeout(_STALLED):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= limit:
+                    body += chunk
+                elif size > _DRAINED:
+                    break
+    except TimeoutError:
+        raise ApiError(
+            status=408, message="The body of the request did not arrive in time."
+        ) from None
     if size > limit:
         raise ApiError(status=413, message=f"The body has more than {limit:,} bytes.")
     return bytes(body)

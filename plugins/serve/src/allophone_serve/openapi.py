@@ -32,6 +32,7 @@ _ERRORS = {
     "400": "The request is wrong; `param` says where.",
     "401": "The API key is missing or wrong.",
     "404": "There is no such model.",
+    "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "429": "All places are taken; `Retry-After` says when to come again.",
