@@ -435,7 +435,7 @@ def test_errors_of_batching_say_what_to_change(corpus, vocabulary):
         UserError, match=r"'golden_test' has no usable utterances.*train 31, valid 6"
     ):
         corpus.loader("golden_test", features=(), vocabulary=vocabulary)
-    with pytest.raises(UserError, match="3 utterances for 4 ranks"):
+    with pytest.raises(UserError, match="3 utterances that can be used, for 4 ranks"):
         corpus.loader("test", features=(), vocabulary=vocabulary, world_size=4)
     with pytest.raises(UserError, match=r"longer than a batch .* with \d+\.\d s"):
         changed(corpus, max_seconds=1.5).loader("train", features=(), vocabulary=vocabulary)

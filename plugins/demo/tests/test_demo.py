@@ -128,7 +128,7 @@ def test_only_changed_controls_are_passed(rich):
     changed = wanted(offered, [3.0, 1, "loud", "[1.0, 2.0]", "0.5"])
     assert changed == {"low": 3, "mode": "loud", "words": [1.0, 2.0], "cutoff": 0.5}
     assert type(changed["low"]) is int
-    with pytest.raises(UserError, match="no TOML"):
+    with pytest.raises(UserError, match="not valid TOML"):
         wanted(offered, [2, 1, "soft", "[1.0", ""])
 
 

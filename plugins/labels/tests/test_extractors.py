@@ -30,6 +30,10 @@ def make_context(spec=SPEC, trim_db=None):
     )
 
 
+def tone(samples):
+    return 0.5 * np.sin(np.arange(samples) / 10)
+
+
 def only(extractor, *utterances):
     results = list(extractor.extract(utterances))
     assert len(results) == len(utterances)
@@ -38,8 +42,8 @@ def only(extractor, *utterances):
 
 @pytest.fixture
 def labelled(tmp_path):
-    """Two seconds of silence, and labels that say otherwise."""
-    soundfile.write(tmp_path / "tone.wav", np.zeros(2 * RATE), RATE)
+    """Two seconds of a tone, and labels that say otherwise."""
+    soundfile.write(tmp_path / "tone.wav", tone(2 * RATE), RATE)
     path = tmp_path / "tone.lab"
     path.write_text("separator ;\n#\n0.5 125 pau\n0.502 125 t\n1.5 125 oo\n1.98 125 pau\n")
     return Utterance(id="tone", audio=str(tmp_path / "tone.wav"), text="Tone", labels=str(path))
@@ -57,7 +61,7 @@ def test_phones_and_their_durations(labelled):
 
 def test_labels_that_run_past_the_recording_end_with_it(labelled):
     cut = DurationsExtractor(DurationsConfig(), make_context())
-    soundfile.write(labelled.audio, np.zeros(RATE), RATE)
+    soundfile.write(labelled.audio, tone(RATE), RATE)
     durations = only(cut, labelled)
     assert durations.tolist() == [62, 1, 62, 0]
 
@@ -87,7 +91,7 @@ def test_durations_add_up_to_the_frames_of_the_recording(tmp_path, center, secon
     (tmp_path / "a.lab").write_text(
         "#\n0.25 0 sil\n0.5 0 AA1\n0.75 0 sp\n1 0 <eps>\n1.5 0 ʃ\n", "utf-8"
     )
-    soundfile.write(tmp_path / "a.wav", np.zeros(int(16000 * seconds)), 16000)
+    soundfile.write(tmp_path / "a.wav", tone(int(16000 * seconds)), 16000)
     utterance = Utterance(
         id="a", audio=str(tmp_path / "a.wav"), text="", labels=str(tmp_path / "a.lab")
     )
