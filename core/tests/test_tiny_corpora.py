@@ -73,7 +73,7 @@ def test_golden_utterances_are_as_many_as_were_asked_for_or_it_is_said(
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ({"valid": 2.0}, "valid must be a share of at least 0 and below 1, .*; it is 2.0"),
+        ({"valid": 2.5}, "valid must be a share of at least 0 and below 1, .*; it is 2.5"),
         ({"test": 1.0}, "test must be a share"),
         ({"valid": -1}, "valid must be a share"),
         ({"test": -0.5}, "test must be a share"),
@@ -85,6 +85,13 @@ def test_golden_utterances_are_as_many_as_were_asked_for_or_it_is_said(
 def test_splits_that_mean_nothing_are_refused(table, complaint):
     with pytest.raises(ConfigError, match=complaint):
         structure(SplitsConfig, table)
+
+
+def test_a_count_with_a_point_is_taken_and_named(caplog):
+    assert structure(SplitsConfig, {"valid": 2.0}).valid == 2
+    assert [one.getMessage() for one in caplog.records] == [
+        "[data.splits]: 2.0 is a count of 2 utterances; write it as 2."
+    ]
 
 
 RECIPE = """
@@ -259,7 +266,7 @@ def test_what_a_recipe_sets_is_taken_back_by_none(prepared, registry, tmp_path):
         ("runtime.seed=-1", "seed must be at least 0 and at most 4294967295, not -1"),
         ("runtime.seed=4294967296", "seed must be at least 0"),
         (f"runtime.seed={'9' * 5000}", "The value of --set runtime.seed is not valid TOML"),
-        ("data.splits.valid=2.0", "valid must be a share .* or a count, as in 20; it is 2.0"),
+        ("data.splits.valid=2.5", "valid must be a share .* or a count, as in 20; it is 2.5"),
         (f"data.corpora={'[' * 50000}{']' * 50000}", "--set data.corpora is nested too deep"),
         (f"{'a.' * 5000}b=1", "--set is nested too deep"),
     ],

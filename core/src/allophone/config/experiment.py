@@ -9,6 +9,7 @@ Imports attrs only.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from allophone.entries import pluggable
 from allophone.errors import ConfigError
 from allophone.text.config import TextConfig
 
+_log = logging.getLogger(__name__)
+
 _positive: Any = validators.gt(0)
 _optional_positive: Any = validators.optional(_positive)
 
@@ -27,6 +30,16 @@ _optional_positive: Any = validators.optional(_positive)
 def _seed(instance: object, attribute: Any, value: int) -> None:
     if not 0 <= value < 2**32:
         raise ValueError(f"seed must be at least 0 and at most {2**32 - 1}, not {value}")
+
+
+def _count_if_whole(value: float) -> float:
+    """Configurations written by older versions have counts as 20.0."""
+    if not (isinstance(value, float) and value > 1 and value.is_integer()):
+        return value
+    _log.warning(
+        "[data.splits]: %s is a count of %d utterances; write it as %d.", value, value, value
+    )
+    return int(value)
 
 
 def _share_or_count(instance: object, attribute: Any, value: float) -> None:
@@ -51,8 +64,8 @@ class SplitsConfig:
     golden_test: ids of utterances to reserve for listening, or how many to take from `test`.
     """
 
-    valid: int | float = field(default=0.02, validator=_share_or_count)
-    test: int | float = field(default=0.02, validator=_share_or_count)
+    valid: int | float = field(default=0.02, converter=_count_if_whole, validator=_share_or_count)
+    test: int | float = field(default=0.02, converter=_count_if_whole, validator=_share_or_count)
     golden_test: tuple[str, ...] | int = field(default=4, validator=_ids_or_count)
     seed: int = field(default=0, validator=_seed)
 
