@@ -84,7 +84,7 @@ def test_without_a_phonemizer_the_characters_are_the_symbols():
     kept = structure(TextConfig, {"phonemizer": {"lowercase": False}})
     assert kept.phonemizer == GraphemeConfig(lowercase=False)
     assert unstructure(TextConfig())["phonemizer"] == {"type": "graphemes", "lowercase": True}
-    with pytest.raises(ConfigError, match="needs a type"):
+    with pytest.raises(ConfigError, match="must set type"):
         structure(TextConfig, {"phonemizer": {"type": 3}})
 
 

@@ -38,7 +38,7 @@ from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished, TrainEvent
 from allophone.hookspecs import hookimpl
-from allophone.processes import ignore_stops
+from allophone.processes import ProcessKilledError, ignore_stops
 from allophone.registry import Registry, build_registry
 from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.system_errors import told
@@ -470,6 +470,8 @@ def main() -> None:
     """Train as a program of its own; errors of the system are told as the command line does."""
     try:
         _main()
+    except ProcessKilledError as error:
+        sys.exit(str(error))
     except OSError as error:
         sys.exit(str(told(error)))
     except RuntimeError as error:

@@ -64,7 +64,7 @@ def test_a_port_in_use_is_an_error(registry):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"the port {port} is taken"):
+        with pytest.raises(UserError, match=f"port {port} is already in use"):
             launch(voices, port=port, share=False)
 
 
@@ -187,7 +187,7 @@ def test_a_text_is_synthesized_and_shown(visit, registry):
 def test_errors_are_shown_on_the_page(visit):
     for text, said in {
         "": "There is no text that can be pronounced",
-        "word " * 1000: "The text has 5,000 characters; at most 1,000 are said at once",
+        "word " * 1000: "The text has 5,000 characters; the limit is 1,000",
         "Жук.": "CYRILLIC SMALL LETTER ZHE",
         "<b>ü</b>": "In '<b>ü</b>'",
     }.items():
