@@ -313,6 +313,7 @@ class TestObjective:
         assert (steps // (50 / VALIDATION_LEVELS)).tolist() == list(range(VALIDATION_LEVELS))
 
     def test_an_untrained_network_predicts_zero(self) -> None:
+        torch.manual_seed(0)
         objective = objective_of()
         runtime = TrainerRuntime(objective, RuntimeConfig(), Rank())
         loss = objective.train_step(runtime, batch_of(torch.randn(6000), torch.randn(6000)))
