@@ -82,7 +82,7 @@ class Environment:
             check=False,
         )
         if done.returncode:
-            print(done.stdout[-6000:])
+            print(done.stdout[-12000:])
             done.check_returncode()
         return done.stdout
 
@@ -94,7 +94,7 @@ class Environment:
         shutil.rmtree(unpacked / "src")  # Test the installed package, not the sources.
         (unpacked / "pytest.ini").write_text(
             "[pytest]\npythonpath = tests\n"
-            "addopts = -q -rs -p no:cacheprovider --import-mode=importlib\n"
+            "addopts = -q -rfEs -p no:cacheprovider --import-mode=importlib\n"
         )
         lines = self.run("pytest", *options, unpacked / "tests").strip().splitlines()
         skipped = {line.partition(": ")[2] for line in lines if line.startswith("SKIPPED")}

@@ -28,7 +28,7 @@ from attrs import frozen
 from torch import nn
 
 from allophone.config import Experiment
-from allophone.config.experiment import DataConfig, KeepConfig, RuntimeConfig
+from allophone.config.experiment import DataConfig, KeepConfig, ParametersConfig, RuntimeConfig
 from allophone.data.batch import Batch, Padded
 from allophone.data.batching import plan_batches
 from allophone.data.loader import EpochLoader, Example
@@ -461,9 +461,9 @@ def in_memory(workers: int = 0) -> Iterator[None]:
         run_module.open_corpus = before
 
 
-def script_experiment(trainer: Any, steps: int | None) -> Experiment:
+def script_experiment(trainer: Any, steps: int | None, **runtime: Any) -> Experiment:
     """The experiment that the script trains."""
-    return make_experiment(trainer, max_steps=steps, checkpoint_every=4, ema_decay=0.9)
+    return make_experiment(trainer, max_steps=steps, checkpoint_every=4, ema_decay=0.9, **runtime)
 
 
 def main() -> None:
@@ -497,6 +497,7 @@ def _main() -> None:
     arguments.add_argument("--slow-save", type=float, default=0.0)
     arguments.add_argument("--workers", type=int, default=0)
     arguments.add_argument("--max-restarts", type=int, default=0)
+    arguments.add_argument("--frozen-until", nargs=2, metavar=("PARAMETERS", "STEP"))
     given = arguments.parse_args()
     logging.basicConfig(level=logging.WARNING)
     env = read_distributed_env()
@@ -519,7 +520,11 @@ def _main() -> None:
                 trainer = RegressorConfig(dropout=given.dropout, fails_at=fails_at)
             elif given.trainer == "counting":
                 trainer = CountingConfig()
-            experiment = script_experiment(trainer, given.steps)
+            rules = {}
+            if given.frozen_until:
+                match, step = given.frozen_until
+                rules["parameters"] = (ParametersConfig(match=match, frozen_until=int(step)),)
+            experiment = script_experiment(trainer, given.steps, **rules)
             registry = toy_registry()
             observers: list[object] = [Dies(given.die_at)] if given.die_at else []
             observers += [Slow()] if given.slow else []

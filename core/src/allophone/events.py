@@ -92,6 +92,6 @@ class CheckpointSaved(TrainEvent):
 
 @frozen(kw_only=True)
 class RunFinished(TrainEvent):
-    """The run ended. `reason` is "max_steps", "signal" or the message of an error."""
+    """The run ended. `reason` is "max_steps", "early_stop", "signal" or the message of an error."""
 
     reason: str

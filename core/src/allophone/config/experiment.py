@@ -121,12 +121,45 @@ class KeepConfig:
 
 
 @frozen(kw_only=True)
+class ParametersConfig:
+    """How the parameters with matching names learn; the last rule that matches a parameter applies.
+
+    match: pattern of names as in checkpoints, such as "generator.flow.*"; `*` matches any characters.
+    frozen: never learn.
+    frozen_until: learn from this step on.
+    learning_rate_factor: factor for the trainer's learning rate.
+    """
+
+    match: str
+    frozen: bool = False
+    frozen_until: int = field(default=0, validator=validators.ge(0))
+    learning_rate_factor: float = field(default=1.0, validator=_positive)
+
+
+@frozen(kw_only=True)
+class EarlyStopConfig:
+    """When to end a training that no longer improves.
+
+    metric: a validation metric, lower is better, or a score of a metric in `[runtime.metrics]`, which says
+        what is better.
+    patience: number of validations without an improvement after which training ends.
+    min_delta: smallest difference that counts as an improvement.
+    """
+
+    metric: str
+    patience: int = field(default=10, validator=_positive)
+    min_delta: float = field(default=0.0, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
 class RuntimeConfig:
     """Settings of the training run that do not depend on the model or its objective.
 
     precision: "bf16" and "fp16" use autocast; "fp16" also uses gradient scaling.
     accumulate: number of batches whose gradients are accumulated for an optimizer step.
     clip_norm: maximum gradient norm, unless the optimizer's plan sets one; None disables clipping.
+    warmup_steps: number of steps over which learning rates rise linearly to those of the trainer.
+    parameters: rules for the parameters with matching names: learning rates, and what is frozen until when.
     ema_decay: decay of the moving average of the weights, which is used for validation, samples and
         voices; None disables it.
     compile: compile the modules with `torch.compile`.
@@ -134,12 +167,15 @@ class RuntimeConfig:
     log_every, validate_every, sample_every, checkpoint_every: intervals in optimizer steps.
     samples: number of validation utterances logged to TensorBoard as audio and images.
     metrics: evaluation metrics of these samples, computed at each validation, by name.
+    early_stop: ends the training when a validation metric no longer improves; None for no such end.
     """
 
     seed: int = field(default=0, validator=_seed)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     accumulate: int = field(default=1, validator=_positive)
     clip_norm: float | None = field(default=None, validator=_optional_positive)
+    warmup_steps: int = field(default=0, validator=validators.ge(0))
+    parameters: tuple[ParametersConfig, ...] = ()
     ema_decay: float | None = field(
         default=None, validator=validators.optional(validators.and_(_positive, validators.lt(1)))
     )
@@ -151,6 +187,7 @@ class RuntimeConfig:
     samples: int = field(default=3, validator=validators.ge(0))
     metrics: Mapping[str, Any] = pluggable("metrics", many="table")
     checkpoint_every: int = field(default=1000, validator=_positive)
+    early_stop: EarlyStopConfig | None = None
     keep: KeepConfig = Factory(KeepConfig)
 
 

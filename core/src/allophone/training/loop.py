@@ -24,7 +24,7 @@ from allophone.processes import ProcessKilledError
 from allophone.system_errors import told as told_by_system
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import AverageMeter, SpeedMeter
-from allophone.training.scoring import check_names
+from allophone.training.scoring import check_names, named_metrics
 from allophone.training.seeding import deterministic_on_cpu
 from allophone.training.signals import StopRequest, stop_on_signals
 from allophone.training.state import Run
@@ -38,7 +38,7 @@ def train(run: Run, stop: StopRequest | None = None) -> str:
     """Train from the current state of the run until its last step, a signal, or an error.
 
     stop: request to stop by a signal; None to handle signals during the training.
-    Returns why training ended, "max_steps" or "signal", after saving a checkpoint.
+    Returns why training ended, "max_steps", "early_stop" or "signal", after saving a checkpoint.
     """
     if stop is None:
         with stop_on_signals() as request:
@@ -84,7 +84,7 @@ class _Loop:
         return reason
 
     def _train(self) -> str:
-        self._check_best_metric()
+        self._check_metrics()
         runtime = self.run.runtime
         for batches in self._micro_batches():
             for metrics in runtime.take_step(batches):
@@ -103,10 +103,11 @@ class _Loop:
                 sampling = self._due(self.config.sample_every)
                 samples = self._samples() if sampling or (validating and self.run.scores) else {}
                 if validating:
-                    self._validate(samples)
+                    stale = self._validate(samples)
+                    reason = reason or ("early_stop" if stale else None)
                 if sampling and samples:
                     self._notify(SamplesMade, samples=samples)
-                if saving:
+                if saving or reason:
                     self._save()
             if reason:
                 return reason
@@ -139,23 +140,26 @@ class _Loop:
             throughput=self.speed.collect(self.run.rank),
         )
 
-    def _check_best_metric(self) -> None:
+    def _check_metrics(self) -> None:
         """Report a misspelt metric before the first step, not at the first checkpoint."""
-        run, best = self.run, self.config.keep.best_metric
-        if best is None or best in run.scores or run.valid is None:
+        run = self.run
+        named = named_metrics(self.config)
+        if run.valid is None or set(named.values()) <= run.scores.keys():
             return
         with run.evaluating():
             known = run.runtime.evaluate(next(run.valid.preview()))
-        if best not in known:
-            raise UserError(
-                f"runtime.keep.best_metric is '{best}', which is not a validation metric.",
-                hint=near_miss(best, [*known, *run.scores]),
-            )
+        for setting, name in named.items():
+            if name not in known and name not in run.scores:
+                raise UserError(
+                    f"{setting} is '{name}', which is not a validation metric.",
+                    hint=near_miss(name, [*known, *run.scores]),
+                )
 
-    def _validate(self, samples: Samples) -> None:
+    def _validate(self, samples: Samples) -> bool:
+        """Validate; returns whether the metric of `early_stop` has stopped improving."""
         run = self.run
         if run.valid is None:
-            return
+            return False
         means, scores = AverageMeter(), {}
         with run.evaluating():
             for batch in run.valid:
@@ -166,6 +170,7 @@ class _Loop:
         check_names(run.scores, metrics)
         run.validation = metrics | run.rank.gather(scores)[0]
         self._notify(Validated, metrics=run.validation)
+        return run.early_stop is not None and run.early_stop.update(run.validation)
 
     def _samples(self) -> Samples:
         """Return samples of some validation utterances, on rank 0."""

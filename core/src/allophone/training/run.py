@@ -21,6 +21,7 @@ from allophone.registry import Registry
 from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.text.frontend import TextFrontend
 from allophone.training.claim import check_folder
+from allophone.training.early_stop import EarlyStop
 from allophone.training.ema import MovingAverage
 from allophone.training.finetune import (
     FineTuneReport,
@@ -108,6 +109,11 @@ def open_run(
     )
     if config.ema_decay is not None:
         run.average = MovingAverage(runtime.modules[trainer.inference_module], config.ema_decay)
+    if config.early_stop and valid is not None:
+        score = scores.get(config.early_stop.metric)
+        run.early_stop = EarlyStop(
+            config.early_stop, higher=score is not None and score.better == "higher"
+        )
     # Ranks need different random numbers from here on, for example for dropout.
     seed_everything(config.seed + rank.index)
     if resume:
@@ -226,6 +232,7 @@ def _validation_data(
         best, metrics = config.keep.best_metric, ", ".join(config.metrics)
         idle = [f"runtime.keep.best_metric = '{best}'"] if best else []
         idle += [f"[runtime.metrics] ({metrics})"] if metrics else []
+        idle += ["[runtime.early_stop]"] if config.early_stop else []
         _log.warning(
             "%s Nothing is validated, and no samples are made.%s",
             error.message,

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any
 
 import torch
-from attrs import define, field
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
@@ -29,28 +28,10 @@ from allophone.training.guards import (
     check_no_gradients_left,
 )
 from allophone.training.objective import Metrics, Objective, OptimizerPlan, optional
+from allophone.training.parameters import GroupedOptimizer, group_alike, learning_by_name
 from allophone.training.ranks import Rank
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@define(kw_only=True)
-class _Optimizer:
-    """An optimizer with its plan and its losses in the current step.
-
-    configured: the options that each parameter group was built with, including the learning rate.
-    """
-
-    plan: OptimizerPlan
-    optimizer: torch.optim.Optimizer
-    parameters: list[tuple[str, nn.Parameter]]
-    configured: list[dict[str, Any]]
-    losses: list[LossRecord] = field(factory=list)
-
-    def schedule_factor(self, step: int, epoch: int) -> float:
-        """Return the factor for the configured learning rates."""
-        progress = step if self.plan.per == "step" else epoch
-        return self.plan.schedule(progress) if self.plan.schedule else 1.0
 
 
 class TrainerRuntime:
@@ -82,10 +63,15 @@ class TrainerRuntime:
             module.to(rank.device).train()
             if config.compile:
                 module.compile()
-        self._wrapped = {name: self._wrap(module) for name, module in self.modules.items()}
+        self._learning = learning_by_name(
+            config.parameters,
+            [name for name, one in self._named(*self.modules) if one.requires_grad],
+        )
         self._optimizers = {
             name: self._build(name, plan) for name, plan in objective.optimizers().items()
         }
+        self._wrapped: dict[str, nn.Module] = {}
+        self._freeze()
         self._batch_ids: tuple[str, ...] = ()
         self._updated: set[str] = set()
         self._last_of_step = True
@@ -112,6 +98,8 @@ class TrainerRuntime:
         if optimizer in self._updated:
             raise RuntimeError(f"rt.update('{optimizer}', ...) may be called only once per batch.")
         self._updated.add(optimizer)
+        if not state.learning:
+            return
         state.losses.append(LossRecord(loss=loss.detach(), ids=self._batch_ids))
         torch.autograd.backward(self._scaler.scale(loss / self._config.accumulate))
         if self._last_of_step:
@@ -139,6 +127,8 @@ class TrainerRuntime:
         micro-batches it uses the old ones.
         """
         assert len(batches) == self._config.accumulate
+        if any(one.start == self.step for one in self._learning.values()):
+            self._freeze()
         metrics: list[Metrics] = []
         self._step_metrics = {}
         for number, batch in enumerate(batches, start=1):
@@ -152,7 +142,7 @@ class TrainerRuntime:
                 returned = self.objective.train_step(self, batch.to(self.device))
             metrics.append({name: _detached(value) for name, value in returned.items()})
         for name, state in self._optimizers.items():
-            check_no_gradients_left(name, state.parameters)
+            check_no_gradients_left(name, state.learning)
         if self._scaler.is_enabled():
             self._scaler.update()
             self._check_scale()
@@ -208,15 +198,46 @@ class TrainerRuntime:
                 hint="Resume with the configuration of the run, or fine-tune from the checkpoint.",
             )
         self.step = saved["step"]
+        self._freeze()
         if saved["scaler"]:  # Empty if the precision was not fp16.
             self._scaler.load_state_dict(saved["scaler"])
         for name, state in self._optimizers.items():
-            state.optimizer.load_state_dict(saved["optimizers"][name]["state"])
+            kept = saved["optimizers"][name]["state"]
+            sizes = [len(group["params"]) for group in kept["param_groups"]]
+            if sizes != [len(group["params"]) for group in state.optimizer.param_groups]:
+                raise UserError(
+                    f"The checkpoint has other groups of parameters for the optimizer '{name}'.",
+                    hint="Resume with the runtime.parameters of the run, or fine-tune from the checkpoint.",
+                )
+            state.optimizer.load_state_dict(kept)
             before = saved["optimizers"][name]["configured"]
             for group, old, new in zip(
                 state.optimizer.param_groups, before, state.configured, strict=True
             ):
                 group.update({key: new[key] for key in new if new[key] != old.get(key)})
+
+    def _named(self, *modules: str) -> list[tuple[str, nn.Parameter]]:
+        """Return the parameters of some modules with their full names."""
+        return [
+            (f"{module}.{name}", parameter)
+            for module in modules
+            for name, parameter in self.modules[module].named_parameters()
+        ]
+
+    def _freeze(self) -> None:
+        """Freeze the parameters that do not learn at this step, and wrap the modules accordingly.
+
+        DistributedDataParallel waits only for the parameters that learn when a module is wrapped.
+        """
+        for name, module in self.modules.items():
+            changed = False
+            for full, parameter in self._named(name):
+                if full in self._learning:
+                    learns = self._learning[full].at(self.step)
+                    changed |= parameter.requires_grad != learns
+                    parameter.requires_grad_(learns)
+            if changed or name not in self._wrapped:
+                self._wrapped[name] = self._wrap(module)
 
     def _wrap(self, module: nn.Module) -> nn.Module:
         trainable = any(parameter.requires_grad for parameter in module.parameters())
@@ -233,17 +254,16 @@ class TrainerRuntime:
                 gradient_as_bucket_view=True,
             )
 
-    def _build(self, name: str, plan: OptimizerPlan) -> _Optimizer:
+    def _build(self, name: str, plan: OptimizerPlan) -> GroupedOptimizer:
         if unknown := [module for module in plan.modules if module not in self.modules]:
             raise PluginError(
                 f"The optimizer '{name}' refers to the module '{unknown[0]}', which does not exist.",
                 hint=near_miss(unknown[0], self.modules),
             )
         parameters = [
-            (f"{module}.{parameter_name}", parameter)
-            for module in plan.modules
-            for parameter_name, parameter in self.modules[module].named_parameters()
-            if parameter.requires_grad
+            (full, parameter)
+            for full, parameter in self._named(*plan.modules)
+            if full in self._learning and self._learning[full].start is not None
         ]
         try:
             optimizer = plan.optimizer(parameter for _, parameter in parameters)
@@ -253,36 +273,44 @@ class TrainerRuntime:
                 hint="In [trainer], learning_rate and epsilon must not be negative, and betas lie between 0 "
                 "and 1, without 1.",
             ) from error
+        groups = group_alike(optimizer, parameters, self._learning)
         configured = [
             {key: value for key, value in group.items() if key != "params"}
             for group in optimizer.param_groups
         ]
-        return _Optimizer(
-            plan=plan, optimizer=optimizer, parameters=parameters, configured=configured
+        return GroupedOptimizer(
+            plan=plan,
+            optimizer=optimizer,
+            parameters=parameters,
+            groups=groups,
+            configured=configured,
         )
 
-    def _step_optimizer(self, name: str, state: _Optimizer) -> None:
+    def _step_optimizer(self, name: str, state: GroupedOptimizer) -> None:
         """Check and clip the gradients of one optimizer, step it, and clear them."""
-        gradients = [p.grad for _, p in state.parameters if p.grad is not None]
+        learning = state.learning
+        gradients = [p.grad for _, p in learning if p.grad is not None]
         if self.rank.world_size > 1 or not gradients:
-            check_all_have_gradients(name, state.parameters)
+            check_all_have_gradients(name, learning)
         self._scaler.unscale_(state.optimizer)
         norm = get_total_norm(gradients)
         expected = None if self._scaler.is_enabled() else norm
-        check_finite(name, self.step, state.losses, expected, state.parameters)
+        check_finite(name, self.step, state.losses, expected, learning)
         limit = state.plan.clip_norm or self._config.clip_norm
         if limit is not None:
-            clip_grads_with_norm_([p for _, p in state.parameters], limit, norm)
-        factor = state.schedule_factor(self.step, self.epoch)
-        for group, configured in zip(state.optimizer.param_groups, state.configured, strict=True):
-            group["lr"] = configured["lr"] * factor
+            clip_grads_with_norm_([p for _, p in learning], limit, norm)
+        state.set_learning_rates(self.step, self.epoch, self._config.warmup_steps)
         self._scaler.step(state.optimizer)
         # If `train_step` runs in a single autocast, its cache still holds casts of the old weights.
         torch.clear_autocast_cache()
         state.optimizer.zero_grad(set_to_none=True)
         state.losses.clear()
         self._step_metrics[f"gradient_norm/{name}"] = norm
-        self._step_metrics[f"learning_rate/{name}"] = state.optimizer.param_groups[0]["lr"]
+        self._step_metrics[f"learning_rate/{name}"] = max(
+            group["lr"]
+            for group, learning in zip(state.optimizer.param_groups, state.groups, strict=True)
+            if learning.at(self.step)
+        )
 
     def _check_scale(self) -> None:
         scale = self._scaler.get_scale()

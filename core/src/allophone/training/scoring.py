@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from allophone.audio.files import resample
-from allophone.config.experiment import Experiment
+from allophone.config.experiment import Experiment, RuntimeConfig
 from allophone.entries import MetricEntry, Score
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import SampleAudio, SampleImage
@@ -29,8 +29,8 @@ _AUDIO = "/audio"
 def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, Score]:
     """List the scores of the metrics of an experiment, by name.
 
-    Raises ConfigError if two have the same name, or if `runtime.keep.best_metric` is a score of a metric that
-    the experiment does not have.
+    Raises ConfigError if two have the same name, or if a setting names a score of a metric that the
+    experiment does not have.
     """
     of_metric: dict[str, str] = {}
     scores: dict[str, Score] = {}
@@ -43,20 +43,29 @@ def configured_scores(experiment: Experiment, registry: Registry) -> dict[str, S
                     hint="Remove one of the two metrics.",
                 )
             scores[one.name], of_metric[one.name] = one, metric
-    best = experiment.runtime.keep.best_metric
-    if best in scores and scores[best].better == "neither":
-        raise ConfigError(
-            f"runtime.keep.best_metric is '{best}', of which neither lower nor higher values are better.",
-            hint="Choose a score that has a best value.",
-        )
-    for entry in registry.entries("metrics").values():
-        if best not in scores and best in [one.name for one in entry.scores]:
+    for setting, name in named_metrics(experiment.runtime).items():
+        if name in scores and scores[name].better == "neither":
             raise ConfigError(
-                f"runtime.keep.best_metric is '{best}', a score of the metric '{entry.name}', which is "
-                "not in [runtime.metrics].",
-                hint=f"Add the table [runtime.metrics.{entry.name}].",
+                f"{setting} is '{name}', of which neither lower nor higher values are better.",
+                hint="Choose a score that has a best value.",
             )
+        for entry in registry.entries("metrics").values():
+            if name not in scores and name in [one.name for one in entry.scores]:
+                raise ConfigError(
+                    f"{setting} is '{name}', a score of the metric '{entry.name}', which is not in "
+                    "[runtime.metrics].",
+                    hint=f"Add the table [runtime.metrics.{entry.name}].",
+                )
     return scores
+
+
+def named_metrics(config: RuntimeConfig) -> dict[str, str]:
+    """Return the validation metrics or scores that the settings of a run name, by setting."""
+    named = {
+        "runtime.keep.best_metric": config.keep.best_metric,
+        "runtime.early_stop.metric": config.early_stop.metric if config.early_stop else None,
+    }
+    return {setting: name for setting, name in named.items() if name is not None}
 
 
 def check_names(scores: Iterable[str], metrics: Mapping[str, float]) -> None:

@@ -17,6 +17,7 @@ from allophone.entries import Score
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.training.checkpoint import Snapshot, read_state
+from allophone.training.early_stop import EarlyStop
 from allophone.training.ema import MovingAverage
 from allophone.training.objective import Objective
 from allophone.training.ranks import Rank
@@ -43,6 +44,7 @@ class Run:
     average: moving average of the inference module's weights, or None.
     scores: scores of the experiment's metrics, by name.
     scorer: computes the scores; on rank 0, if there are metrics.
+    early_stop: counts validations without an improvement, or None.
     validation: the latest validation metrics, including scores.
     """
 
@@ -60,6 +62,7 @@ class Run:
     scores: Mapping[str, Score] = field(factory=dict)
     scorer: SampleScorer | None = None
     average: MovingAverage | None = None
+    early_stop: EarlyStop | None = None
     validation: dict[str, float] = field(factory=dict)
 
     @contextmanager
@@ -76,6 +79,7 @@ class Run:
             "runtime": self.runtime.state_dict(),
             "train": self.train.state_dict(),
             "random": self.rank.gather(random_state()),
+            **({"early_stop": self.early_stop.state_dict()} if self.early_stop else {}),
         }
         return Snapshot(
             weights={
@@ -109,6 +113,8 @@ class Run:
             )
         self.runtime.load_state_dict(state["runtime"])
         self.train.load_state_dict(state["train"])
+        if self.early_stop and "early_stop" in state:
+            self.early_stop.load_state_dict(state["early_stop"])
         self.validation = read_provenance(checkpoint)["validation"]
         if len(state["random"]) == self.rank.world_size:
             restore_random_state(state["random"][self.rank.index])
