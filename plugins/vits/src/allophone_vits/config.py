@@ -246,6 +246,16 @@ class VitsTrainerConfig:
         return audio.whole_frames(self.segment_size, "trainer.segment_size")
 
 
+@frozen(kw_only=True)
+class NewSpeakerTrainerConfig(VitsTrainerConfig):
+    """Continues a voice with another speaker's recordings, `type = "vits.new-speaker"`.
+
+    teaching_steps: first steps of the run, in which the posterior encoder learns from the voice's own speech.
+    """
+
+    teaching_steps: int = field(default=2000, validator=validators.ge(0))
+
+
 _MEDIUM = VitsConfig(
     speaker_channels=512,
     decoder=DecoderConfig(

@@ -56,6 +56,18 @@ def prior_log_likelihood(z_p: Tensor, prior: Gaussian) -> Tensor:
         return torch.baddbmm(constant, frames, tokens)
 
 
+def negative_log_likelihood(z: Tensor, posterior: Gaussian, frame_mask: Tensor) -> Tensor:
+    """-log q(z), in nats per frame and channel.
+
+    z [B, C, F], posterior [B, C, F], frame_mask [B, 1, F]; float32.
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        mean, log_scale = posterior.mean.float(), posterior.log_scale.float()
+        squared = 0.5 * (z.float() - mean).square() * torch.exp(-2 * log_scale)
+        nats = squared + log_scale + 0.5 * math.log(2 * math.pi)
+        return torch.where(frame_mask, nats, 0.0).sum() / (frame_mask.sum() * z.size(1))
+
+
 def kl_loss(z_p: Tensor, posterior: Gaussian, prior: Gaussian, frame_mask: Tensor) -> Tensor:
     """KL term of the evidence lower bound, in nats per frame (section 2.1.3, equations 3 and 4).
 

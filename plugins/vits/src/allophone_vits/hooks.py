@@ -54,6 +54,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         trains="vits",
         inference_module="generator",
     )
+    yield TrainerEntry(
+        name="vits.new-speaker",
+        summary="VITS training that continues a voice, such as one of Piper's, with another speaker's recordings.",
+        config="allophone_vits.config:NewSpeakerTrainerConfig",
+        objective="allophone_vits.new_speaker:NewSpeakerObjective",
+        trains="vits",
+        inference_module="generator",
+    )
 
 
 @hookimpl
@@ -66,6 +74,8 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
             "vctk": "The published multi-speaker model, 109 English speakers, 22.05 kHz.",
             "libritts": "More than a thousand English speakers, 24 kHz.",
             "festvox-ru": "One Russian speaker from a Debian package, 16 kHz.",
+            "new-speaker": "Continues a medium Piper voice with your recordings (--finetune VOICE).",
+            "asterisk": "The same with Asterisk's English prompts from Debian, one woman, 21 minutes.",
             "tiny": "Under a million parameters; trains in minutes on a CPU.",
         },
     )
