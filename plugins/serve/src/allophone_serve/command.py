@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from allophone.errors import UserError
+from allophone.processors import usable_processors
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from allophone_serve.service import Service
+    from allophone_serve.voices import Voices
 
 
 @click.command("serve")
@@ -77,9 +79,8 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads that synthesize. More than one needs an engine that can be used by several threads, as onnx.",
+    help="Threads that synthesize.  [default: the number of processors if the engine takes several threads, "
+    "as onnx; otherwise 1]",
 )
 @click.option(
     "--characters",
@@ -134,7 +135,7 @@ def command(
     wyoming: int | None,
     page: bool,
     limit: int,
-    workers: int,
+    workers: int | None,
     characters: int,
     first_timeout: float,
     timeout: float,
@@ -153,16 +154,6 @@ def command(
     from allophone_serve.service import Service
     from allophone_serve.voices import open_voices
 
-    options = Options(
-        places=limit,
-        workers=workers,
-        characters=characters,
-        first_timeout=first_timeout,
-        timeout=timeout,
-        cache=cache * 1_000_000,
-        keys=_read_keys(keys),
-        origins=origins,
-    )
     voices = open_voices(
         places,
         aliases=dict(map(_alias, aliases)),
@@ -171,6 +162,16 @@ def command(
         vocoder=vocoder,
         registry=default_registry(),
     )
+    options = Options(
+        places=limit,
+        workers=_workers(workers, voices),
+        characters=characters,
+        first_timeout=first_timeout,
+        timeout=timeout,
+        cache=cache * 1_000_000,
+        keys=_read_keys(keys),
+        origins=origins,
+    )
     service = Service(voices, options)
     listening = listen(host, port)
     click.echo(f"Serving {', '.join(voices.by_name)} at http://{_address(listening)}/v1", err=True)
@@ -178,6 +179,22 @@ def command(
     if page:
         _mount_page(app, service, places, engine=engine, device=device, vocoder=vocoder)
     serve(app, listening, options)
+
+
+def _workers(asked: int | None, voices: Voices) -> int:
+    alone = [
+        name
+        for name, voice in voices.by_name.items()
+        if not getattr(voice.engine, "concurrent", False)
+    ]
+    if asked is None:
+        return 1 if alone else usable_processors()
+    if asked > 1 and alone:
+        raise UserError(
+            f"--workers {asked}: the engine of {', '.join(alone)} takes one thread at a time.",
+            hint="Leave out --workers, or use --engine onnx.",
+        )
+    return asked
 
 
 def _wyoming(
