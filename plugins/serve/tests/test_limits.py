@@ -17,6 +17,8 @@ import httpx
 import numpy as np
 import pytest
 import serve_toys
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 SPEECH = "/v1/audio/speech"
 WAV = {"response_format": "wav"}
@@ -272,6 +274,53 @@ def test_on_sigterm_what_has_begun_is_finished(process):
     assert server.wait(10) in (0, -signal.SIGTERM)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def test_on_sigterm_a_text_that_has_begun_over_a_websocket_is_finished(process):
+    server, url = process
+    address = url.replace("http", "ws") + "/v1/audio/stream"
+    with connect(address) as speaking, connect(address) as begun, connect(address) as idle:
+        for client, messages in {
+            speaking: [{"type": "start"}, {"type": "text", "text": "Hello there. And"}],
+            begun: [{"type": "start"}],
+        }.items():
+            for message in messages:
+                client.send(json.dumps(message))
+        assert json.loads(begun.recv(5))["type"] == "started"
+        while not isinstance(speaking.recv(5), bytes):
+            pass
+        server.send_signal(signal.SIGTERM)
+        for client in (begun, idle):
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(5)
+            assert closed.value.rcvd.code == 1012
+        with pytest.raises(ConnectionRefusedError):
+            connect(address)
+        speaking.send(json.dumps({"type": "text", "text": " good bye."}))
+        speaking.send(json.dumps({"type": "end"}))
+        received = []
+        try:
+            while True:
+                received.append(speaking.recv(5))
+        except ConnectionClosed as closed:
+            assert closed.rcvd.code == 1012
+        events = [json.loads(one) for one in received if isinstance(one, str)]
+        assert [one["type"] for one in events] == ["sentence", "done"]
+        assert events[0]["text"] == "And good bye."
+    assert server.wait(10) in (0, -signal.SIGTERM)
+
+
+def test_who_does_not_end_a_text_is_cut_off_at_the_end_of_the_time(tmp_path):
+    voices = serve_toys.toy_voices(tmp_path)
+    with serve_toys.running(voices, timeout=0.5) as (url, service):
+        client = connect(url.replace("http", "ws") + "/v1/audio/stream")
+        for message in ({"type": "start"}, {"type": "text", "text": "Hello"}):
+            client.send(json.dumps(message))
+        json.loads(client.recv(5))
+        until(lambda: service.websockets == 1)
+        # Leaving the block ends the server, within 20 s.
+    with client, pytest.raises(ConnectionClosed):
+        client.recv(5)
 
 
 def test_after_a_kill_clients_know_that_audio_is_missing(process):
