@@ -276,6 +276,16 @@ def test_on_sigterm_what_has_begun_is_finished(process):
         httpx.get(f"{url}/health")
 
 
+def rest(client):
+    """What a WebSocket still receives, and the code with which it is closed."""
+    received = []
+    while True:
+        try:
+            received.append(client.recv(5))
+        except ConnectionClosed as closed:
+            return received, closed.rcvd.code
+
+
 def test_on_sigterm_a_text_that_has_begun_over_a_websocket_is_finished(process):
     server, url = process
     address = url.replace("http", "ws") + "/v1/audio/stream"
@@ -298,12 +308,8 @@ def test_on_sigterm_a_text_that_has_begun_over_a_websocket_is_finished(process):
             connect(address)
         speaking.send(json.dumps({"type": "text", "text": " good bye."}))
         speaking.send(json.dumps({"type": "end"}))
-        received = []
-        try:
-            while True:
-                received.append(speaking.recv(5))
-        except ConnectionClosed as closed:
-            assert closed.rcvd.code == 1012
+        received, code = rest(speaking)
+        assert code == 1012
         events = [json.loads(one) for one in received if isinstance(one, str)]
         assert [one["type"] for one in events] == ["sentence", "done"]
         assert events[0]["text"] == "And good bye."
