@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ import pytest
 import serve_toys
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from allophone.errors import UserError
+from allophone_serve.page import perform
 
 SPEECH = "/v1/audio/speech"
 WAV = {"response_format": "wav"}
@@ -89,6 +93,24 @@ def test_past_the_places_there_is_429(slow):
         assert [one.result().status_code for one in taken] == [200, 200]
         assert ask(url).status_code == 200
         assert httpx.get(f"{url}/ready").json() == {"status": "ready", "free_places": 2}
+
+
+def test_the_page_takes_a_place_too(slow):
+    with slow(places=1) as (url, service), ThreadPoolExecutor() as pool:
+        taken = pool.submit(ask, url, "a" * 100)
+        until(lambda: service.scheduler.taken_places() == 1)
+        with pytest.raises(UserError, match="places"):
+            asyncio.run(perform(service, lambda: service.voices.find("tim").voice.say("Hi.")))
+        assert taken.result().status_code == 200
+        said = asyncio.run(perform(service, lambda: Said(service.voices.find("tim").voice)))
+    assert said.waveform.seconds > 0
+
+
+class Said:
+    """What the page synthesizes, as far as the server looks at it."""
+
+    def __init__(self, voice):
+        self.waveform = voice.say("Hi.")
 
 
 @pytest.mark.parametrize("audio_first", [True, False])

@@ -15,8 +15,6 @@ from allophone.errors import UserError
 from allophone.processors import usable_processors
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from allophone_serve.service import Service
     from allophone_serve.voices import Voices
 
@@ -177,7 +175,9 @@ def command(
     click.echo(f"Serving {', '.join(voices.by_name)} at http://{_address(listening)}/v1", err=True)
     app = build_app(service, beside=_wyoming(service, host, wyoming))
     if page:
-        _mount_page(app, service, places, engine=engine, device=device, vocoder=vocoder)
+        from allophone_serve.page import mount_page
+
+        mount_page(app, service, default_registry())
     serve(app, listening, options)
 
 
@@ -215,41 +215,6 @@ def _wyoming(
     listening = listen(host, port)
     click.echo(f"Wyoming at tcp://{_address(listening)}", err=True)
     return lambda: wyoming_server(service, listening)
-
-
-def _mount_page(
-    app: Starlette,
-    service: Service,
-    places: tuple[str, ...],
-    *,
-    engine: str | None,
-    device: str,
-    vocoder: str | None,
-) -> None:
-    from allophone.registry import default_registry
-
-    if service.options.keys:
-        raise UserError(
-            "--page cannot be used with API keys, which the page cannot send.",
-            hint="Leave out one of both, or run `allophone demo` beside the server.",
-        )
-    try:
-        from allophone_demo.page import mount
-        from allophone_demo.voices import open_voices
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--page needs the package {error.name}, which is not installed.",
-            hint="pip install 'allophone-serve[page]'",
-        ) from error
-    voices = open_voices(
-        places,
-        vocoders=(vocoder,) if vocoder else (),
-        engine=engine,
-        device=device,
-        limit=service.options.characters,
-        registry=default_registry(),
-    )
-    mount(app, voices)
 
 
 def _address(listening: socket.socket) -> str:
