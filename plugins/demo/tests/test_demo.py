@@ -30,7 +30,7 @@ from allophone_demo.answers import answer
 from allophone_demo.command import command as demo
 from allophone_demo.figure import decibels, figure
 from allophone_demo.knobs import Choice, Field, Slider, Switch, knobs, wanted
-from allophone_demo.voices import open_voices
+from allophone_demo.voices import open_voices, share_voices
 
 
 def positive(instance, attribute, value):
@@ -216,6 +216,23 @@ def test_the_page_returns_the_audio_of_the_voice(ask, registry):
     assert [row[0] for row in given.phonemes] == list("hello there.")
     assert sum(row[2] for row in given.phonemes) == pytest.approx(1000 * said.seconds)
     assert given.phonemes[1][1] == pytest.approx(said.phonemes[1].start, abs=1e-3)
+
+
+def test_voices_that_are_used_elsewhere_speak_in_their_turn(registry):
+    loaded = {name: load(name, registry=registry) for name in ("tim", "mel")}
+    turns = []
+
+    def perform(say):
+        turns.append(say())
+        return turns[-1]
+
+    voices = share_voices(loaded, limit=100, registry=registry, perform=perform)
+    assert voices.places == ("tim", "mel")
+    # Another vocoder would be another for all.
+    assert voices.panel("mel").vocoders == ()
+    said = voices.say("tim", "Hello.", pause=0.2, controls={})
+    assert turns == [said]
+    assert np.array_equal(said.waveform.samples, loaded["tim"].say("Hello.").samples)
 
 
 def test_the_selected_vocoder_is_used(opened, tmp_path):

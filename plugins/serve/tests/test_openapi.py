@@ -6,6 +6,7 @@ import pytest
 import schemathesis
 import serve_toys
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -17,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
 from allophone_serve.app import build_app
 from allophone_serve.options import Options
 from allophone_serve.service import Service
+
+SPEAKABLE = st.from_regex(r"[a-z][a-z ]{0,9}", fullmatch=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,11 @@ def test_every_answer_is_as_described(described, path, mode):
     @settings(
         max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
-    @given(operation.as_strategy(generation_mode=mode))
-    def check(case):
+    # Texts of the schema are of all of Unicode, of which the toys speak next to nothing.
+    @given(operation.as_strategy(generation_mode=mode), st.none() | SPEAKABLE)
+    def check(case, text):
+        if "speech" in path and mode is GenerationMode.POSITIVE and text:
+            case.body["input"] = text
         response = case.call()
         statuses.add(response.status_code)
         case.validate_response(

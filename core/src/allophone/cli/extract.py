@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -33,23 +32,17 @@ def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: s
     from allophone.cli.console import track
     from allophone.config import resolve
     from allophone.preparation.extract import Shard, extract
+    from allophone.processors import usable_processors
     from allophone.registry import default_registry
 
     extracted = extract(
         resolve(recipe, overrides).experiment,
         default_registry(),
-        workers=workers or _cores(),
+        workers=workers or usable_processors(),
         shard=Shard.parse(shard),
         track=track,
     )
     _show(extracted)
-
-
-def _cores() -> int:
-    """The number of CPU cores available to this process, which containers and job schedulers may limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _show(extracted: Extracted) -> None:

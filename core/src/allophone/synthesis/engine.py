@@ -98,6 +98,9 @@ class Engine(Protocol):
             Whether the model predicts mel spectrograms, so that a vocoder can be chosen:
         use_vocoder(place, controls) -> None
             Uses the vocoder at `place`, with these controls, from now on.
+        concurrent: bool
+            Whether several threads may call `stream` and `synthesize` at the same time, and are together
+            faster than one. Otherwise, a server calls them in one thread.
         provenance: Mapping[str, Any]
             Plain data that identifies the voice, such as a digest of the weights. Equal provenance means
             equal audio.

@@ -15,6 +15,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from allophone.errors import UserError
 from allophone.processes import Lifeline, end_with_lifeline
+from allophone.processors import usable_processors
 from allophone.system_errors import told
 from allophone.training.failures import Failure, causes, explained, read_failure, report
 from allophone.training.signals import StopRequest, stop_on_signals
@@ -159,8 +160,7 @@ def _watch(
 
 def _threads(processes: int) -> Mapping[str, str]:
     """The share of this machine's cores that each rank computes with, unless the user has chosen."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    share = max(1, (available or 1) // processes)
+    share = max(1, usable_processors() // processes)
     return {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(share)}
 
 

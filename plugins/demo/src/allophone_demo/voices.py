@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ class Said:
     audio: MelSpec
 
 
+Perform = Callable[[Callable[[], Said]], Said]
+"""Calls its argument, in a thread and at a time of its choice, and returns the result."""
+
+
 @define(kw_only=True, eq=False)
 class Voices:
     """Voices by path or name, loaded on first use; one text is synthesized at a time.
@@ -53,6 +58,7 @@ class Voices:
         need no training.
     engine, device: as for `allophone.load`.
     limit: the maximum number of characters of a text.
+    perform: what synthesizes instead, for voices that others use too.
     """
 
     places: tuple[str, ...]
@@ -61,6 +67,7 @@ class Voices:
     device: str
     limit: int
     registry: Registry = field(repr=False)
+    perform: Perform | None = None
     _loaded: dict[str, tuple[Voice, Panel]] = Factory(dict)
     _used_vocoders: dict[str, str] = Factory(dict)
     _turn: threading.RLock = Factory(threading.RLock)
@@ -89,19 +96,48 @@ class Voices:
         `Voice.use_vocoder`.
         """
         self._refuse_length(text)
+        saying = partial(
+            self._say,
+            place,
+            text,
+            speaker=speaker,
+            language=language,
+            vocoder=vocoder,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            seed=seed,
+            pause=pause,
+            controls=controls,
+        )
+        if self.perform is not None:
+            return self.perform(saying)
         with self._turn:
-            voice, panel = self._voice(place)
-            prompt = None
-            if prompt_audio is not None:
-                words = prompt_text.strip() or None
-                prompt = voice.prompt(prompt_audio, text=words, language=language)
-            script = voice.script(
-                text, speaker=speaker, language=language, prompt=prompt, seed=seed
-            )
-            chosen = voice.controls(controls)
-            if panel.vocoders:
-                self._use_vocoder(place, voice, vocoder or panel.vocoders[0])
-            (waveform,) = voice.synthesize([script], pause=pause, batch_size=1, controls=chosen)
+            return saying()
+
+    def _say(
+        self,
+        place: str,
+        text: str,
+        *,
+        speaker: str | None,
+        language: str | None,
+        vocoder: str | None,
+        prompt_audio: str | None,
+        prompt_text: str,
+        seed: int,
+        pause: float,
+        controls: Mapping[str, Any],
+    ) -> Said:
+        voice, panel = self._voice(place)
+        prompt = None
+        if prompt_audio is not None:
+            words = prompt_text.strip() or None
+            prompt = voice.prompt(prompt_audio, text=words, language=language)
+        script = voice.script(text, speaker=speaker, language=language, prompt=prompt, seed=seed)
+        chosen = voice.controls(controls)
+        if panel.vocoders:
+            self._use_vocoder(place, voice, vocoder or panel.vocoders[0])
+        (waveform,) = voice.synthesize([script], pause=pause, batch_size=1, controls=chosen)
         if not np.isfinite(waveform.samples).all():
             raise UserError(
                 f"The voice '{place}' generated NaN or infinite samples.",
@@ -126,18 +162,9 @@ class Voices:
                 )
             if place not in self._loaded:
                 voice = load(place, engine=self.engine, device=self.device, registry=self.registry)
-                self._loaded[place] = voice, self._panel(voice)
+                offered = (*self.vocoders, *_untrained_vocoders(self.registry))
+                self._loaded[place] = voice, _panel(voice, vocoders=offered)
             return self._loaded[place]
-
-    def _panel(self, voice: Voice) -> Panel:
-        offered = (*self.vocoders, *_untrained_vocoders(self.registry))
-        return Panel(
-            speakers=voice.speakers,
-            languages=voice.languages,
-            vocoders=tuple(dict.fromkeys(offered)) if voice.needs_vocoder else (),
-            takes_prompt=voice.takes_prompts,
-            knobs=knobs(voice.controls({}), lambda name, value: _accepts(voice, name, value)),
-        )
 
     def _use_vocoder(self, place: str, voice: Voice, vocoder: str) -> None:
         if self._used_vocoders.get(place) != vocoder:
@@ -185,6 +212,32 @@ def open_voices(
     for place in places:
         voices.panel(place)
     return voices
+
+
+def share_voices(
+    loaded: Mapping[str, Voice], *, limit: int, registry: Registry, perform: Perform
+) -> Voices:
+    """Offer voices that are loaded and used elsewhere too, each with the vocoder that it has."""
+    return Voices(
+        places=tuple(loaded),
+        vocoders=(),
+        engine=None,
+        device="",
+        limit=limit,
+        registry=registry,
+        perform=perform,
+        loaded={name: (voice, _panel(voice, vocoders=())) for name, voice in loaded.items()},
+    )
+
+
+def _panel(voice: Voice, *, vocoders: Sequence[str]) -> Panel:
+    return Panel(
+        speakers=voice.speakers,
+        languages=voice.languages,
+        vocoders=tuple(dict.fromkeys(vocoders)) if voice.needs_vocoder else (),
+        takes_prompt=voice.takes_prompts,
+        knobs=knobs(voice.controls({}), lambda name, value: _accepts(voice, name, value)),
+    )
 
 
 def _untrained_vocoders(registry: Registry) -> list[str]:

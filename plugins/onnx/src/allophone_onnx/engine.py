@@ -118,6 +118,7 @@ class OnnxEngine:
     """
 
     controls = OnnxControls
+    concurrent = True
 
     def __init__(self, graph: Graph, *, files: Sequence[Path]) -> None:
         self._graph = graph

@@ -20,10 +20,14 @@ from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
 from allophone_onnx.session import Graph, session_options
-from allophone_onnx.settings import INDEX, PartsSettings
+from allophone_onnx.settings import DECODER, INDEX, PartsSettings
 
-_FORMAT = 2
+_FORMAT = 3
 """Part of the name of every cache entry; increase it when the content of entries changes."""
+
+_PREPARED = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+_LEVELS = {DECODER: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL}
+"""Optimisation of prepared graphs. The layout for `convolutions` depends on the processor, so it is chosen at each start."""
 
 
 @frozen(kw_only=True)
@@ -85,7 +89,7 @@ def _load(
     graphs = {}
     for name, placed in index["graphs"].items():
         options = session_options()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = _LEVELS.get(name, _PREPARED)
         values = [
             onnxruntime.OrtValue.ortvalue_from_numpy(
                 np.asarray(weights[file][start : start + size].view(np.dtype(kind)).reshape(shape))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from allophone.atomic import atomic_folder
 from allophone.errors import UserError
+from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import CannotCutError, cut
 from allophone_onnx.prepared import state_of
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
@@ -89,6 +90,8 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
                 FLOW: voice.flow,
                 DECODER: voice.decoder,
             }
+    if DECODER in models:
+        models[DECODER] = over_images(models[DECODER])
     weights = _Weights(contents)
     index: dict[str, Any] = {
         "files": [[str(file.resolve()), *state_of(file)] for file in files],

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from allophone.errors import UserError
+from allophone.processors import usable_processors
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from allophone_serve.service import Service
+    from allophone_serve.voices import Voices
 
 
 @click.command("serve")
@@ -77,9 +77,8 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads that synthesize. More than one needs an engine that can be used by several threads, as onnx.",
+    help="Threads that synthesize.  [default: the number of processors if the engine takes several threads, "
+    "as onnx; otherwise 1]",
 )
 @click.option(
     "--characters",
@@ -134,7 +133,7 @@ def command(
     wyoming: int | None,
     page: bool,
     limit: int,
-    workers: int,
+    workers: int | None,
     characters: int,
     first_timeout: float,
     timeout: float,
@@ -153,16 +152,6 @@ def command(
     from allophone_serve.service import Service
     from allophone_serve.voices import open_voices
 
-    options = Options(
-        places=limit,
-        workers=workers,
-        characters=characters,
-        first_timeout=first_timeout,
-        timeout=timeout,
-        cache=cache * 1_000_000,
-        keys=_read_keys(keys),
-        origins=origins,
-    )
     voices = open_voices(
         places,
         aliases=dict(map(_alias, aliases)),
@@ -171,13 +160,41 @@ def command(
         vocoder=vocoder,
         registry=default_registry(),
     )
+    options = Options(
+        places=limit,
+        workers=_workers(workers, voices),
+        characters=characters,
+        first_timeout=first_timeout,
+        timeout=timeout,
+        cache=cache * 1_000_000,
+        keys=_read_keys(keys),
+        origins=origins,
+    )
     service = Service(voices, options)
     listening = listen(host, port)
     click.echo(f"Serving {', '.join(voices.by_name)} at http://{_address(listening)}/v1", err=True)
     app = build_app(service, beside=_wyoming(service, host, wyoming))
     if page:
-        _mount_page(app, service, places, engine=engine, device=device, vocoder=vocoder)
+        from allophone_serve.page import mount_page
+
+        mount_page(app, service, default_registry())
     serve(app, listening, options)
+
+
+def _workers(asked: int | None, voices: Voices) -> int:
+    alone = [
+        name
+        for name, voice in voices.by_name.items()
+        if not getattr(voice.engine, "concurrent", False)
+    ]
+    if asked is None:
+        return 1 if alone else usable_processors()
+    if asked > 1 and alone:
+        raise UserError(
+            f"--workers {asked}: the engine of {', '.join(alone)} takes one thread at a time.",
+            hint="Leave out --workers, or use --engine onnx.",
+        )
+    return asked
 
 
 def _wyoming(
@@ -198,41 +215,6 @@ def _wyoming(
     listening = listen(host, port)
     click.echo(f"Wyoming at tcp://{_address(listening)}", err=True)
     return lambda: wyoming_server(service, listening)
-
-
-def _mount_page(
-    app: Starlette,
-    service: Service,
-    places: tuple[str, ...],
-    *,
-    engine: str | None,
-    device: str,
-    vocoder: str | None,
-) -> None:
-    from allophone.registry import default_registry
-
-    if service.options.keys:
-        raise UserError(
-            "--page cannot be used with API keys, which the page cannot send.",
-            hint="Leave out one of both, or run `allophone demo` beside the server.",
-        )
-    try:
-        from allophone_demo.page import mount
-        from allophone_demo.voices import open_voices
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--page needs the package {error.name}, which is not installed.",
-            hint="pip install 'allophone-serve[page]'",
-        ) from error
-    voices = open_voices(
-        places,
-        vocoders=(vocoder,) if vocoder else (),
-        engine=engine,
-        device=device,
-        limit=service.options.characters,
-        registry=default_registry(),
-    )
-    mount(app, voices)
 
 
 def _address(listening: socket.socket) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from allophone_serve.encoding import FORMATS
 from allophone_serve.orders import FASTEST, MODELS, SLOWEST
 from allophone_serve.service import Service
+from allophone_serve.voices import BUILT_IN
 
 _Schema = dict[str, Any]
 
@@ -95,7 +96,11 @@ def _speech(service: Service) -> _Schema:
 
 
 def _request(service: Service) -> _Schema:
-    names = [*service.voices.names(), "alloy"]
+    voices = service.voices
+    names = {"enum": [*dict.fromkeys([*voices.names(), *BUILT_IN])]}
+    identified = {"type": "object", "required": ["id"], "properties": {"id": names}}
+    languages = {one for voice in voices.by_name.values() for one in voice.languages}
+    speed = {"type": ["number", "null"], "minimum": SLOWEST, "maximum": FASTEST, "default": 1}
     return {
         "type": "object",
         "required": ["input"],
@@ -107,13 +112,16 @@ def _request(service: Service) -> _Schema:
                 "description": "The text, or SSML that begins with <speak>.",
             },
             "model": {"enum": list(MODELS), "default": MODELS[0]},
-            "voice": {"type": "string", "examples": names, "default": service.voices.default},
-            "response_format": {"enum": list(FORMATS), "default": "mp3"},
-            "speed": {"type": "number", "minimum": SLOWEST, "maximum": FASTEST, "default": 1},
-            "stream_format": {"enum": ["audio", "sse"], "default": "audio"},
-            "stream": {"type": "boolean", "default": True},
-            "language": {"type": "string", "description": "A language of the voice."},
-            "instructions": {"type": "string", "description": "Ignored."},
+            "voice": {"anyOf": [names, identified], "default": voices.default},
+            "response_format": {"enum": [*FORMATS, None], "default": "mp3"},
+            "speed": speed,
+            "stream_format": {"enum": ["audio", "sse", None], "default": "audio"},
+            "stream": {"type": ["boolean", "null"], "default": True},
+            "language": {
+                "enum": [*sorted(languages), None],
+                "description": "A language of the voice.",
+            },
+            "instructions": {"description": "Ignored."},
         },
     }
 

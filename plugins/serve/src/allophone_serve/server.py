@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from allophone.errors import UserError
 from allophone_serve.options import Options
+from allophone_serve.service import Service
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,7 +37,7 @@ def serve(app: Starlette, listening: socket.socket, options: Options) -> None:
 
 def make_server(app: Starlette, options: Options) -> uvicorn.Server:
     """A server of an application, which is not running yet."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             log_level="warning",
@@ -44,3 +48,21 @@ def make_server(app: Starlette, options: Options) -> uvicorn.Server:
             timeout_graceful_shutdown=round(options.timeout) + 1,
         )
     )
+
+
+class _Server(uvicorn.Server):
+    """Lets WebSockets finish what they have begun; uvicorn closes them at once."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        service: Service = self.config.app.state.service  # type: ignore[union-attr]
+        service.ending.set()
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            if not isinstance(connection, WebSocketsSansIOProtocol):
+                connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(service.options.timeout):
+                while service.websockets and not self.force_exit:
+                    await asyncio.sleep(0.05)
+        await super().shutdown(sockets)

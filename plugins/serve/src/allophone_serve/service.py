@@ -20,7 +20,11 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """A server, without the protocols that it speaks."""
+    """A server, without the protocols that it speaks.
+
+    ending: set when the server ends: what has begun is finished, and nothing new begins.
+    websockets: how many WebSockets are open.
+    """
 
     def __init__(self, voices: Voices, options: Options) -> None:
         self.voices = voices
@@ -28,6 +32,8 @@ class Service:
         self.scheduler = Scheduler(places=options.places, workers=options.workers)
         self.metrics = Metrics(self.scheduler)
         self.cache = Cache(options.cache) if options.cache else None
+        self.ending = asyncio.Event()
+        self.websockets = 0
 
     @asynccontextmanager
     async def job(

@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -40,18 +40,34 @@ async def stream(socket: WebSocket) -> None:
         await socket.close(1008, "this origin is not allowed")
         return
     await socket.accept()
-    with contextlib.suppress(WebSocketDisconnect, ConnectionError):
-        try:
-            while True:
-                await _text(socket, service)
-        except ApiError as error:
-            await socket.send_json({"type": "error", **error.as_json()})
-            await socket.close(1011 if error.status >= 500 else 1008)
+    service.websockets += 1
+    try:
+        await _texts(socket, service)
+    except (WebSocketDisconnect, ConnectionError):
+        pass  # The client left.
+    finally:
+        service.websockets -= 1
+
+
+async def _texts(socket: WebSocket, service: Service) -> None:
+    """One text after another, until an error or the end of the server."""
+    try:
+        while True:
+            await _text(socket, service)
+    except ApiError as error:
+        await socket.send_json({"type": "error", **error.as_json()})
+        await socket.close(1011 if error.status >= 500 else 1008)
+    except _EndingError:
+        await socket.close(1012, "the server ends")
+
+
+class _EndingError(Exception):
+    """The server ends, and there is nothing to finish."""
 
 
 async def _text(socket: WebSocket, service: Service) -> None:
     """One text, from its start to its end."""
-    given = await _receive(socket, "start")
+    given = await _begin(_receive(socket, "start"), service)
     order = read_session_order(given, service.voices)
     rate = order.who.voice.sample_rate
     encoder = await asyncio.to_thread(make_encoder, order.format, rate)
@@ -68,7 +84,7 @@ async def _text(socket: WebSocket, service: Service) -> None:
     await socket.send_json(started)
     sentences: asyncio.Queue[str | None] = asyncio.Queue()
     # Text is read while audio is made: so a client that leaves is noticed, and need not wait for audio.
-    reading = asyncio.create_task(_read(socket, session, sentences))
+    reading = asyncio.create_task(_read(socket, service, session, sentences))
     speaking = asyncio.create_task(_speak(socket, session, encoder, order, sentences))
     try:
         await asyncio.wait({reading, speaking}, return_when=asyncio.FIRST_EXCEPTION)
@@ -81,13 +97,17 @@ async def _text(socket: WebSocket, service: Service) -> None:
             task.result()
 
 
-async def _read(socket: WebSocket, session: Session, sentences: asyncio.Queue[str | None]) -> None:
-    while (given := await _receive(socket, "text", "end"))["type"] == "text":
+async def _read(
+    socket: WebSocket, service: Service, session: Session, sentences: asyncio.Queue[str | None]
+) -> None:
+    given = await _begin(_receive(socket, "text", "end"), service)
+    while given["type"] == "text":
         text = given.get("text")
         if not isinstance(text, str):
             raise ApiError(status=400, message="text: expected a string.", param="text")
         for sentence in session.push(text):
             sentences.put_nowait(sentence)
+        given = await _receive(socket, "text", "end")
     for sentence in session.finish():
         sentences.put_nowait(sentence)
     sentences.put_nowait(None)
@@ -118,6 +138,23 @@ async def _speak(
     if last := await asyncio.to_thread(encoder.finish):
         await socket.send_bytes(last)
     await socket.send_json({"type": "done", "seconds": round(session.seconds, 4)})
+
+
+async def _begin(
+    receiving: Coroutine[Any, Any, dict[str, Any]], service: Service
+) -> dict[str, Any]:
+    """A message that begins something. Raises _EndingError if the server ends before."""
+    message = asyncio.create_task(receiving)
+    ending = asyncio.create_task(service.ending.wait())
+    try:
+        await asyncio.wait({message, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if service.ending.is_set():
+            raise _EndingError
+        return message.result()
+    finally:
+        for task in (message, ending):
+            task.cancel()
+        await asyncio.gather(message, ending, return_exceptions=True)
 
 
 async def _receive(socket: WebSocket, *types: str) -> dict[str, Any]:

@@ -54,9 +54,17 @@ async def wyoming_server(service: Service, listening: socket.socket) -> AsyncIte
             handlers.discard(handler)
 
     server = await asyncio.start_server(connected, sock=listening, limit=service.options.body)
+
+    async def close() -> None:
+        """Let nobody in any more while what has begun over HTTP is finished."""
+        await service.ending.wait()
+        server.close()
+
+    closing = asyncio.create_task(close())
     try:
         yield
     finally:
+        closing.cancel()
         server.close()
         await asyncio.gather(*(handler.leave() for handler in set(handlers)))
 
