@@ -6,13 +6,14 @@ implementation p0p4k/vits2_pytorch. Imports no torch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
 
+from allophone.entries import choice
 from allophone.errors import ConfigError
 from allophone_vits.config import (
-    DecoderConfig,
+    DECODERS,
     DurationConfig,
     FlowConfig,
     PosteriorEncoderConfig,
@@ -125,7 +126,7 @@ class Vits2Config:
     posterior_encoder: Vits2PosteriorEncoderConfig = Factory(Vits2PosteriorEncoderConfig)
     flow: Vits2FlowConfig = Factory(Vits2FlowConfig)
     duration: Vits2DurationConfig = Factory(Vits2DurationConfig)
-    decoder: DecoderConfig = Factory(DecoderConfig)
+    decoder: Any = choice(DECODERS, default="hifigan")
 
     def __attrs_post_init__(self) -> None:
         if self.flow.kind not in (

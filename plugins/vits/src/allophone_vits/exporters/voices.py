@@ -149,7 +149,7 @@ def _noise_input(model: Generator) -> dict[str, Input]:
 
 def _latent_inputs(model: Generator, *, masked: bool = False) -> dict[str, Input]:
     batch, frames = Dim("batch_size", min=1), Dim("frames", min=1)
-    latents = torch.zeros(2, model.decoder.input.in_channels, 9)
+    latents = torch.zeros(2, model.decoder.in_channels, 9)
     inputs = {"latents": Input(example=latents, dynamic={0: batch, 2: frames})}
     if masked:
         mask = torch.ones(2, 1, 9)
