@@ -12,8 +12,8 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.inference.protocol import TextBatch, VoiceSpec
 from allophone.text.symbols import SymbolTable
 from allophone_vits.config import (
-    HifiganDecoderConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,

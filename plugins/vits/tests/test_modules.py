@@ -22,20 +22,20 @@ from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
-    HifiganDecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
     VitsTrainerConfig,
 )
-from allophone_vits.hifigan_decoder import HifiganDecoder, receptive_margin
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.duration_flow import DurationFlow
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, kl_loss, prior_log_likelihood
+from allophone_vits.hifigan_decoder import HifiganDecoder, receptive_margin
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,

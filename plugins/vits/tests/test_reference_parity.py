@@ -25,10 +25,10 @@ from allophone.training.adversarial import (
     feature_matching_loss,
 )
 from allophone_vits.config import (
-    HifiganDecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,

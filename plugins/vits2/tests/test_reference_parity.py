@@ -81,7 +81,9 @@ def config_of(kind: FlowKind, duration: str) -> Vits2Config:
         duration=Vits2DurationConfig(
             kind=DURATIONS[duration], stochastic_channels=12, noise_channels=0
         ),
-        decoder=HifiganDecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+        decoder=HifiganDecoderConfig(
+            channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
+        ),
     )
 
 

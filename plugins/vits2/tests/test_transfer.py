@@ -24,10 +24,10 @@ from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import FineTuneReport, Source, transfer_weights
 from allophone.weights import add_prefix
 from allophone_vits.config import (
-    HifiganDecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,

@@ -236,9 +236,7 @@ def _choice_hook(attribute: Any, converter: cattrs.Converter) -> Any:
                 f"has the type {shown(name)}; available: {', '.join(types)}. "
                 f"{near_miss(str(name), types) or ''}".rstrip()
             )
-        return converter.structure(
-            {key: plain[key] for key in plain if key != "type"}, types[name]
-        )
+        return converter.structure({key: plain[key] for key in plain if key != "type"}, types[name])
 
     return hook
 

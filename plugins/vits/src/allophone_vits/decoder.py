@@ -13,7 +13,6 @@ from allophone_vits.hifigan_decoder import HifiganDecoder
 from allophone_vocos.config import VocosConfig
 from allophone_vocos.network import Vocos
 
-
 Decoder = HifiganDecoder | Vocos
 """Latents [B, C, F] to samples [B, N], `hop_length` per frame.
 

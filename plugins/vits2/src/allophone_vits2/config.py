@@ -22,6 +22,7 @@ from allophone_vits.config import (
     VitsTrainerConfig,
     even_latents,
 )
+from allophone_vits.distillation.config import DistillTrainerConfig
 
 FLOW_HEADS = 2
 CAUSAL_FLOW_HEADS = 4
@@ -196,3 +197,8 @@ class Vits2TrainerConfig(VitsTrainerConfig):
 
     alignment_noise: AlignmentNoiseConfig = Factory(AlignmentNoiseConfig)
     duration_discriminator: DurationDiscriminatorConfig = Factory(DurationDiscriminatorConfig)
+
+
+@frozen(kw_only=True)
+class Vits2DistillTrainerConfig(DistillTrainerConfig):
+    """Training of a decoder to speak as its teacher's does, `type = "vits2-distill"`."""

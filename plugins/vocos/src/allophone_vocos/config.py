@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, Factory, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
@@ -54,6 +54,8 @@ class SpectralLossConfig:
     mels: bands of the mel of the largest window; smaller windows have fewer, in proportion to the root.
     mel_weight: of the L1 distance of log-mels.
     stft_weight: of spectral convergence and L1 distance of log magnitudes (Yamamoto et al. 2020, section 2.2).
+    phase_weight: of the L1 distance of complex spectra with compressed magnitudes. Only where the input determines
+        the waveform, phases included, as the latents of a teacher do, and a mel does not.
     """
 
     sizes: tuple[int, ...] = (512, 1024, 2048)
@@ -61,6 +63,7 @@ class SpectralLossConfig:
     mels: int = field(default=96, validator=_positive)
     mel_weight: float = field(default=15.0, validator=validators.ge(0))
     stft_weight: float = field(default=1.0, validator=validators.ge(0))
+    phase_weight: float = field(default=0.0, validator=validators.ge(0))
 
     def __attrs_post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 64 or any(size % 4 for size in self.sizes):
@@ -97,3 +100,34 @@ class DiscriminatorsConfig:
             raise ConfigError(
                 f"discriminators.stft_sizes must be multiples of 4, at least 16, got {self.stft_sizes}"
             )
+
+
+@frozen(kw_only=True)
+class VocosTrainerConfig:
+    """Training of a decoder on waveforms, `type = "vocos"`: spectral losses, later discriminators too.
+
+    learning_rate, discriminator_rate: after `warmup` steps; both fall along a cosine until step `total_steps`, to a
+        twentieth.
+    segment_size: samples of each utterance in a step.
+    adversarial_from: the first step with discriminators; before it, the spectral losses alone.
+    adversarial_weight, feature_weight: weights of the adversarial and the feature matching loss.
+    spectral: the spectral losses, with their weights.
+    """
+
+    learning_rate: float = field(default=5e-4, validator=_positive)
+    discriminator_rate: float = field(default=1e-3, validator=_positive)
+    betas: tuple[float, float] = (0.8, 0.99)
+    epsilon: float = field(default=1e-8, validator=_positive)
+    weight_decay: float = field(default=0.01, validator=validators.ge(0))
+    warmup: int = field(default=200, validator=validators.ge(0))
+    total_steps: int = field(default=200_000, validator=_positive)
+    segment_size: int = field(default=16384, validator=_positive)
+    adversarial_from: int = field(default=1500, validator=validators.ge(0))
+    adversarial_weight: float = field(default=1.0, validator=validators.ge(0))
+    feature_weight: float = field(default=2.0, validator=validators.ge(0))
+    spectral: SpectralLossConfig = Factory(SpectralLossConfig)
+    discriminators: DiscriminatorsConfig = Factory(DiscriminatorsConfig)
+
+    def segment_frames(self, audio: MelSpec) -> int:
+        """`segment_size` in frames; ConfigError if it is not a multiple of the hop length."""
+        return audio.whole_frames(self.segment_size, "trainer.segment_size")

@@ -15,10 +15,7 @@ from allophone.training.adversarial import (
     PeriodDiscriminator,
 )
 from allophone_vocos.config import DiscriminatorsConfig
-from allophone_vocos.spectral import complex_spectrum
-
-COMPRESSION = 0.3
-"""Exponent of magnitudes: quiet harmonics count nearly as much as loud ones, and phases are kept."""
+from allophone_vocos.spectral import complex_spectrum, compressed
 
 
 class SpectrogramDiscriminator(ConvolutionalDiscriminator):
@@ -44,11 +41,10 @@ class SpectrogramDiscriminator(ConvolutionalDiscriminator):
     def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """waveform: [B, N]."""
         with torch.autocast(waveform.device.type, enabled=False):
-            spectrum = torch.view_as_real(complex_spectrum(waveform.float(), self.size))
-            power = spectrum.square().sum(-1, keepdim=True)
-            compressed = spectrum * (power + 1e-6) ** ((COMPRESSION - 1) / 2)
+            spectrum = complex_spectrum(waveform.float(), self.size)
+            inputs = compressed(spectrum, spectrum.square().sum(-1))
         # [B, K, F, 2] -> [B, 2, F, K]
-        return self.discriminate(compressed.permute(0, 3, 2, 1))
+        return self.discriminate(inputs.permute(0, 3, 2, 1))
 
 
 class Discriminators(nn.Module):

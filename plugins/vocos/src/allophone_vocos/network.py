@@ -57,9 +57,7 @@ class Vocos(nn.Module):
         self.condition = nn.Conv1d(speaker_channels, channels, 1) if speaker_channels else None
         self.norm = nn.LayerNorm(channels, eps=EPSILON)
         self.blocks = nn.ModuleList(
-            ConvNextBlock(
-                channels, config.feed_forward_channels, kernel, scale=1 / config.blocks
-            )
+            ConvNextBlock(channels, config.feed_forward_channels, kernel, scale=1 / config.blocks)
             for _ in range(config.blocks)
         )
         self.last_norm = nn.LayerNorm(channels, eps=EPSILON)

@@ -19,13 +19,26 @@ from allophone_vocos.config import SpectralLossConfig
 QUIETEST = 1e-5
 """Limit of magnitudes before the logarithm."""
 
+COMPRESSION = 0.3
+"""Exponent of the magnitudes of compressed spectra."""
+
 
 @frozen(kw_only=True)
 class SpectralDistances:
-    """mel: L1 distance of log-mels; stft: spectral convergence plus L1 distance of log magnitudes; means of sizes."""
+    """Means over window sizes.
+
+    mel: L1 distance of log-mels; stft: spectral convergence plus L1 distance of log magnitudes.
+    phase: L1 distance of complex spectra with compressed magnitudes; None if its weight is 0.
+    """
 
     mel: Tensor
     stft: Tensor
+    phase: Tensor | None
+
+    def named(self) -> dict[str, Tensor]:
+        """The distances by the names of metrics."""
+        found = {"mel_loss": self.mel, "stft_loss": self.stft}
+        return found if self.phase is None else {**found, "phase_loss": self.phase}
 
 
 class SpectralLoss:
@@ -57,35 +70,53 @@ class SpectralLoss:
         self, generated: Tensor, real: Tensor, sizes: Sequence[int] | None = None
     ) -> SpectralDistances:
         """generated, real [B, N]; sizes: of the config's, all by default."""
-        mels, stfts = [], []
+        mels, stfts, phases = [], [], []
         with torch.autocast(generated.device.type, enabled=False):
             both = torch.cat([generated.float(), real.float()])
             for size in sizes or self._config.sizes:
-                magnitude = spectrum_magnitude(both, size)
+                spectrum = complex_spectrum(both, size)
+                power = spectrum.square().sum(-1) + 1e-9
+                magnitude = power.sqrt()
                 mel = mel_from_linear(magnitude, self._specs[size])
                 mels.append(functional.l1_loss(*mel.chunk(2)))
                 ours, theirs = magnitude.chunk(2)
                 convergence = (theirs - ours).norm() / theirs.norm().clamp_min(QUIETEST)
                 log = magnitude.clamp_min(QUIETEST).log()
                 stfts.append(convergence + functional.l1_loss(*log.chunk(2)))
-        return SpectralDistances(mel=torch.stack(mels).mean(), stft=torch.stack(stfts).mean())
+                if self._config.phase_weight:
+                    phases.append(functional.l1_loss(*compressed(spectrum, power).chunk(2)))
+        return SpectralDistances(
+            mel=torch.stack(mels).mean(),
+            stft=torch.stack(stfts).mean(),
+            phase=torch.stack(phases).mean() if phases else None,
+        )
 
     def weighted(self, distances: SpectralDistances) -> Tensor:
         """The loss, with the weights of the config."""
-        return (
-            self._config.mel_weight * distances.mel + self._config.stft_weight * distances.stft
-        )
+        config = self._config
+        total = config.mel_weight * distances.mel + config.stft_weight * distances.stft
+        if distances.phase is None:
+            return total
+        return total + config.phase_weight * distances.phase
 
 
 def complex_spectrum(waveform: Tensor, size: int) -> Tensor:
-    """STFT with a Hann window of `size` samples and a hop of a quarter: [B, N] -> complex [B, K, F]."""
-    window = torch.hann_window(size, device=waveform.device)
-    return torch.stft(
-        waveform, size, size // 4, window=window, center=True, pad_mode="reflect", return_complex=True
+    """STFT with a Hann window of `size` samples and a hop of a quarter: [B, N] -> [B, K, F, 2], real and imaginary."""
+    spectrum = torch.stft(
+        waveform,
+        size,
+        size // 4,
+        window=torch.hann_window(size, device=waveform.device),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
     )
+    return torch.view_as_real(spectrum)
 
 
-def spectrum_magnitude(waveform: Tensor, size: int) -> Tensor:
-    """Magnitudes of `complex_spectrum`, [B, K, F], with finite gradients at zero."""
-    spectrum = torch.view_as_real(complex_spectrum(waveform, size))
-    return (spectrum.square().sum(-1) + 1e-9).sqrt()
+def compressed(spectrum: Tensor, power: Tensor) -> Tensor:
+    """Raise magnitudes to the power of `COMPRESSION`: spectrum [B, K, F, 2], power [B, K, F] -> [B, K, F, 2].
+
+    So quiet harmonics count nearly as much as loud ones; phases are kept.
+    """
+    return spectrum * (power.unsqueeze(-1) + 1e-6) ** ((COMPRESSION - 1) / 2)

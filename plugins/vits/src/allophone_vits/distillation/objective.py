@@ -21,22 +21,11 @@ from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
-from allophone.training.adversarial import (
-    adversarial_loss,
-    discriminate,
-    discriminator_loss,
-    feature_matching_loss,
-)
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone.training.optimizers import adamw, cosine
 from allophone_vits.distillation.config import DistillTrainerConfig
 from allophone_vits.model import Generator, Vits
 from allophone_vits.segments import middle_starts, random_starts, slice_segments
-from allophone_vocos.discriminators import Discriminators
-from allophone_vocos.spectral import SpectralLoss
-
-SLOWEST = 0.05
-"""Factor on the learning rates at the end of the schedule."""
+from allophone_vocos.learning import DISCRIMINATOR, GENERATOR, WaveformLearning
 
 
 class DecodesLatents(nn.Module):
@@ -73,7 +62,6 @@ class DistillObjective:
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         trainer = experiment.trainer
         assert isinstance(trainer, DistillTrainerConfig)
-        self.trainer = trainer
         self.audio = experiment.audio
         self.segment_frames = trainer.segment_frames(self.audio)
         self.segment_samples = trainer.segment_size
@@ -87,71 +75,29 @@ class DistillObjective:
         generator.discard_training_parts()
         for name, parameter in generator.named_parameters():
             parameter.requires_grad_(name.startswith("decoder."))
+        self.learning = WaveformLearning(trainer, sample_rate=self.audio.sample_rate)
         self.modules: Mapping[str, nn.Module] = {
-            "generator": generator,
-            "discriminator": Discriminators(trainer.discriminators),
+            GENERATOR: generator,
+            DISCRIMINATOR: self.learning.discriminators(),
         }
-        self.spectral = SpectralLoss(trainer.spectral, sample_rate=self.audio.sample_rate)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW for each module, with a cosine schedule."""
-        trainer = self.trainer
-        rates = {
-            "generator": trainer.learning_rate,
-            "discriminator": trainer.discriminator_rate,
-        }
-        return {
-            name: adamw(
-                name,
-                learning_rate=rate,
-                betas=trainer.betas,
-                epsilon=trainer.epsilon,
-                weight_decay=trainer.weight_decay,
-                schedule=cosine(trainer.warmup, trainer.total_steps, floor=SLOWEST),
-            )
-            for name, rate in rates.items()
-        }
+        return self.learning.optimizers()
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """Update the discriminators, once they take part, then the decoder."""
         segments = self._cut(batch, random_starts)
-        real = segments.waveform
         with rt.autocast():
-            generated = rt["generator"](segments.latents, segments.speakers)
-        distances = self.spectral(generated, real, self.spectral.drawn_sizes())
-        total = self.spectral.weighted(distances)
-        metrics = {"mel_loss": distances.mel, "stft_loss": distances.stft}
-        if rt.step >= self.trainer.adversarial_from:
-            with rt.autocast():
-                outputs = discriminate(rt["discriminator"], real, generated.detach())
-            loss = discriminator_loss(*outputs)
-            rt.update("discriminator", loss)
-            with rt.frozen("discriminator"), rt.autocast():
-                of_real, of_generated = discriminate(
-                    rt["discriminator"], real, generated, detach_real=True
-                )
-            adversarial = adversarial_loss(of_generated)
-            feature = feature_matching_loss(of_real, of_generated)
-            total = (
-                total
-                + self.trainer.adversarial_weight * adversarial
-                + self.trainer.feature_weight * feature
-            )
-            metrics |= {
-                "discriminator_loss": loss,
-                "adversarial_loss": adversarial,
-                "feature_loss": feature,
-            }
-        rt.update("generator", total)
-        return {"generator_loss": total, **metrics}
+            generated = rt[GENERATOR](segments.latents, segments.speakers)
+        return self.learning.update(rt, segments.waveform, generated)
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The spectral distances of the middle segment of each utterance, at all window sizes."""
+        """The spectral distances of the middle segment of each utterance."""
         segments = self._cut(batch, middle_starts)
         with rt.autocast():
-            generated = rt["generator"](segments.latents, segments.speakers)
-        distances = self.spectral(generated, segments.waveform)
-        return {"mel_loss": distances.mel, "stft_loss": distances.stft}
+            generated = rt[GENERATOR](segments.latents, segments.speakers)
+        return self.learning.evaluate(segments.waveform, generated)
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """What student and teacher make of whole utterances, as audio and mels."""
@@ -160,7 +106,7 @@ class DistillObjective:
         for row, name in enumerate(batch.ids):
             frames = int(latents.lengths[row])
             with rt.autocast():
-                spoken = rt["generator"](
+                spoken = rt[GENERATOR](
                     latents.values[row : row + 1, :frames].transpose(1, 2),
                     batch.speakers[row : row + 1],
                 )
@@ -191,5 +137,3 @@ class DistillObjective:
 def _numpy(values: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()
     return array
-
-

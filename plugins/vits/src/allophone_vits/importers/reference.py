@@ -14,10 +14,10 @@ from allophone.audio.melspec import MelSpec
 from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.weights import skip_init
 from allophone_vits.config import (
-    HifiganDecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
