@@ -19,11 +19,13 @@ from allophone.features.protocol import ExtractionContext
 from allophone.inference.folder import StoredVoice, read_voice, write_voice
 from allophone.progress import untracked
 from allophone.registry import default_registry
-from allophone.run_folder import checkpoints
+from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.requests import Request
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
+from allophone.training.finetune import read_source
+from allophone.weights import read_weights, write_weights
 from allophone_vits.config import (
     SIZES,
     DurationConfig,
@@ -33,7 +35,7 @@ from allophone_vits.config import (
     VitsConfig,
 )
 from allophone_vits.distillation.config import LatentsConfig
-from allophone_vits.distillation.distilling import _family, distill
+from allophone_vits.distillation.distilling import _family, _with_student, distill
 from allophone_vits.distillation.features import LatentsExtractor
 from allophone_vits.distillation.teacher import AUDIO, LATENTS, TABLE, say_texts
 from allophone_vits.model import Vits
@@ -131,6 +133,31 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     later = read_voice(tmp_path / "faster").weights
     name = "decoder.output.weight"
     assert not torch.equal(later[name], student.weights[name])
+
+
+def test_a_student_goes_on_elsewhere(tmp_path: Path) -> None:
+    """What training learnt is the beginning of another one, in half precision."""
+    write_voice(tmp_path / "letters", voice())
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(LINES), "utf-8")
+    distilled(tmp_path / "fast", tmp_path / "letters", texts=texts)
+    checkpoint = find_checkpoint(tmp_path / "training" / "run").path
+    learnt = {
+        name: tensor.half()
+        for name, tensor in read_weights(checkpoint / WEIGHTS).items()
+        if name.startswith(("generator.decoder.", "discriminator."))
+    }
+    (tmp_path / "student").mkdir()
+    write_weights(tmp_path / "student" / WEIGHTS, learnt)
+    begin = _with_student(voice(), tmp_path / "student", tmp_path / "begin", default_registry())
+    found = read_source(begin, inference_module="generator").weights
+    for name, tensor in learnt.items():
+        assert torch.equal(found[name], tensor.float()), name
+    assert "generator.text_encoder.embedding.weight" in found
+    (tmp_path / "other").mkdir()
+    write_weights(tmp_path / "other" / WEIGHTS, {"generator.flow": torch.zeros(1)})
+    with pytest.raises(UserError, match="no weights of a student's decoder"):
+        _with_student(voice(), tmp_path / "other", tmp_path / "begin", default_registry())
 
 
 def test_the_teachers_waveform_is_that_of_its_latents(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         inference_module="generator",
     )
     yield TrainerEntry(
-        name="vits-distill",
+        name="vits.distill",
         summary="A student decoder learns from a teacher's speech: spectral and adversarial losses.",
         config="allophone_vits.distillation.config:DistillTrainerConfig",
         objective="allophone_vits.distillation.objective:DistillObjective",

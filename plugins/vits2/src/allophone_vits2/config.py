@@ -201,4 +201,4 @@ class Vits2TrainerConfig(VitsTrainerConfig):
 
 @frozen(kw_only=True)
 class Vits2DistillTrainerConfig(DistillTrainerConfig):
-    """Training of a decoder to speak as its teacher's does, `type = "vits2-distill"`."""
+    """Training of a decoder to speak as its teacher's does, `type = "vits2.distill"`."""

@@ -52,8 +52,8 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         inference_module="generator",
     )
     yield TrainerEntry(
-        name="vits2-distill",
-        summary="A student decoder learns from a teacher's speech, as with vits-distill.",
+        name="vits2.distill",
+        summary="A student decoder learns from a teacher's speech, as with vits.distill.",
         config="allophone_vits2.config:Vits2DistillTrainerConfig",
         objective="allophone_vits2.distillation:Vits2DistillObjective",
         trains="vits2",

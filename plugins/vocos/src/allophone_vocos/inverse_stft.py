@@ -72,7 +72,7 @@ class InverseStft(nn.Module):
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """[B, F, n_fft] -> [B, F * hop_length], without what lies before the first hop and after the last."""
         hops = self.n_fft // self.hop_length
-        pieces = frames.unflatten(2, (hops, self.hop_length))
+        pieces = torch.unflatten(frames, 2, (hops, self.hop_length))
         padded = [
             functional.pad(pieces[:, :, index], (0, 0, index, hops - 1 - index))
             for index in range(hops)

@@ -78,13 +78,12 @@ class SpectralLoss:
                 power = spectrum.square().sum(-1) + 1e-9
                 magnitude = power.sqrt()
                 mel = mel_from_linear(magnitude, self._specs[size])
-                mels.append(functional.l1_loss(*mel.chunk(2)))
+                mels.append(_distance(mel))
                 ours, theirs = magnitude.chunk(2)
                 convergence = (theirs - ours).norm() / theirs.norm().clamp_min(QUIETEST)
-                log = magnitude.clamp_min(QUIETEST).log()
-                stfts.append(convergence + functional.l1_loss(*log.chunk(2)))
+                stfts.append(convergence + _distance(magnitude.clamp_min(QUIETEST).log()))
                 if self._config.phase_weight:
-                    phases.append(functional.l1_loss(*compressed(spectrum, power).chunk(2)))
+                    phases.append(_distance(compressed(spectrum, power)))
         return SpectralDistances(
             mel=torch.stack(mels).mean(),
             stft=torch.stack(stfts).mean(),
@@ -120,3 +119,9 @@ def compressed(spectrum: Tensor, power: Tensor) -> Tensor:
     So quiet harmonics count nearly as much as loud ones; phases are kept.
     """
     return spectrum * (power.unsqueeze(-1) + 1e-6) ** ((COMPRESSION - 1) / 2)
+
+
+def _distance(both: Tensor) -> Tensor:
+    """L1 distance of the first half of a batch from the second."""
+    first, second = both.chunk(2)
+    return functional.l1_loss(first, second)

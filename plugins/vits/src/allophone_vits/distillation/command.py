@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     "[default: OUT-training]",
 )
 @click.option(
+    "--student",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Begin with the weights of a student, such as plugins/joe-fast/training.",
+)
+@click.option(
     "--max-steps", type=click.IntRange(min=1), help="Stop after this many optimizer steps."
 )
 @click.option(
@@ -63,6 +68,7 @@ def command(
     texts: Path | None,
     count: int | None,
     folder: Path | None,
+    student: Path | None,
     max_steps: int | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -84,6 +90,7 @@ def command(
         decoder=decoder,
         texts=texts,
         count=count,
+        student=student,
         folder=folder or out.with_name(f"{out.name}-training"),
         overrides=settings,
         registry=default_registry(),
@@ -92,8 +99,9 @@ def command(
 
 
 def _progress(items: Iterable[T], *, total: int | None, description: str) -> Iterable[T]:
-    """A progress bar on standard error."""
-    with click.progressbar(
-        items, length=total, label=description, file=click.get_text_stream("stderr")
-    ) as bar:
-        yield from bar
+    """A progress bar on the terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, total=total, console=console, disable=not console.is_terminal)

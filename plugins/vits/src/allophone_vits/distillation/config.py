@@ -19,4 +19,4 @@ class LatentsConfig:
 
 @frozen(kw_only=True)
 class DistillTrainerConfig(VocosTrainerConfig):
-    """Training of a decoder to speak as its teacher's does, `type = "vits-distill"`."""
+    """Training of a decoder to speak as its teacher's does, `type = "vits.distill"`."""

@@ -10,10 +10,11 @@ Every step keeps what is there, so that the same call goes on where the last one
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,19 @@ from typing import Any
 import attrs
 import click
 from attrs import evolve
+from torch import Tensor
 
 from allophone.config import resolve, unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.importing import find_or_import
-from allophone.inference.locate import VoiceSource, find_voice
+from allophone.inference.locate import find_voice
 from allophone.progress import Track
 from allophone.registry import Registry
-from allophone.run_folder import checkpoints
+from allophone.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
 from allophone.synthesis.requests import read_requests
-from allophone.weights import add_prefix, strip_prefix
+from allophone.weights import add_prefix, read_weights, strip_prefix, write_weights
 from allophone_vits.distillation.teacher import LATENTS, TABLE, say_texts
 
 RECIPE = "vits/distill"
@@ -50,12 +52,14 @@ def distill(
     overrides: Sequence[str],
     registry: Registry,
     track: Track,
+    student: Path | None = None,
 ) -> None:
     """Write a voice folder `out` with a student's decoder in the place of that of `voice`.
 
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
     folder: of the teacher's speech and the training.
+    student: a folder with `model.safetensors`, the weights of a decoder and discriminators to begin with.
 
     Raises UserError if `out` exists, for a voice of a family whose decoder cannot be replaced, and for texts that
     cannot be read.
@@ -85,21 +89,19 @@ def distill(
         changed = [argument for value in overrides for argument in ("--set", value)]
         _allophone("train", "--run", str(run), "--resume", "latest", *changed)
     else:
-        begin = str(_folder_of(source))
-        _allophone("train", str(description), "--run", str(run), "--finetune", begin)
+        begin = source.checkpoint.path if source.checkpoint else source.folder
+        if student:
+            begin = _with_student(teacher, student, folder / "begin", registry)
+        _allophone("train", str(description), "--run", str(run), "--finetune", str(begin))
 
-    student = find_voice(run, registry).read(registry)
-    write_voice(out, with_decoder(teacher, student, name=out.name), registry=registry)
+    learnt = find_voice(run, registry).read(registry)
+    write_voice(out, with_decoder(teacher, learnt, name=out.name), registry=registry)
     click.echo(f"Wrote {out}")
 
 
 def with_decoder(teacher: StoredVoice, student: StoredVoice, *, name: str) -> StoredVoice:
     """The teacher with the decoder of the student; it keeps what the student left out, such as a posterior encoder."""
     about = teacher.description.about
-    decoder = strip_prefix(student.weights, "decoder")
-    kept = {
-        key: tensor for key, tensor in teacher.weights.items() if not key.startswith("decoder.")
-    }
     return StoredVoice(
         description=evolve(
             teacher.description,
@@ -109,16 +111,42 @@ def with_decoder(teacher: StoredVoice, student: StoredVoice, *, name: str) -> St
             model=student.description.model,
         ),
         vocabulary=teacher.vocabulary,
-        weights=kept | add_prefix(decoder, "decoder"),
+        weights=_replaced(teacher.weights, strip_prefix(student.weights, "decoder")),
     )
+
+
+def _with_student(
+    teacher: StoredVoice, student: Path, destination: Path, registry: Registry
+) -> Path:
+    """Write the teacher with the weights of a student, as a voice folder to fine-tune from."""
+    given = read_weights(student / WEIGHTS)
+    learnt = {name: tensor.float() for name, tensor in given.items()}
+    decoder = strip_prefix(learnt, "generator.decoder")
+    if not decoder:
+        raise UserError(
+            f"{student / WEIGHTS} has no weights of a student's decoder (generator.decoder...).",
+            hint="Give the folder that tools/pack_decoder.py wrote, or a checkpoint of a distillation.",
+        )
+    shutil.rmtree(destination, ignore_errors=True)
+    voice = evolve(teacher, weights=_replaced(teacher.weights, decoder))
+    write_voice(destination, voice, registry=registry)
+    judges = strip_prefix(learnt, "discriminator")
+    write_weights(destination / TRAINING_WEIGHTS, add_prefix(judges, "discriminator"))
+    return destination
+
+
+def _replaced(weights: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a voice with another decoder's."""
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("decoder.")}
+    return kept | add_prefix(decoder, "decoder")
 
 
 def _family(teacher: StoredVoice, registry: Registry) -> str:
     """The family of a voice, with a trainer that distills it."""
     family = registry.entry_of("models", teacher.description.model).name
     trainers = registry.entries("trainers")
-    if f"{family}-distill" not in trainers:
-        known = [name.removesuffix("-distill") for name in trainers if name.endswith("-distill")]
+    if f"{family}.distill" not in trainers:
+        known = [name.removesuffix(".distill") for name in trainers if name.endswith(".distill")]
         raise UserError(
             f"The voice '{teacher.description.about.name}' is of the family '{family}', which has no decoder "
             "that a student could replace.",
@@ -156,7 +184,7 @@ def _experiment(
     base = resolve(RECIPE, [*chosen, *overrides], registry=registry).experiment
     (corpus,) = base.data.corpora
     speech = (folder / "teacher").resolve()
-    trainer: Any = registry.load("trainers", f"{family}-distill", "config")
+    trainer: Any = registry.load("trainers", f"{family}.distill", "config")
     latents = evolve(base.features["latents"], directory=str(speech / LATENTS))
     return evolve(
         base,
@@ -171,10 +199,6 @@ def _experiment(
         model=evolve(teacher.description.model, decoder=base.model.decoder),
         trainer=trainer(**attrs.asdict(base.trainer, recurse=False)),
     )
-
-
-def _folder_of(source: VoiceSource) -> Path:
-    return source.checkpoint.path if source.checkpoint else source.folder
 
 
 def _allophone(*arguments: str) -> None:
