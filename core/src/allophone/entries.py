@@ -397,3 +397,14 @@ def pluggable(
         default=Factory(make) if make else None,
         metadata={"pluggable": kind, "default": default, "many": many},
     )
+
+
+def choice(types: Mapping[str, type], *, default: str) -> Any:
+    """Declare an attrs field for one of several config classes of the same plugin.
+
+    In TOML it is a table with `type = "<name>"` and the fields of that class. In Python it is an instance of
+    the class.
+
+    types: the classes by the name of their `type`; default: the name if there is no table or no `type`.
+    """
+    return field(default=Factory(types[default]), metadata={"choice": types, "default": default})

@@ -9,7 +9,7 @@ from allophone.errors import ConfigError
 from allophone.weight_norm import for_inference
 from allophone_vits.config import (
     SIZES,
-    DecoderConfig,
+    HifiganDecoderConfig,
     TextEncoderConfig,
     VitsConfig,
     VitsTrainerConfig,
@@ -24,11 +24,11 @@ class TestConfig:
             (lambda: TextEncoderConfig(hidden_channels=7), "heads"),
             (lambda: TextEncoderConfig(kernel_size=4), "odd"),
             (lambda: VitsConfig(latent_channels=3), "even"),
-            (lambda: DecoderConfig(upsample_rates=(8, 8)), "got 4 for 2 upsample_rates"),
-            (lambda: DecoderConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "rate of 8"),
-            (lambda: DecoderConfig(channels=24), "divisible by 16"),
+            (lambda: HifiganDecoderConfig(upsample_rates=(8, 8)), "got 4 for 2 upsample_rates"),
+            (lambda: HifiganDecoderConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "rate of 8"),
+            (lambda: HifiganDecoderConfig(channels=24), "divisible by 16"),
             (
-                lambda: DecoderConfig(residual_dilations=((1,),)),
+                lambda: HifiganDecoderConfig(residual_dilations=((1,),)),
                 "got 1 for 3 residual_kernel_sizes",
             ),
         ],

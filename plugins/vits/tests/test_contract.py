@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
 
-SMALL = (
+OTHERS = (
     "model.text_encoder={hidden_channels = 16, feed_forward_channels = 16, layers = 1}",
     "model.posterior_encoder={hidden_channels = 16, layers = 2}",
     "model.flow={hidden_channels = 16, couplings = 2, layers = 1}",
     "model.latent_channels=16",
-    "model.decoder.channels=32",
     "trainer.segment_size=4096",
     "trainer.learning_rate=2e-3",
     "trainer.discriminator={periods = [2], scale_channels = [8, 8], period_channels = [4, 4]}",
 )
+SMALL = (*OTHERS, "model.decoder.channels=32")
+VOCOS = "model.decoder={type = 'vocos', channels = 16, feed_forward_channels = 32, blocks = 2}"
 STOCHASTIC = "model.duration={kind = 'stochastic', channels = 16, couplings = 2}"
 
 
@@ -30,6 +31,29 @@ class TestTrainingManySpeakers(TrainerContract):
     recipe = "vits/tiny"
     overrides = (*SMALL, STOCHASTIC)
     speakers = 3
+
+
+class TestTrainingVocos(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, VOCOS)
+
+
+class TestTrainingVocosManySpeakers(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, VOCOS)
+    speakers = 3
+
+
+class TestSpeakingVocosManySpeakers(SynthesizerContract):
+    recipe = "vits/tiny"
+    exports = False  # Covered by test_export.py.
+    overrides = (*OTHERS, VOCOS)
+    speakers = 3
+
+
+class TestSpeakingVocos(SynthesizerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, VOCOS)
 
 
 class TestSpeaking(SynthesizerContract):

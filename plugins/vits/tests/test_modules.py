@@ -22,20 +22,20 @@ from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
-    DecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
     VitsTrainerConfig,
 )
-from allophone_vits.decoder import Decoder, receptive_margin
 from allophone_vits.discriminator import Discriminator
 from allophone_vits.duration_flow import DurationFlow
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, kl_loss, prior_log_likelihood
+from allophone_vits.hifigan_decoder import HifiganDecoder, receptive_margin
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,
@@ -170,7 +170,7 @@ class TestDecoder:
     @pytest.mark.parametrize("name", DECODERS)
     def test_margin_is_the_exact_receptive_field(self, name: str) -> None:
         config = TINY_DECODERS[name]
-        decoder = randomized(Decoder(config, latent_channels=4))
+        decoder = randomized(HifiganDecoder(config, latent_channels=4))
         margin = receptive_margin(config)
         frames, middle = 2 * margin + 5, margin + 2
         latent = torch.zeros(1, 4, frames, requires_grad=True)
@@ -188,7 +188,7 @@ class TestDecoder:
     @pytest.mark.parametrize("name", DECODERS)
     def test_padding_has_no_effect(self, name: str) -> None:
         config = TINY_DECODERS[name]
-        decoder = randomized(Decoder(config, latent_channels=4, speaker_channels=3))
+        decoder = randomized(HifiganDecoder(config, latent_channels=4, speaker_channels=3))
         lengths = torch.tensor([9, 30])
         latents = Latents(
             values=torch.randn(2, 4, 30), lengths=lengths, speaker=torch.randn(2, 3, 1)
@@ -203,7 +203,7 @@ class TestDecoder:
 
     @pytest.mark.parametrize("frames", [20, 170, 333])
     def test_chunks_concatenate_to_the_whole(self, frames: int) -> None:
-        decoder = randomized(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+        decoder = randomized(HifiganDecoder(TINY_DECODERS["medium"], latent_channels=4))
         config = FlowConfig(hidden_channels=4, couplings=2, layers=2)
         flow = randomized(Flow.from_config(config, channels=4))
         prior = Latents(
@@ -215,7 +215,7 @@ class TestDecoder:
         torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-5)
 
     def test_the_first_chunk_depends_only_on_the_first_frames(self) -> None:
-        decoder = randomized(Decoder(TINY_DECODERS["medium"], latent_channels=4))
+        decoder = randomized(HifiganDecoder(TINY_DECODERS["medium"], latent_channels=4))
         flow = randomized(Flow.from_config(FlowConfig(hidden_channels=4, layers=2), channels=4))
         values = torch.randn(1, 4, 333)
         needed = chunk_sizes(333, usual=CHUNK_FRAMES)[0] + decoder.margin + flow.margin
@@ -234,9 +234,9 @@ class TestDecoder:
 
     @pytest.mark.parametrize("name", DECODERS)
     def test_channels_last_matches_the_default_layout(self, name: str) -> None:
-        decoder = randomized(Decoder(TINY_DECODERS[name], latent_channels=4))
+        decoder = randomized(HifiganDecoder(TINY_DECODERS[name], latent_channels=4))
         with for_inference():
-            channels_last = Decoder(TINY_DECODERS[name], latent_channels=4)
+            channels_last = HifiganDecoder(TINY_DECODERS[name], latent_channels=4)
         channels_last.load_state_dict(fold_weight_norm(decoder.state_dict()))
         use_channels_last(channels_last)
         assert not any(isinstance(part, nn.Conv1d) for part in channels_last.modules())
@@ -277,7 +277,7 @@ SMALL = VitsConfig(
     posterior_encoder=PosteriorEncoderConfig(hidden_channels=12, layers=2),
     flow=FlowConfig(hidden_channels=12, couplings=2, layers=1),
     duration=DurationConfig(channels=12, couplings=2),
-    decoder=DecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+    decoder=HifiganDecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
 )
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 

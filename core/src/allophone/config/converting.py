@@ -179,6 +179,10 @@ def _class_hook(cls: type, converter: cattrs.Converter, registry: Registry) -> A
         attribute.name: override(struct_hook=_plugin_hook(attribute, converter, registry))
         for attribute in attrs.fields(cls)
         if "pluggable" in attribute.metadata
+    } | {
+        attribute.name: override(struct_hook=_choice_hook(attribute, converter))
+        for attribute in attrs.fields(cls)
+        if "choice" in attribute.metadata
     }
     build: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **special)
 
@@ -216,6 +220,23 @@ def _plugin_hook(attribute: Any, converter: cattrs.Converter, registry: Registry
         if not isinstance(plain, Mapping):
             raise ValueError(f"must be a table of tables, not {_shown(plain)}")
         return dict(zip(plain, _each(((key, plain[key], key) for key in plain), one), strict=True))
+
+    return hook
+
+
+def _choice_hook(attribute: Any, converter: cattrs.Converter) -> Any:
+    types: Mapping[str, type] = attribute.metadata["choice"]
+
+    def hook(plain: Any, _: Any) -> Any:
+        if not isinstance(plain, Mapping):
+            raise ValueError(f"must be a table, not {_shown(plain)}")
+        name = plain.get("type", attribute.metadata["default"])
+        if not isinstance(name, str) or name not in types:
+            raise ValueError(
+                f"has the type {shown(name)}; available: {', '.join(types)}. "
+                f"{near_miss(str(name), types) or ''}".rstrip()
+            )
+        return converter.structure({key: plain[key] for key in plain if key != "type"}, types[name])
 
     return hook
 
@@ -278,6 +299,10 @@ def _unstructure(value: Any, registry: Registry) -> Any:
                 continue
             if "pluggable" in attribute.metadata:
                 plain[attribute.name] = _typed(held, attribute.metadata, registry)
+            elif "choice" in attribute.metadata:
+                types = attribute.metadata["choice"]
+                (name,) = (name for name, cls in types.items() if cls is type(held))
+                plain[attribute.name] = {"type": name, **_unstructure(held, registry)}
             else:
                 plain[attribute.name] = _unstructure(held, registry)
         return plain

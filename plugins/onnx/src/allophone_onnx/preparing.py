@@ -86,7 +86,7 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
             voice = cut(model)
             parts, hop_length = voice.settings, voice.hop_length
             models = {
-                ENCODER: _rewritten_encoder(voice.encoder, source=files[0]),
+                ENCODER: rewritten_encoder(voice.encoder, source=files[0]),
                 FLOW: voice.flow,
                 DECODER: voice.decoder,
             }
@@ -105,7 +105,7 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def _rewritten_encoder(encoder: Any, *, source: Path) -> Any:
+def rewritten_encoder(encoder: Any, *, source: Path) -> Any:
     """The encoder rewritten with fewer operators, or unchanged if the result is not the same."""
     try:
         rewritten = rewrite(encoder)

@@ -56,6 +56,8 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 FLOAT = 1
 """TensorProto.DataType.FLOAT."""
+FLOAT16 = 10
+"""TensorProto.DataType.FLOAT16."""
 INT64 = 7
 """TensorProto.DataType.INT64."""
 ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_STRING, ATTRIBUTE_INTS = 1, 2, 3, 7

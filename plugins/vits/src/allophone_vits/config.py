@@ -13,7 +13,9 @@ from typing import Any, Literal
 from attrs import Attribute, Factory, evolve, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
+from allophone.entries import choice
 from allophone.errors import ConfigError
+from allophone_vocos.config import VocosConfig
 
 _positive: Any = validators.gt(0)
 _probability: Any = validators.and_(validators.ge(0), validators.lt(1))
@@ -106,8 +108,8 @@ class DurationConfig:
 
 
 @frozen(kw_only=True)
-class DecoderConfig:
-    """HiFi-GAN generator (Kong et al. 2020); the defaults are its V1.
+class HifiganDecoderConfig:
+    """HiFi-GAN generator (Kong et al. 2020), `type = "hifigan"`; the defaults are its V1.
 
     residual_block: "1" has two convolutions per dilation, "2" has one (ResBlock1 and ResBlock2).
     residual_kernel_sizes, residual_dilations: one parallel residual block per entry.
@@ -163,12 +165,19 @@ class DecoderConfig:
         audio.check_upsampling(self.upsample_rates, "model.decoder.upsample_rates")
 
 
+DECODERS: Mapping[str, type] = MappingProxyType(
+    {"hifigan": HifiganDecoderConfig, "vocos": VocosConfig}
+)
+"""The decoders by the `type` of `[model.decoder]`."""
+
+
 @frozen(kw_only=True)
 class VitsConfig:
     """The model of Kim et al. 2021, `type = "vits"`.
 
     latent_channels: channels of the latent z, shared by the posterior, the prior and the flow.
     speaker_channels: size of the speaker embedding; unused with fewer than two speakers.
+    decoder: of one of the types in `DECODERS`.
     """
 
     latent_channels: int = field(default=192, validator=even_latents)
@@ -177,7 +186,7 @@ class VitsConfig:
     posterior_encoder: PosteriorEncoderConfig = Factory(PosteriorEncoderConfig)
     flow: FlowConfig = Factory(FlowConfig)
     duration: DurationConfig = Factory(DurationConfig)
-    decoder: DecoderConfig = Factory(DecoderConfig)
+    decoder: Any = choice(DECODERS, default="hifigan")
 
 
 @frozen(kw_only=True)
@@ -258,7 +267,7 @@ class NewSpeakerTrainerConfig(VitsTrainerConfig):
 
 _MEDIUM = VitsConfig(
     speaker_channels=512,
-    decoder=DecoderConfig(
+    decoder=HifiganDecoderConfig(
         residual_block="2",
         residual_kernel_sizes=(3, 5, 7),
         residual_dilations=((1, 2), (2, 6), (3, 12)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allophone.entries import (
+    CommandEntry,
     ExporterEntry,
+    FeatureExtractorEntry,
     ModelEntry,
     RecipeEntry,
     TrainerEntry,
@@ -62,6 +64,33 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         trains="vits",
         inference_module="generator",
     )
+    yield TrainerEntry(
+        name="vits.distill",
+        summary="A student decoder learns from a teacher's speech: spectral and adversarial losses.",
+        config="allophone_vits.distillation.config:DistillTrainerConfig",
+        objective="allophone_vits.distillation.objective:DistillObjective",
+        trains="vits",
+        inference_module="generator",
+    )
+
+
+@hookimpl
+def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
+    yield FeatureExtractorEntry(
+        name="latents",
+        summary="The latents of a teacher's speech, as `allophone distill` writes them.",
+        config="allophone_vits.distillation.config:LatentsConfig",
+        extractor="allophone_vits.distillation.features:LatentsExtractor",
+    )
+
+
+@hookimpl
+def allophone_commands() -> Iterator[CommandEntry]:
+    yield CommandEntry(
+        name="distill",
+        summary="Teach a faster decoder to speak as a voice does.",
+        command="allophone_vits.distillation.command:command",
+    )
 
 
 @hookimpl
@@ -76,6 +105,7 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
             "festvox-ru": "One Russian speaker from a Debian package, 16 kHz.",
             "new-speaker": "Continues a medium Piper voice with your recordings (--finetune VOICE).",
             "asterisk": "The same with Asterisk's English prompts from Debian, one woman, 21 minutes.",
+            "distill": "A student decoder for a trained voice; `allophone distill` uses it.",
             "tiny": "Under a million parameters; trains in minutes on a CPU.",
         },
     )

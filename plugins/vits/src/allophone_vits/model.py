@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from allophone.alignment import Alignment, monotonic_alignment
 from allophone.audio.melspec import MelSpec
 from allophone_vits.config import VitsConfig, VitsControls
-from allophone_vits.decoder import Decoder
+from allophone_vits.decoder import Decoder, build_decoder
 from allophone_vits.durations import DurationPredictor, build_duration_predictor
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, prior_log_likelihood
@@ -219,7 +219,6 @@ class Vits(Generator):
     def __init__(
         self, config: VitsConfig, *, vocabulary_size: int, speakers: int, audio: MelSpec
     ) -> None:
-        config.decoder.check_audio(audio)
         latent = config.latent_channels
         conditioning = config.speaker_channels if speakers > 1 else 0
         spectrogram = LinearSpectrogram()
@@ -239,7 +238,12 @@ class Vits(Generator):
                 text_channels=config.text_encoder.hidden_channels,
                 speaker_channels=conditioning,
             ),
-            decoder=Decoder(config.decoder, latent_channels=latent, speaker_channels=conditioning),
+            decoder=build_decoder(
+                config.decoder,
+                latent_channels=latent,
+                speaker_channels=conditioning,
+                audio=audio,
+            ),
             speaker_embedding=nn.Embedding(speakers, conditioning) if conditioning else None,
             spectrogram=spectrogram,
         )

@@ -1,6 +1,6 @@
 """The synthesizer of VITS: speech synthesis, forced alignment and voice conversion.
 
-Legend: B batch, T text, F frames, N samples, K frequency bins.
+Legend: B batch, T text, C latent channels, F frames, N samples, K frequency bins.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from attrs import frozen
 from torch import Tensor, nn
 
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
@@ -18,10 +19,12 @@ from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder
 from allophone_vits.inference import (
+    CHUNK_FRAMES,
     Latents,
     align_recordings,
     convert_latents,
     decode,
+    decode_chunk,
     decode_in_chunks,
     invert_flow,
     sample_prior,
@@ -97,6 +100,14 @@ def _load_for_inference(model: Generator, weights: Mapping[str, Tensor]) -> None
     load_weights(model, fold_weight_norm(used), where="this voice")
 
 
+@frozen(kw_only=True)
+class Decoded:
+    """A sentence: waveform [N], and the latents [C, F] that it was decoded from."""
+
+    waveform: Tensor
+    latents: Tensor
+
+
 class VitsSynthesizer:
     """Synthesizes speech from text, whole or in chunks.
 
@@ -131,6 +142,17 @@ class VitsSynthesizer:
             yield from self._chunks(prior, controls)
         else:
             yield decode(self._decoder(controls), invert_flow(self._model.flow, prior))[0]
+
+    def synthesize_with_latents(self, text: TextBatch, controls: VitsControls) -> Decoded:
+        """Synthesize one sentence (B = 1), and return what its decoder was given too."""
+        latents = invert_flow(self._model.flow, self._prior(text, controls))
+        decoder = self._decoder(controls)
+        frames = latents.values.size(2)
+        chunks = [
+            decode_chunk(decoder, latents, start, min(start + CHUNK_FRAMES, frames))
+            for start in range(0, frames, CHUNK_FRAMES)
+        ]
+        return Decoded(waveform=torch.cat(chunks), latents=latents.values[0])
 
     def _prior(self, text: TextBatch, controls: VitsControls) -> Latents:
         return sample_prior(

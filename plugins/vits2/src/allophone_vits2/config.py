@@ -6,13 +6,14 @@ implementation p0p4k/vits2_pytorch. Imports no torch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
 
+from allophone.entries import choice
 from allophone.errors import ConfigError
 from allophone_vits.config import (
-    DecoderConfig,
+    DECODERS,
     DurationConfig,
     FlowConfig,
     PosteriorEncoderConfig,
@@ -21,6 +22,7 @@ from allophone_vits.config import (
     VitsTrainerConfig,
     even_latents,
 )
+from allophone_vits.distillation.config import DistillTrainerConfig
 
 FLOW_HEADS = 2
 CAUSAL_FLOW_HEADS = 4
@@ -125,7 +127,7 @@ class Vits2Config:
     posterior_encoder: Vits2PosteriorEncoderConfig = Factory(Vits2PosteriorEncoderConfig)
     flow: Vits2FlowConfig = Factory(Vits2FlowConfig)
     duration: Vits2DurationConfig = Factory(Vits2DurationConfig)
-    decoder: DecoderConfig = Factory(DecoderConfig)
+    decoder: Any = choice(DECODERS, default="hifigan")
 
     def __attrs_post_init__(self) -> None:
         if self.flow.kind not in (
@@ -195,3 +197,8 @@ class Vits2TrainerConfig(VitsTrainerConfig):
 
     alignment_noise: AlignmentNoiseConfig = Factory(AlignmentNoiseConfig)
     duration_discriminator: DurationDiscriminatorConfig = Factory(DurationDiscriminatorConfig)
+
+
+@frozen(kw_only=True)
+class Vits2DistillTrainerConfig(DistillTrainerConfig):
+    """Training of a decoder to speak as its teacher's does, `type = "vits2.distill"`."""

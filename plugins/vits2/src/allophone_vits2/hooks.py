@@ -51,6 +51,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         trains="vits2",
         inference_module="generator",
     )
+    yield TrainerEntry(
+        name="vits2.distill",
+        summary="A student decoder learns from a teacher's speech, as with vits.distill.",
+        config="allophone_vits2.config:Vits2DistillTrainerConfig",
+        objective="allophone_vits2.distillation:Vits2DistillObjective",
+        trains="vits2",
+        inference_module="generator",
+    )
 
 
 @hookimpl

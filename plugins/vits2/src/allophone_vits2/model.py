@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone_vits.config import VitsControls
-from allophone_vits.decoder import Decoder
+from allophone_vits.decoder import build_decoder
 from allophone_vits.durations import log_duration_target
 from allophone_vits.layers import masked
 from allophone_vits.model import DurationOutput, Generator
@@ -77,7 +77,6 @@ class Vits2(Generator):
     def __init__(
         self, config: Vits2Config, *, vocabulary_size: int, speakers: int, audio: MelSpec
     ) -> None:
-        config.decoder.check_audio(audio)
         latent = config.latent_channels
         conditioning = config.speaker_channels if speakers > 1 else 0
         spectrogram = (
@@ -109,7 +108,12 @@ class Vits2(Generator):
                 text_channels=config.text_encoder.hidden_channels,
                 speaker_channels=conditioning,
             ),
-            decoder=Decoder(config.decoder, latent_channels=latent, speaker_channels=conditioning),
+            decoder=build_decoder(
+                config.decoder,
+                latent_channels=latent,
+                speaker_channels=conditioning,
+                audio=audio,
+            ),
             speaker_embedding=nn.Embedding(speakers, conditioning) if conditioning else None,
             spectrogram=spectrogram,
         )

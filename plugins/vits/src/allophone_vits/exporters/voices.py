@@ -37,7 +37,7 @@ from allophone_onnx.settings import (
     PartsSettings,
     write_settings,
 )
-from allophone_vits.config import VitsControls
+from allophone_vits.config import HifiganDecoderConfig, VitsControls
 from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SynthesisGraph
 from allophone_vits.importers.names import reference_generator_name
 from allophone_vits.model import Generator, Vits
@@ -149,7 +149,7 @@ def _noise_input(model: Generator) -> dict[str, Input]:
 
 def _latent_inputs(model: Generator, *, masked: bool = False) -> dict[str, Input]:
     batch, frames = Dim("batch_size", min=1), Dim("frames", min=1)
-    latents = torch.zeros(2, model.decoder.input.in_channels, 9)
+    latents = torch.zeros(2, model.decoder.in_channels, 9)
     inputs = {"latents": Input(example=latents, dynamic={0: batch, 2: frames})}
     if masked:
         mask = torch.ones(2, 1, 9)
@@ -165,10 +165,18 @@ def _strip_model_prefix(name_weight: NameWeight) -> NameWeight:
 
 
 def _reference_names(voice: StoredVoice) -> NameWeight:
-    """Names of the reference implementation, which the `piper` importer expects."""
+    """Names of the reference implementation, which the `piper` importer expects; it has no other decoder."""
     decoder = voice.description.model.decoder
-    blocks, paired = len(decoder.residual_kernel_sizes), decoder.residual_block == "1"
-    return lambda name: reference_generator_name(name, blocks=blocks, paired=paired)
+    if isinstance(decoder, HifiganDecoderConfig):
+        blocks, paired = len(decoder.residual_kernel_sizes), decoder.residual_block == "1"
+        return lambda name: reference_generator_name(name, blocks=blocks, paired=paired)
+
+    def name_weight(name: str) -> str:
+        if name.startswith("decoder."):
+            return name
+        return reference_generator_name(name, blocks=1, paired=False)
+
+    return name_weight
 
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:

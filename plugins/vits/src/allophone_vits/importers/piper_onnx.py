@@ -43,6 +43,11 @@ def read_graph(path: Path) -> PiperGraph:
             f"{path} is not a Piper voice: no node is named after a module of VITS.",
             hint="Voices exported with PyTorch 1 have no names; import their training checkpoint instead.",
         )
+    if not any(module.startswith("dec.conv_pre") for _, module, _ in nodes):
+        raise UserError(
+            f"{path} has another decoder than Piper's, HiFi-GAN, and cannot be converted back.",
+            hint="Run the file as it is (--engine onnx), or use the voice folder that it was exported from.",
+        )
     found: dict[str, Any] = {}
     for node, module, operator in nodes:
         for name, source in _weights_of(node, module, operator):

@@ -1,0 +1,1 @@
+"""Distillation: a small decoder learns to speak as the decoder of a trained voice does."""

@@ -1,0 +1,107 @@
+"""`allophone distill`: teaches a faster decoder to speak as a voice does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from allophone_vits.config import DECODERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from allophone.progress import T
+
+
+@click.command("distill")
+@click.argument("voice")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The folder of the new voice; it must not exist yet.",
+)
+@click.option(
+    "--decoder",
+    type=click.Choice(tuple(DECODERS)),
+    default="vocos",
+    show_default=True,
+    help="The type of the student's decoder.",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    help="What the teacher says: a list of texts, as `allophone synthesize --list` reads it.  "
+    "[default: 3,000 English sentences]",
+)
+@click.option(
+    "--count", type=click.IntRange(min=2), help="Say only so many of the texts.  [default: all]"
+)
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the teacher's speech and of the training, which is resumed if it has begun.  "
+    "[default: OUT-training]",
+)
+@click.option(
+    "--student",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Begin with the weights of a student, such as plugins/joe-fast/training.",
+)
+@click.option(
+    "--max-steps", type=click.IntRange(min=1), help="Stop after this many optimizer steps."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Override a value of the recipe vits/distill; may be repeated.",
+)
+def command(
+    voice: str,
+    out: Path,
+    decoder: str,
+    texts: Path | None,
+    count: int | None,
+    folder: Path | None,
+    student: Path | None,
+    max_steps: int | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Teach a faster decoder to speak as VOICE does.
+
+    VOICE says some thousand texts; a small decoder learns from what its own decoder made of them. The new
+    voice has the text encoder, durations and flow of VOICE, and the student's decoder.
+
+    Stop with Ctrl-C at any time: the voice is written as it is then. Run the same command again, with another
+    --out, to go on.
+    """
+    from allophone.registry import default_registry
+    from allophone_vits.distillation.distilling import distill
+
+    settings = [*overrides, *([f"runtime.max_steps={max_steps}"] if max_steps else [])]
+    distill(
+        voice,
+        out,
+        decoder=decoder,
+        texts=texts,
+        count=count,
+        student=student,
+        folder=folder or out.with_name(f"{out.name}-training"),
+        overrides=settings,
+        registry=default_registry(),
+        track=_progress,
+    )
+
+
+def _progress(items: Iterable[T], *, total: int | None, description: str) -> Iterable[T]:
+    """A progress bar on the terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, total=total, console=console, disable=not console.is_terminal)

@@ -1,0 +1,218 @@
+"""Distills a voice: the teacher speaks, the student learns, and the two become one voice folder.
+
+    teacher/           what the teacher said (`allophone_vits.distillation.teacher`)
+    data/              manifest and features
+    experiment.toml    the recipe `vits/distill` with the tables of the teacher
+    run/               the training run
+
+Every step keeps what is there, so that the same call goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from attrs import evolve
+from torch import Tensor
+
+from allophone.config import resolve, unstructure, write_toml
+from allophone.config.experiment import Experiment
+from allophone.errors import UserError
+from allophone.inference.folder import StoredVoice, write_voice
+from allophone.inference.importing import find_or_import
+from allophone.inference.locate import find_voice
+from allophone.progress import Track
+from allophone.registry import Registry
+from allophone.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
+from allophone.synthesis.requests import read_requests
+from allophone.weights import add_prefix, read_weights, strip_prefix, write_weights
+from allophone_vits.distillation.teacher import LATENTS, TABLE, say_texts
+
+RECIPE = "vits/distill"
+ENGLISH = "texts/english.txt"
+
+
+def distill(
+    voice: str | Path,
+    out: Path,
+    *,
+    decoder: str,
+    texts: Path | None,
+    count: int | None,
+    folder: Path,
+    overrides: Sequence[str],
+    registry: Registry,
+    track: Track,
+    student: Path | None = None,
+) -> None:
+    """Write a voice folder `out` with a student's decoder in the place of that of `voice`.
+
+    decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
+    texts: a list of texts, by default the English sentences of this package; count: how many of them.
+    folder: of the teacher's speech and the training.
+    student: a folder with `model.safetensors`, the weights of a decoder and discriminators to begin with.
+
+    Raises UserError if `out` exists, for a voice of a family whose decoder cannot be replaced, and for texts that
+    cannot be read.
+    """
+    if out.exists():
+        raise UserError(
+            f"{out} exists already.",
+            hint=f"Choose another --out; the training in {folder} goes on where it stopped, with --run.",
+        )
+    source = find_or_import(voice, registry)
+    teacher = source.read(registry)
+    family = _family(teacher, registry)
+    requests = read_requests(texts or _shipped_texts(teacher))[:count]
+
+    spoken = say_texts(teacher, requests, folder / "teacher", registry=registry, track=track)
+    click.echo(f"The teacher said {spoken.utterances:,} texts: {spoken.seconds / 60:,.1f} minutes.")
+    if spoken.skipped:
+        click.echo(f"It cannot read {len(spoken.skipped):,}, such as {spoken.skipped[0]}", err=True)
+
+    experiment = _experiment(teacher, family, decoder, folder, overrides, registry)
+    description = folder / "experiment.toml"
+    write_toml(description, unstructure(experiment, registry=registry))
+    _allophone("prepare", str(description))
+    _allophone("extract", str(description))
+    run = folder / "run"
+    if checkpoints(run):
+        changed = [argument for value in overrides for argument in ("--set", value)]
+        _allophone("train", "--run", str(run), "--resume", "latest", *changed)
+    else:
+        begin = source.checkpoint.path if source.checkpoint else source.folder
+        if student:
+            begin = _with_student(teacher, student, folder / "begin", registry)
+        _allophone("train", str(description), "--run", str(run), "--finetune", str(begin))
+
+    learnt = find_voice(run, registry).read(registry)
+    write_voice(out, with_decoder(teacher, learnt, name=out.name), registry=registry)
+    click.echo(f"Wrote {out}")
+
+
+def with_decoder(teacher: StoredVoice, student: StoredVoice, *, name: str) -> StoredVoice:
+    """The teacher with the decoder of the student; it keeps what the student left out, such as a posterior encoder."""
+    about = teacher.description.about
+    return StoredVoice(
+        description=evolve(
+            teacher.description,
+            about=evolve(
+                about, name=name, summary=f"{about.name} with a faster decoder. {about.summary}"
+            ),
+            model=student.description.model,
+        ),
+        vocabulary=teacher.vocabulary,
+        weights=_replaced(teacher.weights, strip_prefix(student.weights, "decoder")),
+    )
+
+
+def _with_student(
+    teacher: StoredVoice, student: Path, destination: Path, registry: Registry
+) -> Path:
+    """Write the teacher with the weights of a student, as a voice folder to fine-tune from."""
+    given = read_weights(student / WEIGHTS)
+    learnt = {name: tensor.float() for name, tensor in given.items()}
+    decoder = strip_prefix(learnt, "generator.decoder")
+    if not decoder:
+        raise UserError(
+            f"{student / WEIGHTS} has no weights of a student's decoder (generator.decoder...).",
+            hint="Give the folder that tools/pack_decoder.py wrote, or a checkpoint of a distillation.",
+        )
+    shutil.rmtree(destination, ignore_errors=True)
+    voice = evolve(teacher, weights=_replaced(teacher.weights, decoder))
+    write_voice(destination, voice, registry=registry)
+    judges = strip_prefix(learnt, "discriminator")
+    write_weights(destination / TRAINING_WEIGHTS, add_prefix(judges, "discriminator"))
+    return destination
+
+
+def _replaced(weights: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a voice with another decoder's."""
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("decoder.")}
+    return kept | add_prefix(decoder, "decoder")
+
+
+def _family(teacher: StoredVoice, registry: Registry) -> str:
+    """The family of a voice, with a trainer that distills it."""
+    family = registry.entry_of("models", teacher.description.model).name
+    trainers = registry.entries("trainers")
+    if f"{family}.distill" not in trainers:
+        known = [name.removesuffix(".distill") for name in trainers if name.endswith(".distill")]
+        raise UserError(
+            f"The voice '{teacher.description.about.name}' is of the family '{family}', which has no decoder "
+            "that a student could replace.",
+            hint=f"Give a voice of {' or '.join(known)}, such as a Piper voice. For models that predict mels, train "
+            "a faster vocoder: allophone train vocos/...",
+        )
+    return family
+
+
+def _shipped_texts(teacher: StoredVoice) -> Path:
+    language = teacher.description.text.language
+    if language.partition("-")[0] != "en":
+        raise UserError(
+            f"The voice '{teacher.description.about.name}' speaks '{language}'; only English texts are shipped.",
+            hint="Give some thousand sentences of its language, one a line: --texts FILE",
+        )
+    return Path(str(files("allophone_vits.distillation").joinpath(ENGLISH)))
+
+
+def _experiment(
+    teacher: StoredVoice,
+    family: str,
+    decoder: str,
+    folder: Path,
+    overrides: Sequence[str],
+    registry: Registry,
+) -> Experiment:
+    """The recipe, with the tables of the teacher."""
+    recipe = resolve(RECIPE, registry=registry).plain
+    chosen = (
+        []
+        if recipe["model"]["decoder"]["type"] == decoder
+        else [f'model.decoder={{type = "{decoder}"}}']
+    )
+    base = resolve(RECIPE, [*chosen, *overrides], registry=registry).experiment
+    (corpus,) = base.data.corpora
+    speech = (folder / "teacher").resolve()
+    trainer: Any = registry.load("trainers", f"{family}.distill", "config")
+    latents = evolve(base.features["latents"], directory=str(speech / LATENTS))
+    return evolve(
+        base,
+        data=evolve(
+            base.data,
+            directory=str((folder / "data").resolve()),
+            corpora=(evolve(corpus, root=str(speech), file=TABLE),),
+        ),
+        text=teacher.description.text,
+        audio=teacher.description.audio,
+        features={**base.features, "latents": latents},
+        model=evolve(teacher.description.model, decoder=base.model.decoder),
+        trainer=trainer(**attrs.asdict(base.trainer, recurse=False)),
+    )
+
+
+def _allophone(*arguments: str) -> None:
+    """Run a command of Allophone; a signal that asks to stop is its business, which ends in good order."""
+    started = subprocess.Popen([sys.executable, "-m", "allophone", *arguments])
+    handlers = {
+        signal.SIGINT: lambda *_: None,  # The terminal sends it to both.
+        signal.SIGTERM: lambda *_: started.terminate(),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        code = started.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if code:
+        raise click.exceptions.Exit(code)

@@ -1,0 +1,1 @@
+"""Vocos: waveforms from frames by ConvNeXt blocks and an inverse STFT (Siuzdak 2023)."""
