@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from attrs import Factory, field, frozen, validators
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from allophone.config import resolve, structure, unstructure
 from allophone.config.tables import assign, merge, parse_assignment, read_toml, write_toml
-from allophone.entries import ModelEntry
+from allophone.entries import ModelEntry, choice
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
@@ -25,6 +25,11 @@ class Inner:
 
 
 @frozen(kw_only=True)
+class Wide:
+    span: int = 3
+
+
+@frozen(kw_only=True)
 class ModelConfig:
     layers: int = field(default=2, validator=validators.gt(0))
     residual: bool = True
@@ -33,6 +38,7 @@ class ModelConfig:
     limit: float | None = None
     factors: float | tuple[float, ...] = 1.0
     inner: Inner = Factory(Inner)
+    end: Any = choice({"inner": Inner, "wide": Wide}, default="inner")
 
 
 @pytest.fixture
@@ -85,6 +91,14 @@ def _here():
         ({"dilations": [[1, 2.5]]}, "dilations: "),
         ({"inner": {"widht": 3}}, "inner.widht: unknown key. Did you mean 'width'?"),
         ({"inner": 3}, "inner: must be a table, not the whole number 3"),
+        ({"end": {"type": "wide", "span": "x"}}, "end.span: must be a whole number"),
+        ({"end": {"type": "wide", "width": 3}}, "end.width: unknown key"),
+        (
+            {"end": {"type": "wyde"}},
+            "end: has the type 'wyde'; available: inner, wide. Did you mean",
+        ),
+        ({"end": {"type": 3}}, "end: has the type 3; available: inner, wide."),
+        ({"end": "wide"}, "end: must be a table, not the string 'wide'"),
         ({"layer": 3}, "layer: unknown key. Did you mean 'layers'?"),
     ],
 )
@@ -111,6 +125,17 @@ def test_a_config_round_trips(registry):
     plain = unstructure(config, registry=registry)
     assert structure(ModelConfig, plain, registry=registry) == config
     assert "limit" not in unstructure(ModelConfig(), registry=registry)
+
+
+def test_a_choice_is_built_by_its_type(registry):
+    assert ModelConfig().end == Inner()
+    made = structure(ModelConfig, {"end": {"width": 7}}, registry=registry)
+    assert made.end == Inner(width=7)
+    made = structure(ModelConfig, {"end": {"type": "wide", "span": 5}}, registry=registry)
+    assert made.end == Wide(span=5)
+    plain = unstructure(made, registry=registry)
+    assert plain["end"] == {"type": "wide", "span": 5}
+    assert structure(ModelConfig, plain, registry=registry) == made
 
 
 def write(path, text):

@@ -34,6 +34,7 @@ from allophone_onnx.settings import write_settings
 from allophone_vits.config import SIZES, DurationConfig, FlowConfig, TextEncoderConfig, VitsConfig
 from allophone_vits.importers.piper_onnx import read_graph
 from allophone_vits.model import TRAINING_ONLY, Vits
+from allophone_vocos.config import VocosConfig
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -322,3 +323,26 @@ def test_invalid_files_are_reported(exports: Path, tmp_path: Path) -> None:
         allophone.load(exports / "letters.onnx", device="xpu")
     with pytest.raises(UserError, match=r"must end in \.onnx"):
         export_voice(exports / "letters", tmp_path / "letters.bin", None, default_registry())
+
+
+def test_another_decoder_cannot_be_imported_back(tmp_path: Path) -> None:
+    """Its file runs as it is; Piper's format has no other decoder than HiFi-GAN."""
+    decoder = VocosConfig(channels=16, feed_forward_channels=32, blocks=2)
+    config = evolve(CONFIG, decoder=decoder)
+    voice = random_voice()
+    torch.manual_seed(0)
+    model = Vits(config, vocabulary_size=voice.vocabulary.symbols.size, speakers=2, audio=MelSpec())
+    changed = evolve(
+        voice,
+        description=evolve(voice.description, model=config),
+        weights=model.state_dict(),
+    )
+    write_voice(tmp_path / "vocos", changed)
+    export_voice(tmp_path / "vocos", tmp_path / "vocos.onnx", "onnx", default_registry())
+    said, expected = (
+        allophone.load(tmp_path / name).say("a bad cafe.", **NOISELESS).samples
+        for name in ("vocos.onnx", "vocos")
+    )
+    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
+    with pytest.raises(UserError, match="another decoder than Piper's, HiFi-GAN"):
+        import_checkpoint(tmp_path / "vocos.onnx", tmp_path / "back", None, default_registry())

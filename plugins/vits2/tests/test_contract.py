@@ -33,6 +33,16 @@ class TestTraining(TrainerContract):
     overrides = (*SMALL, flow("pre_conv2"))
 
 
+class TestTrainingVocos(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (
+        *SMALL[:3],
+        *SMALL[4:],
+        flow("pre_conv2"),
+        "model.decoder={type = 'vocos', channels = 16, feed_forward_channels = 32, blocks = 2}",
+    )
+
+
 class TestTrainingManySpeakers(TrainerContract):
     recipe = "vits2/tiny"
     overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))
