@@ -23,10 +23,10 @@ from allophone.config.tables import (
     leaves,
     merge,
     parse_assignment,
-    parse_toml,
     read_toml,
 )
 from allophone.errors import ConfigError, near_miss
+from allophone.parsing import parse_toml
 from allophone.registry import Registry, default_registry
 
 

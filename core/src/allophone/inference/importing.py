@@ -32,6 +32,7 @@ from allophone.inference.locate import (
 )
 from allophone.inference.vocoders import load_vocoder
 from allophone.locks import name_locked
+from allophone.parsing import other_content
 from allophone.registry import Registry
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
@@ -64,7 +65,13 @@ def import_checkpoint(
     importer = _choose(source, format_name, registry)
 
     with _checked(destination, registry) as folder:
-        importer.load("importer")(source, folder)
+        convert = importer.load("importer")
+        with other_content(
+            f"{source} cannot be imported as {importer.name}",
+            hint="It, or a file beside it, is damaged or has another format. If it is intact, report this to "
+            f"the authors of {registry.owner(importer.offered, importer.family).distribution}.",
+        ):
+            convert(source, folder)
     return importer.name
 
 
