@@ -7,6 +7,7 @@ import struct
 import pytest
 import torch
 
+import allophone
 from allophone.errors import UserError
 from allophone.inference.formats import formats
 from allophone.inference.importing import import_checkpoint
@@ -39,10 +40,9 @@ PICKLED = {
     "a number": 5,
     "a list": [1, 2],
     "other tensors": {"a.weight": torch.zeros(2)},
-    "entries of other kinds": {
-        name: 5
-        for name in ("model", "generator", "net_g", "state_dict", "weight", "config", "args", "params")
-    },
+    "entries of other kinds": dict.fromkeys(
+        ("model", "generator", "net_g", "state_dict", "weight", "config", "args", "params"), 5
+    ),
     "empty entries": {
         name: {}
         for name in ("model", "generator", "net_g", "state_dict", "hyper_parameters", "config")
@@ -118,3 +118,9 @@ def test_what_is_no_file(refused, tmp_path, name):
     for ending in (".pth", ".safetensors"):
         os.mkfifo(tmp_path / f"pipe{ending}")
         refused(name, tmp_path / f"pipe{ending}")
+
+
+def test_a_named_pipe_is_no_voice(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(UserError, match="is a named pipe; expected a file or a folder"):
+        allophone.load(tmp_path / "pipe.onnx")

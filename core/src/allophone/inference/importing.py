@@ -34,6 +34,7 @@ from allophone.inference.vocoders import load_vocoder
 from allophone.locks import name_locked
 from allophone.parsing import other_content
 from allophone.registry import Registry
+from allophone.regular_files import why_not_a_file
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
@@ -53,6 +54,8 @@ def import_checkpoint(
     Returns the name of the format. Raises UserError if `destination` exists, if no importer or more than one
     recognises `source`, and if the importer rejects it.
     """
+    if not source.is_dir() and (wrong := why_not_a_file(source)):
+        raise UserError(f"Nothing can be imported: {wrong}.")
     if format_name is None and is_run(source):
         if trains_vocoder(source):
             vocoder = find_vocoder(source, registry).read(registry)

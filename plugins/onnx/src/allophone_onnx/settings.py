@@ -198,9 +198,10 @@ def _text(content: Settings, registry: Registry) -> TextConfig:
     phonemizer = registry.load(
         "phonemizers", "espeak" if kind == "espeak" else "graphemes", "config"
     )
-    return TextConfig(
-        language=content["espeak.voice"], phonemizer=phonemizer(), blank=True, boundaries=True
-    )
+    language = content["espeak.voice"]
+    if not isinstance(language, str):
+        raise UserError(f"{content.path}: espeak.voice must be a language, not {shown(language)}")
+    return TextConfig(language=language, phonemizer=phonemizer(), blank=True, boundaries=True)
 
 
 def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
@@ -210,8 +211,11 @@ def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
             f"{path} must have one id per phoneme, but has several for: "
             f"{', '.join(map(repr, several))}"
         )
-    ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
-    return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
+    try:
+        ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
+        return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
+    except UserError as error:
+        raise UserError(f"{path}, phoneme_id_map: {error.message}", hint=error.hint) from error
 
 
 def _speakers(content: Settings) -> tuple[str, ...]:
