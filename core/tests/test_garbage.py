@@ -233,7 +233,7 @@ def replaced(state, value, *path):
         lambda state: replaced(state, "two", "runtime", "step"),
         lambda state: replaced(state, [], "runtime", "optimizers"),
         lambda state: replaced(state, [{}], "random"),
-        lambda state: replaced(state, torch.zeros(3), "runtime", "optimizers", "model"),
+        lambda state: replaced(state, "x", "runtime", "optimizers", "model"),
         lambda state: replaced(
             state, {"state": {}, "param_groups": []}, "runtime", "optimizers", "model", "state"
         ),
@@ -267,7 +267,7 @@ def test_a_training_state_that_is_none(trained, content):
         resume()
 
 
-@pytest.mark.parametrize("content", [5, [1, 2], torch.zeros(3), {}, {"model": torch.zeros(3)}])
+@pytest.mark.parametrize("content", [5, [1, 2], {}, {"model": torch.zeros(3)}])
 def test_a_training_state_of_another_program(trained, content):
     resume, checkpoint = trained
     torch.save(content, checkpoint.path / STATE)
@@ -279,5 +279,9 @@ def test_a_training_state_of_another_program(trained, content):
 def test_provenance_of_other_content(trained, content):
     _, checkpoint = trained
     (checkpoint.path / PROVENANCE).write_bytes(GARBAGE[content])
+    if content in ("of other content", "surrogate"):
+        # Nothing that is needed is known.
+        assert read_provenance(checkpoint)["validation"] == {}
+        return
     with pytest.raises(UserError, match=r"provenance\.json"):
         read_provenance(checkpoint)

@@ -101,7 +101,7 @@ def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
     hint = "The checkpoint is damaged; give another one of the run."
     provenance = read_json_object(path, hint=hint)
     named = [provenance.get(table, {"type": "", "distribution": ""}) for table in ORIGINS]
-    if not isinstance(provenance.get("validation"), dict) or not all(
+    if not isinstance(provenance.setdefault("validation", {}), dict) or not all(
         isinstance(origin, dict)
         and isinstance(origin.get("type"), str)
         and isinstance(origin.get("distribution"), str)
