@@ -167,7 +167,7 @@ def test_a_jsonl_file(tmp_path):
         ('{"audio": "a.wav", "text": 5}', "text must be a string, not 5"),
         ('{"audio": "a.wav", "text": "A", "id": 7}', "id must be a string, not 7"),
         ('{"audio": "a.wav", "text": "A", "speaker": ["x"]}', "speaker must be a string"),
-        ("[" * 50_000, "is not valid JSON"),
+        ("[" * 50_000, "is nested too deep"),
         ('{"start": ' + "9" * 5000 + "}", "is not valid JSON"),
         ('{"' + "k" * 90_000 + '": 1}', "has an unknown key 'kkk"),
     ],

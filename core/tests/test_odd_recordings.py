@@ -22,6 +22,7 @@ from allophone.registry import default_registry
 
 RATE = 8000
 TONE = 0.5 * np.sin(np.arange(2 * RATE) * 0.3)
+LONG = np.tile(TONE, 10) + 0.1 * np.random.default_rng(0).standard_normal(20 * RATE)
 OPPOSITE = np.stack([TONE, -TONE], axis=1)
 
 
@@ -59,6 +60,11 @@ RECORDINGS = {
     "half-of-floats": lambda path: wav(path, TONE, keep=0.5, subtype="FLOAT"),
     "half-of-aiff": lambda path: wav(path, TONE, keep=0.5, format="AIFF"),
     "half-of-flac": lambda path: wav(path, TONE, keep=0.5, format="FLAC"),
+    # A page of Ogg may have seconds: of shorter recordings nothing can be cut off.
+    "whole-vorbis": lambda path: wav(path, LONG, format="OGG", subtype="VORBIS"),
+    "most-of-vorbis": lambda path: wav(path, LONG, keep=0.9, format="OGG", subtype="VORBIS"),
+    "most-of-opus": lambda path: wav(path, LONG, keep=0.9, format="OGG", subtype="OPUS"),
+    "half-of-mp3": lambda path: wav(path, TONE, keep=0.5, format="MP3"),
     "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "folder": lambda path: path.mkdir(),
@@ -70,6 +76,8 @@ ODD = {
     "negative-peak": ("beyond full scale", "its peak is 1.2"),
     "ends-early": ("ends early", "it ends 0.10 s before it should, after 1.90 s"),
     "loud-and-early": ("ends early, beyond full scale", "its peak is 1.83"),
+    "most-of-vorbis": ("has no end", "the file was cut off at some time after"),
+    "most-of-opus": ("has no end", "the file was cut off at some time after"),
     "slice-a-bit-longer": ("ends early", "it ends 0.10 s before it should, after 1.50 s"),
 }
 
@@ -82,6 +90,7 @@ LEFT_OUT = {
     "half-of-floats": ("cut off", "before it should, after 1.00 s"),
     "half-of-aiff": ("cut off", "before it should, after 1.00 s"),
     "half-of-flac": ("unreadable audio", "Cannot read the recording"),
+    "half-of-mp3": ("cut off", "before it should, after"),
     "slice-too-long": ("cut off", "it ends 4.00 s before it should, after 1.00 s"),
     "slice-beyond": ("unreadable audio", "has no samples from 7 s to 8 s"),
     "pipe": ("missing recording", "pipe is a named pipe; expected a file"),
@@ -96,6 +105,7 @@ SLICES = {
     "slice-too-long": ("good", 1.0, 6.0),
     "slice-beyond": ("good", 7.0, 8.0),
     "slice-of-what-is-there": ("half", 0.2, 0.8),
+    "slice-of-ogg-that-is-there": ("most-of-vorbis", 1.0, 2.0),
 }
 
 

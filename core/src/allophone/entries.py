@@ -1,8 +1,7 @@
 """The records that plugins return from their hooks.
 
-A record has a name, a one-line summary and references to code (`Ref`). The code is imported only when it is
-used, so that listing all installed plugins takes milliseconds. This module is light: it imports only the
-standard library and attrs.
+A record has a name, a one-line summary and references to code (`Ref`), which is imported when it is used, so that
+listing all installed plugins takes milliseconds. Imports only the standard library and attrs.
 """
 
 from __future__ import annotations
@@ -63,16 +62,17 @@ def as_ref(given: Ref | str) -> Ref:
 class CorpusEntry:
     """A reader of one kind of dataset on disk.
 
-    reader: `(config) -> Iterable[Utterance | BadRow]`; see `allophone.data.manifest`, and
-        `allophone.corpora.reading` for helpers.
-    config: the attrs class of the reader's table in `[[data.corpora]]`. It has at least the field `root`;
-        extend `allophone.corpora.config.CorpusConfig` to add `language` and `weight`.
+    reader: `(config) -> Iterable[Utterance | BadRow]`; `allophone.corpora.reading` has helpers.
+    config: the attrs class of its table in `[[data.corpora]]`, with at least the field `root`; extend
+        `allophone.corpora.config.CorpusConfig` to add `language` and `weight`.
+    source: where to get the dataset, its size and licence; shown if its folder is missing.
     """
 
     name: str = _name()
     summary: str
     config: Ref = field(converter=as_ref)
     reader: Ref = field(converter=as_ref)
+    source: str = ""
 
 
 @frozen(kw_only=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from allophone.errors import UserError
+from allophone.parsing import parse_json_object
 from allophone.system_errors import errors_naming
 
 _log = logging.getLogger(__name__)
@@ -124,11 +125,11 @@ def _holder() -> bytes:
 
 def _read_holder(descriptor: int) -> dict[str, Any]:
     try:
-        held: dict[str, Any] = json.loads(os.pread(descriptor, 4096, 0))
-    except (OSError, ValueError):
+        held = parse_json_object(os.pread(descriptor, 4096, 0), "The lock")
+    except (OSError, UserError):
         # It has only just been locked, or the network folder does not let others read it.
         return {}
-    return held
+    return held if held.keys() >= {"process", "host", "since", "command"} else {}
 
 
 def _refusal(what: Path, holder: dict[str, Any]) -> UserError:

@@ -17,7 +17,6 @@ runs/lj/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from attrs import frozen
 
 from allophone.errors import UserError
+from allophone.parsing import read_json_object
 
 CONFIG = "config.toml"
 VOCABULARY = "vocabulary.json"
@@ -97,9 +97,17 @@ def read_provenance(checkpoint: Checkpoint) -> dict[str, Any]:
 
     Its tables `trainer`, and `model` or `vocoder`, contain the type and the distribution of each.
     """
-    provenance: dict[str, Any] = json.loads(
-        (checkpoint.path / PROVENANCE).read_text(encoding="utf-8")
-    )
+    path = checkpoint.path / PROVENANCE
+    hint = "The checkpoint is damaged; give another one of the run."
+    provenance = read_json_object(path, hint=hint)
+    named = [provenance.get(table, {"type": "", "distribution": ""}) for table in ORIGINS]
+    if not isinstance(provenance.setdefault("validation", {}), dict) or not all(
+        isinstance(origin, dict)
+        and isinstance(origin.get("type"), str)
+        and isinstance(origin.get("distribution"), str)
+        for origin in named
+    ):
+        raise UserError(f"{path} does not say what a checkpoint was trained with.", hint=hint)
     return provenance
 
 

@@ -147,7 +147,7 @@ def ask(opened):
     """ask(place, text, **how) is what the page answers."""
 
     def ask(place, text, **how):
-        return answer(opened(), place, text, **{"pause": 0.2, "controls": {}, **how})
+        return answer(opened(), place, text, **{"pause": 0.2, "controls": dict, **how})
 
     return ask
 
@@ -207,7 +207,7 @@ def test_a_panel_is_made_once(opened, monkeypatch):
 
 
 def test_the_page_returns_the_audio_of_the_voice(ask, registry):
-    given = ask("tim", "Hello there.", seed=3, controls={"length_scale": 2.0})
+    given = ask("tim", "Hello there.", seed=3, controls=lambda: {"length_scale": 2.0})
     said = load("tim", registry=registry).say("Hello there.", seed=3, length_scale=2.0)
     samples, rate = soundfile.read(io.BytesIO(given.wav), dtype="float32")
     assert rate == 8000
@@ -256,7 +256,7 @@ def test_the_selected_vocoder_is_used(opened, tmp_path):
 def test_a_vocoder_of_other_mels_is_a_message(opened, tmp_path):
     pytest.importorskip("torch")
     voices = opened(vocoders=(write_vocoder(tmp_path / "coder"),))
-    given = answer(voices, "mel", "Hello.", pause=0.2, controls={})
+    given = answer(voices, "mel", "Hello.", pause=0.2, controls=dict)
     assert "f_max: 3000.0 against None" in given.message
 
 
@@ -283,7 +283,7 @@ def test_the_page_takes_prompts(opened, tmp_path):
         ("tim", " ... ", {}, "contains nothing that can be pronounced"),
         ("tim", "a" * 5000, {}, "5,000 characters; the limit is 100"),
         ("tim", "All is well. Жук.", {}, "U+0436 CYRILLIC SMALL LETTER ZHE"),
-        ("tim", "Hello.", {"controls": {"length_scale": -1.0}}, "length_scale"),
+        ("tim", "Hello.", {"controls": lambda: {"length_scale": -1.0}}, "length_scale"),
         ("mel", "Hello.", {"speaker": "borys"}, "Did you mean &#x27;boris&#x27;?"),
         ("lost", "Hello.", {}, "The weights do not fit"),
         ("nobody", "Hello.", {}, "&#x27;nobody&#x27; is not available"),
@@ -304,13 +304,13 @@ def test_messages_escape_html(ask):
 
 def test_samples_that_are_not_finite_are_a_message(opened, tmp_path):
     place = str(write_voice(tmp_path / "broken", gain=float("nan")))
-    given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
+    given = answer(opened(place), place, "Hello.", pause=0.2, controls=dict)
     assert "NaN or infinite" in given.message
 
 
 def test_clipped_samples_are_counted(opened, tmp_path):
     place = str(write_voice(tmp_path / "loud", gain=9.0))
-    given = answer(opened(place), place, "Hello.", pause=0.2, controls={})
+    given = answer(opened(place), place, "Hello.", pause=0.2, controls=dict)
     samples = soundfile.read(io.BytesIO(given.wav), dtype="int16")[0]
     clipped = int(((samples == 32767) | (samples == -32768)).sum())
     assert f"{clipped:,} of {len(samples):,} samples" in given.message
@@ -406,14 +406,14 @@ def test_the_command_opens_a_page_of_the_voices_it_is_given(registry, monkeypatc
     monkeypatch.setattr("allophone.registry.default_registry", lambda: registry)
     result = CliRunner().invoke(
         demo,
-        ["--voice", "tim", "--voice", "mel", "--engine", "toy", "--port", "8000", "--limit", "9"],
+        "--voice tim --voice mel --engine toy --port 8000 --limit 9 --allow-host voices.example",
         catch_exceptions=False,
     )
     assert "The page is at http://127.0.0.1:7860/" in result.output
     ((voices, how),) = page.launched
     assert voices.places == ("tim", "mel")
     assert (voices.engine, voices.device, voices.limit) == ("toy", "cpu", 9)
-    assert how == {"port": 8000, "share": False}
+    assert how == {"port": 8000, "share": False, "allow_hosts": ("voices.example",)}
 
 
 def test_help_imports_nothing_heavy():
@@ -438,7 +438,7 @@ from allophone_demo.answers import answer
 from allophone_demo.voices import open_voices
 
 voices = open_voices(("tim",), registry=demo_toys.installed_voices(Path(sys.argv[1])))
-given = answer(voices, "tim", "Hello.", pause=0.2, controls={})
+given = answer(voices, "tim", "Hello.", pause=0.2, controls=dict)
 assert given.wav and "<svg" in given.figure and not given.message, given
 
 from allophone_demo.page import build

@@ -150,7 +150,7 @@ def running(voices, *, beside=None, page=False, **options):
     more = {"beside": (lambda: beside(service))} if beside else {}
     app = build_app(service, **more)
     if page:
-        mount_page(app, service, toy_registry())
+        mount_page(app, service, toy_registry(), host="127.0.0.1")
     server = make_server(app, service.options)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()

@@ -103,6 +103,9 @@ def test_the_page_of_the_demo_is_served(joe):
     assert assets
     assert httpx.get(f"{site}/{assets[0].lstrip('/')}").status_code == 200
     assert httpx.get(f"{site}/health").json() == {"status": "ok"}
+    for path in ("/", "/health", "/v1/voices"):
+        refused = httpx.get(f"{site}{path}", headers={"Host": "evil.example"})
+        assert (refused.status_code, "--allow-host" in refused.text) == (403, True)
 
 
 def test_the_examples_of_the_readme_run(joe, tmp_path, monkeypatch):

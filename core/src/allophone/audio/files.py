@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 _WRITTEN = (".wav", ".flac")
 _FULL_SCALE = 32768
 _UNKNOWN_SIZE = 2**31 - 2**16
+_NO_END = "lacks an end-of-stream bit"
+"""What libsndfile logs of Ogg files that were cut off."""
+
 # Telephony files have no header: always 16 kHz, one channel.
 _TELEPHONE_RATE = 16000
 
@@ -38,6 +41,8 @@ class Audio:
     notes: the conversions applied while reading, such as "mixed 2 channels into one".
     peak: the largest absolute value in the file, before channels are mixed; above 1 is beyond full scale.
     missing_seconds: how much of what was asked for, or of what the file says that it holds, is not there.
+    unfinished: whether the file ends without the mark of its format for the end (Ogg), and was read to there;
+        how much is missing cannot be told. MP3 without a stated length has no such mark.
     """
 
     samples: NDArray[np.float32]
@@ -45,6 +50,7 @@ class Audio:
     notes: tuple[str, ...] = ()
     peak: float = 0.0
     missing_seconds: float = 0.0
+    unfinished: bool = False
 
     @property
     def seconds(self) -> float:
@@ -82,8 +88,9 @@ def read_audio(
     if path.suffix.lower() in (".g722", ".sln16"):
         channels, rate = _read_telephony(path, start, end), _TELEPHONE_RATE
         stated = len(channels) + round((start or 0.0) * rate)
+        unfinished = False
     else:
-        channels, rate, stated = _read_file(path, start, end)
+        channels, rate, stated, unfinished = _read_file(path, start, end)
     if not len(channels):
         raise UserError(f"The recording {path} has no samples{_between(start, end)}")
     if not np.isfinite(channels).all():
@@ -106,6 +113,7 @@ def read_audio(
         notes=tuple(notes),
         peak=peak,
         missing_seconds=missing,
+        unfinished=unfinished and end is None,
     )
 
 
@@ -163,8 +171,9 @@ def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int
 
 def _read_file(
     path: Path, start: float | None, end: float | None
-) -> tuple[NDArray[np.float32], int, int]:
-    """Read samples [N, C] and the sample rate, and how many frames the file says that it holds."""
+) -> tuple[NDArray[np.float32], int, int, bool]:
+    """Read samples [N, C] and the sample rate; how many frames the file says that it holds, and whether it lacks
+    its end."""
     # Imported here: writing WAV files needs neither soundfile nor soxr.
     import soundfile
 
@@ -175,7 +184,8 @@ def _read_file(
             if first:
                 file.seek(first)
             samples = file.read(last - first, dtype="float32", always_2d=True)
-            return np.asarray(samples, dtype=np.float32), file.samplerate, _stated_frames(file)
+            stated, unfinished = _stated_frames(file), _NO_END in file.extra_info
+            return np.asarray(samples, dtype=np.float32), file.samplerate, stated, unfinished
     except (soundfile.SoundFileError, OSError) as error:
         raise UserError(
             f"Cannot read the recording {path}: {error}",

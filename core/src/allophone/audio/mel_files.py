@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from allophone.atomic import atomic_write
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError, near_miss
+from allophone.parsing import parse_toml
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,9 +59,10 @@ def read_description(folder: Path) -> MelSpec | None:
     if not path.is_file():
         return None
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("audio")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
+    table = parse_toml(text, str(path)).get("audio")
     if not isinstance(table, dict):
         raise UserError(f"{path} has no table [audio] with the parameters of the mels.")
     return _mel_spec(table, path)

@@ -13,7 +13,8 @@ def stage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--stage",
         metavar="NAME",
-        help="The stage to train, for recipes that are trained in several: ar, nar.",
+        help="For a recipe that is trained in several stages: the NAME of one of its tables [stages.NAME]. "
+        "Without this option, `train` lists them.",
     )(command)
 
 

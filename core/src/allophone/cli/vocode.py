@@ -29,7 +29,11 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Resynthesize the recordings of a manifest's split.",
 )
 @click.option("--split", default="test", show_default=True, help="The split of --manifest.")
-@click.option("--features", type=_folder, help="Vocode a folder of mels, <id>.npy.")
+@click.option(
+    "--features",
+    type=_folder,
+    help="Vocode a folder of mels, <id>.npy; or its folder mels.",
+)
 @click.option("--audio", type=_folder, help="Resynthesize a folder of recordings.")
 @click.option(
     "--like",
@@ -79,11 +83,13 @@ def command(
     from allophone.cli.reporting import end_with_failures
     from allophone.config.tables import parse_assignment
     from allophone.inference.devices import parse_device
+    from allophone.inference.mel_sources import folder_of_mels
     from allophone.inference.vocoders import controls_of, fingerprint
     from allophone.inference.vocoding import open_vocoder, vocode_all
     from allophone.registry import default_registry
 
     registry = default_registry()
+    features = features and folder_of_mels(features)
     torch_device = parse_device(device)
     sources = _sources(manifest, split, features, audio)
     vocoder = open_vocoder(

@@ -4,7 +4,7 @@ Precedence, lowest first: defaults, recipe, file, `--set`. A file names the reci
 top-level key: `recipe = "family/name"`.
 
 An experiment that is trained in several runs has a table `[stages.<name>]` for each of them, with the
-tables that differ in this stage: `[stages.ar.trainer]`. Within a layer, a stage overrides the rest.
+tables that differ in this stage: `[stages.first.trainer]`. Within a layer, a stage overrides the rest.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from allophone.config.tables import (
     leaves,
     merge,
     parse_assignment,
-    parse_toml,
     read_toml,
 )
 from allophone.errors import ConfigError, near_miss
+from allophone.parsing import parse_toml
 from allophone.registry import Registry, default_registry
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 from allophone.atomic import atomic_write
 from allophone.errors import ConfigError, UserError
+from allophone.parsing import DEEPEST, parse_toml, too_deep
+from allophone.regular_files import why_not_a_file
 
 Plain = dict[str, Any]
 """TOML data: str, int, float, bool, and lists and tables of them."""
 
-_DEEPEST = 32
-"""Tables and lists in one another: several times what any experiment has, and little to a stack."""
-
 
 def read_toml(path: str | Path) -> Plain:
     """Read a TOML file. Raises ConfigError with the line of the first syntax error."""
+    if Path(path).exists() and (wrong := why_not_a_file(path)):
+        raise ConfigError(f"The TOML file cannot be read: {wrong}.")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -27,34 +28,6 @@ def read_toml(path: str | Path) -> Plain:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
     return parse_toml(text, str(path))
-
-
-def parse_toml(text: str, where: str) -> Plain:
-    """The tables of a TOML text; ConfigError that says where for what is none, or is nested too deep."""
-    try:
-        plain = tomllib.loads(text)
-    except ValueError as error:
-        # Beside TOMLDecodeError, Python's own refusal of numbers with thousands of digits.
-        raise ConfigError(f"{where} is not valid TOML: {error}") from error
-    except RecursionError:
-        raise ConfigError(_too_deep(where)) from None
-    level: list[Any] = [plain]
-    for _ in range(_DEEPEST):
-        level = [
-            item
-            for node in level
-            for item in (node.values() if isinstance(node, dict) else node)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return plain
-    raise ConfigError(_too_deep(where))
-
-
-def _too_deep(where: str) -> str:
-    return (
-        f"{where} is nested too deep; expected at most {_DEEPEST} tables and lists in one another."
-    )
 
 
 def write_toml(path: str | Path, plain: Mapping[str, Any]) -> None:
@@ -116,8 +89,8 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
             f"Invalid --set value '{assignment}'; expected table.key=value.",
             hint="For example: --set runtime.precision=bf16",
         )
-    if path.count(".") >= _DEEPEST:
-        raise ConfigError(_too_deep("The path of --set"))
+    if path.count(".") >= DEEPEST:
+        raise ConfigError(too_deep("The path of --set"))
     try:
         return path, parse_toml(f"value = {text}", f"The value of --set {path}")["value"]
     except ConfigError:

@@ -7,12 +7,10 @@ file, its number. Imports the standard library and attrs only.
 from __future__ import annotations
 
 import gzip
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from allophone.corpora.config import CorpusConfig
 from allophone.errors import UserError, shown
@@ -74,16 +72,6 @@ def read_text(path: Path) -> str:
         raise UserError(
             f"{path} is not UTF-8: {error}", hint="Convert it, for example with iconv."
         ) from error
-
-
-def parse_json(text: str, where: str) -> Any:
-    """Parse a JSON text. Raises UserError with the location `where` if it is invalid."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise UserError(f"{where} is not valid JSON: it is nested too deep") from None
-    except ValueError as error:
-        raise UserError(f"{where} is not valid JSON: {error}") from error
 
 
 def transcript(path: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from allophone.atomic import atomic_write
 from allophone.errors import UserError
+from allophone.parsing import read_json_object
 
 FileState = tuple[int, int, str] | None
 """Size, modification time in nanoseconds, and digest of a file; None for one that is no regular file or could not be read."""
@@ -66,16 +67,7 @@ class Digests:
         self._states: dict[str, FileState] = {}
         self.changed = False
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-            try:
-                kept: dict[str, list[Any] | None] = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise UserError(
-                    f"{path} is corrupt: {error}", hint="Delete it and run `allophone extract`."
-                ) from error
-            self._states |= {
-                name: None if state is None else (state[0], state[1], state[2])
-                for name, state in kept.items()
-            }
+            self._states |= _read_states(path)
 
     def __contains__(self, path: str) -> bool:
         """Whether the cache has a state of the file."""
@@ -101,3 +93,15 @@ class Digests:
         with atomic_write(self._folder / f"{name}.json") as file:
             file.write(json.dumps(kept, ensure_ascii=False).encode())
         self.changed = False
+
+
+def _read_states(path: Path) -> dict[str, FileState]:
+    hint = "Delete it and run `allophone extract`."
+    kept = read_json_object(path, hint=hint)
+    try:
+        return {
+            name: None if state is None else (int(state[0]), int(state[1]), str(state[2]))
+            for name, state in kept.items()
+        }
+    except (TypeError, ValueError, LookupError) as error:
+        raise UserError(f"{path} is not a cache of file states: {error}", hint=hint) from error

@@ -9,6 +9,7 @@ import atexit
 import hashlib
 import logging
 import multiprocessing
+import operator
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -190,10 +191,10 @@ class EpochLoader:
         """Resume from a saved state.
 
         If the data, the batching or the number of ranks has changed, the position is not valid: the epoch
-        restarts, and a warning is logged.
+        restarts, and a warning is logged. Raises KeyError and TypeError for other content.
         """
-        self.epoch = state["epoch"]
-        self.position = state["position"]
+        self.epoch = operator.index(state["epoch"])
+        self.position = operator.index(state["position"])
         if self.position and state["plan"] != self._plan().digest:
             _log.warning(
                 "The utterances, the batching or the number of ranks have changed; restarting epoch %d.",

@@ -16,6 +16,7 @@ from attrs import asdict, field, fields_dict, frozen, validators
 
 from allophone.atomic import atomic_write
 from allophone.errors import UserError, near_miss, reason_of, shown
+from allophone.parsing import parse_json_object, why_not_text
 
 Split = Literal["train", "valid", "test", "golden_test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -28,16 +29,8 @@ _ID_BYTES = 200
 
 def _text(instance: Any, attribute: Any, value: Any) -> None:
     """Refuse what is no text that can be written to a file and passed to a library."""
-    if not isinstance(value, str):
-        raise ValueError(f"{attribute.name} must be a string, not {shown(value)}")
-    if "\0" in value:
-        raise ValueError(f"{attribute.name} has a NUL character: {shown(value)}")
-    try:
-        value.isascii() or value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{attribute.name} has an unpaired surrogate, which is half of a character: {shown(value)}"
-        ) from None
+    if wrong := why_not_text(value):
+        raise ValueError(f"{attribute.name} {wrong}")
 
 
 def _some_text(instance: Any, attribute: Any, value: Any) -> None:
@@ -169,16 +162,11 @@ def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            plain = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path}:{number} is not valid JSON: {error}",
-                hint="Write the manifest again with `allophone prepare`.",
-            ) from error
-        if not isinstance(plain, dict):
-            raise UserError(f"{path}:{number} is not a JSON object.")
-        utterances.append(utterance_from_plain(plain, where=f"{path}:{number}"))
+        where = f"{path}:{number}"
+        plain = parse_json_object(
+            line, where, hint="Write the manifest again with `allophone prepare`."
+        )
+        utterances.append(utterance_from_plain(plain, where=where))
     if not utterances:
         raise UserError(f"The manifest {path} is empty.")
     refuse_same_ids(utterances)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.manifest import Dropped
 from allophone.errors import UserError
+from allophone.parsing import read_json_object
 
 _ALIGNMENT = 64
 _SIXTEEN_BITS = 32768.0
@@ -109,18 +110,16 @@ class FeatureStore:
         remove_abandoned(self._folder)
 
     def _read_index(self, path: Path) -> None:
-        try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"The index {path} is corrupt: {error}",
-                hint="Delete it and run `allophone extract`.",
-            ) from error
+        hint = "Delete it and run `allophone extract`."
+        index = read_json_object(path, hint=hint)
         pack = path.with_suffix(".bin")
-        for key, (reason, detail) in index["dropped"].items():
-            self._found.setdefault(key, Dropped(reason=reason, detail=detail))
-        for key, (offset, dtype, shape) in index["arrays"].items():
-            self._found[key] = StoredArray(pack, offset, dtype, tuple(shape))
+        try:
+            for key, (reason, detail) in index["dropped"].items():
+                self._found.setdefault(key, Dropped(reason=reason, detail=detail))
+            for key, (offset, dtype, shape) in index["arrays"].items():
+                self._found[key] = StoredArray(pack, offset, dtype, tuple(shape))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is not an index of features: {error}", hint=hint) from error
 
 
 def _encoded(array: NDArray[Any]) -> tuple[str, NDArray[Any]]:

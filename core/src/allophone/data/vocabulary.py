@@ -14,6 +14,7 @@ from attrs import frozen
 
 from allophone.atomic import atomic_write
 from allophone.errors import UserError, near_miss
+from allophone.parsing import parse_json
 from allophone.text.config import TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
 
@@ -50,10 +51,7 @@ class Vocabulary:
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
         """Parse the output of `to_json`. Raises UserError if it is invalid."""
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"The vocabulary is not valid JSON: {error}") from error
+        content = parse_json(text, "The vocabulary")
         if not isinstance(content, dict) or content.keys() != {"speakers", "languages", "symbols"}:
             raise UserError(
                 "The vocabulary must be a JSON object with the keys speakers, languages and symbols."

@@ -108,6 +108,8 @@ def _examined(audio: Audio) -> Remark | None:
         if missing > _TOLERATED_SHARE * (audio.seconds + missing):
             raise UnusableRecordingError("cut off", ends)
         odd["ends early"] = ends
+    elif audio.unfinished:
+        odd["has no end"] = f"the file was cut off at some time after {audio.seconds:.2f} s"
     if audio.peak > 1:
         odd["beyond full scale"] = f"its peak is {audio.peak:.3g}"
     return Remark(reason=", ".join(odd), detail="; ".join(odd.values())) if odd else None

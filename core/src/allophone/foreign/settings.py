@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from allophone.errors import UserError
+from allophone.parsing import is_too_deep, parse_json, read_small, too_deep
 
 _REQUIRED = object()
 
@@ -65,11 +65,7 @@ def read_json(path: Path) -> Settings:
     # Strings match first, so comments and commas inside them are kept.
     tokens = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|,(?=(?:\s|//[^\n]*)*[}\]])')
     plain = tokens.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
-    try:
-        content = json.loads(plain)
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
-    return _settings(path, content)
+    return _settings(path, parse_json(plain, str(path)))
 
 
 def peek_json(path: Path | None) -> Settings:
@@ -93,15 +89,20 @@ def read_yaml(path: Path) -> Settings:
     text = _read(path)
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise UserError(too_deep(str(path))) from None
+    # Values such as the date 2026-99-99 raise ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
+    if is_too_deep(content):
+        raise UserError(too_deep(str(path)))
     return _settings(path, content)
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_small(path).decode()
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 

@@ -20,6 +20,7 @@ from allophone.errors import UserError
 from allophone.inference.devices import parse_device, to_numpy
 from allophone.inference.folder import StoredVoice, build_synthesizer
 from allophone.inference.importing import find_or_import, recognises_checkpoint
+from allophone.inference.memory import HeapTrimmer, limit_shape_cache
 from allophone.inference.protocol import Mels, Speech, Synthesizer, TextBatch, Vocoder
 from allophone.inference.vocoders import (
     FALLBACK,
@@ -152,6 +153,10 @@ class TorchEngine:
         self._name = name
         self._weights = weights
         self._vocoder_place: str | Path | None = None
+        self._trim_heap: Callable[[], None] | None = None
+        if device.type == "cpu":
+            limit_shape_cache()
+            self._trim_heap = HeapTrimmer()
 
     @property
     def controls(self) -> type:
@@ -196,6 +201,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def synthesize(self, sentences: Sequence[Sentence], controls: Any) -> list[SentenceAudio]:
+        if self._trim_heap is not None:
+            self._trim_heap()
         made = self.synthesizer.synthesize(text_batch(sentences, self._device), controls)
         speech = self._apply_vocoder(made)
         waveforms = to_numpy(speech.waveform)
@@ -212,6 +219,8 @@ class TorchEngine:
         ]
 
     def stream(self, sentence: Sentence, controls: Any) -> Iterator[Samples]:
+        if self._trim_heap is not None:
+            self._trim_heap()
         chunks = self._chunks(sentence, controls)
         # Inference mode must not be active while the caller processes a chunk.
         while True:

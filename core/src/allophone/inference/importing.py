@@ -32,7 +32,9 @@ from allophone.inference.locate import (
 )
 from allophone.inference.vocoders import load_vocoder
 from allophone.locks import name_locked
+from allophone.parsing import other_content
 from allophone.registry import Registry
+from allophone.regular_files import why_not_a_file
 from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
@@ -52,6 +54,8 @@ def import_checkpoint(
     Returns the name of the format. Raises UserError if `destination` exists, if no importer or more than one
     recognises `source`, and if the importer rejects it.
     """
+    if not source.is_dir() and (wrong := why_not_a_file(source)):
+        raise UserError(f"Nothing can be imported: {wrong}.")
     if format_name is None and is_run(source):
         if trains_vocoder(source):
             vocoder = find_vocoder(source, registry).read(registry)
@@ -64,7 +68,13 @@ def import_checkpoint(
     importer = _choose(source, format_name, registry)
 
     with _checked(destination, registry) as folder:
-        importer.load("importer")(source, folder)
+        convert = importer.load("importer")
+        with other_content(
+            f"{source} cannot be imported as {importer.name}",
+            hint="It, or a file beside it, is damaged or has another format. If it is intact, report this to "
+            f"the authors of {registry.owner(importer.offered, importer.family).distribution}.",
+        ):
+            convert(source, folder)
     return importer.name
 
 

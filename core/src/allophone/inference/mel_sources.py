@@ -101,6 +101,15 @@ def recordings_in(folder: Path) -> tuple[Recording, ...]:
     return recordings
 
 
+def folder_of_mels(folder: Path) -> Path:
+    """Return the folder of mels in the folder of all features of a corpus, or a folder of mels itself.
+
+    Several programs write the features of a corpus to one folder each: `mels/<id>.npy`, `pitches/<id>.npy`.
+    """
+    inner = folder / "mels"
+    return inner if inner.is_dir() and not any(folder.glob(f"*{SUFFIX}")) else folder
+
+
 def mels_in(folder: Path) -> tuple[MelFile, ...]:
     """List the mel files in a folder; UserError if there are none."""
     paths = sorted(folder.glob(f"*{SUFFIX}"))

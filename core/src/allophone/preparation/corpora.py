@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from allophone.config.corpora import NamedCorpus
@@ -46,7 +47,11 @@ def read_corpus(corpus: NamedCorpus, registry: Registry) -> Iterator[Utterance |
                     hint=_HINT,
                 )
             yield utterance
-    except UserError:
+    except UserError as error:
+        source = registry.find("corpora", corpus.type).source
+        if source and not Path(corpus.config.root).expanduser().is_dir():
+            hints = (error.hint, f"The corpus '{corpus.type}' can be had from {source}")
+            raise UserError(error.message, hint="\n".join(filter(None, hints))) from error
         raise
     except Exception as error:
         raise PluginError(

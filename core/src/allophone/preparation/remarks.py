@@ -13,7 +13,9 @@ from attrs import frozen
 
 from allophone.atomic import atomic_write
 from allophone.data.manifest import Remark, Utterance
+from allophone.errors import UserError
 from allophone.feature_index import SECONDS, FeatureIndex
+from allophone.parsing import parse_json_object
 
 
 @frozen(kw_only=True)
@@ -49,7 +51,10 @@ def remarks_on(
 def read_remarks(path: Path) -> dict[str, Remarked]:
     """The remarks in a file by key; none where there is no such file, or it is damaged."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [
+            parse_json_object(line, str(path))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
         return {
             line["key"]: Remarked(
                 key=line["key"],
@@ -58,7 +63,7 @@ def read_remarks(path: Path) -> dict[str, Remarked]:
             )
             for line in lines
         }
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, UserError):
         return {}
 
 

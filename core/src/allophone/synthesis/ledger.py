@@ -23,6 +23,7 @@ from attrs import field, frozen
 from allophone.atomic import atomic_write
 from allophone.errors import UserError
 from allophone.locks import folder_locked
+from allophone.parsing import parse_json_object
 from allophone.synthesis.waveform import Waveform
 from allophone.system_errors import errors_naming
 
@@ -172,9 +173,12 @@ def _read_rows(path: Path) -> Iterator[Row]:
     """Read the rows of a log, ignoring an incomplete last line left by a killed process."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
+    hint = "Remove the line, or the file to make everything again."
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        row = parse_json_object(line, f"{path}:{number}", hint=hint)
+        if not (isinstance(row.get("id"), str) and isinstance(row.get("file"), str)):
+            raise UserError(f"{path}:{number} has no id and file.", hint=hint)
+        yield row
 
 
 def _write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -13,6 +13,7 @@ from allophone.entries import EngineEntry, VoiceEntry
 from allophone.errors import UserError
 from allophone.plugin import failure_location
 from allophone.registry import Registry, default_registry
+from allophone.regular_files import why_not_a_file
 from allophone.synthesis.engine import EngineOptions, LoadedVoice
 from allophone.synthesis.voice import Voice
 
@@ -80,6 +81,8 @@ def find(
     """
     engines = _candidates(registry, engine)
     path = Path(place).expanduser()
+    if path.exists() and not path.is_dir() and (wrong := why_not_a_file(path)):
+        raise UserError(f"Not a voice: {wrong} or a folder.")
     if path.exists() and (found := _first_recognising(path, engines, registry)):
         return path, found, None
     voices = registry.entries("voices")

@@ -10,7 +10,6 @@ Paths of recordings are relative to the folder of the list.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from attrs import evolve, field, fields_dict, frozen, validators
 
 from allophone.data.manifest import SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
+from allophone.parsing import parse_json
 
 _optional_text = validators.optional(validators.instance_of(str))
 
@@ -94,10 +94,7 @@ Lines = list[tuple[int, str]]
 def _from_json(path: Path, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
     known = fields_dict(Request)
     for number, line in lines:
-        try:
-            plain = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number} is not valid JSON: {error}") from error
+        plain = parse_json(line, f"{path}:{number}")
         if not isinstance(plain, dict) or "text" not in plain:
             raise UserError(f'{path}:{number} is not a JSON object with a "text".')
         for name in plain:

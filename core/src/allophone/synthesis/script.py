@@ -10,6 +10,7 @@ import numpy as np
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.parsing import why_not_text
 from allophone.synthesis.engine import Prompt, Samples, Sentence, SentenceAudio
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend
@@ -39,8 +40,10 @@ def read_script(
     Sentence i gets the seed `seed + i`; the other arguments are those of `Sentence`. Sentences whose symbols
     contain no letter or digit, such as a lone punctuation mark, are dropped.
 
-    Raises UserError if no sentence is left, and for symbols that are not in the table, quoting the sentence.
+    Raises UserError if no sentence is left, for a text with NUL or half of a character, and for symbols that are not in the table, quoting the sentence.
     """
+    if wrong := why_not_text(text):
+        raise UserError(f"The text {wrong}", hint="Is it in UTF-8?")
     divided = [
         (part, sentence, passage)
         for passage in passages(text)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from allophone.errors import UserError
+from allophone.parsing import parse_json
 
 BLANK = "_"
 """The default blank symbol, inserted between other symbols."""
@@ -169,10 +170,7 @@ class SymbolTable:
     @classmethod
     def from_json(cls, text: str) -> SymbolTable:
         """Load a table written by `to_json`; `UserError` if the text is not one."""
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"The symbol table is not valid JSON: {error}") from error
+        content = parse_json(text, "The symbol table")
         if not _is_table(content):
             raise UserError(
                 "The symbol table must be a JSON object with 'ids' (symbol -> integer) and, "

@@ -13,8 +13,10 @@ import platform
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment, KeepConfig
 from allophone.data.vocabulary import Vocabulary, write_vocabulary
 from allophone.errors import UserError
+from allophone.parsing import other_content
 from allophone.registry import Registry
 from allophone.run_folder import (
     AVERAGE,
@@ -103,18 +106,38 @@ def write_checkpoint(run: Path, step: int, snapshot: Snapshot, registry: Registr
 
 
 def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Read the training state of a checkpoint to the CPU. Raises UserError if it is missing or corrupt."""
+    """Read the training state of a checkpoint to the CPU.
+
+    Raises UserError if it is missing or corrupt. Use it within `errors_of_state`, which catches other content.
+    """
     path = checkpoint.path / STATE
     if not path.is_file():
         raise UserError(
             f"Cannot resume from {checkpoint.path}: it has no {STATE}.",
-            hint="To start from its weights only, use --finetune.",
+            hint=_WITHOUT_STATE,
         )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # What other content makes torch.load raise has no common base class; some of it is long.
     except Exception as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(
+            f"{path} is damaged, or is not a training state: {shorten(str(error), 300)}",
+            hint=_WITHOUT_STATE,
+        ) from error
     return state
+
+
+def errors_of_state(checkpoint: Checkpoint) -> AbstractContextManager[None]:
+    """Raise UserError if a training state has other content than what is loaded from it."""
+    return other_content(
+        f"{checkpoint.path / STATE} is not the training state of this checkpoint",
+        hint=_WITHOUT_STATE,
+    )
+
+
+_WITHOUT_STATE = (
+    "Resume from another checkpoint of the run, or start from the weights only, with --finetune."
+)
 
 
 def prune(

@@ -9,10 +9,14 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from allophone.errors import UserError
+
 Named = Sequence[tuple[str, nn.Parameter]]
 """Parameters with their full names, such as "generator.encoder.weight"."""
 
 _SHOWN = 5
+_AVERAGES = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "momentum_buffer"}
+"""Entries of PyTorch's optimizers that have the shape of their parameter."""
 
 
 @frozen(kw_only=True)
@@ -84,3 +88,15 @@ def _listed(names: Iterable[str], shown: int = _SHOWN) -> str:
     names = list(names)
     rest = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def check_state_fits(name: str, optimizer: torch.optim.Optimizer) -> None:
+    """Raise UserError if a loaded state belongs to parameters of other shapes, which PyTorch does not check."""
+    for parameter, state in optimizer.state.items():
+        for key in _AVERAGES & state.keys():
+            if state[key].shape != parameter.shape:
+                raise UserError(
+                    f"The state of the optimizer '{name}' belongs to another model: it has an average of "
+                    f"shape {list(state[key].shape)} for a parameter of shape {list(parameter.shape)}.",
+                    hint="Resume with the configuration of the run, or fine-tune from the checkpoint.",
+                )

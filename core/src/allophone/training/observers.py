@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from allophone.atomic import atomic_write
+from allophone.errors import UserError
 from allophone.events import (
     CheckpointSaved,
     RunFinished,
@@ -31,6 +33,7 @@ from allophone.events import (
     Validated,
 )
 from allophone.hookspecs import hookimpl
+from allophone.parsing import parse_json_object
 from allophone.registry import Registry
 from allophone.run_folder import METRICS, TENSORBOARD
 from allophone.system_errors import told
@@ -181,6 +184,15 @@ def _truncate_after(path: Path, step: int) -> None:
     """Remove the lines of later steps, and an incomplete last line."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    complete = [line for line in lines if line.endswith("\n")]
-    path.write_text("".join(line for line in complete if json.loads(line)["step"] <= step), "utf-8")
+    complete = path.read_bytes().split(b"\n")[:-1]
+    kept = [line for number, line in enumerate(complete, 1) if _step(line, path, number) <= step]
+    with atomic_write(path) as file:
+        file.writelines(line + b"\n" for line in kept)
+
+
+def _step(line: bytes, path: Path, number: int) -> int:
+    hint = "Remove the line, or move the file away; the run starts a new one."
+    found = parse_json_object(line, f"{path}:{number}", hint=hint).get("step")
+    if type(found) is not int:
+        raise UserError(f"{path}:{number} has no step, a whole number.", hint=hint)
+    return found

@@ -26,6 +26,7 @@ from allophone.training.guards import (
     check_all_have_gradients,
     check_finite,
     check_no_gradients_left,
+    check_state_fits,
 )
 from allophone.training.objective import Metrics, Objective, OptimizerPlan, optional
 from allophone.training.parameters import GroupedOptimizer, group_alike, learning_by_name
@@ -210,6 +211,7 @@ class TrainerRuntime:
                     hint="Resume with the runtime.parameters of the run, or fine-tune from the checkpoint.",
                 )
             state.optimizer.load_state_dict(kept)
+            check_state_fits(name, state.optimizer)
             before = saved["optimizers"][name]["configured"]
             for group, old, new in zip(
                 state.optimizer.param_groups, before, state.configured, strict=True

@@ -16,7 +16,7 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.entries import Score
 from allophone.registry import Registry
 from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
-from allophone.training.checkpoint import Snapshot, read_state
+from allophone.training.checkpoint import Snapshot, errors_of_state, read_state
 from allophone.training.early_stop import EarlyStop
 from allophone.training.ema import MovingAverage
 from allophone.training.objective import Objective
@@ -111,14 +111,18 @@ class Run:
             self.average.load_state_dict(
                 strip_prefix(averages, self.inference_module), where=str(kept)
             )
-        self.runtime.load_state_dict(state["runtime"])
-        self.train.load_state_dict(state["train"])
-        if self.early_stop and "early_stop" in state:
-            self.early_stop.load_state_dict(state["early_stop"])
+        with errors_of_state(checkpoint):
+            if state["runtime"]["step"] != checkpoint.step:
+                raise ValueError(f"it is the state of step {state['runtime']['step']}")
+            same_ranks = len(state["random"]) == self.rank.world_size
+            self.runtime.load_state_dict(state["runtime"])
+            self.train.load_state_dict(state["train"])
+            if self.early_stop and "early_stop" in state:
+                self.early_stop.load_state_dict(state["early_stop"])
+            if same_ranks:
+                restore_random_state(state["random"][self.rank.index])
         self.validation = read_provenance(checkpoint)["validation"]
-        if len(state["random"]) == self.rank.world_size:
-            restore_random_state(state["random"][self.rank.index])
-        else:
+        if not same_ranks:
             _log.warning(
                 "The number of ranks has changed from %d to %d; random states are not restored.",
                 len(state["random"]),

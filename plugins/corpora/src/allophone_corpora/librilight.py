@@ -10,13 +10,13 @@ from allophone.corpora.reading import (
     corpus_root,
     folders,
     identifier,
-    parse_json,
     read_text,
     require_some,
     stems,
 )
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
+from allophone.parsing import parse_json
 from allophone_corpora.config import LibriLightConfig
 
 Segment = tuple[float, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -11,12 +11,17 @@ from attrs import Factory, frozen
 
 from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
+from allophone.parsing import why_not_text
 from allophone.synthesis.waveform import Waveform
 from allophone_demo.figure import figure
+from allophone_demo.knobs import number, whole_number
 from allophone_demo.voices import Said, Voices
 
 Row = tuple[str, float | None, float | None]
 """A phoneme, its start in seconds, and its duration in milliseconds."""
+
+_LAST_SEED = 2**63 - 1
+_LONGEST_PAUSE = 60.0
 
 _BOX = (
     '<div role="{role}" style="border-left: 4px solid {colour}; padding: 0.6em 1em; '
@@ -39,10 +44,33 @@ class Answer:
     phonemes: list[Row] = Factory(list)
 
 
-def answer(voices: Voices, place: str, text: str, **how: Any) -> Answer:
-    """Call `Voices.say`; a UserError becomes the message."""
+def answer(
+    voices: Voices,
+    place: str,
+    text: object,
+    *,
+    seed: object = None,
+    pause: object,
+    controls: Callable[[], Mapping[str, Any]],
+    prompt_audio: str | None = None,
+    prompt_text: object = None,
+    **names: object,
+) -> Answer:
+    """Check what a browser has sent, which may be anything, and call `Voices.say`; a UserError becomes the message.
+
+    controls: returns the controls, or raises UserError. names: speaker, language and vocoder.
+    """
     try:
-        said = voices.say(place, text, **how)
+        said = voices.say(
+            place,
+            _text("text", text) or "",
+            seed=0 if seed is None else whole_number("seed", seed, _LAST_SEED),
+            pause=number("pause", pause, 0, _LONGEST_PAUSE),
+            controls=controls(),
+            prompt_audio=prompt_audio,
+            prompt_text=_text("transcript", prompt_text) or "",
+            **{name: _text(name, value) for name, value in names.items()},
+        )
     except UserError as error:
         return Answer(message=error_message(error))
     waveform = said.waveform
@@ -53,6 +81,12 @@ def answer(voices: Voices, place: str, text: str, **how: Any) -> Answer:
         figure=figure(waveform, said.audio),
         phonemes=list(_rows(said)),
     )
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is not None and (wrong := why_not_text(value)):
+        raise UserError(f"The {name} {wrong}.")
+    return value  # type: ignore[return-value]
 
 
 def error_message(error: UserError) -> str:

@@ -43,6 +43,14 @@ from allophone.errors import UserError
     help="Whether to make the page public for some days, through a server run by Gradio.  [default: no]",
 )
 @click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A host name under which the page may be requested, such as that of a proxy before it; may be repeated.  "
+    "[default: the names and addresses of this machine]",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=1000,
@@ -56,6 +64,7 @@ def command(
     device: str,
     port: int | None,
     share: bool,
+    allow_hosts: tuple[str, ...],
     limit: int,
 ) -> None:
     """Start a web page to try voices: text, speaker, controls, waveform, phonemes.
@@ -80,7 +89,7 @@ def command(
         limit=limit,
         registry=default_registry(),
     )
-    page = launch(voices, port=port, share=share)
+    page = launch(voices, port=port, share=share, allow_hosts=allow_hosts)
     click.echo(f"The page is at {page.local_url} (Ctrl-C stops it).", err=True)
     if page.share_url:
         click.echo(f"It is public at {page.share_url}.", err=True)

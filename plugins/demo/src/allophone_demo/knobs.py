@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import re
@@ -13,6 +14,9 @@ import attrs
 from attrs import frozen
 
 from allophone.config.tables import parse_assignment
+from allophone.errors import UserError
+from allophone.errors import shown as _shown
+from allophone.parsing import why_not_text
 
 _STEPS = (0.05, 0.01, 0.001)
 """Steps of sliders: the first of which the default is a multiple."""
@@ -48,7 +52,9 @@ class Slider(Knob):
     step: float
 
     def value(self, shown: Any) -> Any:
-        return int(shown) if isinstance(self.step, int) else float(shown)
+        if isinstance(self.step, int):
+            return int(number(self.name, shown))
+        return number(self.name, shown)
 
 
 @frozen(kw_only=True)
@@ -57,10 +63,22 @@ class Choice(Knob):
 
     options: tuple[Any, ...]
 
+    def value(self, shown: Any) -> Any:
+        if shown not in self.options:
+            raise UserError(
+                f"{self.name} must be one of {', '.join(map(str, self.options))}, not {_shown(shown)}."
+            )
+        return shown
+
 
 @frozen(kw_only=True)
 class Switch(Knob):
     """On or off."""
+
+    def value(self, shown: Any) -> Any:
+        if not isinstance(shown, bool):
+            raise UserError(f"{self.name} must be true or false, not {_shown(shown)}.")
+        return shown
 
 
 @frozen(kw_only=True)
@@ -68,7 +86,27 @@ class Field(Knob):
     """Anything else, written as on the command line: `[1, 1.2]`, `0.5`, or a word."""
 
     def value(self, shown: Any) -> Any:
+        if wrong := why_not_text(shown):
+            raise UserError(f"{self.name} {wrong}.")
         return parse_assignment(f"{self.name}={shown}")[1] if shown.strip() else self.default
+
+
+def number(name: str, shown: object, least: float = -math.inf, most: float = math.inf) -> float:
+    """A finite number from `least` to `most` that a browser has sent; otherwise UserError."""
+    if isinstance(shown, int | float) and not isinstance(shown, bool):
+        with contextlib.suppress(OverflowError):
+            if math.isfinite(shown) and least <= shown <= most:
+                return float(shown)
+    limits = f" from {least:g} to {most:g}" if most < math.inf else ""
+    raise UserError(f"{name} must be a finite number{limits}, not {_shown(shown)}.")
+
+
+def whole_number(name: str, shown: object, most: int) -> int:
+    """A whole number from 0 to `most` that a browser has sent; otherwise UserError."""
+    whole = isinstance(shown, int) or (isinstance(shown, float) and shown.is_integer())
+    if isinstance(shown, bool) or not whole or not 0 <= shown <= most:  # type: ignore[operator]
+        raise UserError(f"{name} must be a whole number from 0 to {most}, not {_shown(shown)}.")
+    return int(shown)  # type: ignore[call-overload]
 
 
 def knobs(controls: Any, accepts: Callable[[str, Any], bool]) -> tuple[Knob, ...]:

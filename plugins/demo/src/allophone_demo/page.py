@@ -6,32 +6,44 @@ analytics and run history are disabled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import gradio as gr
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from allophone.errors import UserError
 from allophone.synthesis.voice import SENTENCE_PAUSE
 from allophone_demo.answers import Row, answer, error_message
+from allophone_demo.guard import MAX_UPLOAD, Guard, allowed_hosts
 from allophone_demo.knobs import Choice, Knob, Slider, Switch, wanted
 from allophone_demo.voices import Panel, Voices
 
 _FIRST_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
 
+_ADDRESS = "127.0.0.1"
+
 _KEPT_FOR = 3600
 """Seconds after which the page's audio files are deleted."""
 
 
-def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
+def launch(
+    voices: Voices, *, port: int | None, share: bool, allow_hosts: Iterable[str] = ()
+) -> gr.Blocks:
     """Serve the page in background threads, only on this machine unless it is shared.
 
-    port: defaults to the first free one from 7860. Raises UserError if the port is in use.
+    port: defaults to the first free one from 7860. allow_hosts: names under which the page may be requested, besides
+    those of this machine; a page that is shared has any name. Raises UserError if the port is in use.
     """
     page = build(voices)
+    hosts = None if share else allowed_hosts(_ADDRESS, allow_hosts)
+    guard = Middleware(Guard, hosts=hosts, uploads=voices.take_recordings)
     try:
         page.launch(
-            server_name="127.0.0.1",
+            server_name=_ADDRESS,
+            max_file_size=MAX_UPLOAD,
+            app_kwargs={"middleware": [guard]},
             server_port=port,
             share=share,
             quiet=True,
@@ -48,12 +60,17 @@ def launch(voices: Voices, *, port: int | None, share: bool) -> gr.Blocks:
     return page
 
 
-def mount(app: Starlette, voices: Voices) -> None:
-    """Serve the page under `/` of an application, after the application's own routes."""
+def mount(app: Starlette, voices: Voices, *, hosts: frozenset[str] | None) -> None:
+    """Serve the page under `/` of an application, after the application's own routes.
+
+    hosts: see `allowed_hosts`; they are checked for the whole application.
+    """
+    app.add_middleware(Guard, hosts=hosts, uploads=voices.take_recordings)
     gr.mount_gradio_app(
         app,
         build(voices),
         path="/",
+        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         run_history=False,
         footer_links=[],
@@ -116,14 +133,14 @@ def _show_panel(
         return
 
     def speak(
-        words: str,
-        speaker: str | None,
-        language: str | None,
-        vocoder: str | None,
+        words: object,
+        speaker: object,
+        language: object,
+        vocoder: object,
         prompt_audio: str | None,
-        prompt_text: str,
-        seed: int | None,
-        pause: float,
+        prompt_text: object,
+        seed: object,
+        pause: object,
         *shown: Any,
     ) -> tuple[str, bytes | None, str, list[Row]]:
         given = answer(
@@ -135,15 +152,17 @@ def _show_panel(
             vocoder=vocoder,
             prompt_audio=prompt_audio,
             prompt_text=prompt_text,
-            seed=seed or 0,
+            seed=seed,
             pause=pause,
-            controls=wanted(panel.knobs, shown),
+            controls=lambda: wanted(panel.knobs, shown),
         )
         return given.message, given.wav, given.figure, given.phonemes
 
     button.click(
         speak,
-        inputs=[text, *_choices(panel), *map(_shown, panel.knobs)],
+        inputs=[
+            _unchecked(widget) for widget in (text, *_choices(panel), *map(_shown, panel.knobs))
+        ],
         outputs=outputs,
         api_visibility="private",
     )
@@ -173,6 +192,21 @@ def _choices(panel: Panel) -> list[gr.components.Component]:
             0, 2, value=SENTENCE_PAUSE, step=0.05, label="Pause", info="Seconds between sentences."
         ),
     ]
+
+
+def _unchecked(widget: gr.components.Component) -> gr.components.Component:
+    """Let a widget pass on what the browser sends, which `answer` checks.
+
+    Gradio answers wrong values with messages of its own outside of the page, or with none. Files are left to it:
+    it makes sure that a path is that of an upload.
+    """
+    if not isinstance(widget, gr.Audio):
+        widget.preprocess = _passed_on  # type: ignore[method-assign]
+    return widget
+
+
+def _passed_on(payload: Any) -> Any:
+    return payload
 
 
 def _dropdown(label: str, names: tuple[str, ...]) -> gr.Dropdown:

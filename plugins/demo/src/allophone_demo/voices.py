@@ -76,6 +76,10 @@ class Voices:
         """The settings of a voice. Raises UserError and PluginError as `allophone.load` does."""
         return self._voice(place)[1]
 
+    def take_recordings(self) -> bool:
+        """Whether a voice that has been selected can clone the voice of a recording."""
+        return any(panel.takes_prompt for _, panel in list(self._loaded.values()))
+
     def say(
         self,
         place: str,
@@ -130,6 +134,8 @@ class Voices:
     ) -> Said:
         voice, panel = self._voice(place)
         prompt = None
+        if prompt_audio is not None and not panel.takes_prompt:
+            raise UserError(f"The voice '{place}' takes no recording.", hint="Remove it.")
         if prompt_audio is not None:
             words = prompt_text.strip() or None
             prompt = voice.prompt(prompt_audio, text=words, language=language)

@@ -7,7 +7,8 @@ the voice's own files, which are memory-mapped, so a cache entry takes about a m
 
 from __future__ import annotations
 
-import json
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from attrs import frozen
 from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
+from allophone.parsing import read_json_object
 from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import DECODER, INDEX, PartsSettings
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = 3
 """Part of the name of every cache entry; increase it when the content of entries changes."""
@@ -56,7 +60,12 @@ def load_prepared(
             raise UserError(f"{file} is missing.", hint="Copy all files of the voice again.")
     folder = cache_folder() / "onnx" / _key(files)
     if (folder / INDEX).is_file():
-        return _load(folder, files, providers, needs)
+        try:
+            return _load(folder, files, providers, needs)
+        # A damaged cache entry can fail anywhere. If the voice is at fault, preparing it says so.
+        except Exception as error:
+            _log.info("%s is damaged, and is made again: %s", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
     # Imported here, since a voice in the cache does not need it.
     from allophone_onnx import preparing
 
@@ -84,7 +93,7 @@ def _load(
     providers: Sequence[str],
     needs: Mapping[str, Sequence[str]],
 ) -> Prepared:
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    index = read_json_object(folder / INDEX)
     weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in files]
     graphs = {}
     for name, placed in index["graphs"].items():

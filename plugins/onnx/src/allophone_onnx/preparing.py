@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from allophone.atomic import atomic_folder
 from allophone.errors import UserError
+from allophone.parsing import read_json_object
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import CannotCutError, cut
 from allophone_onnx.prepared import state_of
@@ -61,9 +62,17 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
 def _discard_stale(cache: Path) -> None:
     """Remove cache entries of files that were removed or changed."""
     for index in cache.glob(f"*/{INDEX}"):
-        of = json.loads(index.read_text(encoding="utf-8")).get("files", [["", 0, 0]])
-        if not all(Path(path).is_file() and state_of(Path(path)) == state for path, *state in of):
+        if not _is_current(index):
             shutil.rmtree(index.parent)
+
+
+def _is_current(index: Path) -> bool:
+    """Whether the files of a cache entry are as they were; not for an index that is damaged."""
+    try:
+        of = read_json_object(index)["files"]
+        return all(Path(path).is_file() and state_of(Path(path)) == state for path, *state in of)
+    except (UserError, LookupError, TypeError, ValueError):
+        return False
 
 
 def _prepare(files: Sequence[Path], folder: Path) -> None:
@@ -148,13 +157,14 @@ def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path)
     options = session_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(path)
-    Graph(
-        model.SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-        needs=(),
-        source=source,
-    )
+    content = model.SerializeToString()
+    try:
+        Graph(content, options, providers=["CPUExecutionProvider"], needs=(), source=source)
+    except UserError:
+        # onnxruntime says the same of a graph that it cannot read and of a file that it cannot write, so a
+        # full disk is found by writing as much.
+        path.write_bytes(content)
+        raise
     optimised = Model.FromString(path.read_bytes())
     placed = []
     for tensor in optimised.graph.initializer:

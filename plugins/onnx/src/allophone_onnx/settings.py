@@ -17,8 +17,9 @@ from attrs import evolve, frozen
 from allophone.audio.melspec import MelSpec
 from allophone.config.converting import structure, unstructure
 from allophone.data.vocabulary import Vocabulary
-from allophone.errors import UserError
+from allophone.errors import UserError, shown
 from allophone.foreign.settings import Settings, read_json
+from allophone.parsing import other_content
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
@@ -46,6 +47,11 @@ PIPER_CONTROLS: Mapping[str, str] = {
     "noise_w": "noise_scale_duration",
 }
 """Maps Piper's names of controls to ours."""
+
+_LARGEST_HOP = 1_000_000
+_HIGHEST_RATE = 10_000_000
+_MOST_SPEAKERS = 1_000_000
+"""Limits of what a voice can have, so that a damaged file is not taken for a huge voice."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,14 +112,21 @@ def read_settings(path: Path, registry: Registry | None = None) -> VoiceSettings
         )
     registry = registry or default_registry()
     content = read_json(path)
-    if OURS in content:
-        return _our_settings(content, registry)
+    with other_content(
+        f"{path} is not the JSON file of a voice", hint="Copy both files of the voice again."
+    ):
+        return _our_settings(content, registry) if OURS in content else _piper(content, registry)
+
+
+def _piper(content: Settings, registry: Registry) -> VoiceSettings:
+    """Settings from Piper's own file."""
+    hop_length = content.get("hop_length")
     return VoiceSettings(
-        hop_length=content.get("hop_length"),
-        sample_rate=content["audio.sample_rate"],
+        hop_length=None if hop_length is None else _whole(content, "hop_length", 1, _LARGEST_HOP),
+        sample_rate=_whole(content, "audio.sample_rate", 1, _HIGHEST_RATE),
         text=_text(content, registry),
         vocabulary=Vocabulary(
-            symbols=_symbols(content["phoneme_id_map"], path), speakers=_speakers(content)
+            symbols=_symbols(content["phoneme_id_map"], content.path), speakers=_speakers(content)
         ),
         controls=_controls(content.get("inference", {})),
     )
@@ -167,6 +180,15 @@ def _our_settings(content: Settings, registry: Registry) -> VoiceSettings:
     )
 
 
+def _whole(content: Settings, name: str, least: int, most: int) -> int:
+    value = content[name]
+    if type(value) is not int or not least <= value <= most:
+        raise UserError(
+            f"{content.path}: {name} must be a whole number from {least} to {most:,}, not {shown(value)}"
+        )
+    return value
+
+
 def _text(content: Settings, registry: Registry) -> TextConfig:
     kind = content.get("phoneme_type", "espeak")
     if kind not in ("espeak", "text"):
@@ -176,9 +198,10 @@ def _text(content: Settings, registry: Registry) -> TextConfig:
     phonemizer = registry.load(
         "phonemizers", "espeak" if kind == "espeak" else "graphemes", "config"
     )
-    return TextConfig(
-        language=content["espeak.voice"], phonemizer=phonemizer(), blank=True, boundaries=True
-    )
+    language = content["espeak.voice"]
+    if not isinstance(language, str):
+        raise UserError(f"{content.path}: espeak.voice must be a language, not {shown(language)}")
+    return TextConfig(language=language, phonemizer=phonemizer(), blank=True, boundaries=True)
 
 
 def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
@@ -188,14 +211,17 @@ def _symbols(phoneme_ids: Mapping[str, list[int]], path: Path) -> SymbolTable:
             f"{path} must have one id per phoneme, but has several for: "
             f"{', '.join(map(repr, several))}"
         )
-    ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
-    return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
+    try:
+        ids = {symbol: ids[0] for symbol, ids in phoneme_ids.items()}
+        return SymbolTable(ids=ids, blank=BLANK, bos=BOS, eos=EOS)
+    except UserError as error:
+        raise UserError(f"{path}, phoneme_id_map: {error.message}", hint=error.hint) from error
 
 
 def _speakers(content: Settings) -> tuple[str, ...]:
     """Speaker names in the order of ids; speakers without a name get their number."""
     names = {id: name for name, id in content.get("speaker_id_map", {}).items()}
-    count = content.get("num_speakers", 1)
+    count = _whole(content, "num_speakers", 0, _MOST_SPEAKERS) if "num_speakers" in content else 1
     return tuple(names.get(id, str(id)) for id in range(count)) if count > 1 else ()
 
 

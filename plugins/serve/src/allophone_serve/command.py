@@ -67,6 +67,14 @@ if TYPE_CHECKING:
     help="Also serve the page of `allophone demo` under /; not together with API keys, which it cannot send.",
 )
 @click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="With --page: a host name under which the server may be requested; may be repeated.  [default: what --host "
+    "says, and localhost; any where that is all of this machine]",
+)
+@click.option(
     "--places",
     "limit",
     type=click.IntRange(min=1),
@@ -132,6 +140,7 @@ def command(
     port: int,
     wyoming: int | None,
     page: bool,
+    allow_hosts: tuple[str, ...],
     limit: int,
     workers: int | None,
     characters: int,
@@ -177,7 +186,7 @@ def command(
     if page:
         from allophone_serve.page import mount_page
 
-        mount_page(app, service, default_registry())
+        mount_page(app, service, default_registry(), host=host, allow_hosts=allow_hosts)
     serve(app, listening, options)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -21,14 +21,25 @@ LIMIT = 1000
 """The most characters of a text: it is synthesized in one go, while other requests wait for the thread."""
 
 
-def mount_page(app: Starlette, service: Service, registry: Registry) -> None:
-    """Serve the page under `/`. Raises UserError if it is not installed, or if the server has API keys."""
+def mount_page(
+    app: Starlette,
+    service: Service,
+    registry: Registry,
+    *,
+    host: str,
+    allow_hosts: Iterable[str] = (),
+) -> None:
+    """Serve the page under `/`. Raises UserError if it is not installed, or if the server has API keys.
+
+    host: what the server listens on. allow_hosts: further names under which it may be requested.
+    """
     if service.options.keys:
         raise UserError(
             "--page cannot be used with API keys, which the page cannot send.",
             hint="Leave out one of both, or run `allophone demo` beside the server.",
         )
     try:
+        from allophone_demo.guard import allowed_hosts
         from allophone_demo.page import mount
         from allophone_demo.voices import share_voices
     except ModuleNotFoundError as error:
@@ -42,7 +53,7 @@ def mount_page(app: Starlette, service: Service, registry: Registry) -> None:
         registry=registry,
         perform=lambda say: asyncio.run(perform(service, say)),
     )
-    mount(app, voices)
+    mount(app, voices, hosts=allowed_hosts(host, allow_hosts))
 
 
 async def perform(service: Service, say: Callable[[], Said]) -> Said:
