@@ -37,6 +37,11 @@ class TestMos(MetricContract):
     metric = "mos"
 
 
+@needs("speechmos", "onnxruntime")
+class TestDnsmos(MetricContract):
+    metric = "dnsmos"
+
+
 @needs("resemblyzer")
 class TestSpeakerSimilarity(MetricContract):
     metric = "speaker-similarity"

@@ -10,7 +10,13 @@ import soxr
 
 import allophone
 from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
-from allophone_evaluate.config import IntelligibilityConfig, MosConfig, SpeakerSimilarityConfig
+from allophone_evaluate.config import (
+    DnsmosConfig,
+    IntelligibilityConfig,
+    MosConfig,
+    SpeakerSimilarityConfig,
+)
+from allophone_evaluate.metrics.dnsmos import Dnsmos
 from allophone_evaluate.metrics.intelligibility import Intelligibility
 from allophone_evaluate.metrics.mos import Mos
 from allophone_evaluate.metrics.speaker_similarity import SpeakerSimilarity
@@ -62,6 +68,35 @@ def test_noise_is_rated_lower(joe):
     assert 5 >= found[0] > found[1] > found[2] >= 1
     assert found[0] > 3.5
     assert np.isnan(metric.score([speech(spoken.samples[:100], 16000)])[0]["mos"])
+
+
+@needs("speechmos", "onnxruntime")
+def test_noise_is_heard_behind_the_speech(joe):
+    metric = Dnsmos(DnsmosConfig(), CONTEXT)
+    spoken = joe.say(TEXT, seed=1)
+    noise = np.random.default_rng(0).standard_normal(len(spoken.samples)).astype(np.float32)
+    clean, noisy = metric.score(
+        [speech(spoken.samples + level * noise, spoken.sample_rate) for level in (0, 0.05)]
+    )
+    assert 1 <= noisy["dnsmos"] < clean["dnsmos"] - 0.3 < 5
+    assert noisy["dnsmos_background"] < clean["dnsmos_background"] - 1
+    assert noisy["dnsmos_signal"] < clean["dnsmos_signal"]
+    (short,) = metric.score([speech(spoken.samples[:100], 16000)])
+    assert set(short) == set(clean)
+    assert np.isnan(list(short.values())).all()
+
+
+@needs("speechmos", "librosa", "requests")
+@pytest.mark.parametrize("seconds", [2.0, 9.005, 9.5, 12.0])
+def test_dnsmos_is_that_of_its_package(joe, seconds):
+    from speechmos import dnsmos
+
+    samples = np.resize(soxr.resample(joe.say(TEXT).samples, 22050, 16000), int(seconds * 16000))
+    expected = dnsmos.run(samples.clip(-1, 1), 16000)
+    (found,) = Dnsmos(DnsmosConfig(), CONTEXT).score([speech(samples, 16000)])
+    names = {"dnsmos": "ovrl_mos", "dnsmos_signal": "sig_mos", "dnsmos_background": "bak_mos"}
+    for ours, theirs in names.items():
+        assert found[ours] == pytest.approx(expected[theirs], abs=1e-5)
 
 
 @needs("resemblyzer")

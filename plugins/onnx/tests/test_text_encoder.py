@@ -128,7 +128,7 @@ def test_missing_weights_are_errors(encoder, name):
 def test_an_unknown_encoder_is_not_rewritten(encoder, caplog):
     caplog.set_level(logging.INFO)
     model = Model()
-    assert preparing._rewritten_encoder(model, source=MODEL) is model
+    assert preparing.rewritten_encoder(model, source=MODEL) is model
     assert "no embedding 'enc_p/emb'" in caplog.text
 
 
@@ -138,6 +138,6 @@ def test_a_mismatching_rewrite_is_not_used(encoder, caplog):
     (node,) = (one for one in model.graph.node if one.name == "/enc_p/encoder/ffn_layers.0/Relu")
     node.op_type = "LeakyRelu"
     node.attribute.append(Attribute(name="alpha", f=0.2, type=1))
-    assert preparing._rewritten_encoder(model, source=MODEL) is model
+    assert preparing.rewritten_encoder(model, source=MODEL) is model
     assert "differs" in caplog.text
-    assert preparing._rewritten_encoder(encoder, source=MODEL) is not encoder
+    assert preparing.rewritten_encoder(encoder, source=MODEL) is not encoder

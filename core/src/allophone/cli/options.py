@@ -31,3 +31,24 @@ def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Override a value of the configuration; may be repeated.",
     )(command)
     return click.argument("recipe", metavar="RECIPE")(command)
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--engine` and `--device`, which `allophone.load` takes under the same names."""
+    command = click.option(
+        "--device", default="cpu", show_default=True, help="Such as cpu, cuda or cuda:1."
+    )(command)
+    return click.option(
+        "--engine",
+        metavar="NAME",
+        help="The inference engine, such as onnx or torch; by default the lightest that supports the voice.",
+    )(command)
+
+
+def vocoder_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--vocoder`, which `allophone.load` takes under the same name."""
+    return click.option(
+        "--vocoder",
+        metavar="VOCODER",
+        help="A vocoder folder, a run, a checkpoint, or griffin-lim; for voices that predict mel spectrograms.",
+    )(command)

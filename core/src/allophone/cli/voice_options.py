@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from allophone.cli.options import engine_options, vocoder_option
 from allophone.errors import UserError
 from allophone.registry import default_registry
 
@@ -31,21 +32,8 @@ def voice_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="An installed voice, a voice folder, a run, a checkpoint or an exported voice; "
                 "optional if only one voice is installed.",
             ),
-            click.option(
-                "--engine",
-                metavar="NAME",
-                help="The inference engine, such as onnx or torch; by default the lightest that supports the "
-                "voice.",
-            ),
-            click.option(
-                "--device", default="cpu", show_default=True, help="Such as cpu, cuda or cuda:1."
-            ),
-            click.option(
-                "--vocoder",
-                metavar="VOCODER",
-                help="A vocoder folder, a run, a checkpoint, or griffin-lim; for voices that predict mel "
-                "spectrograms.",
-            ),
+            engine_options,
+            vocoder_option,
             click.option(
                 "--vocoder-control",
                 "vocoder_controls",

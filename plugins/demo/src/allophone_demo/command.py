@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from allophone.cli.options import engine_options
 from allophone.errors import UserError
 
 
@@ -24,12 +25,7 @@ from allophone.errors import UserError
     help="For voices that predict mel spectrograms: a vocoder folder, a run, or a checkpoint; may be "
     "repeated.",
 )
-@click.option(
-    "--engine",
-    metavar="NAME",
-    help="The inference engine: onnx, torch, ...  [default: the lightest that can run the voice]",
-)
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@engine_options
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

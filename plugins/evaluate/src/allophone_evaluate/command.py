@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from allophone.cli.options import engine_options, vocoder_option
 from allophone.data.manifest import SPLITS
 from allophone.errors import UserError
 
@@ -82,11 +83,8 @@ _out = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the audio in this folder.",
 )
-@click.option(
-    "--engine", metavar="NAME", help="The inference engine of the voices, such as onnx or torch."
-)
-@click.option("--vocoder", metavar="VOCODER", help="For voices that predict mel spectrograms.")
-@click.option("--device", default="cpu", show_default=True, help="Such as cpu, cuda or cuda:1.")
+@engine_options
+@vocoder_option
 @click.option(
     "--seed", default=0, show_default=True, help="Of the synthesis and of the resampling."
 )

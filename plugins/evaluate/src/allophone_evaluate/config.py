@@ -28,6 +28,11 @@ class MosConfig:
 
 
 @frozen(kw_only=True)
+class DnsmosConfig:
+    """The ratings that DNSMOS predicts. It has nothing to set."""
+
+
+@frozen(kw_only=True)
 class SpeakerSimilarityConfig:
     """The similarity of speakers by Resemblyzer. It has nothing to set."""
 

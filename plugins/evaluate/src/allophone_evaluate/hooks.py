@@ -40,6 +40,17 @@ def allophone_metrics() -> Iterator[MetricEntry]:
         scores=(Score(name="mos", better="higher"),),
     )
     yield MetricEntry(
+        name="dnsmos",
+        summary="The ratings of speech, background and both that DNSMOS P.835 predicts, 1 to 5.",
+        config="allophone_evaluate.config:DnsmosConfig",
+        metric="allophone_evaluate.metrics.dnsmos:Dnsmos",
+        scores=(
+            Score(name="dnsmos", better="higher"),
+            Score(name="dnsmos_signal", better="higher"),
+            Score(name="dnsmos_background", better="higher"),
+        ),
+    )
+    yield MetricEntry(
         name="speaker-similarity",
         summary="The similarity of the speaker to that of the recording, by Resemblyzer.",
         config="allophone_evaluate.config:SpeakerSimilarityConfig",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from allophone.cli.options import engine_options, vocoder_option
 from allophone.errors import UserError
 from allophone.processors import usable_processors
 
@@ -35,13 +36,8 @@ if TYPE_CHECKING:
     metavar="NAME=VOICE",
     help="Another name for a voice, such as alloy=anna; may be repeated.",
 )
-@click.option(
-    "--vocoder",
-    metavar="VOCODER",
-    help="For voices that predict mel spectrograms: a vocoder folder, a run, or a checkpoint.",
-)
-@click.option("--engine", metavar="NAME", help="The inference engine.  [default: the lightest]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@engine_options
+@vocoder_option
 @click.option(
     "--host",
     default="127.0.0.1",
