@@ -207,13 +207,20 @@ class PartsEngine(OnnxEngine):
     def _chunks(self, encoded: _EncodedSentence, feed: Feed) -> Iterator[Samples]:
         """Yield chunks [N]. The flow runs on the frames of the first chunk, of the second, and then of the rest,
         each with its context, so that the first chunk is ready early and the second in time."""
-        sizes = chunk_sizes(encoded.frames, usual=CHUNK_FRAMES, first=FIRST_FRAMES)
+        sizes = self._chunk_sizes(encoded.frames)
         start = 0
         for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
             latents = self._latents(encoded, start, start + sum(group), feed)
             for size in group:
                 yield self._decode(latents, start, start + size, feed)
                 start += size
+
+    def _chunk_sizes(self, frames: int) -> list[int]:
+        """The frames of each chunk; long sentences have chunks of which the context is a sixth at most."""
+        usual = max(CHUNK_FRAMES, 12 * self._parts.decoder_margin)
+        if frames < 2 * usual:
+            usual = CHUNK_FRAMES
+        return chunk_sizes(frames, usual=usual, first=FIRST_FRAMES)
 
     def _latents(
         self, encoded: _EncodedSentence, start: int, stop: int, feed: Feed
