@@ -213,6 +213,10 @@ def test_lists_of_each_form_are_read(tmp_path):
         ("list.jsonl", '{"txt": "a"}\n', "list.jsonl:1"),
         ("list.jsonl", '{"text": "a", "speeker": "b"}\n', "'speeker'.\nDid you mean 'speaker'"),
         ("list.jsonl", '{"text": 3}\n', "list.jsonl:1 is invalid"),
+        ("list.jsonl", '{"text": "a", "id": "\\ud800"}\n', "invalid: id has an unpaired surrogate"),
+        ("list.jsonl", '{"text": "a", "id": "\\u0000"}\n', "invalid: id has a NUL character"),
+        ("list.txt", f"{'i' * 300}|b\n", "invalid: id has 300 bytes; expected at most 200"),
+        ("list.jsonl", "[" * 100_000, "list.jsonl:1 is nested too deep"),
     ],
 )
 def test_a_mistake_in_a_list_is_named_with_its_line(tmp_path, name, content, complaint):
@@ -309,6 +313,7 @@ def test_a_log_that_a_killed_process_left_is_taken_up(voice, tmp_path):
 
 def test_what_fails_is_named_and_stops_nothing(voice, tmp_path, monkeypatch):
     requests = (*REQUESTS, Request(id="odd", text="Ж!"), Request(id="mute", text="..."))
+    requests += (Request(id="half", text="Go \ud800."), Request(id="nul", text="G\0o."))
     spoil = voice.engine.synthesizer.synthesize
 
     def synthesize_spoiled(text, controls):
@@ -322,7 +327,9 @@ def test_what_fails_is_named_and_stops_nothing(voice, tmp_path, monkeypatch):
     failed = {
         row["id"]: row["reason"] for row in map(json.loads, (tmp_path / "failed.jsonl").open())
     }
-    assert failed.keys() == {"odd", "mute", "b"}
+    assert failed.keys() == {"odd", "mute", "b", "half", "nul"}
+    assert "unpaired surrogate" in failed["half"]
+    assert "NUL" in failed["nul"]
     assert "'ж'" in failed["odd"]
     assert failed["b"] == "RuntimeError: out of memory"
     assert {failure.id for failure in report.failures} == failed.keys()

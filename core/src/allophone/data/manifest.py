@@ -23,7 +23,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.jsonl"
 """File name of the manifest in the data directory of an experiment."""
 
-_ID_BYTES = 200
+ID_BYTES = 200
 """How long an id may be: file systems take names of 255 bytes, and endings come after it."""
 
 
@@ -84,9 +84,9 @@ class Utterance:
             raise ValueError(
                 f"the id {shown(id)} must be a word without spaces and path separators"
             )
-        if (size := len(self.id.encode())) > _ID_BYTES:
+        if (size := len(self.id.encode())) > ID_BYTES:
             raise ValueError(
-                f"the id {shown(id)} has {size} bytes; expected at most {_ID_BYTES}, since it names files"
+                f"the id {shown(id)} has {size} bytes; expected at most {ID_BYTES}, since it names files"
             )
 
     @split.validator

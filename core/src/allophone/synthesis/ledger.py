@@ -29,6 +29,8 @@ from allophone.system_errors import errors_naming
 
 MADE = "made.jsonl"
 FAILED = "failed.jsonl"
+_UNPAIRED = "backslashreplace"
+"""Unpaired surrogates of texts are written as JSON escapes, which stand for the same."""
 
 Row = dict[str, Any]
 """JSON-serializable data."""
@@ -100,7 +102,7 @@ class Ledger:
         made = 0
         failures: list[Failure] = []
         path = self._out / MADE
-        with errors_naming(path), path.open("a", encoding="utf-8") as log:
+        with errors_naming(path), path.open("a", encoding="utf-8", errors=_UNPAIRED) as log:
             for result in results:
                 if isinstance(result, Failure):
                     failures.append(result)
@@ -184,7 +186,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
 def _write_rows(path: Path, rows: Iterable[Row]) -> None:
     with atomic_write(path) as file:
         for row in rows:
-            file.write(_dumped(row).encode())
+            file.write(_dumped(row).encode(errors=_UNPAIRED))
 
 
 def _dumped(row: Row) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen, validators
 
-from allophone.data.manifest import SPLITS, Utterance, read_manifest
+from allophone.data.manifest import ID_BYTES, SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
-from allophone.parsing import parse_json
+from allophone.parsing import parse_json, why_not_text
 
 _optional_text = validators.optional(validators.instance_of(str))
 
@@ -40,6 +40,13 @@ class Request:
     language: str | None = field(default=None, validator=_optional_text)
     prompt_audio: str | None = field(default=None, validator=_optional_text)
     prompt_text: str | None = field(default=None, validator=_optional_text)
+
+    @id.validator
+    def _names_a_file(self, attribute: object, id: str) -> None:
+        if wrong := why_not_text(id):
+            raise ValueError(f"id {wrong}")
+        if len(id.encode()) > ID_BYTES:
+            raise ValueError(f"id has {len(id.encode())} bytes; expected at most {ID_BYTES}")
 
 
 def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:

@@ -43,7 +43,7 @@ def read_script(
     Raises UserError if no sentence is left, for a text with NUL or half of a character, and for symbols that are not in the table, quoting the sentence.
     """
     if wrong := why_not_text(text):
-        raise UserError(f"The text {wrong}", hint="Is it in UTF-8?")
+        raise UserError(f"The text {wrong}", hint="Remove it; texts are in UTF-8.")
     divided = [
         (part, sentence, passage)
         for passage in passages(text)
