@@ -3,7 +3,8 @@
     python benchmarks/serving.py --clients 1 8 64 --seconds 60
 
 Each client asks for one text after another on a connection of its own. "First audio" is the time from the request to the
-first sample that its client can play.
+first sample that its client can play. "Processor" is the server's processor time per request, which other programs affect
+little.
 """
 
 # ruff: noqa: T201 - a command that prints
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -187,12 +189,18 @@ def resident(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def processor_seconds(pid: int) -> float:
+    """The processor time of a process so far, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def main(clients: list[int], seconds: float, only: str) -> None:
     """Print a row for each server and number of clients."""
     print(
-        "| server | clients | requests/s | first audio p50 (s) | p95 (s) | MiB before, after | errors |"
+        "| server | clients | requests/s | first audio p50 (s) | p95 (s) | processor (ms) | MiB before, after | errors |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for server in servers(Path(folder)):
             if only not in server.name:
@@ -200,13 +208,15 @@ async def main(clients: list[int], seconds: float, only: str) -> None:
             async with started(server) as (port, pid):
                 for count in clients:
                     before, begin = resident(pid), time.perf_counter()
+                    busy = processor_seconds(pid)
                     found = await load(server, port, clients=count, seconds=seconds)
                     rate = len(found.first) / (time.perf_counter() - begin)
+                    busy = 1000 * (processor_seconds(pid) - busy) / max(1, len(found.first))
                     p50, p95 = np.percentile(found.first or [np.nan], (50, 95))
                     memory = f"{before:.0f}, {resident(pid):.0f}"
                     errors = ", ".join(f"{n} {text}" for text, n in found.errors.items()) or "none"
                     print(
-                        f"| {server.name} | {count} | {rate:.2f} | {p50:.3f} | {p95:.3f} | {memory} | {errors} |",
+                        f"| {server.name} | {count} | {rate:.2f} | {p50:.3f} | {p95:.3f} | {busy:.0f} | {memory} | {errors} |",
                         flush=True,
                     )
 

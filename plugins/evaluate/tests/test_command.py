@@ -75,6 +75,29 @@ def test_finished_speech_is_compared_with_a_manifest(folders, tmp_path):
     assert report["voices"]["second"]["f0_rmse"]["mean"] > 30
 
 
+def test_a_voice_speaks_the_texts_of_a_manifest_beside_finished_speech(folders, tmp_path):
+    first, second = folders
+    manifest = tmp_path / "manifest.jsonl"
+    write_manifest(
+        manifest,
+        [
+            Utterance(id=id, audio=str(first / f"{id}.wav"), text="The sun rose.", split=split)
+            for id, split in (("a", "valid"), ("b", "valid"), ("c", "test"))
+        ],
+    )
+    run(
+        *("--voice", "joe", "--engine", "onnx", "--audio", second, "--manifest", manifest),
+        *("--split", "valid", "--metric", "mcd", "--json", tmp_path / "a.json"),
+    )
+    report = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert [(one["voice"], one["id"]) for one in report["utterances"]] == [
+        *(("joe", "a"), ("joe", "b"), ("second", "a"), ("second", "b"))
+    ]
+    assert report["voices"]["joe"]["mcd"]["mean"] > 0
+    (compared,) = report["comparisons"]
+    assert (compared["first"], compared["second"], compared["n"]) == ("joe", "second", 2)
+
+
 def test_what_cannot_be_used_is_left_out_with_the_reason(folders):
     first, second = folders
     said = run("--audio", second, "--reference", first)

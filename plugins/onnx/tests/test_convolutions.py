@@ -12,6 +12,7 @@ import pytest
 
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import cut
+from allophone_onnx.halving import halve
 from allophone_onnx.schema import Model
 
 
@@ -47,6 +48,22 @@ def test_weights_keep_their_bytes(voice):
     before = {one.raw_data for one in voice.decoder.graph.initializer}
     after = {one.raw_data for one in over_images(voice.decoder).graph.initializer}
     assert before <= after
+
+
+def test_halved_kernels_too(voice):
+    halved = halve(voice.decoder)
+    written = over_images(halved)
+    latents = np.random.default_rng(0).standard_normal((1, 192, 28)).astype("f4")
+    expected = run(halved, latents=latents)
+    np.testing.assert_allclose(run(written, latents=latents), expected, rtol=0, atol=2e-6)
+    ranks = {len(one.dims) for one in written.graph.initializer if one.name.startswith("half:")}
+    kernels = {one.input[1] for one in written.graph.node if one.op_type == "ConvTranspose"}
+    transposed = {
+        len(one.dims)
+        for one in written.graph.initializer
+        if one.name.removeprefix("half:") in kernels
+    }
+    assert (ranks, transposed) == ({3, 4}, {3})
 
 
 def test_a_kernel_that_is_used_otherwise_is_left_alone(voice):

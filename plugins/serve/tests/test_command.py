@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import httpx
@@ -25,8 +26,10 @@ from wyoming.tts import Synthesize
 
 import allophone
 from allophone.errors import UserError
+from allophone.registry import default_registry
 from allophone.testing.light import heavy_imports
 from allophone_serve.command import command
+from allophone_serve.voices import open_voices
 
 TEXT = "The quick brown fox jumps over the lazy dog. And nobody minds!"
 
@@ -123,6 +126,14 @@ def test_the_examples_of_the_readme_run(joe, tmp_path, monkeypatch):
 def test_by_default_only_this_machine_is_served(joe):
     assert joe[0].startswith("http://127.0.0.1:")
     assert joe[1].startswith("tcp://127.0.0.1:")
+
+
+def test_without_names_all_installed_voices_are_served():
+    registry = default_registry()
+    assert "joe" in registry.entries("voices")
+    assert set(open_voices((), registry=registry).by_name) == set(registry.entries("voices"))
+    with pytest.raises(UserError, match="none is installed"):
+        open_voices((), registry=types.SimpleNamespace(entries=lambda kind: {}))
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ import httpx
 import numpy as np
 import pytest
 import serve_toys
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from allophone.errors import UserError
+from allophone_serve.encoding import FORMATS
 from allophone_serve.page import perform
 
 SPEECH = "/v1/audio/speech"
@@ -62,11 +64,10 @@ def until(condition, seconds=5):
         time.sleep(0.01)
 
 
-def test_audio_leaves_before_the_sentence_is_finished(slow):
-    with (
-        slow() as (url, _),
-        httpx.stream("POST", url + SPEECH, json={"input": "a" * 400, **WAV}) as response,
-    ):
+@pytest.mark.parametrize("form", FORMATS)
+def test_audio_leaves_before_the_sentence_is_finished(slow, form):
+    body = {"input": "a" * 400, "response_format": form}
+    with slow() as (url, _), httpx.stream("POST", url + SPEECH, json=body) as response:
         begin = time.monotonic()
         arrivals = [time.monotonic() - begin for _ in response.iter_raw()]
     assert arrivals[0] < arrivals[-1] / 4
@@ -79,6 +80,30 @@ def test_a_short_text_does_not_wait_for_a_long_one(slow):
         short = ask(url, "Hi.")
         assert not long.done()
         assert short.status_code == long.result().status_code == 200
+
+
+def test_metrics_tell_how_it_goes(slow):
+    with slow(places=3, delay=0.0) as (url, service):
+        for text in ("Hello.", "Hi."):
+            ask(url, text)
+        ask(url, "")
+        ask(url, "Жук.")
+        text = httpx.get(f"{url}/metrics").text
+        voice = service.voices.find("tim").voice
+        spoken = sum(voice.say(one).seconds for one in ("Hello.", "Hi."))
+    found = {
+        (one.name, *one.labels.values()): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+    assert found["allophone_requests_total", "done", "speech"] == 2
+    assert found["allophone_requests_total", "refused", "speech"] == 1
+    assert found["allophone_audio_seconds_total",] == pytest.approx(spoken, abs=1e-3)
+    assert found["allophone_first_audio_seconds_count",] == 2
+    assert 0 < found["allophone_first_audio_seconds_sum",] < 10
+    assert found["allophone_real_time_factor_count",] == 2
+    assert found["allophone_places",] == 3
+    assert found["allophone_places_taken",] == found["allophone_waiting",] == 0
 
 
 def test_past_the_places_there_is_429(slow):

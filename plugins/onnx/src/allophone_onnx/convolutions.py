@@ -23,9 +23,7 @@ def over_images(model: Any) -> Any:
     graph = written.graph
     if any(not one.domain and one.version < _OPERATOR_SET for one in model.opset_import):
         return written
-    weights = {
-        one.name: one for one in graph.initializer if len(one.dims) == 3 and _is_kernel(graph, one)
-    }
+    weights = _kernels(graph)
     axis = graph.initializer.add(name=_ROWS, dims=[1], data_type=INT64)
     axis.raw_data = (2).to_bytes(8, "little")
     graph.ClearField("node")
@@ -52,12 +50,19 @@ def over_images(model: Any) -> Any:
     return written
 
 
-def _is_kernel(graph: Any, weight: Any) -> bool:
-    """Whether a weight is the kernel of convolutions, and nothing else."""
-    uses = [
-        (node.op_type, position)
-        for node in graph.node
-        for position, name in enumerate(node.input)
-        if name == weight.name
-    ]
-    return bool(uses) and set(uses) == {("Conv", 1)}
+def _kernels(graph: Any) -> dict[str, Any]:
+    """The weights that are kernels over frames and nothing else, by the name that convolutions use; it may be a cast's."""
+    stored = {one.name: one for one in graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    uses: dict[str, list[tuple[str, int]]] = {}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            uses.setdefault(name, []).append((node.op_type, position))
+    found = {}
+    for name, used in uses.items():
+        source = casts.get(name, name)
+        if set(used) != {("Conv", 1)} or source not in stored or len(stored[source].dims) != 3:
+            continue
+        if source == name or uses[source] == [("Cast", 0)]:
+            found[name] = stored[source]
+    return found
