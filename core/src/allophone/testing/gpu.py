@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from attrs import evolve
@@ -24,7 +25,8 @@ from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import fork_rng
 
 GPU = torch.device("cuda:0")
-PRECISIONS = ("fp32", "bf16", "fp16")
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 APART = 1e-3
 """By how much a GPU may differ from the CPU in float32, in samples between -1 and 1 or in units of the mel."""
@@ -33,7 +35,7 @@ APART = 1e-3
 @contextmanager
 def without_tf32() -> Iterator[None]:
     """Context manager without TensorFloat-32, whose products have ten bits."""
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    backends: tuple[Any, ...] = torch.backends.cudnn, torch.backends.cuda.matmul
     allowed = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = False
@@ -50,7 +52,7 @@ def first_and_last(
     registry: Registry,
     batch: Batch,
     *,
-    precision: str,
+    precision: Precision,
     steps: int,
 ) -> tuple[Metrics, Metrics]:
     """The validation metrics of a batch before and after some steps on it, on a GPU."""

@@ -26,7 +26,7 @@ from allophone.events import SampleAudio
 from allophone.registry import Registry
 from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.testing.experiment import ExperimentContract, build_objective, padded_further
-from allophone.testing.gpu import PRECISIONS, first_and_last
+from allophone.testing.gpu import PRECISIONS, Precision, first_and_last
 from allophone.testing.gradients import SEED, GradientRecorder
 from allophone.testing.ranks import train_on_ranks
 from allophone.training.checkpoint import read_state
@@ -140,7 +140,7 @@ class TrainerContract(ExperimentContract):
         vocabulary: Vocabulary,
         registry: Registry,
         batch: Batch,
-        precision: str,
+        precision: Precision,
     ) -> None:
         metric = self.metric or experiment.runtime.keep.best_metric or ""
         before, after = first_and_last(
