@@ -49,6 +49,11 @@ def command(
     from allophone.registry import default_registry
 
     experiment, part = resolve(recipe, overrides).experiment, Shard.parse(shard)
+    if reviewed and part.count > 1:
+        raise UserError(
+            "--review looks at the whole corpus, and this is one shard of it.",
+            hint="Run `allophone extract --review` without --shard when all shards are done.",
+        )
     extracted = extract(
         experiment,
         default_registry(),
@@ -60,11 +65,6 @@ def command(
     if reviewed is None:
         reviewed = part.count == 1 and extracted.seconds <= 3600 * _REVIEWED_HOURS
     if reviewed:
-        if part.count > 1:
-            raise UserError(
-                "--review looks at the whole corpus, and this is one shard of it.",
-                hint="Run `allophone extract --review` without --shard when all shards are done.",
-            )
         from allophone.cli.review_display import show_review
         from allophone.preparation.review import review
 

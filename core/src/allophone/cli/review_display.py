@@ -15,6 +15,7 @@ from allophone.preparation.review import (
     RARE,
     RATE,
     SILENCE,
+    TEXT,
     Finding,
     RareSymbol,
     Review,
@@ -28,8 +29,9 @@ _ADVICE = {
     NOISE: "The model learns the noise too: record it again, or clean it.",
     SILENCE: "Set data.trim_db, such as 40.",
     RATE: "Compare text and recording.",
+    TEXT: "Listen whether the recording says its text.",
 }
-_OTHER_ADVICE = "Listen whether the recording says its text."
+_OTHER_ADVICE = "Listen to these."
 
 
 def show_review(review: Review) -> None:

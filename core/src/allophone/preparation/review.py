@@ -25,6 +25,15 @@ from allophone.audio.files import read_audio
 from allophone.audio.quality import Quality, measure_quality
 from allophone.config import Experiment
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
+from allophone.preparation.text_fit import (
+    FEWEST_SOUNDS,
+    FEWEST_TEXTS,
+    OTHERS,
+    Frames,
+    count_better_texts,
+    frames_of,
+    is_sound,
+)
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
@@ -49,7 +58,12 @@ FEWEST_VALUES = 8
 RARE = 10
 """Occurrences in the training split below which a symbol is named."""
 
-RATE, NOISE, CLIPPING, SILENCE = "speaking rate", "noise", "clipping", "silence at the ends"
+BETTER_TEXTS = 2
+"""Of 20 other texts, how many must fit a recording better than its own text for it to be named. By chance, a wrong text is
+among the best two of 21 once in ten times, and is then not found."""
+
+CLIPPING, NOISE, SILENCE = "clipping", "noise", "silence at the ends"
+RATE, TEXT = "speaking rate", "another text"
 
 
 @frozen(kw_only=True)
@@ -90,6 +104,7 @@ class _Measured:
     stored: StoredUtterance
     quality: Quality
     spoken_seconds: float
+    frames: Frames | None
     symbols: tuple[str, ...]
 
     @property
@@ -114,11 +129,13 @@ def review(experiment: Experiment, registry: Registry, *, track: Track = untrack
     if experiment.data.trim_db is None:
         findings += _silence(measured)
     if symbols is None:
-        unchecked[RATE] = unchecked["rare symbols"] = "no feature holds symbols of the text"
+        why = "no feature holds symbols of the text"
+        unchecked |= dict.fromkeys((RATE, TEXT, "rare symbols"), why)
     else:
         findings += _standing_out(
             RATE, measured, _log_rate, _described_rate, unchecked, both_sides=True
         )
+        findings += _other_texts(measured, unchecked)
     for name in _scalar_features(usable):
         findings += _standing_out(name, measured, partial(_scalar, name), _described, unchecked)
     made = Review(
@@ -139,6 +156,7 @@ def _measured(stored: StoredUtterance, symbols: str | None) -> _Measured:
         stored=stored,
         quality=quality,
         spoken_seconds=max(audio.seconds - quality.before - quality.after, 0.01),
+        frames=frames_of(audio.samples, audio.sample_rate) if symbols else None,
         symbols=tuple(stored.features[symbols].read().tolist()) if symbols else (),
     )
 
@@ -205,6 +223,26 @@ def _described_rate(value: float, usual: float) -> tuple[float, str]:
     return rate, f"{rate:.1f} symbols a second; usual are {np.exp(usual):.1f}"
 
 
+def _other_texts(measured: Sequence[_Measured], unchecked: dict[str, str]) -> list[Finding]:
+    """Recordings that other texts fit better."""
+    frames = [one.frames for one in measured if one.frames is not None]
+    counts = count_better_texts(frames, [one.symbols for one in measured])
+    if aside := counts.count(None):
+        unchecked[f"{TEXT} in {aside:,} recordings"] = (
+            f"it takes texts of {FEWEST_SOUNDS} sounds, and {FEWEST_TEXTS} different ones"
+        )
+    return _worst_first(
+        Finding(
+            check=TEXT,
+            id=one.id,
+            value=count,
+            detail=f"{count} of {OTHERS} other texts of about the same length fit it better than its own",
+        )
+        for one, count in zip(measured, counts, strict=True)
+        if count is not None and count >= BETTER_TEXTS
+    )
+
+
 def _scalar(name: str, one: _Measured) -> float:
     return float(one.stored.features[name].read())
 
@@ -255,7 +293,7 @@ def _modified_z_scores(
 
 
 def _rare_symbols(measured: Sequence[_Measured]) -> list[RareSymbol]:
-    """Letters of the training split that are rare, the rarest first; punctuation is not learned as a sound."""
+    """Sounds of the training split that are rare, the rarest first."""
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for one in measured:
@@ -266,7 +304,7 @@ def _rare_symbols(measured: Sequence[_Measured]) -> list[RareSymbol]:
     return [
         RareSymbol(symbol=symbol, count=count, example=examples[symbol])
         for symbol, count in sorted(counts.items(), key=lambda item: (item[1], item[0]))
-        if count < RARE and any(letter.isalpha() for letter in symbol)
+        if count < RARE and is_sound(symbol)
     ]
 
 
