@@ -64,20 +64,25 @@ class Trained:
         }
 
 
-def experiment_of(recipe: str, *changes: str) -> Trained:
-    """The objective of a recipe on the CPU in float32, with random weights."""
+def experiment_of(
+    recipe: str,
+    *changes: str,
+    stage: str | None = None,
+    device: torch.device = torch.device("cpu"),
+) -> Trained:
+    """The objective of a recipe in float32, unless changed, with random weights."""
     registry = default_registry()
     changes = ("runtime.precision='fp32'", *changes)
-    experiment = resolve(recipe, changes, registry=registry).experiment
+    experiment = resolve(recipe, changes, stage=stage, registry=registry).experiment
     symbols = SymbolTable.from_symbols(SYMBOLS)
     vocabulary = Vocabulary(symbols=symbols, speakers=("one",), languages=("en-us",))
-    family = recipe.partition("/")[0]
-    objective = registry.load("trainers", family, "objective")(experiment, vocabulary)
+    trainer = registry.entry_of("trainers", experiment.trainer).name
+    objective = registry.load("trainers", trainer, "objective")(experiment, vocabulary)
     return Trained(
         experiment=experiment,
         vocabulary=vocabulary,
         objective=objective,
-        runtime=TrainerRuntime(objective, experiment.runtime, Rank()),
+        runtime=TrainerRuntime(objective, experiment.runtime, Rank(device=device)),
     )
 
 

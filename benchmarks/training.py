@@ -50,6 +50,7 @@ from stopwatch import (
 )
 
 import allophone_vits.model
+import allophone_vits2.alignment
 
 UTTERANCES, PHONEMES, FRAMES = 2, 80, 344
 
@@ -134,6 +135,7 @@ def main(rounds: int, counts: tuple[int, ...], cpu_time: bool, as_json: bool) ->
     torch.manual_seed(0)
     stopwatch = Stopwatch(clock)
     stopwatch.watch(allophone_vits.model, "monotonic_alignment", SEARCH)
+    stopwatch.watch(allophone_vits2.alignment, "monotonic_alignment", SEARCH)
     ours = {
         f"{OURS}, VITS": experiment_of("vits/ljspeech"),
         f"{OURS}, VITS2": experiment_of(

@@ -1,7 +1,7 @@
 """Toy objectives and data in memory, to train in milliseconds; also a script that trains in a process.
 
     python training_toys.py RUN [--steps N] [--resume PLACE] [--trainer NAME] [--die-at STEP] [--slow]
-        [--processes N] [--workers N]
+        [--processes N] [--workers N] [--devices 0,1]
 
 B batch, L length.
 """
@@ -491,6 +491,7 @@ def _main() -> None:
     arguments.add_argument("--fails-at", type=int, default=-1)
     arguments.add_argument("--fails-on-rank", type=int)
     arguments.add_argument("--processes", type=int, default=1)
+    arguments.add_argument("--devices", default="cpu")
     arguments.add_argument("--resume", type=Path)
     arguments.add_argument("--die-at", type=int)
     arguments.add_argument("--slow", action="store_true")
@@ -507,7 +508,7 @@ def _main() -> None:
         except UserError as error:
             sys.exit(str(error))
         return
-    device = local_device(env, "cpu") if env else torch.device("cpu")
+    device = local_device(env, given.devices) if env else torch.device("cpu")
     with stop_on_signals() as stop, reported_to_launcher():
         if was_restarted() and checkpoints(given.run):
             given.resume = given.run

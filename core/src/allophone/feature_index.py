@@ -21,7 +21,7 @@ from allophone.config import Experiment, unstructure
 from allophone.data.digests import Digests, digest_of
 from allophone.data.manifest import MANIFEST, Dropped, Utterance, read_manifest
 from allophone.data.store import FeatureStore, StoredArray
-from allophone.errors import UserError
+from allophone.errors import UserError, near_miss
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader, SecondsExtractor
 from allophone.frontend import build_frontend, find_normalizer
@@ -31,6 +31,9 @@ from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"
 """The feature with the duration of each utterance, which is always extracted."""
+
+_FEW = 10_000
+"""Ids among which a similar one is looked for."""
 
 
 @frozen(kw_only=True)
@@ -171,14 +174,25 @@ class FeatureIndex:
 
 
 def prepared_utterances(experiment: Experiment) -> tuple[Utterance, ...]:
-    """Read the manifest of an experiment; UserError if it does not exist yet."""
+    """Read the manifest of an experiment, without what `data.exclude` leaves out.
+
+    Raises UserError if there is no manifest yet, and for an excluded id that it does not hold.
+    """
     path = Path(experiment.data.directory).expanduser() / MANIFEST
     if not path.exists():
         raise UserError(
             f"There is no manifest {path}.",
             hint="Create it first: allophone prepare RECIPE --root FOLDER",
         )
-    return read_manifest(path)
+    utterances = read_manifest(path)
+    excluded = set(experiment.data.exclude)
+    known = {utterance.id for utterance in utterances}
+    if unknown := sorted(excluded - known):
+        raise UserError(
+            f"data.exclude: there is no utterance '{unknown[0]}' in {path}.",
+            hint=near_miss(unknown[0], known) if len(known) < _FEW else None,
+        )
+    return tuple(utterance for utterance in utterances if utterance.id not in excluded)
 
 
 def _build_extractors(

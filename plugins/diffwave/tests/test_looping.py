@@ -125,7 +125,7 @@ def test_the_most_recently_used_loops_are_kept() -> None:
     assert list(loops._loops) == [3 * 1024, 4 * 1024, 1024, 5 * 1024]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("sampler", ["ddpm", "dpm"])
 def test_the_graph_matches_the_cpu(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

@@ -156,7 +156,7 @@ def test_static_steps_give_the_same_codes(group: int, monkeypatch: pytest.Monkey
         assert (one.codes.tolist(), one.ended) == (other.codes.tolist(), other.ended)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_cuda_graph_gives_the_same_codes_as_the_cpu() -> None:
     model = ar_model(large_weights=True)
     rows = prefixes((10, 7), (17, 21), max_length=60)

@@ -1,4 +1,4 @@
-"""Monotonic alignment search on tensors: the Python interface of the C extension.
+"""Monotonic alignment search on tensors: by the C extension on the CPU, by a Triton kernel on a GPU.
 
 The algorithm is from Glow-TTS (Kim et al. 2020, section 3.2), as used by VITS (Kim et al. 2021, section
 2.2.1).
@@ -63,29 +63,30 @@ def monotonic_alignment(
     the search returns the one that, followed back from the last frame, stays longest at the later tokens.
     Sums are accumulated frame by frame in float32.
 
-    The search is not differentiable, does not modify `values`, and releases the GIL.
+    The search is not differentiable, does not modify `values`, and releases the GIL. It runs where the
+    tensors are, with the same result on every device. On a GPU it does not wait for the device.
 
     Args:
-        values: [B, F, T] float32, contiguous, on the CPU: score of each frame and token, such as a
-            log-likelihood. -inf excludes a pair: a path uses it only if every path must. Cells that
-            no path can reach, and those beyond the lengths, are never read.
-        frame_lengths: [B] int64 on the CPU: number of frames of each utterance, 0 to F.
-        token_lengths: [B] int64 on the CPU: number of tokens of each utterance, 0 to T and at most
-            its number of frames, since each token takes at least one. 0 gives an empty path.
+        values: [B, F, T] float32, contiguous, on the CPU or a CUDA GPU: score of each frame and token,
+            such as a log-likelihood. -inf excludes a pair: a path uses it only if every path must. Cells
+            that no path can reach, and those beyond the lengths, are never read.
+        frame_lengths: [B] int64, on the same device: number of frames of each utterance, 0 to F.
+        token_lengths: [B] int64, on the same device: number of tokens of each utterance, 0 to T and at
+            most its number of frames, since each token takes at least one. 0 gives an empty path.
         threads: maximum number of threads; defaults to `torch.get_num_threads()`. Threads share the
-            batch, never an utterance; a small batch uses one thread.
+            batch, never an utterance; a small batch uses one thread. For the CPU only.
         instruction_set: one of `instruction_sets()`, for tests and benchmarks; defaults to the best.
-            The result does not depend on it.
+            The result does not depend on it. For the CPU only.
 
     Raises:
-        UserError: for a wrong shape, dtype, device or layout; for lengths out of range; for more
-            tokens than frames; for NaN or +inf among the values read, or a sum that overflows to
-            +inf. The message names the batch rows. Inputs are never moved or converted implicitly:
-            `.cpu()` waits for the GPU, and that should be visible at the call.
+        UserError: for a wrong shape, dtype, device or layout. On the CPU also for lengths out of range;
+            for more tokens than frames; for NaN or +inf among the values read, or a sum that overflows
+            to +inf; the message names the batch rows. On a GPU, where reading them would mean to wait,
+            such rows get an empty path: `index` and `durations` 0.
     """
     _check_tensor("values", values, torch.float32, "BFT")
-    _check_tensor("frame_lengths", frame_lengths, torch.int64, "B")
-    _check_tensor("token_lengths", token_lengths, torch.int64, "B")
+    _check_tensor("frame_lengths", frame_lengths, torch.int64, "B", values.device)
+    _check_tensor("token_lengths", token_lengths, torch.int64, "B", values.device)
     if not len(frame_lengths) == len(token_lengths) == len(values):
         raise UserError(
             f"monotonic_alignment: values hold {len(values)} utterances, but frame_lengths "
@@ -143,6 +144,26 @@ def _search(
     return index, durations
 
 
+@torch.library.impl("allophone::monotonic_alignment", "cuda")
+def _search_on_gpu(
+    values: Tensor,
+    frame_lengths: Tensor,
+    token_lengths: Tensor,
+    threads: int | None,
+    instruction_set: str | None,
+) -> tuple[Tensor, Tensor]:
+    """Launch the Triton kernel; returns the same as `_search`."""
+    try:
+        from allophone.alignment import gpu
+    except ImportError as error:
+        raise UserError(
+            f"The alignment search on a GPU needs Triton, which cannot be imported: {error}.",
+            hint="Install it with `pip install triton`, or search on the CPU: move the tensors with .cpu(), "
+            "and the alignment back with .to(device).",
+        ) from error
+    return gpu.search(values, frame_lengths, token_lengths)
+
+
 @torch.library.register_fake("allophone::monotonic_alignment")
 def _shapes(values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     """Return empty tensors of the output shapes, for torch.compile."""
@@ -189,17 +210,21 @@ def _rank(instruction_set: str) -> int:
     return instruction_sets().index(instruction_set)
 
 
-def _check_tensor(name: str, tensor: Tensor, dtype: torch.dtype, axes: str) -> None:
+def _check_tensor(
+    name: str, tensor: Tensor, dtype: torch.dtype, axes: str, device: torch.device | None = None
+) -> None:
     expected = f"monotonic_alignment: {name} should be a {dtype} tensor [{', '.join(axes)}]"
     if not isinstance(tensor, Tensor):
         raise UserError(f"{expected}, not {type(tensor).__name__}.")
     if tensor.dtype != dtype or tensor.dim() != len(axes):
         raise UserError(f"{expected}, not {tensor.dtype} {list(tensor.shape)}.")
-    if tensor.device.type != "cpu":
+    if device is None and tensor.device.type not in ("cpu", "cuda"):
         raise UserError(
-            f"{expected} on the CPU, not on {tensor.device}.",
+            f"{expected} on the CPU or a CUDA GPU, not on {tensor.device}.",
             hint="Move it with .cpu(), and the alignment back with .to(device).",
         )
+    if device is not None and tensor.device != device:
+        raise UserError(f"{expected} on the device of values, {device}, not on {tensor.device}.")
     if not tensor.is_contiguous():
         raise UserError(
             f"{expected}, contiguous; its strides are {list(tensor.stride())}.",

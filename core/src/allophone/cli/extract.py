@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from allophone.cli.options import experiment_options
+from allophone.errors import UserError
 
 if TYPE_CHECKING:
     from allophone.preparation.extract import Extracted
+
+_REVIEWED_HOURS = 2.0
+"""The size up to which a corpus is reviewed unless asked."""
 
 
 @click.command
@@ -23,11 +27,20 @@ if TYPE_CHECKING:
 @click.option(
     "--shard", default="1/1", metavar="I/N", help="Process only the I-th of N shards of the corpus."
 )
-def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: str) -> None:
+@click.option(
+    "--review/--no-review",
+    "reviewed",
+    default=None,
+    help="Report recordings and texts that stand out.  [default: for up to 2 hours of speech]",
+)
+def command(
+    recipe: str, overrides: Sequence[str], workers: int | None, shard: str, reviewed: bool | None
+) -> None:
     """Extract the features of an experiment's utterances into <data.directory>.
 
     RECIPE is the name of a recipe or a TOML file. Only missing features are computed, so an interrupted
-    extraction can be resumed by running the command again.
+    extraction can be resumed by running the command again. At the end the corpus is reviewed: clipping, noise, silence,
+    texts that seem wrong, and rare phonemes.
     """
     from allophone.cli.console import track
     from allophone.config import resolve
@@ -35,14 +48,27 @@ def command(recipe: str, overrides: Sequence[str], workers: int | None, shard: s
     from allophone.processors import usable_processors
     from allophone.registry import default_registry
 
+    experiment, part = resolve(recipe, overrides).experiment, Shard.parse(shard)
+    if reviewed and part.count > 1:
+        raise UserError(
+            "--review looks at the whole corpus, and this is one shard of it.",
+            hint="Run `allophone extract --review` without --shard when all shards are done.",
+        )
     extracted = extract(
-        resolve(recipe, overrides).experiment,
+        experiment,
         default_registry(),
         workers=workers or usable_processors(),
-        shard=Shard.parse(shard),
+        shard=part,
         track=track,
     )
     _show(extracted)
+    if reviewed is None:
+        reviewed = part.count == 1 and extracted.seconds <= 3600 * _REVIEWED_HOURS
+    if reviewed:
+        from allophone.cli.review_display import show_review
+        from allophone.preparation.review import review
+
+        show_review(review(experiment, default_registry(), track=track))
 
 
 def _show(extracted: Extracted) -> None:

@@ -94,6 +94,7 @@ class DataConfig:
         speaker, as written by the Montreal Forced Aligner. They replace the alignments of the corpus.
     batching: the batch sampler, which groups utterances into batches.
     trim_db: trim leading and trailing silence more than this far below the peak; None disables trimming.
+    exclude: ids of utterances to leave out.
     """
 
     directory: str = "data"
@@ -103,6 +104,7 @@ class DataConfig:
     limits: LimitsConfig = Factory(LimitsConfig)
     batching: Any = pluggable("batch_samplers", default=LengthBucketsConfig)
     trim_db: float | None = field(default=None, validator=_optional_positive)
+    exclude: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -61,7 +61,9 @@ class FeatureExtractor(Protocol):
     def extract(self, utterances: Sequence[Utterance]) -> Iterator[NDArray[Any] | Dropped]:
         """Yield one result per utterance, in order: an array [L, ...], or why there is none.
 
-        An array of strings [T] holds symbols; in a batch they become ids of the run's symbol table.
+        An array of strings [T] holds symbols; in a batch they become ids of the run's symbol table. A scalar, such
+        as a distance from what is expected, is for the review of `allophone extract`, which names utterances whose
+        value is unusually large; NaN stands for none.
         """
         ...
 

@@ -37,6 +37,7 @@ from allophone.synthesis.loading import light_engine, load
 from allophone.synthesis.voice import Voice
 from allophone.testing.controls import check_controls, check_controls_are_used
 from allophone.testing.experiment import ExperimentContract, build_objective, trainer_of
+from allophone.testing.gpu import APART, GPU, distance, without_tf32
 
 ROUNDING = 1e-4
 """By how much a batch may differ from its rows, in samples between -1 and 1 or in units of the mel."""
@@ -55,9 +56,12 @@ class SynthesizerContract(ExperimentContract):
         recipes that are exported alike.
     exported_within: by how much what is exported may differ from the voice, as between a batch and its rows.
     inert_controls: controls that this recipe's model has no use for; say why beside them.
+    gpu_within: by how much a GPU may differ from the CPU; None if they say different things, since the model computes
+        with other numbers there. Say why beside it.
     """
 
     exports: bool = True
+    gpu_within: float | None = APART
     exported_within: float = ROUNDING
     inert_controls: tuple[str, ...] = ()
 
@@ -162,6 +166,22 @@ class SynthesizerContract(ExperimentContract):
                 f"'{text}' differs by {apart:.2g} between alone and in a batch: mask padding at the "
                 "input of each layer, and draw noise row by row, each row from its own seed."
             )
+
+    @pytest.mark.gpu
+    def test_a_gpu_says_what_the_cpu_says(
+        self, stored: StoredVoice, voice: Voice, texts: Texts, registry: Registry
+    ) -> None:
+        sentences = sentences_of(voice, *texts)
+        on_gpu = synthesizer_of(open_voice(stored, registry=registry, device=str(GPU)))
+        with torch.inference_mode(), without_tf32():
+            made = on_gpu.synthesize(text_batch(sentences, GPU), voice.controls({}))
+        expected = self.synthesize(voice, sentences)
+        for row, text in enumerate(texts):
+            here, there = values_of(expected, row), values_of(made, row).cpu()
+            assert there.isfinite().all(), f"There is NaN or infinity in '{text}' on a GPU."
+            if self.gpu_within is not None:
+                apart = distance(f"'{text}'", here, there)
+                assert apart < self.gpu_within, f"'{text}' differs by {apart:.2g} on a GPU."
 
     def test_each_speaker_has_a_voice(self, voice: Voice, texts: Texts) -> None:
         last = len(voice.speakers) - 1

@@ -26,6 +26,7 @@ from allophone.events import SampleAudio
 from allophone.registry import Registry
 from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.testing.experiment import ExperimentContract, build_objective, padded_further
+from allophone.testing.gpu import PRECISIONS, Precision, first_and_last
 from allophone.testing.gradients import SEED, GradientRecorder
 from allophone.testing.ranks import train_on_ranks
 from allophone.training.checkpoint import read_state
@@ -129,6 +130,27 @@ class TrainerContract(ExperimentContract):
             f"{metric} was {first:.4g} at first and is {after:.4g} after {self.learning_steps} steps on "
             f"the same batch; it should fall to {self.falls_to:.0%}. Is the learning rate too low or "
             "too high? Does the loss that is handed to rt.update depend on it?"
+        )
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("precision", PRECISIONS)
+    def test_loss_falls_on_a_gpu(
+        self,
+        experiment: Experiment,
+        vocabulary: Vocabulary,
+        registry: Registry,
+        batch: Batch,
+        precision: Precision,
+    ) -> None:
+        metric = self.metric or experiment.runtime.keep.best_metric or ""
+        before, after = first_and_last(
+            experiment, vocabulary, registry, batch, precision=precision, steps=self.learning_steps
+        )
+        first, last = float(before[metric]), float(after[metric])
+        assert last < self.falls_to * first, (
+            f"In {precision} on a GPU {metric} was {first:.4g} at first and is {last:.4g} after "
+            f"{self.learning_steps} steps on the same batch; it should fall to {self.falls_to:.0%}. Do losses "
+            "leave the autocast in float32?"
         )
 
     def test_padding_changes_nothing(

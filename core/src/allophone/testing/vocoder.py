@@ -28,6 +28,7 @@ from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About
 from allophone.testing.controls import watched
 from allophone.testing.corpus import synthetic_speech
+from allophone.testing.gpu import APART, GPU, distance, without_tf32
 
 ROUNDING = 1e-4
 """By how much a batch may differ from its rows, in samples between -1 and 1."""
@@ -117,6 +118,20 @@ class VocoderContract:
                 "what is past its length at the input of each layer, and draw noise row by row."
             )
             assert not together[row, samples:].any(), f"Row {row} is not zero past its length."
+
+    @pytest.mark.gpu
+    @torch.inference_mode()
+    def test_a_gpu_gives_what_the_cpu_gives(
+        self, built: Vocoder, registry: Registry, spec: VocoderSpec
+    ) -> None:
+        build = registry.load("vocoders", self.vocoder, "vocoder")
+        on_gpu: Vocoder = build(spec, self.weights(), GPU)
+        mel, lengths = self.mels(25, 40, 9)
+        expected = built.vocode(mel, lengths)
+        with without_tf32():
+            given = on_gpu.vocode(mel.to(GPU), lengths.to(GPU)).cpu()
+        apart = distance("The batch", expected, given)
+        assert apart < APART, f"The batch differs by {apart:.2g} on a GPU."
 
     @torch.inference_mode()
     def test_it_says_the_same_again(self, built: Vocoder) -> None:

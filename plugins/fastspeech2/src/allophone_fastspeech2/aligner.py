@@ -132,13 +132,8 @@ def binarisation_loss(scores: Tensor, alignment: Alignment, frame_mask: Tensor) 
 
 @torch.no_grad()
 def hard_alignment(scores: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> Alignment:
-    """Find the most likely monotonic alignment: scores [B, F, T], lengths [B]. Runs on the CPU.
+    """Find the most likely monotonic alignment: scores [B, F, T], lengths [B].
 
-    Raises UserError if an utterance has more tokens than frames.
+    Raises UserError as `monotonic_alignment` does.
     """
-    found = monotonic_alignment(
-        scores.float().cpu().contiguous(), frame_lengths.cpu(), token_lengths.cpu()
-    )
-    return Alignment(
-        index=found.index.to(scores.device), durations=found.durations.to(scores.device)
-    )
+    return monotonic_alignment(scores.float().contiguous(), frame_lengths, token_lengths)

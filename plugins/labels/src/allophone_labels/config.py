@@ -29,3 +29,13 @@ class AlignmentsConfig:
     """
 
     voice: str = field(validator=validators.min_len(1))
+
+
+@frozen(kw_only=True)
+class TeacherDistancesConfig:
+    """How far each recording is from what a trained voice says in its place, to find wrong texts.
+
+    voice: a voice as in `allophone say --voice`, of the language of the texts; it need not be of the same speaker.
+    """
+
+    voice: str = field(validator=validators.min_len(1))

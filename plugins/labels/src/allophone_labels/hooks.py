@@ -20,10 +20,16 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
             "alignments",
             "The duration of each symbol of the text in frames, from a trained voice that can align.",
         ),
+        (
+            "teacher-distances",
+            "teacher",
+            "How far each recording is from what a trained voice says in its place, to find wrong texts.",
+        ),
     ):
+        title = name.title().replace("-", "")
         yield FeatureExtractorEntry(
             name=name,
             summary=summary,
-            config=f"allophone_labels.config:{name.capitalize()}Config",
-            extractor=f"allophone_labels.{module}:{name.capitalize()}Extractor",
+            config=f"allophone_labels.config:{title}Config",
+            extractor=f"allophone_labels.{module}:{title}Extractor",
         )

@@ -266,11 +266,4 @@ def align(z_p: Tensor, prior: Gaussian, frame_lengths: Tensor, token_lengths: Te
 
     z_p [B, C, F], prior [B, C, T], lengths [B].
     """
-    return best_alignment(prior_log_likelihood(z_p, prior), frame_lengths, token_lengths)
-
-
-def best_alignment(scores: Tensor, frame_lengths: Tensor, token_lengths: Tensor) -> Alignment:
-    """Find the monotonic alignment with the highest score: scores [B, F, T], lengths [B]. Runs on the CPU."""
-    found = monotonic_alignment(scores.cpu(), frame_lengths.cpu(), token_lengths.cpu())
-    device = scores.device
-    return Alignment(index=found.index.to(device), durations=found.durations.to(device))
+    return monotonic_alignment(prior_log_likelihood(z_p, prior), frame_lengths, token_lengths)

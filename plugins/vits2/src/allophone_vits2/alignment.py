@@ -9,10 +9,9 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from allophone.alignment import Alignment
+from allophone.alignment import Alignment, monotonic_alignment
 from allophone_vits.gaussian import Gaussian, prior_log_likelihood
 from allophone_vits.layers import sequence_mask
-from allophone_vits.model import best_alignment
 
 
 @frozen(kw_only=True)
@@ -33,7 +32,7 @@ class NoisySearch:
         noise = torch.randn_like(scores) * self.scale
         deviation = standard_deviation(scores, frame_lengths, token_lengths)
         scores = scores + noise * deviation.view(-1, 1, 1)
-        return best_alignment(scores, frame_lengths, token_lengths)
+        return monotonic_alignment(scores, frame_lengths, token_lengths)
 
 
 def standard_deviation(scores: Tensor, frame_lengths: Tensor, token_lengths: Tensor) -> Tensor:
