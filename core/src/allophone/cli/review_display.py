@@ -44,8 +44,9 @@ def show_review(review: Review) -> None:
         console.print(table)
     if review.rare_symbols:
         console.print(_rare(review.rare_symbols), markup=False, soft_wrap=True)
-    for check, why in review.unchecked.items():
-        console.print(f"not checked: {check}, since {why}", markup=False, soft_wrap=True)
+    for why in dict.fromkeys(review.unchecked.values()):
+        checks = ", ".join(check for check, its in review.unchecked.items() if its == why)
+        console.print(f"not checked: {checks}; {why}", markup=False, soft_wrap=True)
     if review.findings or review.rare_symbols:
         console.print(f"all of this is in {review.file}", markup=False, soft_wrap=True)
     else:

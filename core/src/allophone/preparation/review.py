@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from attrs import asdict, frozen
@@ -25,17 +26,9 @@ from allophone.audio.files import read_audio
 from allophone.audio.quality import Quality, measure_quality
 from allophone.config import Experiment
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
-from allophone.preparation.text_fit import (
-    FEWEST_SOUNDS,
-    FEWEST_TEXTS,
-    OTHERS,
-    Frames,
-    count_better_texts,
-    frames_of,
-    is_sound,
-)
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
+from allophone.text.symbols import is_sound
 
 REVIEW = "review.json"
 """The file beside the manifest."""
@@ -104,7 +97,7 @@ class _Measured:
     stored: StoredUtterance
     quality: Quality
     spoken_seconds: float
-    frames: Frames | None
+    frames: NDArray[np.float32] | None
     symbols: tuple[str, ...]
 
     @property
@@ -121,8 +114,10 @@ def review(experiment: Experiment, registry: Registry, *, track: Track = untrack
     found = [index.find(utterance) for utterance in prepared_utterances(experiment)]
     usable = [one for one in found if isinstance(one, StoredUtterance)]
     symbols = _text_feature(usable)
+    text_fit = _text_fit() if symbols else None
     measured = [
-        _measured(one, symbols) for one in track(usable, total=len(usable), description="Reviewing")
+        _measured(one, symbols, text_fit)
+        for one in track(usable, total=len(usable), description="Reviewing")
     ]
     unchecked: dict[str, str] = {}
     findings = [*_clipping(measured), *_noise(measured)]
@@ -135,7 +130,10 @@ def review(experiment: Experiment, registry: Registry, *, track: Track = untrack
         findings += _standing_out(
             RATE, measured, _log_rate, _described_rate, unchecked, both_sides=True
         )
-        findings += _other_texts(measured, unchecked)
+        if text_fit is None:
+            unchecked[TEXT] = "PyTorch is not installed (pip install 'allophone[torch]')"
+        else:
+            findings += _other_texts(measured, text_fit, unchecked)
     for name in _scalar_features(usable):
         findings += _standing_out(name, measured, partial(_scalar, name), _described, unchecked)
     made = Review(
@@ -148,7 +146,20 @@ def review(experiment: Experiment, registry: Registry, *, track: Track = untrack
     return made
 
 
-def _measured(stored: StoredUtterance, symbols: str | None) -> _Measured:
+def _text_fit() -> ModuleType | None:
+    """The module `text_fit`, which needs PyTorch; None where that is not installed."""
+    try:
+        from allophone.preparation import text_fit
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return None
+    return text_fit
+
+
+def _measured(
+    stored: StoredUtterance, symbols: str | None, text_fit: ModuleType | None
+) -> _Measured:
     utterance = stored.utterance
     audio = read_audio(utterance.audio, start=utterance.start, end=utterance.end)
     quality = measure_quality(audio.samples, audio.sample_rate)
@@ -156,7 +167,7 @@ def _measured(stored: StoredUtterance, symbols: str | None) -> _Measured:
         stored=stored,
         quality=quality,
         spoken_seconds=max(audio.seconds - quality.before - quality.after, 0.01),
-        frames=frames_of(audio.samples, audio.sample_rate) if symbols else None,
+        frames=text_fit.frames_of(audio.samples, audio.sample_rate) if text_fit else None,
         symbols=tuple(stored.features[symbols].read().tolist()) if symbols else (),
     )
 
@@ -223,20 +234,22 @@ def _described_rate(value: float, usual: float) -> tuple[float, str]:
     return rate, f"{rate:.1f} symbols a second; usual are {np.exp(usual):.1f}"
 
 
-def _other_texts(measured: Sequence[_Measured], unchecked: dict[str, str]) -> list[Finding]:
+def _other_texts(
+    measured: Sequence[_Measured], text_fit: ModuleType, unchecked: dict[str, str]
+) -> list[Finding]:
     """Recordings that other texts fit better."""
     frames = [one.frames for one in measured if one.frames is not None]
-    counts = count_better_texts(frames, [one.symbols for one in measured])
+    counts = text_fit.count_better_texts(frames, [one.symbols for one in measured])
     if aside := counts.count(None):
         unchecked[f"{TEXT} in {aside:,} recordings"] = (
-            f"it takes texts of {FEWEST_SOUNDS} sounds, and {FEWEST_TEXTS} different ones"
+            f"it takes texts of {text_fit.FEWEST_SOUNDS} sounds, and {text_fit.FEWEST_TEXTS} different ones"
         )
     return _worst_first(
         Finding(
             check=TEXT,
             id=one.id,
             value=count,
-            detail=f"{count} of {OTHERS} other texts of about the same length fit it better than its own",
+            detail=f"{count} of {text_fit.OTHERS} other texts of about the same length fit it better than its own",
         )
         for one, count in zip(measured, counts, strict=True)
         if count is not None and count >= BETTER_TEXTS

@@ -6,12 +6,13 @@ begins with: Rabiner 1989, section V). A few wrong texts hardly change what is l
 recording is aligned with its own text and with some others of about the same length: a text that is not said fits no
 better than those.
 
+Needs PyTorch, which the rest of an extraction may not need.
+
 F frames, M mels, C = 2 M values of a frame, K kinds of symbols, T symbols of a text, U utterances.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from allophone.audio.files import resample
 from allophone.audio.melspec import MelSpec
 from allophone.audio.silence import trim_silence
 from allophone.audio.spectrogram import mel_spectrogram
+from allophone.text.symbols import is_sound
 
 OTHERS = 20
 """Other texts that a recording is compared with."""
@@ -54,12 +56,6 @@ _EDGE = "<edge>"
 """The sound before and after the text."""
 
 Frames = NDArray[np.float32]
-
-
-def is_sound(symbol: str) -> bool:
-    """Whether a symbol stands for a sound: it has a letter that is no mere modifier, such as marks of stress or length."""
-    kinds = (unicodedata.category(letter) for letter in symbol)
-    return any(kind.startswith("L") and kind != "Lm" for kind in kinds)
 
 
 def frames_of(samples: NDArray[np.float32], sample_rate: int) -> Frames:

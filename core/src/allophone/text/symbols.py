@@ -25,6 +25,12 @@ EOS = "$"
 """The default end-of-utterance symbol."""
 
 
+def is_sound(symbol: str) -> bool:
+    """Whether a symbol stands for a sound: it has a letter that is no mere modifier, such as marks of stress or length."""
+    kinds = (unicodedata.category(letter) for letter in symbol)
+    return any(kind.startswith("L") and kind != "Lm" for kind in kinds)
+
+
 def _read_only(ids: Mapping[str, int]) -> Mapping[str, int]:
     return MappingProxyType(dict(ids))
 
