@@ -46,12 +46,14 @@ class Job:
 
     command: its arguments, given what it writes to and whether it has begun before.
     finished: what it has finished there so far. results: what else must be equal in the end.
+    count: how many results there are, found quickly.
     """
 
     name: str
     command: Callable[[Path, bool], Sequence[str]]
     finished: Callable[[Path], Finished]
     results: Callable[[Path], Finished] = lambda _: {}
+    count: Callable[[Path], int] = lambda out: len(files_of(out))
 
 
 @define(kw_only=True)
@@ -199,12 +201,14 @@ def jobs(place: Path) -> list[Job]:
             command=train(1),
             finished=checkpoints_of,
             results=metrics_of,
+            count=lambda run: len(checkpoints(run)) if is_run(run) else 0,
         ),
         Job(
             name="train, 2 ranks",
             command=train(2),
             finished=checkpoints_of,
             results=metrics_of,
+            count=lambda run: len(checkpoints(run)) if is_run(run) else 0,
         ),
         Job(
             name="synthesize",
@@ -264,9 +268,13 @@ def processes_naming(out: Path) -> list[int]:
     return found
 
 
-def kill_at(process: subprocess.Popen[bytes], seconds: float, *, group: bool) -> bool:
-    """Kill a command after some seconds; False if it has ended before, which must be well."""
+def kill_at(
+    process: subprocess.Popen[bytes], seconds: float, *, since: Callable[[], bool], group: bool
+) -> bool:
+    """Kill a command some seconds after `since` has become true; False if it has ended well before."""
     assert process.stderr is not None
+    while process.poll() is None and not since():
+        time.sleep(0.02)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -301,14 +309,13 @@ def torment(job: Job, place: Path, kills: int, choose: random.Random) -> Tally:
     process = start(job.command(whole, False))
     first: float | None = None
     while process.poll() is None:
-        if first is None and whole.exists() and job.finished(whole):
+        if first is None and whole.exists() and job.count(whole):
             first = time.monotonic() - began
-        time.sleep(0.05)
+        time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"{job.name} failed:\n{process.communicate()[1].decode()[-3000:]}")
     seconds = time.monotonic() - began
-    # Half of the moments lie after the first result, which may come late.
-    late = 0.8 * (first if first is not None else seconds)
+    first = seconds if first is None else first
     expected, results = job.finished(whole), job.results(whole)
     tally = Tally()
     while tally.kills < kills:
@@ -317,9 +324,21 @@ def torment(job: Job, place: Path, kills: int, choose: random.Random) -> Tally:
         before: Finished = {}
         in_a_row = 0
         while in_a_row < KILLS_IN_A_ROW and tally.kills < kills:
-            moment = choose.uniform(choose.choice([0.0, late]), seconds)
-            process = start(job.command(out, in_a_row > 0))
-            if not kill_at(process, moment, group=bool(tally.kills % 2)):
+            arguments = job.command(out, in_a_row > 0)
+            there = job.count(out) if out.exists() else 0
+            process = start(arguments)
+            # Every other kill waits for a new result first: how long a start takes varies.
+            if tally.kills % 4 < 2:
+                killed = kill_at(
+                    process,
+                    choose.uniform(0, seconds - first),
+                    since=lambda: out.exists() and job.count(out) > there,  # noqa: B023
+                    group=bool(tally.kills % 2),
+                )
+            else:
+                moment = choose.uniform(0, seconds)
+                killed = kill_at(process, moment, since=lambda: True, group=bool(tally.kills % 2))
+            if not killed:
                 break
             in_a_row += 1
             tally.kills += 1

@@ -145,7 +145,7 @@ def test_corrupt_and_missing_state_is_reported(tmp_path, snapshot, registry):
     written = write_checkpoint(tmp_path, 1, snapshot, registry)
     state = written.path / "state.pt"
     state.write_bytes(state.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"state\.pt cannot be read"):
+    with pytest.raises(UserError, match=r"state\.pt is damaged"):
         read_state(written)
     state.unlink()
     with pytest.raises(UserError, match="Cannot resume from") as caught:

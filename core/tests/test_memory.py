@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from allophone.inference import memory
+from allophone.errors import UserError
+from allophone.inference import engine, memory
 from allophone.inference.memory import HeapTrimmer, limit_shape_cache, resident_bytes
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -63,3 +64,18 @@ def test_the_cache_of_shapes_is_limited_unless_the_user_has_chosen(monkeypatch):
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
     limit_shape_cache()
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
+
+
+def test_the_cache_is_limited_before_a_model_is_built(monkeypatch):
+    """A model may prepare its weights with oneDNN, which reads the limit once."""
+    found = []
+
+    def build(*given):
+        found.append(os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"))
+        raise UserError("far enough")
+
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setattr(engine, "build_synthesizer", build)
+    with pytest.raises(UserError, match="far enough"):
+        engine.load_stored(None, registry=None)
+    assert found == ["128"]

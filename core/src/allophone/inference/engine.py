@@ -92,6 +92,9 @@ def load_stored(
             hint="Give the vocoder too.",
         )
     parsed = parse_device(device)
+    if parsed.type == "cpu":
+        # Before the model is built, which may prepare weights for convolutions.
+        limit_shape_cache()
     engine = TorchEngine(
         build_synthesizer(stored, parsed, registry),
         stored.description.audio,
@@ -155,7 +158,6 @@ class TorchEngine:
         self._vocoder_place: str | Path | None = None
         self._trim_heap: Callable[[], None] | None = None
         if device.type == "cpu":
-            limit_shape_cache()
             self._trim_heap = HeapTrimmer()
 
     @property
