@@ -302,3 +302,15 @@ def test_keys_are_found_and_the_last_of_equal_ones_counts():
     assert table.find([bytes(16 * [99])]).tolist() == [-1]
     assert found[:40].tolist() == [{3: 40, 5: 41}.get(number, number) for number in range(40)]
     assert KeyTable(b"").find([keys[0]]).tolist() == [-1]
+
+
+def test_excluded_utterances_are_left_out_without_another_index(copied, written):
+    everything = [item.utterance.id for item in open_corpus(copied).stored]
+    some = (everything[0], everything[50])
+    rest = [id for id in everything if id not in some]
+    fewer = changed(copied, exclude=some)
+    assert [item.utterance.id for item in open_corpus(fewer).stored] == rest
+    assert [utterance.id for utterance in prepared_utterances(fewer)] == rest
+    assert len(written) == 1
+    with pytest.raises(UserError, match="there is no utterance 'nobody'"):
+        open_corpus(changed(copied, exclude=("nobody",)))

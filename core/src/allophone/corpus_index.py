@@ -124,6 +124,10 @@ class CorpusIndex:
     def __reduce__(self) -> tuple[Any, tuple[Manifest, Columns, Path]]:
         return CorpusIndex, (self.manifest, self._columns, self._folder)
 
+    def release(self) -> None:
+        """Give back the memory of columns that were read as a whole; other processes and later reads are not affected."""
+        self._columns.release()
+
     def utterance(self, row: int) -> StoredUtterance:
         """The utterance of a row with its features, which must all be stored."""
         return StoredUtterance(
@@ -152,6 +156,7 @@ class CorpusIndex:
         wanted = np.zeros(len(dropped), bool)
         wanted[slice(rows.start, rows.stop) if isinstance(rows, range) else rows] = True
         wanted &= ~dropped
+        self.release()
         return np.flatnonzero(wanted & ~missing), np.flatnonzero(wanted & missing)
 
 
@@ -222,6 +227,7 @@ class StoredUtterances(Sequence[StoredUtterance]):
             for codes, _ in symbols_in_parts(feature, self.rows):
                 occurs[codes] = True
             found |= {feature.symbols[code] for code in np.flatnonzero(occurs).tolist()}
+        self.corpus.release()
         return found
 
 

@@ -125,6 +125,7 @@ class Selector:
         if self.reject:
             for place, why in self._rejected(stored, np.flatnonzero(codes < 0)):
                 codes[place] = self._code(why.reason)
+        stored.corpus.release()
         vocabulary, names = self.vocabulary, stored.corpus.manifest.names
         examples = Examples(
             stored.where(codes < 0),

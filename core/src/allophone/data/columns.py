@@ -9,6 +9,7 @@ For indexes of what other files hold, which are written again when those change.
 from __future__ import annotations
 
 import json
+import mmap
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,9 @@ class Columns:
     def __init__(self, path: Path) -> None:
         """Open a file. Raises ValueError if it is not one of columns or is truncated, and OSError."""
         self._path = path
-        content = np.memmap(path, np.uint8, mode="r")
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = np.frombuffer(self._map, np.uint8)
         start = len(_MAGIC) + _LENGTH
         if bytes(content[: len(_MAGIC)]) != _MAGIC:
             raise ValueError(f"{path} is not a file of columns of this version")
@@ -60,6 +63,11 @@ class Columns:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
+
+    def release(self) -> None:
+        """Give back the memory of what was read so far; the system keeps it in its cache and reads it again if needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def __reduce__(self) -> tuple[Any, tuple[Path, str]]:
         """Pickle the path instead of the content: another process maps the same pages."""
