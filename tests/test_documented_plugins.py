@@ -15,6 +15,7 @@ from allophone.entries import (
     BatchSamplerEntry,
     CommandEntry,
     EngineEntry,
+    ExecutorEntry,
     MetricEntry,
     NormalizerEntry,
     PhonemizerEntry,
@@ -30,6 +31,7 @@ MODULES = {
     "norse": "class NorseNormalizer",
     "batches": "class ShortFirst:",
     "clipping": "class Clipping:",
+    "threads": "class Threads:",
     "hush": "def hush",
 }
 """What a module of a plugin is called, and what tells its block on the page."""
@@ -104,6 +106,9 @@ def plugin(modules):
             metric=f"{modules}clipping:Clipping",
             scores=(Score(name="clipped", better="lower", unit="%"),),
         ),
+        "executors": ExecutorEntry(
+            name="threads", summary="Threads.", executor=f"{modules}threads:Threads"
+        ),
         "commands": CommandEntry(name="hush", summary="Quieter.", command=f"{modules}hush:hush"),
     }
     for kind, entry in offered.items():
@@ -119,6 +124,10 @@ class OfThePage:
 
 
 class TestTones(OfThePage, DOCUMENTED.TestTones):
+    pass
+
+
+class TestThreads(OfThePage, DOCUMENTED.TestThreads):
     pass
 
 

@@ -30,15 +30,14 @@ class Stored:
 class Recorded(MemoryCorpus):
     """Numbers, of which recordings and texts are stored."""
 
-    @property
-    def stored(self):
+    def items(self, split):
         return tuple(
             StoredUtterance(
                 utterance=Utterance(id=f"u{number}", audio="-", text="the sun."),
                 seconds=1.0,
                 features={"waveform": Stored()},
             )
-            for number in self.split("valid")
+            for number in self.split(split)
         )
 
 

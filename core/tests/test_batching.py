@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from allophone.config import Experiment, structure
 from allophone.data.batch import Batch, Padded
-from allophone.data.batching import plan_batches
+from allophone.data.length_buckets import plan_batches
 from allophone.data.vocabulary import (
     Vocabulary,
     build_vocabulary,
@@ -155,7 +155,7 @@ def test_weights_of_one_equal_no_weights():
         plan_batches(lengths, **limits),
         plan_batches(lengths, weights=[1.0] * 50, **limits),
     )
-    assert plain == weighted
+    assert plain.epoch(2).steps[:] == weighted.epoch(2).steps[:]
 
 
 @given(plans())

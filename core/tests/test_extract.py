@@ -24,6 +24,7 @@ from allophone.config import resolve, write_toml
 from allophone.data.manifest import read_manifest, write_manifest
 from allophone.entries import NormalizerEntry
 from allophone.errors import UserError
+from allophone.executors import LocalProcesses
 from allophone.feature_index import FeatureIndex, StoredUtterance
 from allophone.hookspecs import hookimpl
 from allophone.preparation import chunks
@@ -124,7 +125,7 @@ def test_a_run_with_nothing_to_do_reads_no_recording(recordings, tmp_path):
 
 def test_two_processes_store_the_same_as_one(recordings, tmp_path):
     one, two = prepared(tmp_path, "one"), prepared(tmp_path, "two")
-    alone, together = run(one, workers=1), run(two, workers=2)
+    alone, together = run(one), run(two, executor=LocalProcesses(2))
     assert alone.usable == together.usable
     assert alone.seconds == pytest.approx(together.seconds)
     assert arrays_equal(arrays(one), arrays(two))
@@ -216,6 +217,7 @@ def test_a_killed_run_continues_to_the_same_bytes(recordings, tmp_path):
             import sys, time
             from allophone.config import resolve
             from allophone.data import store
+            from allophone.executors import LocalProcesses
             from allophone.preparation import chunks
             from allophone.preparation.extract import extract
             from allophone.registry import default_registry
@@ -231,7 +233,8 @@ def test_a_killed_run_continues_to_the_same_bytes(recordings, tmp_path):
 
             if __name__ == "__main__":
                 workers = int(sys.argv[2])
-                extract(resolve(sys.argv[1]).experiment, default_registry(), workers=workers)
+                executor = LocalProcesses(workers) if workers > 1 else None
+                extract(resolve(sys.argv[1]).experiment, default_registry(), executor=executor)
             """
         )
     )

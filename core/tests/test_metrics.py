@@ -175,15 +175,14 @@ class Stored:
 class JudgedCorpus(MemoryCorpus):
     """Numbers, of which recordings and texts are stored."""
 
-    @property
-    def stored(self):
+    def items(self, split):
         return tuple(
             StoredUtterance(
                 utterance=Utterance(id=f"u{number}", audio="-", text=f"text of {number}"),
                 seconds=0.5,
                 features={"waveform": Stored()},
             )
-            for number in self.split("valid")
+            for number in self.split(split)
         )
 
 

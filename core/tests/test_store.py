@@ -130,7 +130,7 @@ def test_a_corrupt_pack_or_index_is_reported(tmp_path):
     assert "allophone extract" in caught.value.hint
     pack.with_suffix(".json").write_text('{"arrays"')
     with pytest.raises(UserError, match="is corrupt"):
-        FeatureStore(tmp_path, {})
+        FeatureStore(tmp_path, {}).find("a")
 
 
 def test_more_packs_than_may_be_open_can_be_read(tmp_path):
@@ -211,22 +211,26 @@ def test_a_missing_file_has_no_state(tmp_path):
 
 
 def test_digests_of_several_processes_are_merged_and_the_last_one_wins(tmp_path):
-    for name, digest in (("z", "old"), ("a", "new")):
+    for name, digest in (("z", "0" * 32), ("a", "f" * 32)):
         digests = Digests(tmp_path / "digests")
-        digests.update({"one": (1, 2, digest), f"only {name}": (1, 2, name)})
+        digests.update({"one": (1, 2, digest), f"only {name}": (1, 2, digest)})
         assert digests.changed
         digests.save(name, ["one", f"only {name}"])
         assert not digests.changed
         # The times of two files written at once may be equal.
         time.sleep(0.02)
     digests = Digests(tmp_path / "digests")
-    assert [digests.digest(path) for path in ("one", "only z", "only a")] == ["new", "z", "a"]
+    assert [digests.digest(path) for path in ("one", "only z", "only a")] == [
+        "f" * 32,
+        "0" * 32,
+        "f" * 32,
+    ]
 
 
 def test_corrupt_digests_are_an_error(tmp_path):
     (tmp_path / "all.json").write_text("{")
     with pytest.raises(UserError, match=r"all\.json is corrupt"):
-        Digests(tmp_path)
+        Digests(tmp_path).digest("one")
 
 
 def test_two_processes_may_write_one_file_at_once(tmp_path):

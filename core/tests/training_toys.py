@@ -30,7 +30,7 @@ from torch import nn
 from allophone.config import Experiment
 from allophone.config.experiment import DataConfig, KeepConfig, ParametersConfig, RuntimeConfig
 from allophone.data.batch import Batch, Padded
-from allophone.data.batching import plan_batches
+from allophone.data.length_buckets import plan_batches
 from allophone.data.loader import EpochLoader, Example
 from allophone.data.store import FeatureStore
 from allophone.data.vocabulary import Vocabulary
@@ -290,7 +290,15 @@ def stored_loader(
         [2.0] * len(examples), max_length=100, max_items=size, buckets=1, world_size=ranks
     )
     symbols = SymbolTable.from_symbols("abc", blank="_")
-    return EpochLoader(examples, plan, symbols, rank=rank, workers=workers, dropped={})
+    return EpochLoader(
+        examples,
+        plan,
+        symbols,
+        rank=rank,
+        workers=workers,
+        dropped={},
+        fingerprint=" ".join(batch.ids),
+    )
 
 
 @frozen(kw_only=True)

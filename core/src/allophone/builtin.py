@@ -9,6 +9,7 @@ from allophone.entries import (
     CommandEntry,
     CorpusEntry,
     EngineEntry,
+    ExecutorEntry,
     FeatureExtractorEntry,
     MetricEntry,
     PhonemizerEntry,
@@ -61,7 +62,7 @@ def allophone_batch_samplers() -> Iterator[BatchSamplerEntry]:
         name="length-buckets",
         summary="Utterances of similar length, within a budget of audio seconds.",
         config="allophone.data.batching:LengthBucketsConfig",
-        sampler="allophone.data.batching:build",
+        sampler="allophone.data.length_buckets:build",
     )
 
 
@@ -95,6 +96,15 @@ def allophone_metrics() -> Iterator[MetricEntry]:
         metric="allophone.metrics.mel_distance:MelDistance",
         scores=(Score(name="mel_distance", better="lower", unit="dB"),),
         needs_reference=True,
+    )
+
+
+@hookimpl
+def allophone_executors() -> Iterator[ExecutorEntry]:
+    yield ExecutorEntry(
+        name="local",
+        summary="Processes of this machine.",
+        executor="allophone.executors:LocalProcesses",
     )
 
 

@@ -142,6 +142,18 @@ class MetricEntry:
 
 
 @frozen(kw_only=True)
+class ExecutorEntry:
+    """Where the work of a command is done, for `--executor`: in processes of a machine or a cluster.
+
+    executor: `(workers: int | None) -> Executor`; see `allophone.executors`.
+    """
+
+    name: str = _name()
+    summary: str
+    executor: Ref = field(converter=as_ref)
+
+
+@frozen(kw_only=True)
 class PhonemizerEntry:
     """A phonemizer: converts normalized text to symbols.
 
@@ -368,6 +380,7 @@ KINDS: Mapping[str, type] = {
     "recipes": RecipeEntry,
     "engines": EngineEntry,
     "metrics": MetricEntry,
+    "executors": ExecutorEntry,
     "commands": CommandEntry,
 }
 """Maps each kind, as in the hook `allophone_<kind>`, to its record class."""

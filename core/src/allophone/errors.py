@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 _SHOWN = 80
 """Characters of a value in a message: what is wrong may be a line of megabytes."""
@@ -27,6 +29,10 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the hint too, for errors that come from another process."""
+        return partial(type(self), hint=self.hint), (self.message,), self.__dict__
 
 
 class ConfigError(UserError):

@@ -5,22 +5,26 @@ utterances are left out.
 
     <data.directory>/
         manifest.jsonl              the utterances
+        index/                      where they and their features are, made again when needed
         digests/                    digests of their files
         features/<name>-<key>/      one store per extractor
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import Digests, digest_of
-from allophone.data.manifest import MANIFEST, Dropped, Utterance, read_manifest
-from allophone.data.store import FeatureStore, StoredArray
+from allophone.data.manifest import MANIFEST, Dropped, Utterance
+from allophone.data.manifest_index import Utterances, open_manifest
+from allophone.data.store import DROPPED, MISSING, FeatureStore, Locations, StoredArray
 from allophone.errors import UserError, near_miss
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader, SecondsExtractor
@@ -65,7 +69,7 @@ class FeatureIndex:
     """
 
     def __init__(self, experiment: Experiment, registry: Registry) -> None:
-        """Build the extractors and read the indexes of their stores."""
+        """Build the extractors; what is stored is read when it is looked up."""
         if SECONDS in experiment.features:
             raise UserError(
                 f"[features.{SECONDS}]: the name '{SECONDS}' is reserved.",
@@ -75,6 +79,7 @@ class FeatureIndex:
             sample_rate=experiment.audio.sample_rate, trim_db=experiment.data.trim_db
         )
         self.extractors = _build_extractors(experiment, self.recordings, registry)
+        self._files = {name: _FilesRead(made) for name, made in self.extractors.items()}
         directory = Path(experiment.data.directory).expanduser()
         self.digests = Digests(directory / "digests")
         self._experiment = experiment
@@ -88,14 +93,11 @@ class FeatureIndex:
 
     def files(self, utterance: Utterance) -> set[str]:
         """The files of an utterance that any of the extractors reads."""
-        return set().union(
-            *(_files(utterance, extractor) for extractor in self.extractors.values())
-        )
+        return set().union(*(files(utterance) for files in self._files.values()))
 
     def key(self, name: str, utterance: Utterance) -> str:
         """The key of an utterance in the store of a feature; the digests of its files must be known."""
-        extractor = self.extractors[name]
-        reads = extractor.reads
+        reads = self.extractors[name].reads
         parts: dict[str, Any] = {}
         if "audio" in reads:
             parts["audio"] = [self.digests.digest(utterance.audio), utterance.start, utterance.end]
@@ -110,13 +112,13 @@ class FeatureIndex:
             parts["speaker"] = utterance.speaker
         if "labels" in reads and utterance.labels is not None:
             parts["labels"] = self.digests.digest(utterance.labels)
-        if isinstance(extractor, ReadsFiles):
-            parts["files"] = [self.digests.digest(path) for path in extractor.files(utterance)]
+        if own := self._files[name].own:
+            parts["files"] = [self.digests.digest(path) for path in own(utterance)]
         return digest_of(parts)
 
     def lookup(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
         """Look up a feature of an utterance: its array, why it was dropped, or None if not extracted yet."""
-        for path in _files(utterance, self.extractors[name]):
+        for path in self._files[name](utterance):
             if path not in self.digests:
                 return None
             if self.digests.digest(path) is None:
@@ -124,6 +126,38 @@ class FeatureIndex:
                 wrong = why_not_a_file(path) or f"{path} cannot be read"
                 return Dropped(reason=f"missing {kind}", detail=wrong)
         return self._stores[name].find(self.key(name, utterance))
+
+    def recall(self, utterances: Iterable[Utterance]) -> None:
+        """Look up the digests of the files of many utterances at once, for what is asked of them next."""
+        self.digests.recall({path for utterance in utterances for path in self.files(utterance)})
+
+    def locate(self, utterances: Sequence[Utterance]) -> Iterator[tuple[str, Locations]]:
+        """Look up all features of many utterances, as `lookup` does for one."""
+        self.recall(utterances)
+        found: dict[Any, tuple[list[str], NDArray[np.int32]]] = {}
+        for name, extractor in self.extractors.items():
+            # Those that read the same have the same keys.
+            same = name if self._files[name].own else frozenset(extractor.reads)
+            if same not in found:
+                found[same] = self._keys(name, utterances)
+            keys, lacking = found[same]
+            located = self._stores[name].locate(keys)
+            located.pack[lacking < 0] = lacking[lacking < 0]
+            yield name, located
+
+    def _keys(
+        self, name: str, utterances: Sequence[Utterance]
+    ) -> tuple[list[str], NDArray[np.int32]]:
+        """The keys of utterances, and what `Locations.pack` has for those with files that are not known [N]; 0 for others."""
+        keys: list[str] = []
+        lacking = np.zeros(len(utterances), np.int32)
+        for row, utterance in enumerate(utterances):
+            for path in self._files[name](utterance):
+                if self.digests.digest(path) is None:
+                    lacking[row] = DROPPED if path in self.digests else MISSING
+                    break
+            keys.append("" if lacking[row] else self.key(name, utterance))
+        return keys, lacking
 
     def usable(self, name: str, utterance: Utterance) -> StoredArray | Dropped | None:
         """Look up a feature like `lookup`, and apply the limits of `[data.limits]`."""
@@ -150,31 +184,56 @@ class FeatureIndex:
         return self._stores[name]
 
     def _check_limits(self, name: str, array: StoredArray) -> Dropped | None:
-        limits = self._experiment.data.limits
-        if array.is_text and limits.max_symbols and array.shape[0] > limits.max_symbols:
-            return Dropped(
-                reason="too long",
-                detail=f"{array.shape[0]} symbols; data.limits.max_symbols is {limits.max_symbols}",
+        limits = Limits(self._experiment)
+        if array.is_text:
+            return next(
+                (why(array.shape[0]) for over, why in limits.symbols if over(array.shape[0])), None
             )
         if name != SECONDS:
             return None
         seconds = float(array.read())
-        spec = self._experiment.audio
-        if seconds * spec.sample_rate < spec.min_samples:
-            return Dropped(
-                reason="too short", detail=f"{seconds:.3f} s; less than one frame of [audio]"
-            )
-        if limits.min_seconds and seconds < limits.min_seconds:
-            limit = f"data.limits.min_seconds is {limits.min_seconds:g}"
-            return Dropped(reason="too short", detail=f"{seconds:.3f} s; {limit}")
-        if limits.max_seconds and seconds > limits.max_seconds:
-            limit = f"data.limits.max_seconds is {limits.max_seconds:g}"
-            return Dropped(reason="too long", detail=f"{seconds:.3f} s; {limit}")
-        return None
+        return next((why(seconds) for over, why in limits.seconds if over(seconds)), None)
 
 
-def prepared_utterances(experiment: Experiment) -> tuple[Utterance, ...]:
-    """Read the manifest of an experiment, without what `data.exclude` leaves out.
+class Limits:
+    """The limits of `[data.limits]` and `[audio]`: whether a value, or each of an array, is past one, and what to say of it.
+
+    symbols: of the number of symbols. seconds: of the duration.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        limits, spec = experiment.data.limits, experiment.audio
+        self.symbols: list[tuple[Callable[[Any], Any], Callable[[int], Dropped]]] = []
+        if limits.max_symbols:
+            self.symbols.append((lambda count: count > limits.max_symbols, self._too_many))
+        self._limits = limits
+        self.seconds: list[tuple[Callable[[Any], Any], Callable[[float], Dropped]]] = [
+            (lambda seconds: seconds * spec.sample_rate < spec.min_samples, _under_a_frame)
+        ]
+        if limits.min_seconds:
+            self.seconds.append((lambda seconds: seconds < limits.min_seconds, self._too_short))
+        if limits.max_seconds:
+            self.seconds.append((lambda seconds: seconds > limits.max_seconds, self._too_long))
+
+    def _too_many(self, count: int) -> Dropped:
+        limit = f"data.limits.max_symbols is {self._limits.max_symbols}"
+        return Dropped(reason="too long", detail=f"{count} symbols; {limit}")
+
+    def _too_short(self, seconds: float) -> Dropped:
+        limit = f"data.limits.min_seconds is {self._limits.min_seconds:g}"
+        return Dropped(reason="too short", detail=f"{seconds:.3f} s; {limit}")
+
+    def _too_long(self, seconds: float) -> Dropped:
+        limit = f"data.limits.max_seconds is {self._limits.max_seconds:g}"
+        return Dropped(reason="too long", detail=f"{seconds:.3f} s; {limit}")
+
+
+def _under_a_frame(seconds: float) -> Dropped:
+    return Dropped(reason="too short", detail=f"{seconds:.3f} s; less than one frame of [audio]")
+
+
+def prepared_utterances(experiment: Experiment) -> Utterances:
+    """Open the manifest of an experiment, without what `data.exclude` leaves out.
 
     Raises UserError if there is no manifest yet, and for an excluded id that it does not hold.
     """
@@ -184,15 +243,15 @@ def prepared_utterances(experiment: Experiment) -> tuple[Utterance, ...]:
             f"There is no manifest {path}.",
             hint="Create it first: allophone prepare RECIPE --root FOLDER",
         )
-    utterances = read_manifest(path)
-    excluded = set(experiment.data.exclude)
-    known = {utterance.id for utterance in utterances}
-    if unknown := sorted(excluded - known):
+    manifest = open_manifest(path)
+    excluded = manifest.find(experiment.data.exclude)
+    if unknown := sorted(set(experiment.data.exclude) - excluded.keys()):
+        known = [utterance.id for utterance in manifest] if len(manifest) < _FEW else []
         raise UserError(
             f"data.exclude: there is no utterance '{unknown[0]}' in {path}.",
-            hint=near_miss(unknown[0], known) if len(known) < _FEW else None,
+            hint=near_miss(unknown[0], known),
         )
-    return tuple(utterance for utterance in utterances if utterance.id not in excluded)
+    return manifest.without(list(excluded.values()))
 
 
 def _build_extractors(
@@ -223,10 +282,19 @@ def _build_extractors(
     return {**by_text, SECONDS: SecondsExtractor(context), **built}
 
 
-def _files(utterance: Utterance, extractor: FeatureExtractor) -> Iterator[str]:
-    if "audio" in extractor.reads:
-        yield utterance.audio
-    if "labels" in extractor.reads and utterance.labels is not None:
-        yield utterance.labels
-    if isinstance(extractor, ReadsFiles):
-        yield from extractor.files(utterance)
+class _FilesRead:
+    """Lists the files of an utterance that an extractor reads."""
+
+    def __init__(self, extractor: FeatureExtractor) -> None:
+        self._audio = "audio" in extractor.reads
+        self._labels = "labels" in extractor.reads
+        # Asked once: it takes longer than all else that is done for an utterance.
+        self.own = extractor.files if isinstance(extractor, ReadsFiles) else None
+
+    def __call__(self, utterance: Utterance) -> list[str]:
+        paths = [utterance.audio] if self._audio else []
+        if self._labels and utterance.labels is not None:
+            paths.append(utterance.labels)
+        if self.own:
+            paths.extend(self.own(utterance))
+        return paths

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         CommandEntry,
         CorpusEntry,
         EngineEntry,
+        ExecutorEntry,
         FeatureExtractorEntry,
         MetricEntry,
         ModelEntry,
@@ -166,6 +167,14 @@ def allophone_metrics() -> Iterable[MetricEntry]:
     MetricEntry(name="word-errors", summary="...", config="pkg.config:WordErrorsConfig",
                 metric="pkg.word_errors:build", scores=(Score(name="wer", better="lower"),),
                 needs_text=True)
+    """
+
+
+@hookspec
+def allophone_executors() -> Iterable[ExecutorEntry]:
+    """Executors, which do the work of a command in processes of a machine or a cluster, for `--executor`.
+
+    ExecutorEntry(name="ray", summary="...", executor="pkg.executor:build")
     """
 
 

@@ -13,30 +13,30 @@ directory to the machine that trains.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from attrs import Factory, frozen
+from numpy.typing import NDArray
 
 from allophone.config.corpora import named_corpora
 from allophone.config.experiment import Experiment
+from allophone.corpus_index import StoredUtterances, open_corpus_index
 from allophone.data.batch_sampler import SamplingContext
-from allophone.data.loader import EpochLoader, Example
-from allophone.data.manifest import Dropped, Split, Utterance
+from allophone.data.loader import EpochLoader
+from allophone.data.manifest import Split, Utterance
 from allophone.data.vocabulary import Vocabulary, build_vocabulary
 from allophone.errors import UserError, near_miss
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.registry import Registry, default_registry
 from allophone.sampling import open_sampler
+from allophone.selection import LeftOut, Reject, Selector
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
 
 _NAMED = 3
 """Utterances that are named for each reason of leaving some out."""
-
-Reject = Callable[[Mapping[str, int]], Dropped | None]
-"""Returns why an utterance with features of these lengths cannot be used, or None if it can."""
 
 
 class TooFewUtterancesError(UserError):
@@ -54,34 +54,39 @@ class Corpus:
     """
 
     experiment: Experiment
-    stored: tuple[StoredUtterance, ...]
+    stored: StoredUtterances
     weights: Mapping[str, float] = Factory(dict)
     learns_labels: bool = False
     registry: Registry = Factory(default_registry)
 
-    def split(self, split: Split) -> tuple[Utterance, ...]:
+    def split(self, split: Split) -> Sequence[Utterance]:
         """List the usable utterances of a split in the order of the manifest; may be empty."""
-        return tuple(item.utterance for item in self._of(split))
+        return self.stored.of_split(split).utterances
+
+    def items(self, split: Split) -> Sequence[StoredUtterance]:
+        """List the usable utterances of a split with their features, like `split`."""
+        return self.stored.of_split(split)
 
     def longest_seconds(self, split: Split) -> float:
         """The duration of the longest usable utterance of a split; 0 where it is empty."""
-        return max((item.seconds for item in self._of(split)), default=0.0)
+        return float(self.stored.of_split(split).seconds.max(initial=0.0))
 
     def build_vocabulary(self) -> Vocabulary:
         """Build the vocabulary: the sorted symbols, speakers and languages of the training split.
 
         Empty if a vocoder is trained. Raises UserError if the split is empty.
         """
-        train = self._of("train")
+        train = self.stored.of_split("train")
         if not train:
-            raise self._empty("train", {})
+            raise self._empty("train", None)
         if not self.experiment.reads_text:
             return Vocabulary(symbols=SymbolTable(ids={}))
+        default = self.experiment.text.language
         return build_vocabulary(
             self.experiment.text,
-            symbols=set().union(*(item.symbols(item.features) for item in train)),
-            speakers=_speakers(train),
-            languages={self._language(item) for item in train},
+            symbols=train.symbols(),
+            speakers=_named(train, "speaker"),
+            languages={name or default for name in train.names("language")},
         )
 
     def loader(
@@ -109,26 +114,20 @@ class Corpus:
         an utterance is longer than a batch may be.
         """
         self._require(features)
-        speakers = _speakers(self._of(split))
+        stored = self.stored.of_split(split)
+        speakers = _named(stored, "speaker")
         if self.experiment.reads_text and not vocabulary.speakers and len(speakers) > 1:
             raise UserError(
                 f"The split '{split}' has {len(speakers)} speakers, but the vocabulary is that of a "
                 "single-speaker voice.",
                 hint="Fine-tune a single-speaker voice on recordings of one speaker.",
             )
-        examples: list[Example] = []
-        utterances: list[Utterance] = []
-        weights: list[float] = []
-        dropped: dict[str, Dropped] = {}
-        for item in self._of(split):
-            example = self._example(item, features, vocabulary, reject)
-            if isinstance(example, Dropped):
-                dropped[item.utterance.id] = example
-            else:
-                examples.append(example)
-                utterances.append(item.utterance)
-                corpus = item.utterance.corpus or ""
-                weights.append(self.weights.get(corpus, 1.0) if weighted else 1.0)
+        examples, dropped = Selector(
+            vocabulary=vocabulary,
+            features=features,
+            language=self.experiment.text.language,
+            reject=reject,
+        ).select(stored)
         if not examples:
             raise self._empty(split, dropped)
         if len(examples) < world_size:
@@ -141,15 +140,15 @@ class Corpus:
             _log.warning(
                 "%d of %d utterances of the split '%s' are left out: %s",
                 len(dropped),
-                len(dropped) + len(examples),
+                len(stored),
                 split,
-                _counted(dropped),
+                _counted(dropped.counted(_NAMED)),
             )
         context = SamplingContext(
             split=split,
-            utterances=utterances,
-            seconds=[example.seconds for example in examples],
-            weights=weights,
+            utterances=examples.stored.utterances,
+            seconds=_as_sequence(examples.stored.seconds),
+            weights=_as_sequence(self._weights(examples.stored, weighted)),
             once=not weighted,
             shuffle=split == "train",
             ranks=world_size,
@@ -164,24 +163,32 @@ class Corpus:
             rank=rank,
             workers=batching.workers,
             dropped=dropped,
+            fingerprint=examples.stored.fingerprint(),
         )
-        if loader.dropped_this_epoch:
+        if left_out := loader.dropped_this_epoch:
+            by_reason: dict[str, list[tuple[str, str]]] = {}
+            for id, why in left_out.items():
+                by_reason.setdefault(why.reason, []).append((id, why.detail))
             _log.warning(
                 "The batch sampler '%s' leaves %d of %d utterances of the split '%s' out of the first "
                 "epoch: %s",
                 sampler.name,
-                len(loader.dropped_this_epoch),
-                len(utterances),
+                len(left_out),
+                len(examples),
                 split,
-                _counted(loader.dropped_this_epoch),
+                _counted((reason, len(all), all[:_NAMED]) for reason, all in by_reason.items()),
             )
         return loader
 
-    def _of(self, split: Split) -> list[StoredUtterance]:
-        return [item for item in self.stored if item.utterance.split == split]
-
-    def _language(self, item: StoredUtterance) -> str:
-        return item.utterance.language or self.experiment.text.language
+    def _weights(self, stored: StoredUtterances, weighted: bool) -> NDArray[np.float64]:
+        """How often each utterance occurs in an epoch [N]."""
+        if not weighted:
+            return np.ones(len(stored))
+        names = stored.corpus.manifest.names["corpus"]
+        # The last is for None, whose number is -1.
+        return np.array([self.weights.get(name, 1.0) for name in (*names, "")])[
+            stored.codes("corpus")
+        ]
 
     def _require(self, features: Sequence[str]) -> None:
         known = self.experiment.features
@@ -193,38 +200,18 @@ class Corpus:
                     f"{near_miss(name, known) or ''}".rstrip(),
                 )
 
-    def _example(
-        self,
-        item: StoredUtterance,
-        features: Sequence[str],
-        vocabulary: Vocabulary,
-        reject: Reject | None,
-    ) -> Example | Dropped:
-        utterance = item.utterance
-        missing = vocabulary.symbols.missing(sorted(item.symbols(features)))
-        if missing:
-            return Dropped(reason="unknown symbol", detail=" ".join(map(repr, missing)))
-        language = self._language(item)
-        if vocabulary.languages and language not in vocabulary.languages:
-            return Dropped(reason="unknown language", detail=language)
-        if vocabulary.speakers and utterance.speaker not in vocabulary.speakers:
-            return Dropped(reason="unknown speaker", detail=str(utterance.speaker))
-        if reject and (why := reject(item.lengths(features, vocabulary.symbols))):
-            return why
-        return Example(
-            id=utterance.id,
-            features={name: item.features[name] for name in features},
-            speaker=vocabulary.speaker_id(utterance.speaker) if vocabulary.speakers else 0,
-            language=vocabulary.language_id(language) if vocabulary.languages else 0,
-            seconds=item.seconds,
+    def _empty(self, split: Split, dropped: LeftOut | None) -> TooFewUtterancesError:
+        codes, first, counts = np.unique(
+            self.stored.codes("split"), return_index=True, return_counts=True
         )
-
-    def _empty(self, split: Split, dropped: Mapping[str, Dropped]) -> TooFewUtterancesError:
-        splits = Counter(item.utterance.split for item in self.stored)
-        available = ", ".join(f"{name} {count}" for name, count in splits.items())
+        names = self.stored.corpus.manifest.names["split"]
+        available = ", ".join(
+            f"{None if codes[place] < 0 else names[codes[place]]} {counts[place]}"
+            for place in np.argsort(first)
+        )
         if dropped:
             return TooFewUtterancesError(
-                f"No utterance of the split '{split}' can be used: {_counted(dropped)}.",
+                f"No utterance of the split '{split}' can be used: {_counted(dropped.counted(_NAMED))}.",
                 hint="The vocabulary comes from the training split, or from the voice that is "
                 "fine-tuned. Choose splits such that training has every speaker and language.",
             )
@@ -242,36 +229,31 @@ def open_corpus(experiment: Experiment, registry: Registry | None = None) -> Cor
     """
     registry = registry or default_registry()
     utterances = prepared_utterances(experiment)
-    index = FeatureIndex(experiment, registry)
-    stored: list[StoredUtterance] = []
-    waiting: list[str] = []
-    for utterance in utterances:
-        found = index.find(utterance)
-        if found is None:
-            waiting.append(utterance.id)
-        elif isinstance(found, StoredUtterance):
-            stored.append(found)
-    if waiting:
+    features = FeatureIndex(experiment, registry)
+    index = open_corpus_index(experiment, utterances.manifest, features, registry)
+    usable, waiting = index.usable(experiment, utterances.rows)
+    if len(waiting):
+        named = ", ".join(index.manifest.utterance(row).id for row in waiting[:3].tolist())
         raise UserError(
             f"The features of {len(waiting)} of {len(utterances)} utterances are missing, or were extracted "
-            f"from other texts, recordings or settings: {', '.join(waiting[:3])}"
-            f"{', ...' if len(waiting) > 3 else ''}",
+            f"from other texts, recordings or settings: {named}{', ...' if len(waiting) > 3 else ''}",
             hint="Run `allophone extract RECIPE`; it computes only what is missing.",
         )
+    stored = StoredUtterances(index, usable)
     return Corpus(
         experiment=experiment,
-        stored=tuple(stored),
+        stored=stored,
         weights=_weights(experiment, stored, registry),
-        learns_labels=experiment.reads_text and _not_of_texts(index, stored),
+        learns_labels=experiment.reads_text and _not_of_texts(features, stored),
         registry=registry,
     )
 
 
 def _weights(
-    experiment: Experiment, stored: Sequence[StoredUtterance], registry: Registry
+    experiment: Experiment, stored: StoredUtterances, registry: Registry
 ) -> dict[str, float]:
     weights = {corpus.name: corpus.weight for corpus in named_corpora(experiment, registry)}
-    unknown = {item.utterance.corpus for item in stored} - set(weights)
+    unknown = {name for name in stored.names("corpus") if name not in weights}
     if unknown and set(weights.values()) - {1.0}:
         raise UserError(
             "The corpora cannot be weighted: the manifest has utterances without a corpus, or of corpora that "
@@ -281,7 +263,7 @@ def _weights(
     return weights
 
 
-def _not_of_texts(index: FeatureIndex, stored: Sequence[StoredUtterance]) -> bool:
+def _not_of_texts(index: FeatureIndex, stored: StoredUtterances) -> bool:
     return any(
         array.is_text and "text" not in index.extractors[name].reads
         for item in stored[:1]
@@ -289,16 +271,19 @@ def _not_of_texts(index: FeatureIndex, stored: Sequence[StoredUtterance]) -> boo
     )
 
 
-def _speakers(items: Sequence[StoredUtterance]) -> set[str]:
-    return {item.utterance.speaker for item in items if item.utterance.speaker is not None}
+def _named(stored: StoredUtterances, field: str) -> set[str]:
+    return {name for name in stored.names(field) if name is not None}
 
 
-def _counted(dropped: Mapping[str, Dropped]) -> str:
-    """Count the dropped utterances by reason, naming a few: "unknown symbol 3 (LJ001-0002: 'ß', LJ001-0007: 'æ', ...)"."""
-    by_reason: dict[str, list[str]] = {}
-    for id, why in dropped.items():
-        by_reason.setdefault(why.reason, []).append(f"{id}: {why.detail}")
-    return ", ".join(
-        f"{reason} {len(named)} ({', '.join(named[:_NAMED])}{', ...' if len(named) > _NAMED else ''})"
-        for reason, named in by_reason.items()
-    )
+def _as_sequence(values: NDArray[np.float64]) -> Sequence[float]:
+    """Return the same memory as a sequence of Python's numbers; `values` is not empty."""
+    return values.data.cast("B").cast("d")
+
+
+def _counted(reasons: Iterable[tuple[str, int, list[tuple[str, str]]]]) -> str:
+    """Write reasons with a few examples: "unknown symbol 3 (LJ001-0002: 'ß', LJ001-0007: 'æ', ...)"."""
+    written = []
+    for reason, count, named in reasons:
+        shown = ", ".join(f"{id}: {detail}" for id, detail in named)
+        written.append(f"{reason} {count} ({shown}{', ...' if count > len(named) else ''})")
+    return ", ".join(written)

@@ -12,8 +12,8 @@ from allophone.data.batch_sampler import (
     BatchSampler,
     EpochPlan,
     SamplingContext,
-    check_plan,
 )
+from allophone.data.plans import check_plan
 from allophone.errors import PluginError, UserError
 from allophone.registry import Registry
 

@@ -9,6 +9,7 @@ import click
 
 from allophone.cli.options import experiment_options
 from allophone.errors import UserError
+from allophone.executors import LOCAL, executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone.preparation.extract import Extracted
@@ -20,11 +21,6 @@ _REVIEWED_HOURS = 2.0
 @click.command
 @experiment_options
 @click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="The number of worker processes.  [default: one per CPU core]",
-)
-@click.option(
     "--shard", default="1/1", metavar="I/N", help="Process only the I-th of N shards of the corpus."
 )
 @click.option(
@@ -33,8 +29,14 @@ _REVIEWED_HOURS = 2.0
     default=None,
     help="Report recordings and texts that stand out.  [default: for up to 2 hours of speech]",
 )
+@executor_options(LOCAL)
 def command(
-    recipe: str, overrides: Sequence[str], workers: int | None, shard: str, reviewed: bool | None
+    recipe: str,
+    overrides: Sequence[str],
+    shard: str,
+    reviewed: bool | None,
+    executor: str,
+    workers: int | None,
 ) -> None:
     """Extract the features of an experiment's utterances into <data.directory>.
 
@@ -54,10 +56,12 @@ def command(
             "--review looks at the whole corpus, and this is one shard of it.",
             hint="Run `allophone extract --review` without --shard when all shards are done.",
         )
+    registry = default_registry()
+    here = executor == LOCAL and (workers or usable_processors()) == 1
     extracted = extract(
         experiment,
-        default_registry(),
-        workers=workers or usable_processors(),
+        registry,
+        executor=None if here else open_executor(executor, workers, registry),
         shard=part,
         track=track,
     )
@@ -68,7 +72,7 @@ def command(
         from allophone.cli.review_display import show_review
         from allophone.preparation.review import review
 
-        show_review(review(experiment, default_registry(), track=track))
+        show_review(review(experiment, registry, track=track))
 
 
 def _show(extracted: Extracted) -> None:

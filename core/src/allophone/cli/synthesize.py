@@ -10,14 +10,15 @@ from click.core import ParameterSource
 
 from allophone.cli.voice_options import (
     chosen_controls,
+    chosen_loading,
     mention_speaker,
     only_voice,
-    open_voice,
     speaking_options,
     voice_options,
 )
 from allophone.data.manifest import SPLITS, Split
 from allophone.errors import UserError, near_miss
+from allophone.executors import executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone.synthesis.requests import Request
@@ -59,6 +60,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @voice_options
 @speaking_options
+@executor_options(None)
 def command(
     manifest: Path | None,
     list_file: Path | None,
@@ -67,6 +69,8 @@ def command(
     out: Path,
     batch_size: int,
     place: str | None,
+    executor: str | None,
+    workers: int | None,
     **how: Any,
 ) -> None:
     """Synthesize many texts: a split of a manifest, or a list.
@@ -76,7 +80,9 @@ def command(
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
+    from allophone.registry import default_registry
     from allophone.synthesis.batch import synthesize
+    from allophone.synthesis.loading import load
 
     if mels:
         _check_mels_options(click.get_current_context())
@@ -87,7 +93,8 @@ def command(
     prompt = how.pop("prompt_audio"), how.pop("prompt_text")
     _check_source(manifest, split, list_file)
     place = place or only_voice(language)
-    voice = open_voice(place, how)
+    loading = chosen_loading(how)
+    voice = load(place, **loading)
     requests = _requests(manifest, split, list_file, prompted=voice.takes_prompts)
     requests = _with_speaker(requests, voice, speaker, language)
     requests = _with_prompt(requests, *prompt)
@@ -98,6 +105,8 @@ def command(
         provenance={"voice": place, **getattr(voice.engine, "provenance", {})},
         batch_size=batch_size,
         controls=controls,
+        executor=open_executor(executor, workers, default_registry()),
+        loading={"place": place, **loading},
         track=track,
         **how,
     )

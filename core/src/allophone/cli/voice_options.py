@@ -147,13 +147,15 @@ def open_voice(place: str | None, given: dict[str, Any], *, language: str | None
     """
     from allophone.synthesis.loading import load
 
-    return load(
-        place or only_voice(language),
-        engine=given.pop("engine"),
-        device=given.pop("device"),
-        vocoder=given.pop("vocoder"),
-        vocoder_controls=chosen_vocoder_controls(given),
-    )
+    return load(place or only_voice(language), **chosen_loading(given))
+
+
+def chosen_loading(given: dict[str, Any]) -> dict[str, Any]:
+    """Remove the options of `voice_options` from a command's arguments; return them as arguments of `load`."""
+    return {
+        **{name: given.pop(name) for name in ("engine", "device", "vocoder")},
+        "vocoder_controls": chosen_vocoder_controls(given),
+    }
 
 
 def only_voice(language: str | None) -> str:

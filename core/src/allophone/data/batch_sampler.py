@@ -18,17 +18,12 @@ Every rank makes the plan of all ranks. Its rules:
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Protocol
 
 from attrs import Factory, field, frozen, validators
 
 from allophone.data.manifest import Dropped, Split, Utterance
-
-_NAMED = 3
 
 
 @frozen(kw_only=True)
@@ -46,9 +41,9 @@ class SamplingContext:
     """The input of a batch sampler. Plans refer to utterances by their positions in `utterances`.
 
     split: the split that is batched.
-    utterances: its usable utterances, in the order of the manifest.
-    seconds: the audio of each.
-    weights: how often each should occur per epoch on average: the weight of its corpus.
+    utterances: its usable utterances, in the order of the manifest. Each is read when it is asked for.
+    seconds: the audio of each; `np.asarray` makes an array of it without a copy.
+    weights: likewise, how often each should occur per epoch on average: the weight of its corpus.
     once: whether each occurs once per epoch, as for validation; all weights are 1 then.
     shuffle: whether the order changes from epoch to epoch; True for the training split.
     ranks: the number of training processes, and so of batches per step.
@@ -84,41 +79,3 @@ class BatchSampler(Protocol):
     def epoch(self, number: int) -> EpochPlan:
         """Return the plan of an epoch, counted from 0. Called in any order, and repeatedly."""
         ...
-
-
-def check_plan(plan: EpochPlan, context: SamplingContext) -> None:
-    """Check the plan of an epoch. Raises ValueError that names the rule which it breaks, or TypeError."""
-    if not plan.steps:
-        raise ValueError("it has no steps")
-    for number, step in enumerate(plan.steps):
-        if len(step) != context.ranks:
-            raise ValueError(f"step {number} has {len(step)} batches for {context.ranks} ranks")
-        for rank, batch in enumerate(step):
-            if not len(batch):
-                raise ValueError(f"the batch of rank {rank} in step {number} is empty")
-    names = context.utterances
-    given = positions(plan)
-    for position in (min(given), max(given)):
-        if not 0 <= position < len(names):
-            raise ValueError(f"it has position {position}, and there are {len(names)} utterances")
-    distinct = set(given)
-    if context.once and len(distinct) < len(given):
-        twice = [index for index, count in Counter(given).items() if count > 1]
-        raise ValueError(f"each should occur once, but several times occur {_listed(twice, names)}")
-    if both := [index for index in plan.dropped if index in distinct]:
-        raise ValueError(f"both dropped and in a batch are {_listed(both, names)}")
-    if len(distinct) == len(names):
-        return
-    absent = set(range(len(names))) - distinct - plan.dropped.keys()
-    if forgotten := sorted(index for index in absent if context.weights[index] >= 1):
-        raise ValueError(f"neither in a batch nor dropped are {_listed(forgotten, names)}")
-
-
-def positions(plan: EpochPlan) -> array[int]:
-    """Concatenate all batches. Raises TypeError if a position is not an integer."""
-    return array("q", chain.from_iterable(chain.from_iterable(plan.steps)))
-
-
-def _listed(positions: Sequence[int], utterances: Sequence[Utterance]) -> str:
-    shown = ", ".join(utterances[position].id for position in positions[:_NAMED])
-    return f"{len(positions)} utterances: {shown}{', ...' if len(positions) > _NAMED else ''}"

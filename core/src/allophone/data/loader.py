@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from allophone.data.batch import Batch, Padded
-from allophone.data.batch_sampler import BatchSampler, EpochPlan, positions
-from allophone.data.digests import digest_of
+from allophone.data.batch_sampler import BatchSampler
 from allophone.data.manifest import Dropped
+from allophone.data.plans import PackedSteps
 from allophone.data.store import StoredArray
 from allophone.errors import UserError
 from allophone.processes import ignore_stops, stops_held_back
@@ -130,13 +130,18 @@ class EpochLoader:
         rank: int,
         workers: int,
         dropped: Mapping[str, Dropped],
+        fingerprint: str,
     ) -> None:
-        """Use `allophone.loading.Corpus.loader` to create a loader."""
+        """Use `allophone.loading.Corpus.loader` to create a loader.
+
+        fingerprint: tells which utterances the examples are; part of the saved state.
+        """
         self.epoch = 0
         self.position = 0
         self.dropped = dropped
         self._sampler = sampler
-        self._ids = [example.id for example in examples]
+        self._examples = examples
+        self._fingerprint = fingerprint
         self._rank = rank
         self._planned: _Planned | None = None
         self._rest = _Batches()
@@ -158,7 +163,7 @@ class EpochLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from `position` to the end of the epoch."""
-        self._rest.batches = self._plan().batches[self.position :]
+        self._rest.start(self._plan().batches, self.position)
         for batch in self._read():
             self.position += 1
             yield batch
@@ -172,7 +177,7 @@ class EpochLoader:
 
     def preview(self) -> Iterator[Batch]:
         """Yield the batches of this epoch from its start, without consuming them."""
-        self._rest.batches = self._plan().batches
+        self._rest.start(self._plan().batches, 0)
         yield from self._read()
 
     def _read(self) -> Iterator[Batch]:
@@ -206,11 +211,12 @@ class EpochLoader:
         """Return this rank's part of the current epoch, cached."""
         if self._planned is None or self._planned.epoch != self.epoch:
             plan = self._sampler.epoch(self.epoch)
+            packed = PackedSteps.of(plan.steps)
             self._planned = _Planned(
                 epoch=self.epoch,
-                batches=[list(step[self._rank]) for step in plan.steps],
-                dropped={self._ids[index]: why for index, why in plan.dropped.items()},
-                digest=_digest(plan, self._ids),
+                batches=packed.of_rank(self._rank),
+                dropped={self._examples[index].id: why for index, why in plan.dropped.items()},
+                digest=_digest(packed, self._fingerprint),
             )
         return self._planned
 
@@ -220,16 +226,15 @@ class _Planned:
     """The batches of one rank in an epoch, as positions; the digest is of the batches of all ranks."""
 
     epoch: int
-    batches: list[list[int]]
+    batches: Sequence[list[int]]
     dropped: Mapping[str, Dropped]
     digest: str
 
 
-def _digest(plan: EpochPlan, ids: Sequence[str]) -> str:
-    sizes = np.fromiter((len(batch) for step in plan.steps for batch in step), dtype=np.int64)
-    digest = hashlib.blake2b(digest_of([len(plan.steps), ids]).encode(), digest_size=16)
-    digest.update(sizes.tobytes())
-    digest.update(positions(plan).tobytes())
+def _digest(steps: PackedSteps, fingerprint: str) -> str:
+    digest = hashlib.blake2b(f"{len(steps)} {fingerprint}".encode(), digest_size=16)
+    digest.update(np.diff(steps.bounds).astype(np.int64).tobytes())
+    digest.update(steps.positions.astype(np.int64).tobytes())
     return digest.hexdigest()
 
 
@@ -237,13 +242,16 @@ class _Batches:
     """Batch sampler whose batches are set before each iteration."""
 
     def __init__(self) -> None:
-        self.batches: list[list[int]] = []
+        self.start([], 0)
+
+    def start(self, batches: Sequence[list[int]], first: int) -> None:
+        self._batches, self._first = batches, first
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
+        return (self._batches[number] for number in range(self._first, len(self._batches)))
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self._batches) - self._first
 
 
 @atexit.register

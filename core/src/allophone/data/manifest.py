@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -102,6 +102,9 @@ class Utterance:
             )
 
 
+_FIELDS = tuple(fields_dict(Utterance))
+
+
 @frozen(kw_only=True)
 class Dropped:
     """Why an utterance was dropped.
@@ -154,23 +157,52 @@ def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
 def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
     """Read a manifest. Raises UserError with the line of an error."""
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The manifest {path} cannot be read: {error}") from error
-    utterances = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        plain = parse_json_object(
-            line, where, hint="Write the manifest again with `allophone prepare`."
-        )
-        utterances.append(utterance_from_plain(plain, where=where))
-    if not utterances:
-        raise UserError(f"The manifest {path} is empty.")
+    utterances = tuple(utterance for _, _, utterance in manifest_lines(path))
     refuse_same_ids(utterances)
-    return tuple(utterances)
+    return utterances
+
+
+def manifest_lines(path: Path) -> Iterator[tuple[int, int, Utterance]]:
+    """Yield the lines of a manifest: where each begins and ends in the file, in bytes, and its utterance.
+
+    Raises UserError with the line of an error, but does not notice two utterances with the same id.
+    """
+    end = 0
+    empty = True
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                start, end = end, end + len(line)
+                if not line.isspace():
+                    empty = False
+                    yield start, end, utterance_from_line(line, where=f"{path}:{number}")
+    except OSError as error:
+        raise UserError(f"The manifest {path} cannot be read: {error}") from error
+    if empty:
+        raise UserError(f"The manifest {path} is empty.")
+
+
+def checked_before(line: bytes) -> Utterance:
+    """Parse a line that `utterance_from_line` has accepted before, in a fraction of the time."""
+    plain = json.loads(line)
+    utterance = object.__new__(Utterance)
+    for name in _FIELDS:
+        object.__setattr__(utterance, name, plain.get(name))
+    return utterance
+
+
+def utterance_from_line(line: bytes, *, where: str) -> Utterance:
+    """Parse a line of a manifest. Raises UserError with the location if it is invalid."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where} is not in UTF-8: {error}", hint="Save the manifest in UTF-8."
+        ) from error
+    plain = parse_json_object(
+        text, where, hint="Write the manifest again with `allophone prepare`."
+    )
+    return utterance_from_plain(plain, where=where)
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:

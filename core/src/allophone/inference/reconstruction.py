@@ -105,7 +105,13 @@ def reconstruct(
     }
     with open_ledger(out, inputs) as ledger:
         write_description(out, audio, provenance)
-        todo = evolve(corpus, stored=tuple(wanted[id] for id in ledger.todo))
+        left = set(ledger.todo)
+        todo = evolve(
+            corpus,
+            stored=corpus.stored.where(
+                np.array([utterance.id in left for utterance in corpus.stored.utterances], bool)
+            ),
+        )
 
         def results() -> Iterator[Success | Failure]:
             for batch in _batches(todo, splits, features, voice.vocabulary):

@@ -18,8 +18,7 @@ from allophone.feature_index import FeatureIndex
 from allophone.preparation.remarks import Remarked, remarks_of
 
 CHUNK = 128
-
-Chunk = tuple[Utterance, ...]
+"""Utterances in a chunk."""
 
 
 @frozen(kw_only=True)
@@ -38,17 +37,19 @@ class ChunkDone:
     remarks: Sequence[Remarked]
 
 
-def split_into_chunks(utterances: Sequence[Utterance]) -> list[Chunk]:
-    """Split the utterances of a manifest into chunks."""
-    return [tuple(utterances[first : first + CHUNK]) for first in range(0, len(utterances), CHUNK)]
+def split_into_chunks(count: int) -> list[range]:
+    """Split a manifest of some utterances into chunks: their rows."""
+    return [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
 
 
-def extract_chunk(index: FeatureIndex, chunk: Chunk) -> ChunkDone:
+def extract_chunk(index: FeatureIndex, chunk: Sequence[Utterance]) -> ChunkDone:
     """Extract and store the missing features of a chunk.
 
     An utterance that one feature drops is skipped for the following features. Utterances that an
     earlier run dropped are tried again, since the cause may have been a missing package.
     """
+    chunk = list(chunk)
+    index.recall(chunk)
     seen = {
         path: file_state(path, index.digests[path])
         for utterance in chunk

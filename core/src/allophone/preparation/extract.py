@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 
 from attrs import field, frozen, validators
@@ -19,17 +17,18 @@ from attrs import field, frozen, validators
 from allophone.config import Experiment, unstructure
 from allophone.data.digests import is_unchanged
 from allophone.data.manifest import Dropped, Remark, Utterance, write_dropped
+from allophone.data.manifest_index import Utterances
 from allophone.errors import UserError
+from allophone.executors import Executor, Task
 from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
-from allophone.preparation import chunks, worker
-from allophone.preparation.chunks import Chunk, ChunkDone
+from allophone.preparation import chunks
+from allophone.preparation.chunks import ChunkDone
 from allophone.preparation.remarks import (
     Remarked,
     read_remarks,
     remarks_on,
     write_remarks,
 )
-from allophone.processes import stops_held_back
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
 
@@ -89,44 +88,53 @@ def extract(
     experiment: Experiment,
     registry: Registry,
     *,
-    workers: int = 1,
+    executor: Executor | None = None,
     shard: Shard = Shard(),
     track: Track = untracked,
 ) -> Extracted:
     """Extract the features of an experiment that are not stored yet.
 
-    workers: number of processes; 1 extracts in this process. Worker processes see installed plugins only,
+    executor: where chunks are extracted; by default in this process. Other processes see installed plugins only,
         not other ones in `registry`.
     Raises UserError if there is no manifest, a feature cannot be extracted, or no utterance is usable.
     """
-    mine = chunks.split_into_chunks(prepared_utterances(experiment))[shard.index - 1 :: shard.count]
+    utterances = prepared_utterances(experiment)
+    mine = chunks.split_into_chunks(len(utterances))[shard.index - 1 :: shard.count]
     index = FeatureIndex(experiment, registry)
     for name in index.extractors:
         index.store(name).clean()
-    undone = [sum(not _is_done(index, utterance) for utterance in chunk) for chunk in mine]
+    undone = [
+        sum(not _is_done(index, utterance) for utterance in _recalled(index, utterances, chunk))
+        for chunk in mine
+    ]
     todo = [chunk for chunk, count in zip(mine, undone, strict=True) if count]
     if sum(undone) <= chunks.CHUNK:
         # Starting processes would take longer than the work.
-        workers = 1
+        executor = None
     computed: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     remarked = _report_file(experiment, "remarks", shard)
     remarks = read_remarks(remarked)
 
     def save() -> None:
-        _save_digests(index, mine, shard)
+        if index.digests.changed:
+            # Lazily: a shard of millions has more paths than fit in memory as one list of utterances.
+            files = (index.files(utterances[row]) for chunk in mine for row in chunk)
+            index.digests.save(shard.name, chain.from_iterable(files))
         write_remarks(remarked, remarks.values())
 
-    def work() -> Iterator[Utterance]:
-        saved = time.monotonic()
-        for chunk, done in _results(experiment, index, todo, workers):
+    def work() -> Iterator[int]:
+        saved, took = time.monotonic(), 0.0
+        for chunk, done in _results(experiment, index, utterances, todo, executor):
             index.digests.update(done.seen)
             computed.update(done.computed)
             notes.update(done.notes)
             remarks.update({each.key: each for each in done.remarks})
-            if time.monotonic() - saved > _SAVE_SECONDS:
+            if time.monotonic() - saved > max(_SAVE_SECONDS, 20 * took):
+                before = time.monotonic()
                 save()
                 saved = time.monotonic()
+                took = saved - before
             yield from chunk
 
     try:
@@ -134,9 +142,16 @@ def extract(
             pass
     finally:
         save()
-    if workers > 1 and todo:
+    if executor is not None and todo:
         index = FeatureIndex(experiment, registry)
-    return _report(experiment, index, mine, shard, computed, notes, remarks)
+    return _report(experiment, index, utterances, mine, shard, computed, notes, remarks)
+
+
+def _recalled(index: FeatureIndex, utterances: Utterances, chunk: range) -> list[Utterance]:
+    """The utterances of a chunk, after the digests of their files were looked up together."""
+    found = list(utterances[chunk.start : chunk.stop])
+    index.recall(found)
+    return found
 
 
 def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
@@ -153,46 +168,29 @@ def _is_done(index: FeatureIndex, utterance: Utterance) -> bool:
 
 
 def _results(
-    experiment: Experiment, index: FeatureIndex, todo: Sequence[Chunk], workers: int
-) -> Iterator[tuple[Chunk, ChunkDone]]:
-    """Yield the chunks as they are completed, in this process or in workers."""
-    if workers <= 1:
+    experiment: Experiment,
+    index: FeatureIndex,
+    utterances: Utterances,
+    todo: Sequence[range],
+    executor: Executor | None,
+) -> Iterator[tuple[range, ChunkDone]]:
+    """Yield the chunks as they are completed, in this process or in others."""
+    if executor is None:
         for chunk in todo:
-            yield chunk, chunks.extract_chunk(index, chunk)
+            yield chunk, chunks.extract_chunk(index, utterances[chunk.start : chunk.stop])
         return
     plain = unstructure(experiment)
     needed = ("data", "text", "audio", "features", "model")
     tables = {name: plain[name] for name in needed if name in plain}
-    pool = ProcessPoolExecutor(
-        min(workers, len(todo)),
-        mp_context=get_context("spawn"),
-        initializer=worker.start,
-        initargs=(tables,),
-    )
-    try:
-        with stops_held_back():
-            futures = {pool.submit(worker.run, chunk): chunk for chunk in todo}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "A worker process died; the system may have run out of memory.",
-            hint="Stored features are kept. Run `allophone extract` again, with fewer --workers.",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _save_digests(index: FeatureIndex, mine: Sequence[Chunk], shard: Shard) -> None:
-    if index.digests.changed:
-        paths = {path for chunk in mine for utterance in chunk for path in index.files(utterance)}
-        index.digests.save(shard.name, paths)
+    task = Task(start="allophone.preparation.worker:start", arguments=(tables,))
+    yield from executor.run(task, todo)
 
 
 def _report(
     experiment: Experiment,
     index: FeatureIndex,
-    mine: Sequence[Chunk],
+    utterances: Utterances,
+    mine: Sequence[range],
     shard: Shard,
     computed: Counter[str],
     notes: Counter[str],
@@ -200,19 +198,21 @@ def _report(
 ) -> Extracted:
     seconds = []
     dropped: dict[str, Dropped] = {}
-    usable: list[Utterance] = []
-    for utterance in (utterance for chunk in mine for utterance in chunk):
-        found = index.find(utterance)
-        if isinstance(found, StoredUtterance):
-            seconds.append(found.seconds)
-            usable.append(utterance)
-        else:
-            assert found is not None, f"{utterance.id} was not extracted"
-            dropped[utterance.id] = found
+    odd: list[Remarked] = []
+    for chunk in mine:
+        usable: list[Utterance] = []
+        for utterance in _recalled(index, utterances, chunk):
+            found = index.find(utterance)
+            if isinstance(found, StoredUtterance):
+                seconds.append(found.seconds)
+                usable.append(utterance)
+            else:
+                assert found is not None, f"{utterance.id} was not extracted"
+                dropped[utterance.id] = found
+        odd += remarks_on(index, usable, remarks)
     report = _report_file(experiment, "dropped", shard)
     write_dropped(report, dropped)
     remarked = _report_file(experiment, "remarks", shard)
-    odd = remarks_on(index, usable, remarks)
     write_remarks(remarked, odd)
     if mine and not seconds:
         id, why = next(iter(dropped.items()))

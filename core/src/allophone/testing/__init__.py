@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from allophone.testing.commands_and_observers import CommandContract, ObserverContract
     from allophone.testing.corpus_reader import CorpusContract
     from allophone.testing.engine import EngineContract
+    from allophone.testing.executor import ExecutorContract
     from allophone.testing.metric import MetricContract
     from allophone.testing.plugin import PluginContract
     from allophone.testing.synthesizer import SynthesizerContract
@@ -37,6 +38,7 @@ __all__ = [
     "CommandContract",
     "CorpusContract",
     "EngineContract",
+    "ExecutorContract",
     "MetricContract",
     "NormalizerContract",
     "ObserverContract",
@@ -53,6 +55,7 @@ _LAZY = {
     "ObserverContract": "allophone.testing.commands_and_observers",
     "CorpusContract": "allophone.testing.corpus_reader",
     "EngineContract": "allophone.testing.engine",
+    "ExecutorContract": "allophone.testing.executor",
     "NormalizerContract": "allophone.testing.text",
     "PhonemizerContract": "allophone.testing.text",
     "MetricContract": "allophone.testing.metric",

@@ -171,7 +171,7 @@ def _known(corpus: Corpus, ids: set[str]) -> Iterable[SynthesizedSpeech]:
     stored_as = next(
         (name for name, of in experiment.features.items() if isinstance(of, WaveformConfig)), None
     )
-    for item in corpus.stored:
+    for item in corpus.items("valid"):
         if item.utterance.id not in ids:
             continue
         recorded = item.features[stored_as].read() if stored_as else None

@@ -10,10 +10,11 @@ import click
 from allophone.cli.options import engine_options, vocoder_option
 from allophone.data.manifest import SPLITS
 from allophone.errors import UserError
+from allophone.executors import executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone_evaluate.items import Item
-    from allophone_evaluate.sources import Source
+    from allophone_evaluate.sources import SourcesConfig
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -95,6 +96,7 @@ _out = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Of the bootstrap and of the permutation test.",
 )
+@executor_options(None)
 def command(
     voices: tuple[str, ...],
     folders: tuple[Path, ...],
@@ -105,6 +107,8 @@ def command(
     worst_by: str | None,
     worst: int,
     keep: Path | None,
+    executor: str | None,
+    workers: int | None,
     device: str,
     seed: int,
     resamples: int,
@@ -125,32 +129,51 @@ def command(
 
     from allophone.metrics.protocol import MetricContext
     from allophone.registry import default_registry
+    from allophone_evaluate.divided import Setup, evaluate_divided
     from allophone_evaluate.evaluation import evaluate
     from allophone_evaluate.opening import Available, chosen_score, open_metrics, scores_of
     from allophone_evaluate.page import write_page
     from allophone_evaluate.report import make_report, write_json
     from allophone_evaluate.settings import AUDIO, read_options
+    from allophone_evaluate.sources import SourcesConfig
     from allophone_evaluate.table import show
 
     registry = default_registry()
+    divided = open_executor(executor, workers, registry)
+    if divided and keep is None:
+        raise UserError(
+            "--executor requires --keep, a folder that all its processes can write to.",
+            hint="Add --keep FOLDER.",
+        )
     items = _items(given)
-    sources = _sources(voices, folders, items, given, device=device, seed=seed)
+    speaking = SourcesConfig(
+        voices=voices,
+        folders=folders,
+        engine=given["engine"],
+        vocoder=given["vocoder"],
+        device=device,
+        seed=seed,
+    )
+    _check_sources(speaking, items)
+    sources = speaking.open()
     available = Available(
         references=any(item.reference for item in items),
         texts=any(item.request.text for item in items),
         times=any(source.measures_time for source in sources),
     )
+    options = read_options(assignments)
     metrics, left_out = open_metrics(
         names,
-        read_options(assignments),
+        options,
         available=available,
         context=MetricContext(audio=AUDIO, device=device),
         registry=registry,
     )
     ranked_by = chosen_score(worst_by, scores_of(metrics))
+    timed = any(one.entry.needs_timing for one in metrics)
     for source in sources:
         # What no metric asks for is not measured: it doubles the time.
-        source.measures_time &= any(one.entry.needs_timing for one in metrics)
+        source.measures_time &= timed
     errors = Console(stderr=True, highlight=False)
 
     def progress(items: Any, *, total: int | None, description: str) -> Any:
@@ -158,9 +181,19 @@ def command(
 
     with ExitStack() as stack:
         audio = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        evaluation = evaluate(
-            sources, items, metrics, audio=audio, registry=registry, track=progress
-        )
+        if divided:
+            setup = Setup(
+                sources=speaking,
+                metrics=tuple(one.entry.name for one in metrics),
+                options=options,
+                measures_time=timed,
+                audio=audio.absolute(),
+            )
+            evaluation = evaluate_divided(setup, items, executor=divided, track=progress)
+        else:
+            evaluation = evaluate(
+                sources, items, metrics, audio=audio, registry=registry, track=progress
+            )
         report = make_report(
             evaluation,
             metrics,
@@ -215,42 +248,19 @@ def _items(given: dict[str, Any]) -> tuple[Item, ...]:
     )
 
 
-def _sources(
-    voices: tuple[str, ...],
-    folders: tuple[Path, ...],
-    items: tuple[Item, ...],
-    given: dict[str, Any],
-    *,
-    device: str,
-    seed: int,
-) -> list[Source]:
-    import allophone
-    from allophone_evaluate.sources import FolderSource, VoiceSource
-
-    if not voices and not folders:
+def _check_sources(sources: SourcesConfig, items: tuple[Item, ...]) -> None:
+    names = sources.names
+    if not names:
         raise UserError("Nothing speaks.", hint="Give --voice or --audio; either may be repeated.")
-    if voices and not any(item.request.text for item in items):
+    if sources.voices and not any(item.request.text for item in items):
         raise UserError(
             "A voice needs texts, and there are none.", hint="Give --manifest or --texts."
         )
-    sources: list[Source] = [FolderSource(folder) for folder in folders]
-    names = [*voices, *(source.name for source in sources)]
     for name in names:
         if names.count(name) > 1:
             raise UserError(
                 f"Two voices or folders are named '{name}'.", hint="Rename one of the folders."
             )
-    spoken: list[Source] = [
-        VoiceSource(
-            name=name,
-            voice=allophone.load(
-                name, engine=given["engine"], vocoder=given["vocoder"], device=device
-            ),
-            seed=seed,
-        )
-        for name in voices
-    ]
-    return spoken + sources
 
 
 def _settings(given: dict[str, Any], device: str) -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Evaluation:
         return tuple(row for row in self.rows if row.source == source)
 
 
+Scored = tuple[Row | None, tuple[Failure, ...]]
+"""What became of one item: no row if its speech could not be had."""
+
+
 def evaluate(
     sources: Sequence[Source],
     items: Sequence[Item],
@@ -77,53 +81,66 @@ def evaluate(
 
     audio: a folder to keep the speech in, `<number of the source>-<id>.wav`.
     """
-    rows: list[Row] = []
-    failures: list[Failure] = []
+    results: list[Scored] = []
     for number, source in enumerate(sources):
-        for item in track(items, total=len(items), description=source.name):
-            try:
-                speech = _spoken(source, item)
-                path = audio / f"{number}-{item.request.id}.wav"
-                write_audio(path, speech.samples, speech.sample_rate)
-            except Exception as error:
-                failures.append(
-                    Failure(
-                        source=source.name, id=item.request.id, metric=None, reason=_reason(error)
-                    )
-                )
-                continue
-            scores, weights = {}, {}
-            for one in metrics:
-                if not has_what_it_needs(one.entry, speech):
-                    continue
-                try:
-                    found = score(one.entry, one.metric, [speech])
-                except Exception as error:
-                    reason = registry.describe_failure("metrics", one.entry.name, error)
-                    failures.append(
-                        Failure(
-                            source=source.name,
-                            id=item.request.id,
-                            metric=one.entry.name,
-                            reason=reason,
-                        )
-                    )
-                    continue
-                for name, scored in found.items():
-                    if math.isfinite(scored.values[0]):
-                        scores[name], weights[name] = scored.values[0], scored.weights[0]
-            rows.append(
-                Row(
-                    source=source.name,
-                    item=item,
-                    seconds=len(speech.samples) / speech.sample_rate,
-                    scores=scores,
-                    weights=weights,
-                    audio=path,
-                )
+        results += [
+            evaluate_item(source, number, item, metrics, audio=audio, registry=registry)
+            for item in track(items, total=len(items), description=source.name)
+        ]
+    return collect(tuple(source.name for source in sources), results)
+
+
+def collect(sources: tuple[str, ...], results: Sequence[Scored]) -> Evaluation:
+    """Put the results of all items of all sources together, in order."""
+    return Evaluation(
+        sources=sources,
+        rows=tuple(row for row, _ in results if row is not None),
+        failures=tuple(failure for _, failures in results for failure in failures),
+    )
+
+
+def evaluate_item(
+    source: Source,
+    number: int,
+    item: Item,
+    metrics: Sequence[OpenMetric],
+    *,
+    audio: Path,
+    registry: Registry,
+) -> Scored:
+    """Let a source, which has a number, speak an item, and score the speech."""
+    id = item.request.id
+    try:
+        speech = _spoken(source, item)
+        path = audio / f"{number}-{id}.wav"
+        write_audio(path, speech.samples, speech.sample_rate)
+    except Exception as error:
+        return None, (Failure(source=source.name, id=id, metric=None, reason=_reason(error)),)
+    failures: list[Failure] = []
+    scores, weights = {}, {}
+    for one in metrics:
+        if not has_what_it_needs(one.entry, speech):
+            continue
+        try:
+            found = score(one.entry, one.metric, [speech])
+        except Exception as error:
+            reason = registry.describe_failure("metrics", one.entry.name, error)
+            failures.append(
+                Failure(source=source.name, id=id, metric=one.entry.name, reason=reason)
             )
-    names = tuple(source.name for source in sources)
-    return Evaluation(sources=names, rows=tuple(rows), failures=tuple(failures))
+            continue
+        for name, scored in found.items():
+            if math.isfinite(scored.values[0]):
+                scores[name], weights[name] = scored.values[0], scored.weights[0]
+    row = Row(
+        source=source.name,
+        item=item,
+        seconds=len(speech.samples) / speech.sample_rate,
+        scores=scores,
+        weights=weights,
+        audio=path,
+    )
+    return row, tuple(failures)
 
 
 def _spoken(source: Source, item: Item) -> SynthesizedSpeech:

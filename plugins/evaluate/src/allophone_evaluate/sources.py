@@ -11,6 +11,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
+from allophone import load
 from allophone.errors import UserError
 from allophone.synthesis.batch import adapt_requests
 from allophone.synthesis.requests import Request
@@ -121,3 +122,33 @@ class FolderSource:
         return Speech(
             samples=audio.samples, sample_rate=audio.sample_rate, language=request.language
         )
+
+
+@frozen(kw_only=True)
+class SourcesConfig:
+    """What speaks: voices, and folders of finished speech. The others are arguments of `allophone.load`."""
+
+    voices: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+    engine: str | None = None
+    vocoder: str | None = None
+    device: str = "cpu"
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sources, in order."""
+        return (*self.voices, *(folder.name or str(folder) for folder in self.folders))
+
+    def open(self) -> list[Source]:
+        """Load the voices and list the folders, in order."""
+        folders = [FolderSource(folder) for folder in self.folders]
+        voices = [
+            VoiceSource(
+                name=name,
+                voice=load(name, engine=self.engine, vocoder=self.vocoder, device=self.device),
+                seed=self.seed,
+            )
+            for name in self.voices
+        ]
+        return [*voices, *folders]

@@ -1,0 +1,1 @@
+"""Allophone's work on a Ray cluster."""
