@@ -1,0 +1,1 @@
+"""The voice `joe-fast`: `joe` with a decoder that was distilled from it."""
