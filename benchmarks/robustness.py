@@ -96,7 +96,10 @@ def features_of(data: Path) -> Finished:
     """The stored features by key; which pack they are in depends on what was computed together."""
     found = {}
     for folder in sorted({path.parent for path in data.rglob("key.json")}):
-        for key, stored in FeatureStore(folder, {})._found.items():
+        store = FeatureStore(folder, {})
+        indexes = [json.loads((folder / f"{name}.json").read_text()) for name in store.pack_names()]
+        for key in {key for index in indexes for part in index.values() for key in part}:
+            stored = store.find(key)
             if isinstance(stored, StoredArray):
                 value = stored.read()
                 found[f"{folder.name}/{key}"] = f"{value.dtype}{value.shape}" + digest(

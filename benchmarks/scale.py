@@ -184,6 +184,13 @@ def repeat(small: Path, large: Path) -> None:
             else:
                 for _ in range(1 if name.endswith(".packs") else times):
                     out.append(name, values)
+        for name, described in read.header["features"].items():
+            folders = [place / "features" / described["folder"] for place in (small, large)]
+            # The last pack of the small corpus is a part of one of the large one.
+            for pack in read[f"{name}.packs"].tolist():
+                file = f"{pack.decode()}.bin"
+                if not (folders[1] / file).exists():
+                    shutil.copy(folders[0] / file, folders[1] / file)
         sources = corpus_index._sources(manifest, index, known={})
         out.save(large / "index" / f"{key}.columns", {**read.header, "sources": sources})
 
