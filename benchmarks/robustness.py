@@ -46,7 +46,7 @@ class Job:
 
     command: its arguments, given what it writes to and whether it has begun before.
     finished: what it has finished there so far. results: what else must be equal in the end.
-    count: how many results there are, found quickly.
+    count: how many results there are, found quickly. once: whether it refuses a place where its result is.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Job:
     finished: Callable[[Path], Finished]
     results: Callable[[Path], Finished] = lambda _: {}
     count: Callable[[Path], int] = lambda out: len(files_of(out))
+    once: bool = False
 
 
 @define(kw_only=True)
@@ -225,6 +226,7 @@ def jobs(place: Path) -> list[Job]:
             name="import",
             command=lambda out, _: ["import", str(place / "run"), str(out)],
             finished=files_of,
+            once=True,
         ),
     ]
 
@@ -327,6 +329,8 @@ def torment(job: Job, place: Path, kills: int, choose: random.Random) -> Tally:
         before: Finished = {}
         in_a_row = 0
         while in_a_row < KILLS_IN_A_ROW and tally.kills < kills:
+            if job.once and out.exists():
+                break
             arguments = job.command(out, in_a_row > 0)
             there = job.count(out) if out.exists() else 0
             process = start(arguments)
@@ -352,7 +356,8 @@ def torment(job: Job, place: Path, kills: int, choose: random.Random) -> Tally:
             tally.wrong += sum(expected.get(name) != value for name, value in now.items())
             before = now
         else:
-            run_to_end(job.command(out, True))
+            if not (job.once and out.exists()):
+                run_to_end(job.command(out, True))
         tally.ends += 1
         tally.differing += (job.finished(out), job.results(out)) != (expected, results)
         shutil.rmtree(out)
