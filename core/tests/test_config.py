@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from allophone.config import resolve, structure, unstructure
 from allophone.config.tables import assign, merge, parse_assignment, read_toml, write_toml
-from allophone.entries import ModelEntry, choice
+from allophone.entries import ModelEntry
 from allophone.errors import ConfigError, PluginError, UserError
+from allophone.fields import choice
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
 

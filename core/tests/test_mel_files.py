@@ -141,7 +141,7 @@ def test_a_folder_without_a_description_has_none(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[audio", "cannot be read"),
+        ("[audio", "is not valid TOML"),
         ("sample_rate = 22050", r"no table \[audio\]"),
         ("audio = 3", r"no table \[audio\]"),
         ("[audio]\nhop_lenght = 256", "audio.hop_lenght.\nDid you mean 'hop_length'"),

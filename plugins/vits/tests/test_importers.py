@@ -243,6 +243,7 @@ def named(operator: str, inputs: list[str], module: str, number: str = "") -> An
     return onnx.helper.make_node(operator, inputs, [f"{name}_output_0"], name=name)
 
 
+DECODER = named("Relu", ["z"], "dec/conv_pre")
 SCALE = np.array([[0.5], [-1.5]], dtype=np.float32)
 
 
@@ -265,6 +266,7 @@ def test_duration_scale_is_read_however_far_it_is_folded(
     tmp_path: Path, nodes: list[Any], stored: dict[str, np.ndarray]
 ) -> None:
     users = [
+        DECODER,
         named("Gather", ["sid", "input"], "enc_p/emb"),
         named("Sub", ["z", "shift"], "dp/flows.0"),
         named("Mul", ["/dp/flows.0/Sub_output_0", "/dp/flows.0/Exp_output_0"], "dp/flows.0"),
@@ -283,7 +285,7 @@ def test_norms_that_share_tensors_are_found(tmp_path: Path) -> None:
     ones, zeros, small = (
         np.full(size, value, np.float32) for size, value in ((2, 1), (2, 0), ((), 1e-5))
     )
-    nodes = [named("Gather", ["embedding", "input"], "enc_p/emb")]
+    nodes = [DECODER, named("Gather", ["embedding", "input"], "enc_p/emb")]
     for layer in range(2):
         module = f"enc_p/encoder/norm_layers_1.{layer}"
         nodes += [

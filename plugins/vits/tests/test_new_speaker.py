@@ -24,10 +24,10 @@ from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.weights import read_weights, write_weights
 from allophone_vits.config import (
-    DecoderConfig,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
+    HifiganDecoderConfig,
     NewSpeakerTrainerConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
@@ -55,7 +55,9 @@ def objective(**trainer: Any) -> NewSpeakerObjective:
         posterior_encoder=PosteriorEncoderConfig(hidden_channels=16, layers=2),
         flow=FlowConfig(hidden_channels=8, couplings=2, layers=1),
         duration=DurationConfig(kind="deterministic", channels=8),
-        decoder=DecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+        decoder=HifiganDecoderConfig(
+            channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
+        ),
     )
     config = NewSpeakerTrainerConfig(
         segment_size=128,

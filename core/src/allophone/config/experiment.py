@@ -17,8 +17,8 @@ from attrs import Factory, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.batching import LengthBucketsConfig
-from allophone.entries import pluggable
 from allophone.errors import ConfigError
+from allophone.fields import pluggable
 from allophone.text.config import TextConfig
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
-from allophone.entries import pluggable
+from allophone.fields import pluggable
 from allophone.text.config import TextConfig
 
 FORMAT = 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from allophone.entries import pluggable
+from allophone.fields import pluggable
 
 _keys_not_empty: Any = validators.deep_mapping(
     key_validator=validators.min_len(1), value_validator=validators.instance_of(str)

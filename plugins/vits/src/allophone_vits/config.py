@@ -13,8 +13,8 @@ from typing import Any, Literal
 from attrs import Attribute, Factory, evolve, field, frozen, validators
 
 from allophone.audio.melspec import MelSpec
-from allophone.entries import choice
 from allophone.errors import ConfigError
+from allophone.fields import choice
 from allophone_vocos.config import VocosConfig
 
 _positive: Any = validators.gt(0)

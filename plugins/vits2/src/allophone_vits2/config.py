@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
 
-from allophone.entries import choice
 from allophone.errors import ConfigError
+from allophone.fields import choice
 from allophone_vits.config import (
     DECODERS,
     DurationConfig,
