@@ -53,7 +53,7 @@ def allophone_corpora() -> Iterator[CorpusEntry]:
             "asterisk",
             "Asterisk",
             "Telephone prompts of Asterisk, as packaged by Debian.",
-            "Debian: apt-get install asterisk-core-sounds-en-g722 (11 MB; its copyright file has the licence).",
+            "Debian: apt-get install asterisk-core-sounds-en asterisk-core-sounds-en-g722 (11 MB; its copyright file has the licence).",
         ),
         (
             "csd",
