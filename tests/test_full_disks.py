@@ -16,8 +16,8 @@ COMMANDS = {
     "prepare": ("prepare", RECIPE, "DATA", "--set", "data.directory=OUT"),
     "extract": ("extract", RECIPE, "DATA", "--workers", "1", "--set", "data.directory=OUT"),
     "train": ("train", RECIPE, "DATA", "--run", "OUT", "--devices", "cpu", "--max-steps", "1"),
-    "say": ("say", "Hello.", "--out", "OUT.wav"),
-    "synthesize": ("synthesize", "--list", "LIST", "--out", "OUT"),
+    "say": ("say", "Hello.", "--voice", "joe", "--out", "OUT.wav"),
+    "synthesize": ("synthesize", "--voice", "joe", "--list", "LIST", "--out", "OUT"),
     "vocode": ("vocode", "--vocoder", "griffin-lim", "--like", RECIPE, "--audio", "AUDIO", "--out", "OUT"),
     "import": ("import", "RUN", "OUT"),
     "export": ("export", "joe", "--out", "OUT.onnx"),
@@ -38,7 +38,7 @@ def place(tmp_path_factory):
             ("extract", RECIPE, "DATA", "--workers", "1"),
             ("train", RECIPE, "DATA", "--run", "RUN", "--devices", "cpu", "--max-steps", "1"),
             # The voice is converted, and prepared for its engine, in the cache.
-            ("say", "Hello.", "--out", str(folder / "said.wav")),
+            ("say", "Hello.", "--voice", "joe", "--out", str(folder / "said.wav")),
             ("export", "joe", "--out", str(folder / "exported.onnx")),
         ):
             done = CliRunner().invoke(cli.allophone, [name, *filled(arguments, folder, "")])

@@ -49,14 +49,14 @@ def read_index(path):
     folder = path.parent / "store" / "x"
     folder.mkdir(parents=True)
     path.rename(folder / "0.json")
-    FeatureStore(folder, {})
+    FeatureStore(folder, {}).find("a")
 
 
 def read_digests(path):
     folder = path.parent / "digests"
     folder.mkdir()
     path.rename(folder / "0.json")
-    Digests(folder)
+    Digests(folder).digest("a")
 
 
 def read_log(path):
@@ -89,6 +89,7 @@ VALID = {
     for content in ("of other content", "of other kinds", "surrogate")
 } | {
     ("TOML", "empty"),
+    ("cache of digests", "empty"),
 }
 
 

@@ -139,7 +139,7 @@ class _CachedStates:
                             keys += _path_key(name)
                             numbers.extend((size, time))
                             digests += bytes.fromhex(digest)
-            except (ValueError, TypeError, AttributeError) as error:
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise UserError(
                     f"{path} is corrupt: {error}", hint="Delete it and run `allophone extract`."
                 ) from error

@@ -232,7 +232,14 @@ class _IndexReader:
                 columns["offset"].append(offset // _ALIGNMENT)
                 columns["length"].append(shape[0] if shape else 1)
                 columns["kind"].append(self.kinds.setdefault(kind, len(self.kinds)))
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise UserError(
                 f"The index {path} is corrupt: {error}",
                 hint="Delete it and run `allophone extract`.",
