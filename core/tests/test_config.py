@@ -240,6 +240,22 @@ def test_a_broken_toml_names_file_and_line(tmp_path, registry):
         resolve(write(tmp_path / "x.toml", "[model]\nlayers = = 3\n"), registry=registry)
 
 
+def test_a_recipe_may_be_based_on_another(registry, monkeypatch):
+    texts = {"toys/own": 'recipe = "toys/staged"\n[model]\nlayers = 7\n', "toys/staged": STAGED}
+    monkeypatch.setitem(resolve.__globals__, "read_recipe", lambda name, **_: texts[name])
+    found = resolve("toys/own", registry=registry)
+    assert found.experiment.model.layers == 7
+    assert found.stages == resolve("toys/staged", registry=registry).stages
+    assert found.origins["model.layers"] == "recipe toys/own"
+
+
+def test_recipes_that_are_based_on_each_other_are_refused(registry, monkeypatch):
+    texts = {"toys/one": 'recipe = "toys/two"', "toys/two": 'recipe = "toys/one"'}
+    monkeypatch.setitem(resolve.__globals__, "read_recipe", lambda name, **_: texts[name])
+    with pytest.raises(ConfigError, match="toys/one -> toys/two -> toys/one"):
+        resolve("toys/one", registry=registry)
+
+
 def test_an_unknown_recipe_is_refused(registry):
     with pytest.raises(PluginError, match="no recipe 'vitz/ljspeech'"):
         resolve("vitz/ljspeech", registry=registry)

@@ -120,6 +120,14 @@ def test_a_frozen_optimizer_takes_no_step(tmp_path, registry):
     assert moved(weights[1], weights[2]) == set(weights[0])
 
 
+def test_a_whole_module_can_be_frozen_for_the_whole_run(tmp_path, registry):
+    _, weights = trained(
+        tmp_path, registry, 2, rule("discriminator.*", frozen=True), trainer=GanConfig()
+    )
+    generator = {name for name in weights[0] if name.startswith("model.")}
+    assert moved(weights[0], weights[1]) == generator
+
+
 def test_two_ranks_equal_one(tmp_path):
     rules = {"parameters": (rule("model.2.*", frozen_until=3),)}
     train_toy(tmp_path / "one", script_experiment(GanConfig(), 6, **rules), registry=toy_registry())

@@ -126,17 +126,32 @@ def _layers(recipe_or_path: str, registry: Registry) -> list[tuple[str, Plain]]:
                 f"{recipe_or_path} is neither a recipe nor a TOML file.",
                 hint=near_miss(recipe_or_path, recipes),
             )
-        return [_recipe_layer(recipe_or_path, registry)]
-    plain = read_toml(path)
-    base = plain.pop("recipe", None)
-    file_layer = (f"file {path}", plain)
-    if base is None:
-        return [file_layer]
-    if not isinstance(base, str):
-        raise ConfigError(f'{path}: recipe must be a name, such as recipe = "family/name".')
-    return [_recipe_layer(base, registry), file_layer]
+        return _recipe_layers(recipe_or_path, registry)
+    return _with_base(f"file {path}", read_toml(path), registry, below=())
 
 
-def _recipe_layer(name: str, registry: Registry) -> tuple[str, Plain]:
+def _recipe_layers(
+    name: str, registry: Registry, below: tuple[str, ...] = ()
+) -> list[tuple[str, Plain]]:
+    """Return the layers of a recipe, after those of the recipe it is based on.
+
+    below: the recipes that are based on this one.
+    """
+    if name in below:
+        raise ConfigError(f"The recipe '{name}' is based on itself: {' -> '.join([*below, name])}.")
     where = f"recipe {name}"
-    return where, parse_toml(read_recipe(name, registry=registry), f"The {where}")
+    plain = parse_toml(read_recipe(name, registry=registry), f"The {where}")
+    return _with_base(where, plain, registry, below=(*below, name))
+
+
+def _with_base(
+    origin: str, plain: Plain, registry: Registry, *, below: tuple[str, ...]
+) -> list[tuple[str, Plain]]:
+    base = plain.pop("recipe", None)
+    if base is None:
+        return [(origin, plain)]
+    if not isinstance(base, str):
+        raise ConfigError(
+            f'{origin.removeprefix("file ")}: recipe must be a name, such as recipe = "family/name".'
+        )
+    return [*_recipe_layers(base, registry, below), (origin, plain)]

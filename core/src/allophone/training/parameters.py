@@ -41,7 +41,7 @@ class Learning:
 class GroupedOptimizer:
     """An optimizer with its plan and its losses in the current step.
 
-    parameters: those that learn, now or later.
+    parameters: all of its parameters, also those that are frozen.
     groups: how the parameters of each group learn.
     configured: the options that each group was built with, including the learning rate.
     """

@@ -68,6 +68,7 @@ class TrainerRuntime:
             config.parameters,
             [name for name, one in self._named(*self.modules) if one.requires_grad],
         )
+        self._starts = {one.start for one in self._learning.values()}
         self._optimizers = {
             name: self._build(name, plan) for name, plan in objective.optimizers().items()
         }
@@ -128,7 +129,7 @@ class TrainerRuntime:
         micro-batches it uses the old ones.
         """
         assert len(batches) == self._config.accumulate
-        if any(one.start == self.step for one in self._learning.values()):
+        if self.step in self._starts:
             self._freeze()
         metrics: list[Metrics] = []
         self._step_metrics = {}
@@ -265,7 +266,7 @@ class TrainerRuntime:
         parameters = [
             (full, parameter)
             for full, parameter in self._named(*plan.modules)
-            if full in self._learning and self._learning[full].start is not None
+            if full in self._learning
         ]
         try:
             optimizer = plan.optimizer(parameter for _, parameter in parameters)
