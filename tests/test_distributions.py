@@ -83,7 +83,7 @@ def test_versions_are_equal_and_bounded(one):
             )
             wanted = set(filter(None, (ours["extras"] or "").strip("[]").split(",")))
             assert wanted <= EXTRAS[ours["name"]], f"there is no such extra: {required}"
-            expected = "" if ours["name"] == one.name else bounds(one.version)
+            expected = "" if ours["name"] == one.name else one.bounds(one.version)
             assert ours["bounds"] == expected, f"{one.place}: run make version V={one.version}"
 
 
@@ -134,7 +134,7 @@ def test_version_bounds(version, expected):
 
 def test_set_version_changes_every_pyproject(tmp_path, monkeypatch):
     folders = []
-    for place in ("core", "plugins/vits2"):
+    for place in ("core", "plugins/vits2", "plugins/testing"):
         folders.append(tmp_path / place)
         folders[-1].mkdir(parents=True)
         shutil.copy(ROOT / place / "pyproject.toml", folders[-1])
@@ -143,8 +143,9 @@ def test_set_version_changes_every_pyproject(tmp_path, monkeypatch):
     monkeypatch.setattr("set_version.ROOT", tmp_path)
     monkeypatch.setattr("set_version.distributions", lambda: copies)
     set_version("0.2.0")
-    core, vits2 = (Distribution(folder) for folder in folders)
-    assert core.version == vits2.version == "0.2.0"
+    core, vits2, suite = (Distribution(folder) for folder in folders)
+    assert core.version == vits2.version == suite.version == "0.2.0"
+    assert "allophone==0.2.0" in suite.requirements()
     own = "allophone-vits2[export]"
     assert own in vits2.requirements(), "its own extras need no bounds"
     ours = [one for one in vits2.requirements() if OURS.fullmatch(one) and one != own]

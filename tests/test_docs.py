@@ -13,7 +13,8 @@ import click
 import pytest
 from distributions import ROOT, distributions
 
-from allophone import hookspecs, testing
+import allophone_testing
+from allophone import hookspecs
 from allophone.cli import allophone
 from allophone.config import resolve
 from allophone.entries import KINDS
@@ -53,9 +54,9 @@ def test_every_hook_is_explained_to_plugin_authors(hook):
     assert any(f"def {hook}(" in block for block in blocks(WRITING_PLUGINS, "python"))
 
 
-@pytest.mark.parametrize("contract", testing.__all__)
+@pytest.mark.parametrize("contract", allophone_testing.__all__)
 def test_every_contract_is_documented_with_its_attributes(contract):
-    cls = getattr(testing, contract)
+    cls = getattr(allophone_testing, contract)
     row = next(
         line
         for line in WRITING_PLUGINS.read_text("utf-8").splitlines()

@@ -23,7 +23,7 @@ from allophone.entries import (
 )
 from allophone.hookspecs import hookimpl
 from allophone.registry import build_registry
-from allophone.testing import CommandContract
+from allophone_testing import CommandContract
 
 MODULES = {
     "tones": "class TonesEngine",

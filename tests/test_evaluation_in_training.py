@@ -13,11 +13,11 @@ from allophone.data.manifest import Utterance
 from allophone.events import Validated
 from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
-from allophone.testing.corpus import synthetic_speech
 from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered
 from allophone.training.ranks import Rank
+from allophone_testing.corpus import synthetic_speech
 
 
 class Stored:

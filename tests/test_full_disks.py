@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from allophone import cli
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 RECIPE = "hifigan/tiny"
 

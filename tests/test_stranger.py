@@ -105,7 +105,7 @@ root = "diary"
 TRAIN_AND_SPEAK = """
 from pathlib import Path
 from allophone.cli import allophone
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 diary = Path("diary")
 write_corpus(diary, utterances=16)
@@ -137,8 +137,8 @@ def add_diary(project):
         ),
         (
             project / "tests" / "test_contract.py",
-            "from allophone.testing import ",
-            "import soundfile\nfrom allophone.testing import CorpusContract, ",
+            "from allophone_testing import ",
+            "import soundfile\nfrom allophone_testing import CorpusContract, ",
             CONTRACT,
         ),
     ):

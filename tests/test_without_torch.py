@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a synthetic corpus, an experiment, and an unrelated folder."""
     folder = tmp_path_factory.mktemp("without-torch")
     corpus = (
-        f"{HIDING}\nfrom pathlib import Path\nfrom allophone.testing.corpus import write_corpus\n"
+        f"{HIDING}\nfrom pathlib import Path\nfrom allophone_testing.corpus import write_corpus\n"
     )
     made = run(folder, f"{corpus}write_corpus(Path('recordings'), utterances=8)", disabled=[])
     assert made.returncode == 0, made.stderr

@@ -175,7 +175,7 @@ def check_training(folder: Path) -> str:
     one = next(one for one in distributions() if one.name == TRAINED)
     environment = Environment.with_packages(folder, f"{TRAINED}[testing]")
     recipe = f"{one.folder.name}/tiny"
-    environment.run("python", "-m", "allophone.testing.corpus", "recordings")
+    environment.run("python", "-m", "allophone_testing.corpus", "recordings")
     environment.run("allophone", "prepare", recipe, "--root", "recordings")
     environment.run("allophone", "extract", recipe)
     environment.run("allophone", "train", recipe, "--run", "runs/tiny", "--max-steps", "3")

@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = "https://example.org/allophone"
 """Placeholder of the project's URL; followed by a path, it refers to a file of this repository."""
 
+SUITE = "allophone-testing"
+"""The distribution that uses modules of the core that are not public, so it needs exactly its version."""
+
 OURS = re.compile(r"(?P<name>allophone(?:-[a-z0-9-]+)?)(?P<extras>\[[^]]*\])?(?P<bounds>.*)")
 """A requirement of one of these distributions."""
 
@@ -58,6 +61,10 @@ class Distribution:
         (wheel,) = dist.glob(f"{stem}-*.whl")
         (source,) = dist.glob(f"{stem}.tar.gz")
         return wheel, source
+
+    def bounds(self, version: str) -> str:
+        """The bounds of its requirements of other distributions of this repository, at a version of all."""
+        return f"=={version}" if self.name == SUITE else bounds(version)
 
     def requirements(self) -> Iterator[str]:
         """All requirements, including those of extras."""

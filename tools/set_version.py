@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 
-from distributions import OURS, ROOT, Distribution, bounds, distributions
+from distributions import OURS, ROOT, Distribution, distributions
 
 
 def set_version(version: str) -> None:
@@ -20,7 +20,7 @@ def set_version(version: str) -> None:
         text = path.read_text("utf-8")
         path.write_text(_with_version(text, version), "utf-8")
     for one in distributions():
-        one.pyproject.write_text(with_bounds(one, bounds(version)), "utf-8")
+        one.pyproject.write_text(with_bounds(one, one.bounds(version)), "utf-8")
 
 
 def _with_version(text: str, version: str) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 import allophone
 from allophone.cli import allophone as command_line
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 TEXT = "Children under silver clouds."
 SEED = 3

@@ -14,7 +14,7 @@ from allophone.errors import UserError
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 
 def experiment(directory, *corpora):

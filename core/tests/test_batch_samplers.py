@@ -24,8 +24,8 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
 from allophone.sampling import open_sampler
-from allophone.testing import BatchSamplerContract
-from allophone.testing.corpus import write_corpus
+from allophone_testing import BatchSamplerContract
+from allophone_testing.corpus import write_corpus
 
 
 class TestLengthBuckets(BatchSamplerContract):

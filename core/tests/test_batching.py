@@ -25,9 +25,9 @@ from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
 from allophone.text.config import TextConfig
 from allophone.text.symbols import SymbolTable
+from allophone_testing.corpus import write_corpus
 
 FEATURES = ("waveform", "phonemes")
 

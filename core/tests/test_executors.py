@@ -12,7 +12,7 @@ from allophone.entries import ExecutorEntry
 from allophone.errors import PluginError, UserError
 from allophone.executors import LocalProcesses, Task, open_executor
 from allophone.registry import build_registry, default_registry
-from allophone.testing import ExecutorContract
+from allophone_testing import ExecutorContract
 
 
 class TestLocal(ExecutorContract):

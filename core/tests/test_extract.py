@@ -31,7 +31,7 @@ from allophone.preparation import chunks
 from allophone.preparation.extract import Shard, extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry, default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 N_UTTERANCES = 30
 

@@ -18,7 +18,7 @@ from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 AUDIO = {"sample_rate": 8000, "n_fft": 256, "hop_length": 64, "win_length": 256, "n_mels": 20}
 

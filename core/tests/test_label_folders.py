@@ -12,7 +12,7 @@ from allophone.data.manifest import read_manifest
 from allophone.errors import UserError
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from allophone.entries import KINDS
 from allophone.registry import default_registry
-from allophone.testing.light import HEAVY, heavy_imports
+from allophone_testing.light import HEAVY, heavy_imports
 
 
 def command_line(*arguments: str) -> str:

@@ -26,11 +26,11 @@ from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
 from allophone.hookspecs import hookimpl
 from allophone.run_folder import checkpoints
-from allophone.testing import MetricContract
 from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered
 from allophone.training.ranks import Rank
+from allophone_testing import MetricContract
 
 
 @frozen(kw_only=True)

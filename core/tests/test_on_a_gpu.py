@@ -1,6 +1,6 @@
 """What the core does on GPUs: pinned batches, spectrograms, precisions, resuming, compiled steps and NCCL.
 
-The contract suite trains and hears every plugin on a GPU (`allophone.testing.gpu`).
+The contract suite trains and hears every plugin on a GPU (`allophone_testing.gpu`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from training_toys import (
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.run_folder import WEIGHTS, find_checkpoint
-from allophone.testing.gpu import GPU, PRECISIONS, without_tf32
 from allophone.training.distributed import DistributedEnv, process_group
 from allophone.training.ranks import Rank
 from allophone.weights import read_weights
+from allophone_testing.gpu import GPU, PRECISIONS, without_tf32
 
 pytestmark = pytest.mark.gpu
 

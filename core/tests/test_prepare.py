@@ -23,7 +23,7 @@ from allophone.hookspecs import hookimpl
 from allophone.preparation.prepare import prepare
 from allophone.preparation.splits import assign_splits
 from allophone.registry import build_registry, default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 
 def utterances(count, **fields):

@@ -29,8 +29,8 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
 from allophone.run_folder import checkpoint_path
-from allophone.testing.corpus import write_corpus
 from allophone.weights import write_weights
+from allophone_testing.corpus import write_corpus
 
 AUDIO = {"sample_rate": 8000, "n_fft": 256, "hop_length": 64, "win_length": 256, "n_mels": 20}
 CPU = torch.device("cpu")

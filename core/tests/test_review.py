@@ -26,8 +26,8 @@ from allophone.preparation.prepare import prepare
 from allophone.preparation.review import BETTER_TEXTS, FEWEST_VALUES, RARE, review
 from allophone.preparation.text_fit import FEWEST_TEXTS, count_better_texts, frames_of
 from allophone.registry import build_registry, default_registry
-from allophone.testing.corpus import STORY, synthetic_speech
 from allophone.text.symbols import is_sound
+from allophone_testing.corpus import STORY, synthetic_speech
 
 RATE = 16000
 WORDS = STORY.split()

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from allophone.cli import allophone
 from allophone.errors import UserError
 from allophone.registry import default_registry
-from allophone.testing.light import heavy_imports
+from allophone_testing.light import heavy_imports
 
 
 @pytest.fixture

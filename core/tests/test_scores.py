@@ -15,8 +15,8 @@ from allophone.metrics.mel_distance import MelDistance
 from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
 from allophone.metrics.scores import Scored, has_what_it_needs, score
 from allophone.metrics.warping import warp
-from allophone.testing import MetricContract
-from allophone.testing.corpus import synthetic_speech
+from allophone_testing import MetricContract
+from allophone_testing.corpus import synthetic_speech
 
 RATE = 16000
 

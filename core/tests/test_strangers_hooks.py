@@ -12,10 +12,10 @@ from allophone.errors import PluginError
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.run_folder import checkpoints, find_checkpoint, read_provenance
-from allophone.testing.corpus import write_corpus
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
+from allophone_testing.corpus import write_corpus
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.preparation.splits import assign_splits
 from allophone.run_folder import checkpoints
-from allophone.testing.corpus import write_corpus
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
+from allophone_testing.corpus import write_corpus
 
 
 def utterances(count):

@@ -33,11 +33,11 @@ from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, build_registry
 from allophone.run_folder import find_checkpoint, read_provenance
-from allophone.testing.corpus import write_corpus
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
+from allophone_testing.corpus import write_corpus
 
 CPU = torch.device("cpu")
 COLUMNS = ["audio", "text", "speaker"]

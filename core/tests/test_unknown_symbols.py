@@ -17,9 +17,9 @@ from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
-from allophone.testing.corpus import LABELS, PAUSE, write_corpus
 from allophone.training import run
 from allophone.training.run import warn_of_unknown_symbols
+from allophone_testing.corpus import LABELS, PAUSE, write_corpus
 
 
 @frozen(kw_only=True)

@@ -21,7 +21,7 @@ from allophone.errors import ConfigError, UserError
 from allophone.hookspecs import hookimpl
 from allophone.inference.vocoders import controls_of, load_vocoder, override_controls
 from allophone.registry import build_registry
-from allophone.testing import VocoderContract
+from allophone_testing import VocoderContract
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)

@@ -36,8 +36,8 @@ from allophone.inference.vocoders import (
 )
 from allophone.inference.vocoding import audio_of, open_vocoder, vocode_all
 from allophone.synthesis.ledger import Failure, in_batches
-from allophone.testing.corpus import synthetic_speech
-from allophone.testing.light import heavy_imports
+from allophone_testing.corpus import synthetic_speech
+from allophone_testing.light import heavy_imports
 
 CPU = torch.device("cpu")
 SPEC = MelSpec(sample_rate=8000, n_fft=256, hop_length=64, win_length=256, n_mels=40)

@@ -121,12 +121,10 @@ def allophone_commands() -> Iterator[CommandEntry]:
         ("train", "Train, resume or fine-tune a model."),
         ("import", "Convert another project's checkpoint to a voice."),
         ("export", "Export a voice to a format of other programs."),
-        ("package", "Create a Python package of a voice."),
         ("config", "Show or check an experiment's configuration."),
         ("recipes", "List the recipes, or print one."),
         ("plugins", "List the installed plugins and what they offer."),
         ("doctor", "Check this machine, the installed packages and the plugins."),
-        ("new-plugin", "Create a small working plugin as a starting point."),
     ):
-        module = "import_" if name == "import" else name.replace("-", "_")
+        module = "import_" if name == "import" else name
         yield CommandEntry(name=name, summary=summary, command=f"allophone.cli.{module}:command")

@@ -46,7 +46,7 @@ class Tree:
     options: what the corpus's table in an experiment has besides type and root.
     utterances: the speaker, the text and the split of each utterance, by its id.
     languages: of these utterances.
-    required, listings, recording, lists_missing: see `allophone.testing.CorpusContract`.
+    required, listings, recording, lists_missing: see `allophone_testing.CorpusContract`.
     double: adds a second utterance of an id to it.
     """
 

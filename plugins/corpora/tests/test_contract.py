@@ -8,7 +8,7 @@ from song_trees import SONGS
 from speech_trees import SPEECH
 
 from allophone.registry import default_registry
-from allophone.testing import CorpusContract, PluginContract
+from allophone_testing import CorpusContract, PluginContract
 
 TREES = SPEECH | SONGS
 

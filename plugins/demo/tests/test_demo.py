@@ -25,12 +25,12 @@ from allophone.cli import allophone
 from allophone.errors import ConfigError, UserError
 from allophone.synthesis.loading import load
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
-from allophone.testing.light import heavy_imports
 from allophone_demo.answers import answer
 from allophone_demo.command import command as demo
 from allophone_demo.figure import decibels, figure
 from allophone_demo.knobs import Choice, Field, Slider, Switch, knobs, wanted
 from allophone_demo.voices import open_voices, share_voices
+from allophone_testing.light import heavy_imports
 
 
 def positive(instance, attribute, value):

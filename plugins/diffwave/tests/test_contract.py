@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.testing import PluginContract, TrainerContract, VocoderContract
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.network import Denoiser
+from allophone_testing import PluginContract, TrainerContract, VocoderContract
 
 SMALL = DiffwaveConfig(channels=8, layers=4, dilation_cycle=3)
 

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.inference.protocol import VocoderSpec
-from allophone.testing.corpus import synthetic_speech
-from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone_diffwave.config import DiffwaveConfig
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import diffuse, noise_loss
@@ -28,6 +26,8 @@ from allophone_diffwave.network import Denoiser
 from allophone_diffwave.samplers import FAST_BETAS
 from allophone_diffwave.sampling import SeededNoise
 from allophone_diffwave.vocoder import DiffwaveVocoder
+from allophone_testing.corpus import synthetic_speech
+from allophone_testing.parity import Golden, golden_fixture, normal
 
 golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 MELS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from allophone.testing import NormalizerContract, PluginContract
+from allophone_testing import NormalizerContract, PluginContract
 
 
 class TestPlugin(PluginContract):

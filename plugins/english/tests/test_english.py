@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allophone.frontend import build_frontend
-from allophone.testing.light import HEAVY, heavy_imports
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.normalization import clean_text
 from allophone_english.classes.verbatim import SILENT
@@ -18,6 +17,7 @@ from allophone_english.grammar import grammar
 from allophone_english.normalizer import EnglishNormalizer
 from allophone_english.numbers import cardinal, decade, label, number, ordinal, plain, year
 from allophone_english.tokens import Rule
+from allophone_testing.light import HEAVY, heavy_imports
 
 english = EnglishNormalizer()
 

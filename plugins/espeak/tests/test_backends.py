@@ -14,10 +14,10 @@ import pytest
 from allophone.config import structure
 from allophone.errors import UserError
 from allophone.frontend import build_frontend
-from allophone.testing.light import heavy_imports
 from allophone.text.config import TextConfig
 from allophone_espeak.backends import BackendPhonemizer
 from allophone_espeak.config import PhonemizerConfig
+from allophone_testing.light import heavy_imports
 
 
 @pytest.fixture

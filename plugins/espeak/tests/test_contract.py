@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from allophone.testing import PhonemizerContract, PluginContract
 from allophone_espeak.config import EspeakConfig, PhonemizerConfig
+from allophone_testing import PhonemizerContract, PluginContract
 
 
 class TestPlugin(PluginContract):

@@ -15,11 +15,11 @@ from allophone.config import structure
 from allophone.errors import UserError
 from allophone.frontend import build_frontend
 from allophone.registry import build_registry
-from allophone.testing.light import HEAVY, heavy_imports
 from allophone.text.config import TextConfig
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import EspeakEngine, EspeakPool
 from allophone_espeak.phonemizers import EspeakPhonemizer
+from allophone_testing.light import HEAVY, heavy_imports
 
 ENGLISH = [
     "The quick brown fox jumps over the lazy dog.",

@@ -11,11 +11,11 @@ from allophone.errors import UserError
 from allophone.frontend import build_frontend, find_normalizer
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
 from allophone.text.config import TextConfig
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import EspeakEngine, languages
 from allophone_espeak.phonemizers import EspeakPhonemizer
+from allophone_testing.corpus import write_corpus
 
 WITHOUT_DICTIONARY = {"fo", "kaa", "xex"}
 """What the data of espeakng-loader lists, and does not hold."""

@@ -12,7 +12,7 @@ from allophone.audio.files import write_audio
 from allophone.cli import allophone as cli
 from allophone.data.manifest import Utterance, write_manifest
 from allophone.errors import UserError
-from allophone.testing.corpus import synthetic_speech
+from allophone_testing.corpus import synthetic_speech
 
 CHEAP = ("--metric", "speed", "--metric", "pauses")
 

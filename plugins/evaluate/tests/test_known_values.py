@@ -10,7 +10,6 @@ import soxr
 from scipy.fft import dct
 
 from allophone.metrics.protocol import MetricContext, SynthesizedSpeech
-from allophone.testing.corpus import synthetic_speech
 from allophone_evaluate.config import (
     F0Config,
     McdConfig,
@@ -25,6 +24,7 @@ from allophone_evaluate.metrics.pauses import Pauses
 from allophone_evaluate.metrics.speaking_rate import SpeakingRate
 from allophone_evaluate.metrics.speed import Speed
 from allophone_evaluate.settings import AUDIO
+from allophone_testing.corpus import synthetic_speech
 
 RATE = 16000
 CONTEXT = MetricContext(audio=AUDIO)

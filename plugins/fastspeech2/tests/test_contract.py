@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
+from allophone_testing import PluginContract, SynthesizerContract, TrainerContract
 
 SMALL = (
     "model.hidden_channels=16",

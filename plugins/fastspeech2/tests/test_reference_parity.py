@@ -17,7 +17,6 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.testing.parity import Golden, golden_fixture, normal
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,
@@ -28,6 +27,7 @@ from allophone_fastspeech2.config import (
 from allophone_fastspeech2.importers.names import reference_name
 from allophone_fastspeech2.model import FastSpeech2, Recordings, SynthesizedMels
 from allophone_fastspeech2.variance_adaptor import ProsodyControls
+from allophone_testing.parity import Golden, golden_fixture, normal
 
 golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}

@@ -14,8 +14,8 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.inference.protocol import TextBatch, VoiceSpec
 from allophone.registry import Registry
-from allophone.testing.experiment import ExperimentContract, build_objective
 from allophone_fastspeech2.synthesis import FastSpeech2Synthesizer, build_synthesizer
+from allophone_testing.experiment import ExperimentContract, build_objective
 
 SMALL = (
     "model.hidden_channels=16",

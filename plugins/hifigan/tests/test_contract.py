@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
-from allophone.testing import PluginContract, TrainerContract, VocoderContract
 from allophone_hifigan.config import SIZES, HifiganConfig
 from allophone_hifigan.generator import Generator
+from allophone_testing import PluginContract, TrainerContract, VocoderContract
 
 SMALL = (
     "vocoder.channels=32",

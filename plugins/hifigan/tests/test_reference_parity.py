@@ -14,7 +14,6 @@ import pytest
 import torch
 from attrs import evolve
 
-from allophone.testing.parity import Golden, golden_fixture, weight
 from allophone.training.adversarial import (
     DiscriminatorOutput,
     adversarial_loss,
@@ -25,6 +24,7 @@ from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator
 from allophone_hifigan.importers.names import discriminators_name, generator_name
+from allophone_testing.parity import Golden, golden_fixture, weight
 
 golden = golden_fixture(Path(__file__).parent / "data" / "reference.npz")
 MELS = 8

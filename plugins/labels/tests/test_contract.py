@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from allophone.testing import PluginContract
+from allophone_testing import PluginContract
 
 
 class TestPlugin(PluginContract):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allophone.errors import UserError
-from allophone.testing.corpus import letter_ends, synthetic_speech, write_corpus
 from allophone_labels.label_files import read_labels
+from allophone_testing.corpus import letter_ends, synthetic_speech, write_corpus
 
 LONG = '''File type = "ooTextFile"
 Object class = "TextGrid"

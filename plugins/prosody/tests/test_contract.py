@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allophone.testing import PluginContract
+from allophone_testing import PluginContract
 
 
 class TestPlugin(PluginContract):

@@ -11,10 +11,10 @@ from allophone.audio.melspec import MelSpec
 from allophone.data.manifest import Utterance
 from allophone.features.protocol import ExtractionContext
 from allophone.features.recordings import RecordingReader
-from allophone.testing.light import heavy_imports
 from allophone_prosody.config import EnergyConfig, F0Config
 from allophone_prosody.energy import EnergyExtractor, frame_energy
 from allophone_prosody.f0 import F0Extractor
+from allophone_testing.light import heavy_imports
 
 SPEC = MelSpec(sample_rate=16000, n_fft=512, hop_length=128, win_length=512)
 RATE = SPEC.sample_rate

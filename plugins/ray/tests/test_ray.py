@@ -23,9 +23,9 @@ from allophone.preparation import chunks
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing import ExecutorContract, PluginContract
-from allophone.testing.corpus import write_corpus
 from allophone_ray.executor import RayTasks
+from allophone_testing import ExecutorContract, PluginContract
+from allophone_testing.corpus import write_corpus
 
 HERE = str(Path(__file__).parent)
 

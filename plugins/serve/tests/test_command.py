@@ -27,9 +27,9 @@ from wyoming.tts import Synthesize
 import allophone
 from allophone.errors import UserError
 from allophone.registry import default_registry
-from allophone.testing.light import heavy_imports
 from allophone_serve.command import command
 from allophone_serve.voices import open_voices
+from allophone_testing.light import heavy_imports
 
 TEXT = "The quick brown fox jumps over the lazy dog. And nobody minds!"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allophone.testing import CommandContract, PluginContract
+from allophone_testing import CommandContract, PluginContract
 
 
 class TestPlugin(PluginContract):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allophone.testing import TrainerContract
+from allophone_testing import TrainerContract
 
 SMALL = (
     "vocoder.filters=4",

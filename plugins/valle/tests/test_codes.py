@@ -14,7 +14,7 @@ from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utte
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 from allophone_valle.codec_config import FakeCodecConfig
 from allophone_valle.codecs.fake import FakeCodec
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allophone.testing import PluginContract, SynthesizerContract, TrainerContract
+from allophone_testing import PluginContract, SynthesizerContract, TrainerContract
 
 OTHERS = (
     "model.text_encoder={hidden_channels = 16, feed_forward_channels = 16, layers = 1}",

@@ -18,11 +18,11 @@ from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.run_folder import find_checkpoint
-from allophone.testing.corpus import write_corpus
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.weights import read_weights, write_weights
+from allophone_testing.corpus import write_corpus
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,

@@ -17,13 +17,13 @@ from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_from_linear, mel_spectrogram
-from allophone.testing.parity import Golden, golden_fixture, weight
 from allophone.training.adversarial import (
     adversarial_loss,
     discriminate,
     discriminator_loss,
     feature_matching_loss,
 )
+from allophone_testing.parity import Golden, golden_fixture, weight
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from allophone.audio.melspec import MelSpec
-from allophone.testing.parity import Golden, golden_fixture, weight
+from allophone_testing.parity import Golden, golden_fixture, weight
 from allophone_vits.config import HifiganDecoderConfig, TextEncoderConfig
 from allophone_vits.gaussian import kl_loss
 from allophone_vits.inference import convert_latents, decode, infer_latents

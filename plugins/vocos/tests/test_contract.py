@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from allophone.testing import PluginContract, TrainerContract, VocoderContract
+from allophone_testing import PluginContract, TrainerContract, VocoderContract
 from allophone_vocos.config import VocosConfig
 from allophone_vocos.network import Vocos
 

@@ -15,7 +15,7 @@ from allophone.registry import Registry
 
 _HINT = (
     "This is a bug in the reader. See 'Writing a reader' in docs/corpora.md, and test the reader with "
-    "allophone.testing.CorpusContract."
+    "the contract suite's CorpusContract."
 )
 
 

@@ -96,7 +96,7 @@ class TextFrontend:
             raise PluginError(
                 f"The phonemizer {type(self.phonemizer).__qualname__} gives {len(found)} lists of symbols for "
                 f"{len(texts)} texts; expected one each, in order.",
-                hint="Its author can find such faults with allophone.testing.PhonemizerContract.",
+                hint="Its author can find such faults with the contract suite's PhonemizerContract.",
             )
         return found
 
