@@ -13,11 +13,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen, validators
 
-from allophone.data.manifest import ID_BYTES, SPLITS, Split, Utterance, read_manifest
+from allophone.data.manifest import ID_BYTES, SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
 from allophone.parsing import parse_json, why_not_text
 
@@ -53,7 +53,7 @@ def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
     """Read the utterances of a split; UserError if the split is unknown or empty."""
     if split not in SPLITS:
         raise UserError(f"There is no split '{split}'.", hint=near_miss(split, SPLITS))
-    utterances = read_manifest(manifest, cast(Split, split))
+    utterances = read_manifest(manifest, split)
     if not utterances:
         raise UserError(f"{manifest} has no utterances in the split '{split}'.")
     return utterances
