@@ -148,7 +148,7 @@ def test_the_same_text_of_two_speakers_need_not_stay_together():
         Utterance(id=f"{n}", audio="x", text="Please call Stella.", speaker=f"p{n}")
         for n in range(100)
     ]
-    assigned = assign_splits([items], SplitsConfig(valid=0.3, test=0))
+    assigned = list(assign_splits([items], SplitsConfig(valid=0.3, test=0)))
     assert {utterance.split for utterance in assigned} == {"train", "valid"}
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_added_to_a_published_test_split():
     ]
     ours = [evolve(u, id=f"o{u.id}", speaker="o") for u in utterances(100)]
     config = SplitsConfig(valid=0.2, test=0.2, golden_test=0)
-    assigned = assign_splits([theirs, ours], config)
+    assigned = list(assign_splits([theirs, ours], config))
     of_theirs = {u.id for u in assigned if u.split == "test" and not u.id.startswith("o")}
     assert of_theirs == {u.id for u in theirs[:5]}
     assert Counter(u.split for u in assigned[5:105])["valid"] > 10
@@ -192,7 +192,7 @@ def test_published_splits_are_kept():
         *(evolve(u, split="valid") for u in utterances(5)),
         *(evolve(u, id=f"t{u.id}", split="train") for u in utterances(50)),
     ]
-    assigned = assign_splits([items], SplitsConfig(valid=0.9, test=0.0))
+    assigned = list(assign_splits([items], SplitsConfig(valid=0.9, test=0.0)))
     assert [u.split for u in assigned] == [u.split for u in items]
 
 

@@ -127,6 +127,7 @@ class CorpusIndex:
     def release(self) -> None:
         """Give back the memory of columns that were read as a whole; other processes and later reads are not affected."""
         self._columns.release()
+        self.manifest.release()
 
     def utterance(self, row: int) -> StoredUtterance:
         """The utterance of a row with its features, which must all be stored."""

@@ -19,6 +19,9 @@ Reject = Callable[[Mapping[str, int]], Dropped | None]
 
 _PART = 1 << 16
 
+_READ_BEFORE_RELEASE = 1000
+"""Examples after which a process gives back the pages of the index: each example touches some in every column."""
+
 
 class Examples(Sequence[Example]):
     """The examples of some utterances, each put together when it is asked for."""
@@ -35,6 +38,7 @@ class Examples(Sequence[Example]):
         self.stored = stored
         self._features = features
         self._speakers, self._languages = speakers, languages
+        self._read = 0
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -52,6 +56,9 @@ class Examples(Sequence[Example]):
                 languages=self._languages,
             )
         corpus, row = self.stored.corpus, int(self.stored.rows[index])
+        self._read += 1
+        if self._read % _READ_BEFORE_RELEASE == 0:
+            corpus.release()
         return Example(
             id=corpus.manifest.utterance(row).id,
             features={name: corpus.features[name].array(row) for name in self._features},

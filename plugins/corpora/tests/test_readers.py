@@ -99,7 +99,7 @@ def test_groups_are_in_one_split(name, root):
     assert {u.split for u in found} <= {None, "train", "valid", "test"}
     for seed in range(6):
         config = SplitsConfig(valid=1, test=0, golden_test=0, seed=seed)
-        assigned = assign_splits([found], config)
+        assigned = list(assign_splits([found], config))
         assert "valid" in {u.split for u in assigned}
         for utterance in assigned:
             alike = {u.split for u in assigned if u.group == utterance.group}

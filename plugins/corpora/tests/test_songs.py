@@ -220,7 +220,7 @@ def test_opencpop_keeps_its_test_songs_and_takes_validation_from_the_others(tmp_
     write(tmp_path / "segments/test.txt", "2044000001|词|c i|C4\n2086000001|词|c i|C4\n")
     (tmp_path / "segments/wavs").mkdir()
     found = list(read("opencpop", tmp_path).values())
-    assigned = assign_splits([found], SplitsConfig(valid=0.2, test=0.5, golden_test=0))
+    assigned = list(assign_splits([found], SplitsConfig(valid=0.2, test=0.5, golden_test=0)))
     assert {u.group for u in assigned if u.split == "test"} == {"2044", "2086"}
     valid = {u.group for u in assigned if u.split == "valid"}
     assert valid
@@ -284,7 +284,7 @@ def test_microphones_of_a_sentence_share_a_split_even_without_a_text(tmp_path):
         for microphone in ("mic1", "mic2"):
             record(tmp_path / f"wav48_silence_trimmed/p315/p315_{n:03d}_{microphone}.flac")
     found = list(read("vctk", tmp_path, microphones=["mic1", "mic2"]).values())[1:]
-    assigned = assign_splits([found], SplitsConfig(valid=0.3, test=0.3, golden_test=0))
+    assigned = list(assign_splits([found], SplitsConfig(valid=0.3, test=0.3, golden_test=0)))
     sides = {}
     for utterance in assigned:
         sides.setdefault(utterance.id.rsplit("_", 1)[0], set()).add(utterance.split)

@@ -9,11 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 
 from allophone.config import Experiment, structure, unstructure
 from allophone.config.tables import write_toml
@@ -27,47 +25,9 @@ from allophone_ray.executor import RayTasks
 from allophone_testing import ExecutorContract, PluginContract
 from allophone_testing.corpus import write_corpus
 
-HERE = str(Path(__file__).parent)
-
 
 class TestPlugin(PluginContract):
     plugin = "ray"
-
-
-def started(cluster, **node):
-    """Add a node. Ray gives one 15 seconds to start, which is too little on a machine that is busy with other tests."""
-    for _ in range(4):
-        try:
-            return cluster.add_node(**node)
-        except Exception as error:
-            if "timed out during startup" not in str(error):
-                raise
-    return cluster.add_node(**node)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """A cluster of a node without CPUs, to which others are added."""
-    before = {name: os.environ.get(name) for name in ("RAY_ADDRESS", "PYTHONPATH")}
-    # The modules of these tests, for the processes of the cluster.
-    os.environ["PYTHONPATH"] = HERE
-    made = Cluster()
-    started(made, num_cpus=0, include_dashboard=False)
-    os.environ["RAY_ADDRESS"] = made.address
-    yield made
-    ray.shutdown()
-    made.shutdown()
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
-
-
-@pytest.fixture(scope="module")
-def node(cluster):
-    """A node that lives as long as the cluster."""
-    return started(cluster, num_cpus=1)
 
 
 @pytest.fixture(autouse=True)
@@ -139,10 +99,10 @@ def content(folder):
 
 
 def test_extraction_survives_a_node_that_is_killed(
-    cluster, node, recordings, tmp_path, monkeypatch
+    cluster, node, start_node, recordings, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(chunks, "CHUNK", 4)
-    second = started(cluster, num_cpus=1)
+    second = start_node(cluster, num_cpus=1)
     results = {}
     for name in ("local", "ray"):
         made = experiment_in(tmp_path / name, recordings)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from attrs import asdict, field, fields_dict, frozen, validators
 
-from allophone.atomic import atomic_write
+from allophone.atomic import atomic_path, atomic_write
 from allophone.errors import UserError, near_miss, reason_of, shown
 from allophone.parsing import parse_json_object, why_not_text
 
@@ -154,10 +155,10 @@ def utterance_from_plain(plain: Mapping[str, Any], *, where: str) -> Utterance:
         raise UserError(f"{where} is not a valid utterance: {reason_of(error)}") from error
 
 
-def read_manifest(path: str | Path) -> tuple[Utterance, ...]:
-    """Read a manifest. Raises UserError with the line of an error."""
-    path = Path(path)
-    utterances = tuple(utterance for _, _, utterance in manifest_lines(path))
+def read_manifest(path: str | Path, split: Split | None = None) -> tuple[Utterance, ...]:
+    """Read a manifest, or one split of it. Raises UserError with the line of an error."""
+    lines = manifest_lines(Path(path))
+    utterances = tuple(one for _, _, one in lines if split is None or one.split == split)
     refuse_same_ids(utterances)
     return utterances
 
@@ -206,13 +207,28 @@ def utterance_from_line(line: bytes, *, where: str) -> Utterance:
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
-    """Write a manifest atomically. Raises UserError if two utterances have the same id."""
-    utterances = list(utterances)
-    refuse_same_ids(utterances)
-    with atomic_write(Path(path)) as file:
-        for utterance in utterances:
-            plain = asdict(utterance, filter=lambda _, value: value is not None)
-            file.write(json.dumps(plain, ensure_ascii=False).encode() + b"\n")
+    """Write a manifest atomically, line by line. Raises UserError if two utterances have the same id."""
+    hashes = array("Q")
+    with atomic_path(Path(path)) as temporary:
+        with temporary.open("wb") as file:
+            for utterance in utterances:
+                file.write(line_of(utterance))
+                hashes.append(hash(utterance.id) % 2**64)
+        # Here, because most of those that read manifests do not need it.
+        import numpy as np
+
+        ordered = np.sort(np.frombuffer(hashes, np.uint64))
+        twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        if twice:
+            with temporary.open("rb") as file:
+                written = map(checked_before, file)
+                refuse_same_ids(one for one in written if hash(one.id) % 2**64 in twice)
+
+
+def line_of(utterance: Utterance) -> bytes:
+    """The line of an utterance in a manifest, for `checked_before` and others."""
+    plain = asdict(utterance, filter=lambda _, value: value is not None)
+    return json.dumps(plain, ensure_ascii=False).encode() + b"\n"
 
 
 def write_dropped(path: Path, dropped: Mapping[str, Dropped]) -> None:

@@ -3,13 +3,13 @@
     index/manifest.columns      where each line is, and its split, speaker, language and corpus as numbers
 
 The index is made once, when every line is checked, and again whenever the manifest has changed. It is a
-memory map, as the manifest itself is, so processes share what they read of both.
+memory map, so processes share what they read of it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import mmap
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -75,15 +75,24 @@ class Manifest(Utterances):
         self._starts, self._ends = columns["start"], columns["end"]
         self.state: FileState = tuple(columns.header["manifest"])
         self.names: dict[str, list[str]] = columns.header["names"]
-        with path.open("rb") as file:
-            self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Not a memory map: pages around every line that is read would count as memory of each process.
+        self._file = path.open("rb", buffering=0)
 
     def __reduce__(self) -> tuple[Any, tuple[Path, Columns]]:
         return Manifest, (self._path, self._columns)
 
     def utterance(self, row: int) -> Utterance:
         """Parse the utterance of a row."""
-        return checked_before(self._content[self._starts[row] : self._ends[row]])
+        start, end = int(self._starts[row]), int(self._ends[row])
+        if hasattr(os, "pread"):
+            # Processes that are forked share the position in the file.
+            return checked_before(os.pread(self._file.fileno(), end - start, start))
+        self._file.seek(start)
+        return checked_before(self._file.read(end - start))
+
+    def release(self) -> None:
+        """Give back the memory of columns, as `Columns.release`."""
+        self._columns.release()
 
     def codes(self, field: str) -> NDArray[np.int32]:
         """The numbers of the names in a field of all utterances [N]; -1 for None."""

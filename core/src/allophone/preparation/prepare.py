@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -18,6 +20,8 @@ from allophone.data.manifest import (
     Dropped,
     Split,
     Utterance,
+    checked_before,
+    line_of,
     write_dropped,
     write_manifest,
 )
@@ -85,41 +89,112 @@ def prepare(experiment: Experiment, registry: Registry, *, track: Track = untrac
             "The experiment has no corpus.",
             hint='Add a table [[data.corpora]] with type = "..." and root = "...".',
         )
-    found: dict[str, list[Utterance]] = {}
-    counts: dict[str, CorpusCount] = {}
-    for name, read in _readers(experiment, registry):
-        items = list(track(read, total=None, description=f"Reading {name}"))
-        found[name] = [item for item in items if isinstance(item, Utterance)]
-        counts[name] = _counted(name, found[name], [i for i in items if isinstance(i, BadRow)])
-    split = assign_splits(list(found.values()), experiment.data.splits)
-    if experiment.data.labels is not None:
-        split = _labelled(split, Path(experiment.data.labels).expanduser())
-    default = experiment.text.language
-    languages = {utterance.language or default for utterance in split}
-    for language in languages:
-        resolve_language(experiment.text, language, registry)
     manifest = Path(experiment.data.directory).expanduser() / MANIFEST
-    bad_rows = manifest.with_name(BAD_ROWS)
-    with folder_locked(manifest.parent):
-        write_manifest(manifest, split)
-        write_dropped(
-            bad_rows,
-            {
-                row.where: Dropped(reason="bad row", detail=row.message)
-                for count in counts.values()
-                for row in count.bad_rows
-            },
-        )
-    by_split = Counter(utterance.split for utterance in split)
+    default = experiment.text.language
+    counts: dict[str, CorpusCount] = {}
+    by_split: Counter[Split | None] = Counter()
+    speakers: set[str | None] = set()
+    unlabelled: list[str] = []
+    with ExitStack() as stack:
+        read: list[_Read] = []
+        for name, items in _readers(experiment, registry):
+            read.append(stack.enter_context(_Read(manifest.parent)))
+            tracked = track(items, total=None, description=f"Reading {name}")
+            counts[name] = read[-1].take(name, tracked)
+        languages = {language or default for one in read for language in one.languages}
+        split = assign_splits(read, experiment.data.splits)
+        if experiment.data.labels is not None:
+            split = _labelled(split, Path(experiment.data.labels).expanduser())
+        for language in languages:
+            resolve_language(experiment.text, language, registry)
+
+        def counted() -> Iterator[Utterance]:
+            for utterance in split:
+                by_split[utterance.split] += 1
+                speakers.add(utterance.speaker)
+                if experiment.data.labels is not None and utterance.labels is None:
+                    unlabelled.append(utterance.id)
+                yield utterance
+
+        bad_rows = manifest.with_name(BAD_ROWS)
+        with folder_locked(manifest.parent):
+            write_manifest(manifest, counted())
+            write_dropped(
+                bad_rows,
+                {
+                    row.where: Dropped(reason="bad row", detail=row.message)
+                    for count in counts.values()
+                    for row in count.bad_rows
+                },
+            )
     return Prepared(
         manifest=manifest,
         corpora=counts,
         splits={name: by_split[name] for name in SPLITS},
-        speakers=len({utterance.speaker for utterance in split}),
+        speakers=len(speakers),
         languages=tuple(sorted(languages)),
-        unlabelled=tuple(u.id for u in split if u.labels is None) if experiment.data.labels else (),
+        unlabelled=tuple(unlabelled),
         bad_rows=bad_rows,
     )
+
+
+class _Read:
+    """The utterances of a corpus, in a temporary file: a corpus of millions need not fit in memory.
+
+    languages: those that occur.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """folder: for the file, which has no name."""
+        self.languages: set[str | None] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+
+    def __enter__(self) -> _Read:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Utterance]:
+        self._file.seek(0)
+        return map(checked_before, self._file)
+
+    def take(self, name: str, items: Iterable[Utterance | BadRow]) -> CorpusCount:
+        """Write the utterances of a reader. Raises UserError if they cannot be those of a corpus."""
+        count = unnamed = 0
+        missing: list[str] = []
+        bad_rows: list[BadRow] = []
+        for item in items:
+            if isinstance(item, BadRow):
+                bad_rows.append(item)
+                continue
+            count += 1
+            unnamed += item.speaker is None
+            self.languages.add(item.language)
+            if not os.path.isfile(item.audio):
+                missing.append(item.id)
+            self._file.write(line_of(item))
+        if bad_rows and not count:
+            raise UserError(
+                f"None of {len(bad_rows)} rows of the corpus '{name}' holds an utterance. "
+                f"{bad_rows[0].message}",
+                hint=bad_rows[0].hint,
+            )
+        if not count:
+            raise UserError(f"The corpus '{name}' has no utterances.")
+        if 0 < unnamed < count:
+            raise UserError(
+                f"{unnamed} of {count} utterances of the corpus '{name}' have no speaker.",
+                hint="Give a speaker for all utterances or for none.",
+            )
+        if len(missing) == count:
+            raise UserError(
+                f"All {count} recordings of the corpus '{name}' are missing. The first is "
+                f"{next(iter(self)).audio}.",
+                hint="Check that root is the right folder and that the corpus was unpacked completely.",
+            )
+        return CorpusCount(utterances=count, missing=tuple(missing), bad_rows=tuple(bad_rows))
 
 
 def _readers(
@@ -151,47 +226,31 @@ def _of_corpus(corpus: str, item: Utterance | BadRow, *, apart: bool) -> Utteran
         return BadRow(where=item.id, message=f"{corpus}: {reason_of(error)}")
 
 
-def _labelled(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
+def _labelled(utterances: Iterable[Utterance], folder: Path) -> Iterator[Utterance]:
     """Set `labels` of each utterance to its file in the folder, or to None if there is none."""
     if not folder.is_dir():
         raise UserError(f"data.labels: {folder.absolute()} is not a folder.")
-    labelled = [evolve(u, labels=_label_file(u, folder.absolute())) for u in utterances]
-    if not any(utterance.labels for utterance in labelled):
-        first = labelled[0].id
-        raise UserError(
-            f"Found no label file for any of {len(labelled)} utterances in {folder.absolute()}.",
-            hint=f"Expected names such as {first}{_LABELS[0]} or {first}{_LABELS[1]}, in this folder "
-            "or in a subfolder named after the speaker.",
-        )
-    return labelled
+
+    def labelled() -> Iterator[Utterance]:
+        first = None
+        count = found = 0
+        for utterance in utterances:
+            first = first or utterance.id
+            count += 1
+            labels = _label_file(utterance, folder.absolute())
+            found += labels is not None
+            yield evolve(utterance, labels=labels)
+        if not found:
+            raise UserError(
+                f"Found no label file for any of {count} utterances in {folder.absolute()}.",
+                hint=f"Expected names such as {first}{_LABELS[0]} or {first}{_LABELS[1]}, in this folder "
+                "or in a subfolder named after the speaker.",
+            )
+
+    return labelled()
 
 
 def _label_file(utterance: Utterance, folder: Path) -> str | None:
     folders = [folder] if utterance.speaker is None else [folder, folder / utterance.speaker]
     files = (parent / f"{utterance.id}{suffix}" for parent in folders for suffix in _LABELS)
     return next((str(path) for path in files if path.is_file()), None)
-
-
-def _counted(name: str, utterances: Sequence[Utterance], bad_rows: Sequence[BadRow]) -> CorpusCount:
-    if bad_rows and not utterances:
-        raise UserError(
-            f"None of {len(bad_rows)} rows of the corpus '{name}' holds an utterance. "
-            f"{bad_rows[0].message}",
-            hint=bad_rows[0].hint,
-        )
-    if not utterances:
-        raise UserError(f"The corpus '{name}' has no utterances.")
-    unnamed = sum(utterance.speaker is None for utterance in utterances)
-    if 0 < unnamed < len(utterances):
-        raise UserError(
-            f"{unnamed} of {len(utterances)} utterances of the corpus '{name}' have no speaker.",
-            hint="Give a speaker for all utterances or for none.",
-        )
-    missing = tuple(u.id for u in utterances if not os.path.isfile(u.audio))
-    if len(missing) == len(utterances):
-        raise UserError(
-            f"All {len(utterances)} recordings of the corpus '{name}' are missing. The first is "
-            f"{utterances[0].audio}.",
-            hint="Check that root is the right folder and that the corpus was unpacked completely.",
-        )
-    return CorpusCount(utterances=len(utterances), missing=missing, bad_rows=tuple(bad_rows))

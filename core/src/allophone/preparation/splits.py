@@ -1,27 +1,39 @@
-"""Assigns utterances to the train, validation and test splits. Imports the standard library and attrs only.
+"""Assigns utterances to the train, validation and test splits. Imports NumPy.
 
 Splits that a corpus publishes are kept. Other utterances are assigned by a seeded hash of the id, so that
 an utterance is in the same split on every machine, in any order, and when the corpus grows.
+
+The utterances are gone through several times instead of being kept: what is decided by is in columns of numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
-from attrs import evolve
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
 
 from allophone.config.experiment import SplitsConfig
-from allophone.data.manifest import Split, Utterance
+from allophone.data.manifest import SPLITS, Split, Utterance
 from allophone.errors import UserError, near_miss
 
 _log = logging.getLogger(__name__)
 
+_NONE = -1
+"""The split of an utterance that has none; those that have one have its number in `SPLITS`."""
 
-def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) -> list[Utterance]:
+
+def assign_splits(
+    corpora: Sequence[Iterable[Utterance]], config: SplitsConfig
+) -> Iterator[Utterance]:
     """Assign a split to every utterance; those that have one keep it.
+
+    corpora: the utterances of each, which are iterated over more than once. They are yielded in the same order.
 
     Utterances of one group (one singer's song), and utterances with the same speaker and text (two
     microphones, two takes), are kept in one split. If a corpus publishes a test or validation split,
@@ -30,74 +42,154 @@ def assign_splits(corpora: Sequence[Sequence[Utterance]], config: SplitsConfig) 
 
     Raises UserError if an id in `golden_test` does not exist.
     """
-    utterances = [utterance for corpus in corpora for utterance in corpus]
-    ranked = _ranked_groups((u for u in utterances if u.split is None), config.seed)
-    total = sum(len(group) for _, group in ranked)
-    splits: dict[str, Split] = {u.id: u.split for u in utterances if u.split is not None}
-    published = _published(corpora, "valid")
-    valid = _take([item for item in ranked if item[1][0].id not in published], config.valid, total)
-    published = _published(corpora, "test")
+    rows = _read(corpora, config.seed)
+    splits = rows.split.copy()
+    groups = _groups(rows, corpora, config.seed)
+    total = int(groups.sizes.sum())
+    may_validate = ~rows.publishes("valid")[groups.corpus]
+    may_test = ~rows.publishes("test")[groups.corpus]
+    valid = _take(groups, np.flatnonzero(may_validate), config.valid, total)
 
-    def last_groups() -> list[list[Utterance]]:
-        taken = published | {u.id for group in valid for u in group}
-        last = [(1 - rank, group) for rank, group in reversed(ranked) if group[0].id not in taken]
-        return _take(last, config.test, total)
+    def last_groups() -> NDArray[np.int64]:
+        left = may_test.copy()
+        left[valid] = False
+        return _take(groups, np.flatnonzero(left)[::-1], config.test, total, from_above=True)
 
     test = last_groups()
-    if ranked and len(valid) + len(test) >= len(ranked):
-        most = max(1, len(ranked) // 4)
-        valid = valid[: most if len(ranked) > 1 else 0]
-        test = last_groups()[: most if len(valid) + 1 < len(ranked) else 0]
+    count = len(groups.ranks)
+    if count and len(valid) + len(test) >= count:
+        most = max(1, count // 4)
+        valid = valid[: most if count > 1 else 0]
+        test = last_groups()[: most if len(valid) + 1 < count else 0]
         _log.warning(
             "data.splits.valid (%g) and data.splits.test (%g) would leave none of %d utterances to train on: "
             "%d are taken for valid and %d for test.",
             config.valid,
             config.test,
             total,
-            sum(map(len, valid)),
-            sum(map(len, test)),
+            groups.sizes[valid].sum(),
+            groups.sizes[test].sum(),
         )
-    shared: tuple[tuple[Split, list[list[Utterance]]], ...] = (
-        ("train", [group for _, group in ranked]),
-        ("valid", valid),
-        ("test", test),
+    of_group = np.full(count, SPLITS.index("train"), np.int8)
+    of_group[valid] = SPLITS.index("valid")
+    of_group[test] = SPLITS.index("test")
+    splits[splits == _NONE] = of_group[groups.of_utterance]
+    splits[_golden(rows, splits, corpora, config)] = SPLITS.index("golden_test")
+    return (
+        evolve(utterance, split=SPLITS[code])
+        for utterance, code in zip(chain.from_iterable(corpora), splits, strict=True)
     )
-    for split, groups in shared:
-        splits |= {utterance.id: split for group in groups for utterance in group}
-    splits |= dict.fromkeys(_golden(utterances, splits, config), "golden_test")
-    return [evolve(utterance, split=splits[utterance.id]) for utterance in utterances]
 
 
-def _published(corpora: Iterable[Sequence[Utterance]], split: Split) -> set[str]:
-    """Return the ids of all utterances of the corpora that publish this split."""
-    publishing = (corpus for corpus in corpora if any(u.split == split for u in corpus))
-    return {utterance.id for corpus in publishing for utterance in corpus}
+@frozen(kw_only=True)
+class _Rows:
+    """Columns of all utterances [N].
+
+    rank: in [0, 1), by id. split: as a number. corpus: its position. together: a hash, the same for
+    utterances that stay in one split.
+    """
+
+    rank: NDArray[np.float64]
+    split: NDArray[np.int8]
+    corpus: NDArray[np.int32]
+    together: NDArray[np.uint64]
+    corpora: int
+
+    def publishes(self, split: Split) -> NDArray[np.bool_]:
+        """Whether each corpus has utterances in a split of its own."""
+        found = np.zeros(self.corpora, bool)
+        found[self.corpus[self.split == SPLITS.index(split)]] = True
+        return found
+
+
+@frozen(kw_only=True)
+class _Groups:
+    """Groups of utterances without a split, by rank [G]; the corpus is that of the first utterance.
+
+    of_utterance: the group of each of these utterances.
+    """
+
+    ranks: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    corpus: NDArray[np.int32]
+    of_utterance: NDArray[np.int64]
+
+
+def _read(corpora: Sequence[Iterable[Utterance]], seed: int) -> _Rows:
+    rank, split, corpus, together = array("d"), array("b"), array("i"), array("Q")
+    for number, utterances in enumerate(corpora):
+        for utterance in utterances:
+            rank.append(_rank(utterance.id, seed))
+            split.append(_NONE if utterance.split is None else SPLITS.index(utterance.split))
+            corpus.append(number)
+            together.append(_hash(_together(utterance)))
+    return _Rows(
+        rank=np.array(rank),
+        split=np.array(split, np.int8),
+        corpus=np.array(corpus, np.int32),
+        together=np.array(together, np.uint64),
+        corpora=len(corpora),
+    )
+
+
+def _groups(rows: _Rows, corpora: Sequence[Iterable[Utterance]], seed: int) -> _Groups:
+    free = np.flatnonzero(rows.split == _NONE)
+    _, first, of_utterance, sizes = np.unique(
+        rows.together[free], return_index=True, return_inverse=True, return_counts=True
+    )
+    ranks = rows.rank[free][first]
+    if (sizes > 1).any():
+        # A group has the rank of its first id in the order of the alphabet.
+        ids: dict[int, str] = {}
+        members = np.full(len(rows.split), _NONE, np.int64)
+        members[free] = np.where(sizes[of_utterance] > 1, of_utterance, _NONE)
+        for utterance, group in zip(chain.from_iterable(corpora), members.tolist(), strict=True):
+            if group != _NONE:
+                ids[group] = min(ids.get(group, utterance.id), utterance.id)
+        for group, id in ids.items():
+            ranks[group] = _rank(id, seed)
+    order = np.lexsort((first, ranks))
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    return _Groups(
+        ranks=ranks[order],
+        sizes=sizes[order],
+        corpus=rows.corpus[free][first][order],
+        of_utterance=position[of_utterance],
+    )
 
 
 def _take(
-    ranked: Sequence[tuple[float, list[Utterance]]], wanted: float, total: int
-) -> list[list[Utterance]]:
-    """Return the first groups that make up a fraction of all utterances (below 1) or a count."""
-    taken: list[list[Utterance]] = []
-    count = 0
-    for rank, group in ranked:
-        enough = count >= min(wanted, total) if wanted >= 1 else rank >= wanted and count > 0
-        if wanted == 0 or enough:
-            break
-        taken.append(group)
-        count += len(group)
-    return taken
+    groups: _Groups,
+    candidates: NDArray[np.int64],
+    wanted: float,
+    total: int,
+    *,
+    from_above: bool = False,
+) -> NDArray[np.int64]:
+    """Return the first of some groups that make up a fraction of all utterances (below 1) or a count."""
+    if wanted == 0:
+        return candidates[:0]
+    ranks, sizes = groups.ranks[candidates], groups.sizes[candidates]
+    before = np.cumsum(sizes) - sizes
+    if wanted >= 1:
+        enough = before >= min(wanted, total)
+    else:
+        enough = ((1 - ranks if from_above else ranks) >= wanted) & (before > 0)
+    return candidates[: int(enough.argmax())] if enough.any() else candidates
 
 
 def _golden(
-    utterances: Sequence[Utterance], splits: dict[str, Split], config: SplitsConfig
-) -> list[str]:
-    """Return the ids to reserve for listening: the given ones, or that many of the test split, which keeps one."""
+    rows: _Rows,
+    splits: NDArray[np.int8],
+    corpora: Sequence[Iterable[Utterance]],
+    config: SplitsConfig,
+) -> list[int]:
+    """Return the rows to reserve for listening: the given ones, or that many of the test split, which keeps one."""
     if isinstance(config.golden_test, int):
-        test = [u for u in utterances if splits[u.id] == "test"]
-        ordered = sorted(test, key=lambda u: _rank(u.id, config.seed))
+        test = np.flatnonzero(splits == SPLITS.index("test"))
         count = min(config.golden_test, max(0, len(test) - 1))
-        if test and count < config.golden_test:
+        if len(test) and count < config.golden_test:
             _log.warning(
                 "data.splits.golden_test asks for %d utterances of the split 'test', which has %d: %d are set "
                 "apart, since one at least stays in it.",
@@ -105,34 +197,39 @@ def _golden(
                 len(test),
                 count,
             )
-        return [u.id for u in ordered[:count]]
+        chosen: list[int] = test[np.argsort(rows.rank[test], kind="stable")][:count].tolist()
+        return chosen
+    wanted = set(config.golden_test)
+    found = {
+        utterance.id: row
+        for row, utterance in enumerate(chain.from_iterable(corpora))
+        if wanted and utterance.id in wanted
+    }
     for name in config.golden_test:
-        if name not in splits:
+        if name not in found:
+            ids = [utterance.id for utterance in chain.from_iterable(corpora)]
             raise UserError(
                 f"data.splits.golden_test names '{name}', but there is no such utterance.",
-                hint=near_miss(name, splits),
+                hint=near_miss(name, ids),
             )
-    return list(config.golden_test)
+    return list(found.values())
 
 
-def _ranked_groups(
-    utterances: Iterable[Utterance], seed: int
-) -> list[tuple[float, list[Utterance]]]:
-    """Group utterances that must stay together; returns (rank in [0, 1), group), sorted by rank."""
-    groups: dict[tuple[str | None, str], list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        words = " ".join(utterance.text.casefold().split())
-        if utterance.group is not None:
-            groups[("", f"group {utterance.group}")].append(utterance)
-        elif words:
-            groups[(utterance.speaker, f"text {words}")].append(utterance)
-        else:
-            groups[("", f"alone {utterance.id}")].append(utterance)
-    ranked = [(_rank(min(u.id for u in group), seed), group) for group in groups.values()]
-    return sorted(ranked, key=lambda item: (item[0], item[1][0].id))
+def _together(utterance: Utterance) -> str:
+    """What utterances that must stay in one split have in common."""
+    words = " ".join(utterance.text.casefold().split())
+    if utterance.group is not None:
+        return f"group\n{utterance.group}"
+    if words:
+        speaker = "" if utterance.speaker is None else f"of\n{utterance.speaker}"
+        return f"text\n{speaker}\n{words}"
+    return f"alone\n{utterance.id}"
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def _rank(name: str, seed: int) -> float:
     """Hash a name and a seed to a number in [0, 1)."""
-    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return _hash(f"{seed}:{name}") / 2**64

@@ -53,7 +53,7 @@ def utterances_of_split(manifest: Path, split: str) -> tuple[Utterance, ...]:
     """Read the utterances of a split; UserError if the split is unknown or empty."""
     if split not in SPLITS:
         raise UserError(f"There is no split '{split}'.", hint=near_miss(split, SPLITS))
-    utterances = tuple(one for one in read_manifest(manifest) if one.split == split)
+    utterances = read_manifest(manifest, split)
     if not utterances:
         raise UserError(f"{manifest} has no utterances in the split '{split}'.")
     return utterances
