@@ -33,9 +33,11 @@ from allophone_vits.config import (
     TextEncoderConfig,
     VitsConfig,
 )
+from allophone_vits.distillation.config import DistillTrainerConfig
 from allophone_vits.gaussian import Gaussian, negative_log_likelihood
 from allophone_vits.model import TRAINING_ONLY
 from allophone_vits.new_speaker import NewSpeakerObjective
+from allophone_vocos.config import DiscriminatorsConfig
 
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 VOCABULARY = Vocabulary(symbols=SymbolTable.from_symbols("abcd"))
@@ -59,13 +61,8 @@ def objective(**trainer: Any) -> NewSpeakerObjective:
             channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
         ),
     )
-    config = NewSpeakerTrainerConfig(
-        segment_size=128,
-        discriminator=DiscriminatorConfig(
-            periods=(2,), scale_channels=(4, 4), period_channels=(4, 4)
-        ),
-        **trainer,
-    )
+    judges = DiscriminatorConfig(periods=(2,), scale_channels=(4, 4), period_channels=(4, 4))
+    config = NewSpeakerTrainerConfig(**{"segment_size": 128, "discriminator": judges, **trainer})
     made = NewSpeakerObjective(Experiment(model=model, trainer=config, audio=AUDIO), VOCABULARY)
     # Each token lasts some frames, as in a trained voice.
     torch.nn.init.constant_(made.generator.duration_predictor.output.bias, 2.0)
@@ -231,3 +228,32 @@ def test_the_recipes_continue_a_medium_voice(recipe: str) -> None:
     assert isinstance(trainer, NewSpeakerTrainerConfig)
     starts = {rule.match: rule.frozen_until for rule in experiment.runtime.parameters}
     assert starts["discriminator.*"] == trainer.teaching_steps < starts["*"]
+
+
+@pytest.mark.parametrize("recipe", ["vits/new-speaker-fast", "vits/asterisk-fast"])
+def test_the_fast_recipes_continue_a_distilled_voice(recipe: str) -> None:
+    """Decoder and discriminators are those of `vits/distill`, so that their weights are taken."""
+    pytest.importorskip("allophone_corpora")
+    experiment, distilled = resolve(recipe).experiment, resolve("vits/distill").experiment
+    trainer, teacher = experiment.trainer, distilled.trainer
+    assert isinstance(trainer, NewSpeakerTrainerConfig)
+    assert isinstance(teacher, DistillTrainerConfig)
+    assert experiment.model == distilled.model
+    assert trainer.discriminator == teacher.discriminators
+    starts = {rule.match: rule.frozen_until for rule in experiment.runtime.parameters}
+    assert starts["*"] == trainer.teaching_steps < starts["generator.duration_predictor.*"]
+    new_parts = [name for name in starts if "duration_predictor" in name][1:]
+    assert all(TRAINING_ONLY.match(name.removeprefix("generator.")) for name in new_parts)
+
+
+def test_small_discriminators(batch: Batch) -> None:
+    """They learn, and so does the generator from them."""
+    judges = DiscriminatorsConfig(
+        periods=(2,), period_channels=(4, 4), stft_sizes=(64,), spectral_channels=4
+    )
+    made = objective(teaching_steps=0, discriminator=judges)
+    before = weights_of(made)
+    metrics = runtime_of(made).take_step([batch])[0]
+    assert {"discriminator_loss", "adversarial_loss", "feature_loss"} <= metrics.keys()
+    learned = {name.partition(".")[0] for name in moved(before, made)}
+    assert learned == {"discriminator", "generator"}

@@ -15,7 +15,7 @@ from attrs import Attribute, Factory, evolve, field, frozen, validators
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
 from allophone.fields import choice
-from allophone_vocos.config import VocosConfig
+from allophone_vocos.config import DiscriminatorsConfig, VocosConfig
 
 _positive: Any = validators.gt(0)
 _probability: Any = validators.and_(validators.ge(0), validators.lt(1))
@@ -229,6 +229,12 @@ class DiscriminatorConfig:
             )
 
 
+DISCRIMINATORS: Mapping[str, type] = MappingProxyType(
+    {"vits": DiscriminatorConfig, "small": DiscriminatorsConfig}
+)
+"""The discriminators by the `type` of `[trainer.discriminator]`; the small ones train on a CPU."""
+
+
 @frozen(kw_only=True)
 class VitsTrainerConfig:
     """Training as published (sections 2.4 and 3.3), `type = "vits"`.
@@ -236,6 +242,7 @@ class VitsTrainerConfig:
     decay: factor on the learning rate after each epoch.
     segment_size: samples that are decoded of each utterance in a training step.
     mel_weight, kl_weight, duration_weight, feature_weight: loss weights; the adversarial loss has 1.
+    discriminator: of one of the types in `DISCRIMINATORS`.
     """
 
     learning_rate: float = field(default=2e-4, validator=_positive)
@@ -248,7 +255,7 @@ class VitsTrainerConfig:
     kl_weight: float = field(default=1.0, validator=validators.ge(0))
     duration_weight: float = field(default=1.0, validator=validators.ge(0))
     feature_weight: float = field(default=2.0, validator=validators.ge(0))
-    discriminator: DiscriminatorConfig = Factory(DiscriminatorConfig)
+    discriminator: Any = choice(DISCRIMINATORS, default="vits")
 
     def segment_frames(self, audio: MelSpec) -> int:
         """Return `segment_size` in frames; ConfigError if it is not a multiple of the hop length."""

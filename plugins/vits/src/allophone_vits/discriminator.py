@@ -10,6 +10,8 @@ from allophone.training.adversarial import (
     ScaleDiscriminator,
 )
 from allophone_vits.config import DiscriminatorConfig
+from allophone_vocos.config import DiscriminatorsConfig
+from allophone_vocos.discriminators import Discriminators
 
 
 class Discriminator(nn.Module):
@@ -34,3 +36,10 @@ class Discriminator(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[DiscriminatorOutput, ...]:
         """waveform [B, N] -> one output per discriminator; B batch, N samples."""
         return tuple(discriminator(waveform) for discriminator in self.judges)
+
+
+def build_discriminator(config: DiscriminatorConfig | DiscriminatorsConfig) -> nn.Module:
+    """Build the discriminators of a config; the module's pass is that of `Discriminator`."""
+    if isinstance(config, DiscriminatorsConfig):
+        return Discriminators(config)
+    return Discriminator(config)

@@ -31,7 +31,7 @@ from allophone.training.adversarial import (
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.optimizers import adamw, exponential
 from allophone_vits.config import VitsTrainerConfig
-from allophone_vits.discriminator import Discriminator
+from allophone_vits.discriminator import build_discriminator
 from allophone_vits.gaussian import kl_loss
 from allophone_vits.inference import decode, infer_latents, unbatch
 from allophone_vits.model import AlignmentSearch, Generator, Vits, VitsOutput, align
@@ -74,7 +74,7 @@ class VitsObjective:
                 speakers=len(vocabulary.speakers),
                 audio=self.audio,
             ),
-            "discriminator": Discriminator(trainer.discriminator),
+            "discriminator": build_discriminator(trainer.discriminator),
         }
         self.weights = {
             "adversarial": 1.0,
