@@ -112,9 +112,12 @@ class IstftGenerator(nn.Module):
 
     def join(self, bands: Tensor, mask: Tensor | None = None) -> Tensor:
         """Bands [B, D, N / D], mask [B, 1, F] -> waveform [B, N]."""
-        if self.filters is not None:
+        filters = self.filters
+        if filters is not None:
+            if not isinstance(filters, FilterBank):
+                bands = bands.to(filters.weight.dtype)  # type: ignore[arg-type]
             with torch.autocast(bands.device.type, enabled=False):
-                bands = masked(self.filters(bands).float(), self._upsampled(mask, self.hop_length))
+                bands = masked(filters(bands).float(), self._upsampled(mask, self.hop_length))
         return bands.squeeze(1)
 
     def split(self, waveform: Tensor) -> Tensor:
