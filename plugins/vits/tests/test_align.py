@@ -11,9 +11,9 @@ from allophone.audio.spectrogram import linear_spectrogram
 from allophone.data.vocabulary import Vocabulary
 from allophone.inference.protocol import TextBatch, VoiceSpec
 from allophone.text.symbols import SymbolTable
+from allophone_hifigan.config import HifiganConfig
 from allophone_vits.config import (
     FlowConfig,
-    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
@@ -28,7 +28,7 @@ MODEL = VitsConfig(
     text_encoder=TextEncoderConfig(hidden_channels=16, feed_forward_channels=16, layers=1),
     posterior_encoder=PosteriorEncoderConfig(hidden_channels=16, layers=2),
     flow=FlowConfig(hidden_channels=16, couplings=2, layers=1),
-    decoder=HifiganDecoderConfig(channels=32),
+    decoder=HifiganConfig(channels=32),
 )
 CPU = torch.device("cpu")
 

@@ -9,7 +9,6 @@ from allophone.errors import ConfigError
 from allophone.weight_norm import for_inference
 from allophone_vits.config import (
     SIZES,
-    HifiganDecoderConfig,
     TextEncoderConfig,
     VitsConfig,
     VitsTrainerConfig,
@@ -24,13 +23,6 @@ class TestConfig:
             (lambda: TextEncoderConfig(hidden_channels=7), "heads"),
             (lambda: TextEncoderConfig(kernel_size=4), "odd"),
             (lambda: VitsConfig(latent_channels=3), "even"),
-            (lambda: HifiganDecoderConfig(upsample_rates=(8, 8)), "got 4 for 2 upsample_rates"),
-            (lambda: HifiganDecoderConfig(upsample_kernel_sizes=(15, 16, 4, 4)), "rate of 8"),
-            (lambda: HifiganDecoderConfig(channels=24), "divisible by 16"),
-            (
-                lambda: HifiganDecoderConfig(residual_dilations=((1,),)),
-                "got 1 for 3 residual_kernel_sizes",
-            ),
         ],
     )
     def test_invalid_configs_are_rejected(self, build: object, message: str) -> None:

@@ -15,6 +15,11 @@ OTHERS = (
 )
 SMALL = (*OTHERS, "model.decoder.channels=32")
 VOCOS = "model.decoder={type = 'vocos', channels = 16, feed_forward_channels = 32, blocks = 2}"
+ISTFT = (
+    "model.decoder={type = 'istft', channels = 16, residual_block = '2', residual_kernel_sizes = [3], "
+    "residual_dilations = [[1]]}"
+)
+MULTI_BAND = ISTFT.replace("'istft'", "'mb-istft'")
 STOCHASTIC = "model.duration={kind = 'stochastic', channels = 16, couplings = 2}"
 
 
@@ -42,6 +47,34 @@ class TestTrainingVocosManySpeakers(TrainerContract):
     recipe = "vits/tiny"
     overrides = (*OTHERS, VOCOS)
     speakers = 3
+
+
+class TestTrainingIstft(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, ISTFT)
+
+
+class TestTrainingMultiBandManySpeakers(TrainerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, MULTI_BAND)
+    speakers = 3
+
+
+class TestSpeakingIstftManySpeakers(SynthesizerContract):
+    recipe = "vits/tiny"
+    exports = False  # Covered by test_export.py.
+    overrides = (*OTHERS, ISTFT)
+    speakers = 3
+
+
+class TestSpeakingMultiBand(SynthesizerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, MULTI_BAND)
+
+
+class TestSpeakingMultiStream(SynthesizerContract):
+    recipe = "vits/tiny"
+    overrides = (*OTHERS, MULTI_BAND[:-1] + ", filters = 'learned'}")
 
 
 class TestSpeakingVocosManySpeakers(SynthesizerContract):

@@ -19,13 +19,14 @@ from allophone.training.adversarial import (
     feature_matching_loss,
 )
 from allophone.weight_norm import fold_weight_norm, for_inference
+from allophone_hifigan.config import HifiganConfig
+from allophone_hifigan.generator import receptive_margin
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import (
     SIZES,
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
-    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
@@ -35,7 +36,7 @@ from allophone_vits.discriminator import Discriminator
 from allophone_vits.duration_flow import DurationFlow
 from allophone_vits.flow import Flow
 from allophone_vits.gaussian import Gaussian, kl_loss, prior_log_likelihood
-from allophone_vits.hifigan_decoder import HifiganDecoder, receptive_margin
+from allophone_vits.hifigan_decoder import HifiganDecoder
 from allophone_vits.inference import (
     CHUNK_FRAMES,
     Latents,
@@ -277,7 +278,7 @@ SMALL = VitsConfig(
     posterior_encoder=PosteriorEncoderConfig(hidden_channels=12, layers=2),
     flow=FlowConfig(hidden_channels=12, couplings=2, layers=1),
     duration=DurationConfig(channels=12, couplings=2),
-    decoder=HifiganDecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+    decoder=HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
 )
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 

@@ -22,12 +22,12 @@ from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
 from allophone.weights import read_weights, write_weights
+from allophone_hifigan.config import HifiganConfig
 from allophone_testing.corpus import write_corpus
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
-    HifiganDecoderConfig,
     NewSpeakerTrainerConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
@@ -57,9 +57,7 @@ def objective(**trainer: Any) -> NewSpeakerObjective:
         posterior_encoder=PosteriorEncoderConfig(hidden_channels=16, layers=2),
         flow=FlowConfig(hidden_channels=8, couplings=2, layers=1),
         duration=DurationConfig(kind="deterministic", channels=8),
-        decoder=HifiganDecoderConfig(
-            channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
-        ),
+        decoder=HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
     )
     judges = DiscriminatorConfig(periods=(2,), scale_channels=(4, 4), period_channels=(4, 4))
     config = NewSpeakerTrainerConfig(**{"segment_size": 128, "discriminator": judges, **trainer})

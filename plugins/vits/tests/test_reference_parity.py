@@ -23,12 +23,12 @@ from allophone.training.adversarial import (
     discriminator_loss,
     feature_matching_loss,
 )
+from allophone_hifigan.config import HifiganConfig
 from allophone_testing.parity import Golden, golden_fixture, weight
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
-    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
@@ -54,7 +54,7 @@ _SINGLE = VitsConfig(
     posterior_encoder=PosteriorEncoderConfig(hidden_channels=12),
     flow=FlowConfig(hidden_channels=12),
     duration=DurationConfig(channels=12),
-    decoder=HifiganDecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
+    decoder=HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
 )
 SIZES = {
     "single": (_SINGLE, 0),

@@ -43,6 +43,17 @@ class TestTrainingVocos(TrainerContract):
     )
 
 
+class TestTrainingMultiBand(TrainerContract):
+    recipe = "vits2/tiny"
+    overrides = (
+        *SMALL[:3],
+        *SMALL[4:],
+        flow("pre_conv2"),
+        "model.decoder={type = 'mb-istft', channels = 16, residual_block = '2', residual_kernel_sizes = [3], "
+        "residual_dilations = [[1]]}",
+    )
+
+
 class TestTrainingManySpeakers(TrainerContract):
     recipe = "vits2/tiny"
     overrides = (*SMALL, flow("pre_conv2"), DURATIONS.format("mixed"))

@@ -18,7 +18,8 @@ from allophone.registry import default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone_vits.config import HifiganDecoderConfig, TextEncoderConfig
+from allophone_hifigan.config import HifiganConfig
+from allophone_vits.config import TextEncoderConfig
 from allophone_vits.inference import decode, infer_latents
 from allophone_vits.synthesis import inference_model
 from allophone_vits2.config import (
@@ -54,7 +55,7 @@ def random_voice(
         duration=Vits2DurationConfig(
             kind=duration, channels=16, stochastic_channels=16, noise_channels=4, couplings=2
         ),
-        decoder=HifiganDecoderConfig(
+        decoder=HifiganConfig(
             residual_kernel_sizes=(3,),
             residual_dilations=((1,),),
             upsample_rates=(16, 16),

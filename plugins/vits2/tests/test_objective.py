@@ -14,7 +14,8 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone_vits.config import DiscriminatorConfig, HifiganDecoderConfig, TextEncoderConfig
+from allophone_hifigan.config import HifiganConfig
+from allophone_vits.config import DiscriminatorConfig, TextEncoderConfig
 from allophone_vits.gaussian import kl_loss
 from allophone_vits.model import align
 from allophone_vits2.alignment import NoisySearch
@@ -40,9 +41,7 @@ def objective(*, flow: str = "pre_conv2", **trainer: Any) -> Vits2Objective:
         text_encoder=TextEncoderConfig(hidden_channels=8, feed_forward_channels=8, layers=1),
         posterior_encoder=Vits2PosteriorEncoderConfig(hidden_channels=8, layers=1),
         flow=Vits2FlowConfig(kind=flow, hidden_channels=8, couplings=2, layers=1),  # type: ignore[arg-type]
-        decoder=HifiganDecoderConfig(
-            channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
-        ),
+        decoder=HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
     )
     config = Vits2TrainerConfig(
         segment_size=128,

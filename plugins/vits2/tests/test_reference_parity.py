@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from allophone.audio.melspec import MelSpec
+from allophone_hifigan.config import HifiganConfig
 from allophone_testing.parity import Golden, golden_fixture, weight
-from allophone_vits.config import HifiganDecoderConfig, TextEncoderConfig
+from allophone_vits.config import TextEncoderConfig
 from allophone_vits.gaussian import kl_loss
 from allophone_vits.inference import convert_latents, decode, infer_latents
 from allophone_vits.layers import sequence_mask
@@ -81,9 +82,7 @@ def config_of(kind: FlowKind, duration: str) -> Vits2Config:
         duration=Vits2DurationConfig(
             kind=DURATIONS[duration], stochastic_channels=12, noise_channels=0
         ),
-        decoder=HifiganDecoderConfig(
-            channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)
-        ),
+        decoder=HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8)),
     )
 
 

@@ -23,11 +23,11 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import FineTuneReport, Source, transfer_weights
 from allophone.weights import add_prefix
+from allophone_hifigan.config import HifiganConfig
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
-    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
@@ -47,7 +47,7 @@ from allophone_vits2.transfer import bins_from_bands
 
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 TEXT = TextEncoderConfig(hidden_channels=8, feed_forward_channels=8, layers=2)
-DECODER = HifiganDecoderConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8))
+DECODER = HifiganConfig(channels=16, upsample_rates=(4, 4), upsample_kernel_sizes=(8, 8))
 
 
 def vocabulary_of(speakers: int) -> Vocabulary:

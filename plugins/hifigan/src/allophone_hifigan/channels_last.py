@@ -1,7 +1,7 @@
 """Convolutions in channels-last layout, which are faster on a CPU, both forward and backward.
 
 PyTorch supports this layout only in 2-D, so on a CPU a waveform is convolved as an image of one row. The
-output keeps the layout. On other devices, these are PyTorch's own convolutions.
+output keeps the layout. On other devices and in exported graphs, these are PyTorch's own convolutions.
 
 Legend: B batch, C channels, N positions.
 """
@@ -18,7 +18,7 @@ class Convolution(nn.Conv1d):
 
     def forward(self, input: Tensor) -> Tensor:
         """input [B, C, N] -> [B, C', N']."""
-        if input.device.type != "cpu":
+        if _left_to_pytorch(input):
             return super().forward(input)
         assert isinstance(self.padding, tuple)
         return functional.conv2d(
@@ -35,7 +35,7 @@ class TransposedConvolution(nn.ConvTranspose1d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """input [B, C, N] -> [B, C', N']."""
-        if input.device.type != "cpu" or output_size is not None:
+        if _left_to_pytorch(input) or output_size is not None:
             return super().forward(input, output_size)
         assert isinstance(self.padding, tuple)
         return functional.conv_transpose2d(
@@ -48,9 +48,13 @@ class TransposedConvolution(nn.ConvTranspose1d):
         ).squeeze(2)
 
 
+def _left_to_pytorch(values: Tensor) -> bool:
+    return values.device.type != "cpu" or torch.compiler.is_exporting()
+
+
 def channels_innermost(values: Tensor) -> Tensor:
-    """values [B, C, N] in channels-last layout on a CPU, unchanged on other devices."""
-    if values.device.type != "cpu":
+    """values [B, C, N] in channels-last layout on a CPU, unchanged on other devices and in exported graphs."""
+    if _left_to_pytorch(values):
         return values
     return values.transpose(1, 2).contiguous().transpose(1, 2)
 

@@ -1,4 +1,4 @@
-"""The configuration of HiFi-GAN: the tables `[vocoder]` and `[trainer]` of an experiment.
+"""The configuration of HiFi-GAN and iSTFTNet: the tables `[vocoder]` and `[trainer]` of an experiment.
 
 The defaults are the published V1 (Kong et al. 2020, section 3 and appendix A.1). Light: imports only attrs.
 """
@@ -36,12 +36,11 @@ _odd_numbers: Any = _each("odd positive numbers", lambda number: number > 0 and 
 
 
 @frozen(kw_only=True)
-class HifiganConfig:
-    """The generator, `type = "hifigan"`; the number of mel bands comes from `[audio]`.
+class UpsamplingConfig:
+    """Stages of upsampling, each followed by parallel residual blocks (Kong et al. 2020, section 2.2).
 
     channels: before the first upsampling; each stage halves them.
-    upsample_rates, upsample_kernel_sizes: of the transposed convolution of each stage. The product
-        of the rates must be the hop length.
+    upsample_rates, upsample_kernel_sizes: of the transposed convolution of each stage.
     residual_block: "1" adds a convolution without dilation after each dilated one, "2" does not.
     residual_kernel_sizes, residual_dilations: each entry is one parallel residual block.
     """
@@ -61,29 +60,35 @@ class HifiganConfig:
         rates, kernels = self.upsample_rates, self.upsample_kernel_sizes
         if not rates or len(rates) != len(kernels):
             raise ConfigError(
-                f"vocoder.upsample_rates has {len(rates)} entries and "
-                f"vocoder.upsample_kernel_sizes has {len(kernels)}; both must have one entry per stage"
+                f"upsample_rates has {len(rates)} entries and upsample_kernel_sizes has {len(kernels)}; "
+                "both must have one entry per stage"
             )
         for rate, kernel in zip(rates, kernels, strict=True):
             if kernel < rate:
                 raise ConfigError(
-                    f"vocoder.upsample_kernel_sizes: a kernel of {kernel} is too small for a rate of "
+                    f"upsample_kernel_sizes: a kernel of {kernel} is too small for a rate of "
                     f"{rate}; it must be at least as large as the rate"
                 )
         if self.channels % 2 ** len(rates):
-            raise ConfigError(
-                f"vocoder.channels ({self.channels}) cannot be halved {len(rates)} times"
-            )
+            raise ConfigError(f"channels ({self.channels}) cannot be halved {len(rates)} times")
 
     def _check_blocks(self) -> None:
         kernels, dilations = self.residual_kernel_sizes, self.residual_dilations
         if not kernels or len(kernels) != len(dilations):
             raise ConfigError(
-                f"vocoder.residual_kernel_sizes has {len(kernels)} entries and "
-                f"vocoder.residual_dilations has {len(dilations)}; both must have one entry per block"
+                f"residual_kernel_sizes has {len(kernels)} entries and residual_dilations has "
+                f"{len(dilations)}; both must have one entry per block"
             )
         if any(not block or min(block) < 1 for block in dilations):
-            raise ConfigError("vocoder.residual_dilations must hold lists of positive numbers")
+            raise ConfigError("residual_dilations must hold lists of positive numbers")
+
+
+@frozen(kw_only=True)
+class HifiganConfig(UpsamplingConfig):
+    """The generator of HiFi-GAN, `type = "hifigan"` of `[vocoder]`, and of a model's `[model.decoder]`.
+
+    The product of `upsample_rates` must be the hop length.
+    """
 
     @property
     def hop_length(self) -> int:
@@ -92,7 +97,71 @@ class HifiganConfig:
 
     def check_audio(self, audio: MelSpec) -> None:
         """Raise ConfigError unless the upsampling rates multiply to the hop length of `audio`."""
-        audio.check_upsampling(self.upsample_rates, "vocoder.upsample_rates")
+        audio.check_upsampling(self.upsample_rates, "upsample_rates")
+
+
+@frozen(kw_only=True)
+class IstftConfig(UpsamplingConfig):
+    """The generator of iSTFTNet: few stages, then an inverse STFT (Kaneko et al. 2022).
+
+    `type = "hifigan.istft"` of `[vocoder]`, and `type = "istft"` of a model's `[model.decoder]`. The defaults are
+    the paper's C8C8I. The product of `upsample_rates`, `istft_hop_length` and `bands` must be the hop length.
+
+    n_fft, istft_hop_length: of the inverse STFT, in samples of a band; n_fft is a multiple of twice the hop.
+    bands: 1, or 4 for bands of a quarter of the sample rate, put together by a filter bank (Kawamura et al. 2023).
+    filters: of more than one band. "pqmf" are those of a pseudo-QMF bank (section 3.2, multi-band); "learned" ones
+        are weights of the model (section 3.3, multi-stream).
+    largest_phase: in radians; phases are the sine of the network's output times this. It is pi in the
+        implementation of Kawamura et al., 1 in others.
+    """
+
+    upsample_rates: tuple[int, ...] = field(default=(8, 8), validator=_positive_numbers)
+    upsample_kernel_sizes: tuple[int, ...] = (16, 16)
+    n_fft: int = field(default=16, validator=_positive)
+    istft_hop_length: int = field(default=4, validator=_positive)
+    bands: int = field(default=1, validator=validators.in_((1, 4)))
+    filters: Literal["pqmf", "learned"] = "pqmf"
+    largest_phase: float = field(default=math.pi, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.n_fft % (2 * self.istft_hop_length):
+            raise ConfigError(
+                f"n_fft ({self.n_fft}) must be a multiple of twice istft_hop_length "
+                f"({self.istft_hop_length}), such as {4 * self.istft_hop_length}"
+            )
+
+    @property
+    def sub_bands(self) -> bool:
+        """Whether the bands are those of a pseudo-QMF bank, so that recordings have them too."""
+        return self.bands > 1 and self.filters == "pqmf"
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """What a frame is multiplied by on its way to samples."""
+        bands = (self.bands,) if self.bands > 1 else ()
+        return (*self.upsample_rates, self.istft_hop_length, *bands)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.factors)
+
+    def check_audio(self, audio: MelSpec) -> None:
+        """Raise ConfigError unless rates, hop of the inverse STFT and bands multiply to the hop length of `audio`."""
+        bands = " and bands" if self.bands > 1 else ""
+        audio.check_upsampling(self.factors, f"upsample_rates, istft_hop_length{bands}")
+
+
+@frozen(kw_only=True)
+class MultiBandIstftConfig(IstftConfig):
+    """An `IstftConfig` whose defaults are those of MB-iSTFT-VITS, `type = "mb-istft"` of a model's `[model.decoder]`.
+
+    Multi-stream models (MS-iSTFT-VITS) have `filters = "learned"`.
+    """
+
+    upsample_rates: tuple[int, ...] = field(default=(4, 4), validator=_positive_numbers)
+    bands: int = field(default=4, validator=validators.in_((4,)))
 
 
 SIZES: Mapping[str, HifiganConfig] = MappingProxyType(
@@ -205,6 +274,16 @@ class HifiganTrainerConfig:
     def segment_frames(self, audio: MelSpec) -> int:
         """`segment_size` in frames; ConfigError if it is not a multiple of the hop length."""
         return audio.whole_frames(self.segment_size, "trainer.segment_size")
+
+
+@frozen(kw_only=True)
+class IstftTrainerConfig(HifiganTrainerConfig):
+    """Training of iSTFTNet, which is that of HiFi-GAN, `type = "hifigan.istft"`.
+
+    sub_band_weight: of the distance of spectra of bands, for generators with bands of a pseudo-QMF bank.
+    """
+
+    sub_band_weight: float = field(default=1.0, validator=_not_negative)
 
 
 def loss_audio(audio: MelSpec) -> MelSpec:

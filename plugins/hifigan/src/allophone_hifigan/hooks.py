@@ -26,6 +26,12 @@ def allophone_vocoders() -> Iterator[VocoderEntry]:
             },
         ),
     )
+    yield VocoderEntry(
+        name="hifigan.istft",
+        summary="iSTFTNet (Kaneko et al. 2022): HiFi-GAN whose last stages are an inverse STFT; multi-band too.",
+        config="allophone_hifigan.config:IstftConfig",
+        vocoder="allophone_hifigan.vocoder:build_vocoder",
+    )
 
 
 @hookimpl
@@ -36,6 +42,14 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
         config="allophone_hifigan.config:HifiganTrainerConfig",
         objective="allophone_hifigan.objective:HifiganObjective",
         trains="hifigan",
+        inference_module="generator",
+    )
+    yield TrainerEntry(
+        name="hifigan.istft",
+        summary="The training of HiFi-GAN for iSTFTNet; with several bands, a loss of the bands too.",
+        config="allophone_hifigan.config:IstftTrainerConfig",
+        objective="allophone_hifigan.objective:IstftObjective",
+        trains="hifigan.istft",
         inference_module="generator",
     )
 
@@ -50,6 +64,8 @@ def allophone_recipes() -> tuple[RecipeEntry, ...]:
             "vctk": "The published V1 of 109 English speakers, 22.05 kHz, 80 mels up to 8 kHz.",
             "libritts": "V1 on more than a thousand English readers, 24 kHz, 100 mels.",
             "festvox-ru": "V1 on one Russian speaker, from a Debian package, 16 kHz, 80 mels.",
+            "istft-ljspeech": "iSTFTNet C8C8I of one English speaker, 22.05 kHz, 80 mels up to 8 kHz.",
+            "istft-tiny": "A small iSTFTNet that trains in minutes on a CPU, 16 kHz, 80 mels.",
             "tiny": "A small model that trains in minutes on a CPU, 16 kHz, 80 mels.",
         },
     )

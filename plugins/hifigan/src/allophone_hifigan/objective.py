@@ -1,12 +1,15 @@
-"""Training of HiFi-GAN (section 2.4).
+"""Training of HiFi-GAN (section 2.4), and of iSTFTNet, which is trained in the same way.
 
-Legend: B batch, M mel bands, F frames, N samples.
+Legend: B batch, M mel bands, F frames, D bands, N samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import torch
+from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,20 +28,50 @@ from allophone.training.adversarial import (
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.optimizers import adamw, exponential
 from allophone.training.segments import Segmenter, middle_starts, random_starts
-from allophone_hifigan.config import HifiganConfig, HifiganTrainerConfig, loss_audio
+from allophone_hifigan.config import (
+    HifiganConfig,
+    HifiganTrainerConfig,
+    IstftConfig,
+    IstftTrainerConfig,
+    loss_audio,
+)
 from allophone_hifigan.discriminators import Discriminators
-from allophone_hifigan.generator import Generator
+from allophone_hifigan.istft import IstftGenerator
+from allophone_hifigan.sub_bands import check_segment, sub_band_loss
+from allophone_hifigan.vocoder import build_generator
 
 PEAK = 0.95
 
 
+@frozen(kw_only=True)
+class Generated:
+    """waveform [B, N]; bands [B, D, N / D] of a pseudo-QMF bank, or None."""
+
+    waveform: Tensor
+    bands: Tensor | None = None
+
+
+class TrainedInBands(IstftGenerator):
+    """A multi-band generator whose pass in training gives its bands too."""
+
+    def forward(  # type: ignore[override]
+        self, features: Tensor, mask: Tensor | None = None, speaker: Tensor | None = None
+    ) -> Generated:
+        """As `IstftGenerator.forward`."""
+        bands = self.bands(features, mask, speaker)
+        return Generated(waveform=self.join(bands, mask), bands=bands)
+
+
 class HifiganObjective:
-    """Trains a generator against discriminators."""
+    """Trains a generator against discriminators.
+
+    weights: of the generator's losses, by name.
+    """
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         del vocabulary
         config, trainer = experiment.vocoder, experiment.trainer
-        assert isinstance(config, HifiganConfig)
+        assert isinstance(config, HifiganConfig | IstftConfig)
         assert isinstance(trainer, HifiganTrainerConfig)
         config.check_audio(experiment.audio)
         self.trainer = trainer
@@ -52,9 +85,18 @@ class HifiganObjective:
         self.features = self.segmenter.features
         self.segment_samples = self.segmenter.samples
         self.modules: Mapping[str, nn.Module] = {
-            "generator": Generator(config, mels=experiment.audio.n_mels),
+            "generator": self.build_generator(config, experiment.audio.n_mels),
             "discriminator": Discriminators(trainer.discriminators),
         }
+        self.weights = {
+            "adversarial": 1.0,
+            "feature": trainer.feature_weight,
+            "mel": trainer.mel_weight,
+        }
+
+    def build_generator(self, config: HifiganConfig | IstftConfig, mels: int) -> nn.Module:
+        """Build the generator to train."""
+        return build_generator(config, mels=mels)
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW for each module, with an exponential decay per epoch."""
@@ -81,7 +123,8 @@ class HifiganObjective:
         segments = self.segmenter.cut(batch, random_starts)
         recorded = segments.waveform
         with rt.autocast():
-            generated = rt["generator"](segments.mel)
+            made = self._generate(rt["generator"], segments.mel)
+            generated = made.waveform
             outputs = discriminate(rt["discriminator"], recorded, generated.detach())
         loss = discriminator_loss(*outputs)
         rt.update("discriminator", loss)
@@ -94,12 +137,9 @@ class HifiganObjective:
             "adversarial": adversarial_loss(of_generated),
             "feature": feature_matching_loss(of_recorded, of_generated),
             "mel": self._mel_loss(generated, recorded),
+            **self.further_losses(made, recorded),
         }
-        total = (
-            losses["adversarial"]
-            + self.trainer.feature_weight * losses["feature"]
-            + self.trainer.mel_weight * losses["mel"]
-        )
+        total = sum((self.weights[name] * loss for name, loss in losses.items()), torch.zeros(()))
         rt.update("generator", total)
         return {
             "discriminator_loss": loss,
@@ -111,7 +151,7 @@ class HifiganObjective:
         """The mel loss of the middle segment of each utterance."""
         segments = self.segmenter.cut(batch, middle_starts)
         with rt.autocast():
-            generated = rt["generator"](segments.mel)
+            generated = self._generate(rt["generator"], segments.mel).waveform
         return {"mel_loss": self._mel_loss(generated, segments.waveform)}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
@@ -119,12 +159,46 @@ class HifiganObjective:
         samples: dict[str, SampleAudio | SampleImage] = {}
         for whole in self.segmenter.full_utterances(batch):
             with rt.autocast():
-                waveform = self.modules["generator"](whole.mel)
+                waveform = self._generate(self.modules["generator"], whole.mel).waveform
             samples |= self.segmenter.make_samples(whole, waveform)
         return samples
+
+    def further_losses(self, generated: Generated, recorded: Tensor) -> dict[str, Tensor]:
+        """Losses of the generator besides those of HiFi-GAN, by name; recorded [B, N]."""
+        return {}
+
+    def _generate(self, generator: Callable[[Tensor], Any], mel: Tensor) -> Generated:
+        made = generator(mel)
+        return made if isinstance(made, Generated) else Generated(waveform=made)
 
     def _mel_loss(self, generated: Tensor, recorded: Tensor) -> Tensor:
         """The L1 distance of mels up to half the sample rate (equation 3)."""
         return functional.l1_loss(
             mel_spectrogram(generated, self.loss_audio), mel_spectrogram(recorded, self.loss_audio)
         )
+
+
+class IstftObjective(HifiganObjective):
+    """Trains iSTFTNet against discriminators; with bands of a pseudo-QMF bank, on a loss of the bands too."""
+
+    def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
+        super().__init__(experiment, vocabulary)
+        assert isinstance(self.trainer, IstftTrainerConfig)
+        self.weights["sub_band"] = self.trainer.sub_band_weight
+
+    def build_generator(self, config: HifiganConfig | IstftConfig, mels: int) -> nn.Module:
+        """Build the generator to train."""
+        assert isinstance(config, IstftConfig)
+        assert isinstance(self.trainer, IstftTrainerConfig)
+        if not (config.sub_bands and self.trainer.sub_band_weight):
+            return IstftGenerator(config, in_channels=mels)
+        check_segment(self.trainer.segment_size, config.bands)
+        return TrainedInBands(config, in_channels=mels)
+
+    def further_losses(self, generated: Generated, recorded: Tensor) -> dict[str, Tensor]:
+        """The loss of the bands."""
+        if generated.bands is None:
+            return {}
+        generator = self.modules["generator"]
+        assert isinstance(generator, IstftGenerator)
+        return {"sub_band": sub_band_loss(generated.bands, generator.split(recorded))}

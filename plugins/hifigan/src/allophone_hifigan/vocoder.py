@@ -1,4 +1,4 @@
-"""The vocoder interface of HiFi-GAN: mels to waveforms, whole or in chunks.
+"""The vocoder interface of HiFi-GAN and iSTFTNet: mels to waveforms, whole or in chunks.
 
 Legend: B batch, M mel bands, F frames, N samples.
 """
@@ -16,7 +16,9 @@ from allophone.synthesis.chunks import chunk_sizes
 from allophone.weight_norm import fold_weight_norm, for_inference
 from allophone.weights import load_weights
 from allophone_hifigan.channels_last import lay_out_weights
-from allophone_hifigan.generator import Generator, receptive_margin
+from allophone_hifigan.config import HifiganConfig, IstftConfig
+from allophone_hifigan.generator import Generator
+from allophone_hifigan.istft import IstftGenerator
 
 CPU_FRAMES = 320
 """Frames per chunk on a CPU; the context then adds less than a tenth of the work."""
@@ -35,11 +37,20 @@ def build_vocoder(
     """
     spec.vocoder.check_audio(spec.audio)
     with for_inference():
-        generator = Generator(spec.vocoder, mels=spec.audio.n_mels)
+        generator = build_generator(spec.vocoder, mels=spec.audio.n_mels)
     load_weights(generator, fold_weight_norm(weights), where="this vocoder")
     generator.to(device).eval().requires_grad_(False)
     lay_out_weights(generator)
-    return HifiganVocoder(generator, spec.audio, margin=receptive_margin(spec.vocoder))
+    return HifiganVocoder(generator, spec.audio)
+
+
+def build_generator(
+    config: HifiganConfig | IstftConfig, *, mels: int
+) -> Generator | IstftGenerator:
+    """Build the generator of a config: mels [B, M, F] to samples [B, N]."""
+    if isinstance(config, IstftConfig):
+        return IstftGenerator(config, in_channels=mels)
+    return Generator(config, mels=mels)
 
 
 class HifiganVocoder:
@@ -48,10 +59,9 @@ class HifiganVocoder:
     So a stream joins to the whole, and an utterance is the same in any batch.
     """
 
-    def __init__(self, generator: Generator, audio: MelSpec, *, margin: int) -> None:
+    def __init__(self, generator: Generator | IstftGenerator, audio: MelSpec) -> None:
         self.audio = audio
         self._generator = generator
-        self._margin = margin
 
     def vocode(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """mel [B, M, F], lengths [B] in frames -> waveform [B, F * hop_length], zero past lengths."""
@@ -67,11 +77,11 @@ class HifiganVocoder:
     @torch.no_grad()
     def stream(self, mel: Tensor) -> Iterator[Tensor]:
         """Yield the chunks [N] of one mel [1, M, F]."""
-        hop_length = self.audio.hop_length
+        hop_length, margin = self.audio.hop_length, self._generator.margin
         start = 0
         for frames in chunk_sizes(mel.size(2), usual=self._usual_frames(mel.device)):
-            first = max(0, start - self._margin)
-            around = mel[:, :, first : start + frames + self._margin].float()
+            first = max(0, start - margin)
+            around = mel[:, :, first : start + frames + margin].float()
             begin = (start - first) * hop_length
             yield self._generator(around)[0, begin : begin + frames * hop_length]
             start += frames

@@ -26,6 +26,7 @@ class ChannelsLastConv1d(nn.Module):
         self.transposed = isinstance(source, nn.ConvTranspose1d)
         self.stride = (1, source.stride[0])
         self.padding = (0, source.padding[0])
+        self.output_padding = (0, source.output_padding[0])
         self.dilation = (1, source.dilation[0])
         self.groups = source.groups
 
@@ -34,7 +35,7 @@ class ChannelsLastConv1d(nn.Module):
         row = values.unsqueeze(2)
         if self.transposed:
             return functional.conv_transpose2d(
-                row, self.weight, self.bias, self.stride, self.padding
+                row, self.weight, self.bias, self.stride, self.padding, self.output_padding
             ).squeeze(2)
         return functional.conv2d(
             row, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups

@@ -5,7 +5,6 @@ The defaults are those of the published LJSpeech model (Kim et al. 2021). Import
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from attrs import Attribute, Factory, evolve, field, frozen, validators
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
 from allophone.fields import choice
+from allophone_hifigan.config import HifiganConfig, IstftConfig, MultiBandIstftConfig
 from allophone_vocos.config import DiscriminatorsConfig, VocosConfig
 
 _positive: Any = validators.gt(0)
@@ -107,66 +107,13 @@ class DurationConfig:
     couplings: int = field(default=4, validator=validators.ge(2))
 
 
-@frozen(kw_only=True)
-class HifiganDecoderConfig:
-    """HiFi-GAN generator (Kong et al. 2020), `type = "hifigan"`; the defaults are its V1.
-
-    residual_block: "1" has two convolutions per dilation, "2" has one (ResBlock1 and ResBlock2).
-    residual_kernel_sizes, residual_dilations: one parallel residual block per entry.
-    upsample_rates: upsampling factor of each stage; their product must equal the hop length.
-    channels: input channels of the first stage; each stage halves them.
-    """
-
-    residual_block: Literal["1", "2"] = "1"
-    residual_kernel_sizes: tuple[int, ...] = field(default=(3, 7, 11), validator=_odd)
-    residual_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
-    upsample_rates: tuple[int, ...] = field(default=(8, 8, 2, 2), validator=_all_positive)
-    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
-    channels: int = field(default=512, validator=_positive)
-
-    def __attrs_post_init__(self) -> None:
-        if len(self.residual_dilations) != len(self.residual_kernel_sizes):
-            raise ConfigError(
-                "model.decoder.residual_dilations must have one entry per residual kernel size: "
-                f"got {len(self.residual_dilations)} for {len(self.residual_kernel_sizes)} "
-                "residual_kernel_sizes"
-            )
-        if any(not dilations or min(dilations) < 1 for dilations in self.residual_dilations):
-            raise ConfigError(
-                "model.decoder.residual_dilations must be lists of positive integers, "
-                f"got {self.residual_dilations}"
-            )
-        if len(self.upsample_kernel_sizes) != len(self.upsample_rates):
-            raise ConfigError(
-                "model.decoder.upsample_kernel_sizes must have one entry per upsampling rate: "
-                f"got {len(self.upsample_kernel_sizes)} for {len(self.upsample_rates)} "
-                "upsample_rates"
-            )
-        for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
-            if kernel < rate or (kernel - rate) % 2:
-                raise ConfigError(
-                    f"model.decoder.upsample_kernel_sizes: a kernel of {kernel} does not fit an "
-                    f"upsampling rate of {rate}; it must equal the rate or exceed it by an even number"
-                )
-        if self.channels % 2 ** len(self.upsample_rates):
-            raise ConfigError(
-                f"model.decoder.channels ({self.channels}) must be divisible by "
-                f"{2 ** len(self.upsample_rates)}: each of the {len(self.upsample_rates)} stages "
-                "halves them"
-            )
-
-    @property
-    def hop_length(self) -> int:
-        """Samples per frame."""
-        return math.prod(self.upsample_rates)
-
-    def check_audio(self, audio: MelSpec) -> None:
-        """Raise ConfigError unless the decoder upsamples each frame to exactly one hop."""
-        audio.check_upsampling(self.upsample_rates, "model.decoder.upsample_rates")
-
-
 DECODERS: Mapping[str, type] = MappingProxyType(
-    {"hifigan": HifiganDecoderConfig, "vocos": VocosConfig}
+    {
+        "hifigan": HifiganConfig,
+        "istft": IstftConfig,
+        "mb-istft": MultiBandIstftConfig,
+        "vocos": VocosConfig,
+    }
 )
 """The decoders by the `type` of `[model.decoder]`."""
 
@@ -242,6 +189,8 @@ class VitsTrainerConfig:
     decay: factor on the learning rate after each epoch.
     segment_size: samples that are decoded of each utterance in a training step.
     mel_weight, kl_weight, duration_weight, feature_weight: loss weights; the adversarial loss has 1.
+    sub_band_weight: of the distance of spectra of bands, for decoders with bands of a pseudo-QMF bank
+        (Kawamura et al. 2023, section 3.2).
     discriminator: of one of the types in `DISCRIMINATORS`.
     """
 
@@ -255,6 +204,7 @@ class VitsTrainerConfig:
     kl_weight: float = field(default=1.0, validator=validators.ge(0))
     duration_weight: float = field(default=1.0, validator=validators.ge(0))
     feature_weight: float = field(default=2.0, validator=validators.ge(0))
+    sub_band_weight: float = field(default=1.0, validator=validators.ge(0))
     discriminator: Any = choice(DISCRIMINATORS, default="vits")
 
     def segment_frames(self, audio: MelSpec) -> int:
@@ -274,7 +224,7 @@ class NewSpeakerTrainerConfig(VitsTrainerConfig):
 
 _MEDIUM = VitsConfig(
     speaker_channels=512,
-    decoder=HifiganDecoderConfig(
+    decoder=HifiganConfig(
         residual_block="2",
         residual_kernel_sizes=(3, 5, 7),
         residual_dilations=((1, 2), (2, 6), (3, 12)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from allophone.audio.melspec import MelSpec
-from allophone_vits.config import HifiganDecoderConfig
+from allophone_hifigan.config import HifiganConfig, IstftConfig
+from allophone_hifigan.istft import IstftGenerator
 from allophone_vits.hifigan_decoder import HifiganDecoder
 from allophone_vocos.config import VocosConfig
 from allophone_vocos.network import Vocos
 
-Decoder = HifiganDecoder | Vocos
+Decoder = HifiganDecoder | IstftGenerator | Vocos
 """Latents [B, C, F] to samples [B, N], `hop_length` per frame.
 
 Called with latents, a mask [B, 1, F] or None, and a speaker [B, S, 1] or None. With a mask, an utterance's samples
@@ -37,7 +38,11 @@ def build_decoder(
             hop_length=audio.hop_length,
             speaker_channels=speaker_channels,
         )
-    assert isinstance(config, HifiganDecoderConfig)
+    if isinstance(config, IstftConfig):
+        return IstftGenerator(
+            config, in_channels=latent_channels, speaker_channels=speaker_channels
+        )
+    assert isinstance(config, HifiganConfig)
     return HifiganDecoder(
         config, latent_channels=latent_channels, speaker_channels=speaker_channels
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from allophone.alignment import Alignment, monotonic_alignment
 from allophone.audio.melspec import MelSpec
+from allophone_hifigan.istft import IstftGenerator
 from allophone_vits.config import VitsConfig, VitsControls
 from allophone_vits.decoder import Decoder, build_decoder
 from allophone_vits.durations import DurationPredictor, build_duration_predictor
@@ -57,6 +58,7 @@ class VitsOutput:
     """Output of the training pass.
 
     waveform: [B, N], decoded from one segment per utterance; segment_starts: [B], in frames.
+    bands: [B, D, N / D], its bands, of decoders with D bands of a pseudo-QMF bank; None of others.
     posterior: q(z | x), [B, C, F]; prior: [B, C, F], expanded to frames.
     z_p: [B, C, F], f(z), the posterior's sample after the flow.
     durations: output of the duration predictor.
@@ -64,6 +66,7 @@ class VitsOutput:
     """
 
     waveform: Tensor
+    bands: Tensor | None
     segment_starts: Tensor
     posterior: Gaussian
     prior: Gaussian
@@ -159,8 +162,15 @@ class Generator(nn.Module):
         choose_starts = random_starts if seeds is None else middle_starts
         starts = choose_starts(frame_lengths, segment_frames)
         segments = slice_segments(z, starts, segment_frames)
+        bands = None
+        if isinstance(self.decoder, IstftGenerator) and self.decoder.sub_bands:
+            bands = self.decoder.bands(segments, speaker=speaker)
+            waveform = self.decoder.join(bands)
+        else:
+            waveform = self.decoder(segments, speaker=speaker)
         return VitsOutput(
-            waveform=self.decoder(segments, speaker=speaker),
+            waveform=waveform,
+            bands=bands,
             segment_starts=starts,
             posterior=posterior,
             prior=text.prior.expand(alignment.index),

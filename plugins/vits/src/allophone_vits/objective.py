@@ -30,6 +30,8 @@ from allophone.training.adversarial import (
 )
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
 from allophone.training.optimizers import adamw, exponential
+from allophone_hifigan.istft import IstftGenerator
+from allophone_hifigan.sub_bands import check_segment, sub_band_loss
 from allophone_vits.config import VitsTrainerConfig
 from allophone_vits.discriminator import build_discriminator
 from allophone_vits.gaussian import kl_loss
@@ -76,12 +78,16 @@ class VitsObjective:
             ),
             "discriminator": build_discriminator(trainer.discriminator),
         }
+        decoder = self.generator.decoder
+        if isinstance(decoder, IstftGenerator) and decoder.sub_bands and trainer.sub_band_weight:
+            check_segment(trainer.segment_size, model.decoder.bands)
         self.weights = {
             "adversarial": 1.0,
             "feature": trainer.feature_weight,
             "mel": trainer.mel_weight,
             "kl": trainer.kl_weight,
             "duration": trainer.duration_weight,
+            "sub_band": trainer.sub_band_weight,
         }
 
     def build_generator(
@@ -239,17 +245,23 @@ class VitsObjective:
         return slice_segments(waveform, starts, self.trainer.segment_size).squeeze(1)
 
     def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
-        """L_recon, L_kl and L_dur (equations 2 to 4 and 7)."""
+        """L_recon, L_kl and L_dur (equations 2 to 4 and 7); of sub-bands, the loss of their spectra too."""
         segments = slice_segments(target.spectrogram, output.segment_starts, self.segment_frames)
         mel_loss = functional.l1_loss(
             mel_spectrogram(output.waveform, self.audio),
             self.generator.spectrogram.to_mel(segments, self.audio),
         )
-        return {
+        losses = {
             "mel": mel_loss,
             "kl": kl_loss(output.z_p, output.posterior, output.prior, output.frame_mask),
             "duration": output.duration_loss,
         }
+        if output.bands is not None and self.trainer.sub_band_weight:
+            decoder = self.generator.decoder
+            assert isinstance(decoder, IstftGenerator)
+            real = decoder.split(self._real_segments(output, target))
+            losses["sub_band"] = sub_band_loss(output.bands, real)
+        return losses
 
     @property
     def generator(self) -> Generator:

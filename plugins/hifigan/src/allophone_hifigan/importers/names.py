@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from allophone.foreign.tensors import NORM_RULES, Rule, rename
-from allophone_hifigan.config import HifiganConfig
+from allophone_hifigan.config import UpsamplingConfig
 
 _DISCRIMINATORS: tuple[Rule, ...] = (
     (r"^periods\.", "mpd.discriminators."),
@@ -18,8 +18,8 @@ _DISCRIMINATORS: tuple[Rule, ...] = (
 )
 
 
-def generator_name(name: str, config: HifiganConfig) -> str:
-    """The reference's name of the weight `name` of `Generator(config)`."""
+def generator_name(name: str, config: UpsamplingConfig) -> str:
+    """The reference's name of the weight `name` of a generator of `config`."""
     paired = config.residual_block == "1"
     blocks = len(config.residual_kernel_sizes)
 

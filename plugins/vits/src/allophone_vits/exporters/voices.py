@@ -27,6 +27,7 @@ from allophone.config import structure
 from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice
 from allophone.registry import default_registry
+from allophone_hifigan.config import HifiganConfig
 from allophone_onnx.export import Input, require_exporting, write_graph
 from allophone_onnx.settings import (
     DECODER,
@@ -37,7 +38,7 @@ from allophone_onnx.settings import (
     PartsSettings,
     write_settings,
 )
-from allophone_vits.config import HifiganDecoderConfig, VitsControls
+from allophone_vits.config import VitsControls
 from allophone_vits.exporters.graphs import DecoderGraph, EncoderGraph, FlowGraph, SynthesisGraph
 from allophone_vits.importers.names import reference_generator_name
 from allophone_vits.model import Generator, Vits
@@ -167,7 +168,7 @@ def _strip_model_prefix(name_weight: NameWeight) -> NameWeight:
 def _reference_names(voice: StoredVoice) -> NameWeight:
     """Names of the reference implementation, which the `piper` importer expects; it has no other decoder."""
     decoder = voice.description.model.decoder
-    if isinstance(decoder, HifiganDecoderConfig):
+    if isinstance(decoder, HifiganConfig):
         blocks, paired = len(decoder.residual_kernel_sizes), decoder.residual_block == "1"
         return lambda name: reference_generator_name(name, blocks=blocks, paired=paired)
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.weights import skip_init
+from allophone_hifigan.config import HifiganConfig
 from allophone_vits.config import (
     DiscriminatorConfig,
     DurationConfig,
     FlowConfig,
-    HifiganDecoderConfig,
     PosteriorEncoderConfig,
     TextEncoderConfig,
     VitsConfig,
@@ -101,13 +101,13 @@ def infer_durations(shape: Shapes) -> DurationConfig:
 
 def infer_decoder(
     shape: Shapes, upsample_rates: Sequence[int], residual_dilations: Sequence[Sequence[int]]
-) -> HifiganDecoderConfig:
+) -> HifiganConfig:
     """Infer the decoder's configuration; shapes do not determine its rates and dilations."""
     stages = shape.count(r"dec\.ups\.(\d+)\.")
     blocks = shape.count(r"dec\.resblocks\.(\d+)\.") // stages
     paired = any(name.startswith("dec.resblocks.0.convs1.") for name in shape.tensors)
     convolutions = "convs1" if paired else "convs"
-    return HifiganDecoderConfig(
+    return HifiganConfig(
         residual_block="1" if paired else "2",
         residual_kernel_sizes=tuple(
             shape(f"dec.resblocks.{block}.{convolutions}.0")[2] for block in range(blocks)
