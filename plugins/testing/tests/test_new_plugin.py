@@ -46,7 +46,6 @@ def test_nothing_of_the_templates_is_left_over(tmp_path):
 
 @pytest.mark.parametrize("check", [["check", "--select=E,F,W,I,B,UP,RUF"], ["format", "--check"]])
 def test_what_is_written_is_tidy(tmp_path, check):
-    pytest.importorskip("ruff")
     pytest.importorskip("ruff", reason="the check needs ruff, the core does not")
     folder = write_plugin("mine", tmp_path)
     options = ["--isolated", "--no-cache", "--line-length=100", str(folder)]
