@@ -32,6 +32,7 @@ from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
 from allophone.progress import Track, untracked
 from allophone.registry import Registry
+from allophone.system_errors import errors_naming
 
 BAD_ROWS = "bad-rows.jsonl"
 """The file, beside the manifest, that names the rows of lists that hold no utterance."""
@@ -146,6 +147,7 @@ class _Read:
 
     def __init__(self, folder: Path) -> None:
         """folder: for the file, which has no name."""
+        self._folder = folder
         self.languages: set[str | None] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
@@ -154,10 +156,12 @@ class _Read:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with errors_naming(self._folder):
+            self._file.close()
 
     def __iter__(self) -> Iterator[Utterance]:
-        self._file.seek(0)
+        with errors_naming(self._folder):
+            self._file.seek(0)
         return map(checked_before, self._file)
 
     def take(self, name: str, items: Iterable[Utterance | BadRow]) -> CorpusCount:
@@ -174,7 +178,8 @@ class _Read:
             self.languages.add(item.language)
             if not os.path.isfile(item.audio):
                 missing.append(item.id)
-            self._file.write(line_of(item))
+            with errors_naming(self._folder):
+                self._file.write(line_of(item))
         if bad_rows and not count:
             raise UserError(
                 f"None of {len(bad_rows)} rows of the corpus '{name}' holds an utterance. "
