@@ -146,11 +146,13 @@ class _Read:
     """
 
     def __init__(self, folder: Path) -> None:
-        """folder: for the file, which has no name."""
+        """folder: of the manifest; the file, which has no name, is on the same disk."""
         self._folder = folder
         self.languages: set[str | None] = set()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        # The folder is not made before all is known to be right.
+        there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.is_dir())
+        with errors_naming(folder, there):
+            self._file = tempfile.TemporaryFile(dir=there)  # noqa: SIM115
 
     def __enter__(self) -> _Read:
         return self
