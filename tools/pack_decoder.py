@@ -10,14 +10,13 @@ experiment.toml      what was trained, without paths of this machine
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from curves import write_curve
 
 from allophone.config import read_toml, write_toml
 from allophone.inference.exporting import export_voice
@@ -53,7 +52,7 @@ def main(folder: Path, package: Path, training: Path) -> None:
     }
     write_weights(training / "model.safetensors", weights)
     write_toml(training / "experiment.toml", _portable(read_toml(checkpoint.path / CONFIG)))
-    _write_curve(run / "metrics.jsonl", training / "curve.csv")
+    write_curve(run / "metrics.jsonl", training / "curve.csv")
     click.echo(f"Packed step {checkpoint.step:,}.")
 
 
@@ -63,17 +62,6 @@ def _portable(plain: dict[str, Any]) -> dict[str, Any]:
     plain["data"]["corpora"][0]["root"] = "teacher"
     plain["features"]["latents"]["directory"] = "teacher/latents"
     return plain
-
-
-def _write_curve(metrics: Path, curve: Path) -> None:
-    """The logged training losses as a table."""
-    events = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-    rows = [{"step": one["step"], **one["metrics"]} for one in events if one["event"] == "step"]
-    names = ["step", *sorted({name for row in rows for name in row if name.endswith("_loss")})]
-    with curve.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([row.get(name, "") for name in names] for row in rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from allophone.weights import (
     bounded_by,
     compare,
     load_weights,
+    quantize,
     read_weights,
     skip_init,
     strip_prefix,
@@ -38,6 +39,24 @@ def test_tied_and_sliced_weights_are_stored_one_by_one(tmp_path):
     read = read_weights(tmp_path / "w.safetensors")
     assert torch.equal(read["b"], table)
     assert torch.equal(read["c"], table[1])
+
+
+def test_int8_is_a_quarter_of_the_size_and_nearly_equal(tmp_path):
+    weights = {
+        "kernel": torch.randn(64, 32, 5) * torch.logspace(-3, 1, 64).view(-1, 1, 1),
+        "silent": torch.zeros(4, 8),
+        "bias": torch.randn(64),
+        "count": torch.tensor([[7]]),
+    }
+    write_weights(tmp_path / "w.safetensors", quantize(weights))
+    assert (tmp_path / "w.safetensors").stat().st_size < 64 * 32 * 5 + 2000
+    read = read_weights(tmp_path / "w.safetensors")
+    assert read.keys() == weights.keys()
+    for name in ("silent", "bias", "count"):
+        assert torch.equal(read[name], weights[name])
+    largest = weights["kernel"].flatten(1).abs().amax(1)
+    error = (read["kernel"] - weights["kernel"]).flatten(1).abs().amax(1)
+    assert (error <= largest / 254 * 1.001).all()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

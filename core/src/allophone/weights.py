@@ -27,15 +27,20 @@ _MAX_HEADER = 2**24
 """Bytes of a weight file's table of contents; that of a model with a hundred thousand tensors has fewer."""
 _MAX_REASON = 200
 _ROOM = 20
+_SCALE = ":scale"
+"""Suffix of the scales of a tensor that is stored as int8."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a weight file by name, on the CPU; UserError if it is missing or damaged."""
+    """Read the tensors of a weight file by name, on the CPU; UserError if it is missing or damaged.
+
+    Those that `quantize` stored are float32 again.
+    """
     if not path.is_file():
         raise UserError(f"There is no weight file {path}.")
     try:
         _check_header(path)
-        return load_file(path, device="cpu")
+        return _dequantized(load_file(path, device="cpu"))
     # The header names types and shapes, for which safetensors and PyTorch raise errors of many kinds.
     except Exception as error:
         # It may quote the whole header.
@@ -58,6 +63,36 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors by name, atomically."""
     with atomic_path(path) as temporary:
         save_file(_storable(weights), temporary)
+
+
+def quantize(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Store matrices and kernels as int8 with a scale per row, a quarter of their size: for `write_weights`.
+
+    A row [C, K] becomes integers of at most 127 and `NAME:scale`, and is changed by up to 0.4 % of its largest value.
+    Vectors stay as they are.
+    """
+    stored: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if tensor.dim() < 2 or not tensor.is_floating_point():
+            stored[name] = tensor
+            continue
+        scale = tensor.float().flatten(1).abs().amax(1).clamp_min(1e-12) / 127
+        stored[name] = (tensor.float() / _column(scale, tensor)).round().to(torch.int8)
+        stored[name + _SCALE] = scale
+    return stored
+
+
+def _dequantized(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    weights = {name: tensor for name, tensor in stored.items() if not name.endswith(_SCALE)}
+    for name, scale in stored.items():
+        if name.endswith(_SCALE):
+            key = name.removesuffix(_SCALE)
+            weights[key] = stored[key].float() * _column(scale, stored[key])
+    return weights
+
+
+def _column(scale: Tensor, like: Tensor) -> Tensor:
+    return scale.view(-1, *[1] * (like.dim() - 1))
 
 
 def add_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

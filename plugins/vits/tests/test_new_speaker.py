@@ -37,7 +37,7 @@ from allophone_vits.distillation.config import DistillTrainerConfig
 from allophone_vits.gaussian import Gaussian, negative_log_likelihood
 from allophone_vits.model import TRAINING_ONLY
 from allophone_vits.new_speaker import NewSpeakerObjective
-from allophone_vocos.config import DiscriminatorsConfig
+from allophone_vocos.config import DiscriminatorsConfig, SpectralLossConfig
 
 AUDIO = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=8, sample_rate=4000)
 VOCABULARY = Vocabulary(symbols=SymbolTable.from_symbols("abcd"))
@@ -255,3 +255,22 @@ def test_small_discriminators(batch: Batch) -> None:
     assert {"discriminator_loss", "adversarial_loss", "feature_loss"} <= metrics.keys()
     learned = {name.partition(".")[0] for name in moved(before, made)}
     assert learned == {"discriminator", "generator"}
+
+
+def test_spectral_losses_are_added_with_their_weights(batch: Batch) -> None:
+    config = SpectralLossConfig(
+        sizes=(64, 128), per_step=1, mel_weight=2.0, stft_weight=3.0, phase_weight=4.0
+    )
+    plain = runtime_of(objective(teaching_steps=0)).take_step([batch])[0]
+    runtime = runtime_of(objective(teaching_steps=0, spectral=config))
+    metrics = runtime.take_step([batch])[0]
+    added = {"spectral_mel": 2.0, "stft": 3.0, "phase": 4.0}
+    assert {f"{name}_loss" for name in added} == metrics.keys() - plain.keys()
+    weights = runtime.objective.weights
+    total = sum(
+        weights[name] * float(metrics[f"{name}_loss"])
+        for name in weights
+        if f"{name}_loss" in metrics
+    )
+    assert {name: weights[name] for name in added} == added
+    assert total == pytest.approx(float(metrics["generator_loss"]), rel=1e-4)

@@ -15,7 +15,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
 from allophone.fields import choice
 from allophone_hifigan.config import HifiganConfig, IstftConfig, MultiBandIstftConfig
-from allophone_vocos.config import DiscriminatorsConfig, VocosConfig
+from allophone_vocos.config import DiscriminatorsConfig, SpectralLossConfig, VocosConfig
 
 _positive: Any = validators.gt(0)
 _probability: Any = validators.and_(validators.ge(0), validators.lt(1))
@@ -191,6 +191,8 @@ class VitsTrainerConfig:
     mel_weight, kl_weight, duration_weight, feature_weight: loss weights; the adversarial loss has 1.
     sub_band_weight: of the distance of spectra of bands, for decoders with bands of a pseudo-QMF bank
         (Kawamura et al. 2023, section 3.2).
+    spectral: further distances of mels and spectra at several window sizes, with weights of their own, for decoders
+        with an inverse STFT; None for none.
     discriminator: of one of the types in `DISCRIMINATORS`.
     """
 
@@ -205,6 +207,7 @@ class VitsTrainerConfig:
     duration_weight: float = field(default=1.0, validator=validators.ge(0))
     feature_weight: float = field(default=2.0, validator=validators.ge(0))
     sub_band_weight: float = field(default=1.0, validator=validators.ge(0))
+    spectral: SpectralLossConfig | None = None
     discriminator: Any = choice(DISCRIMINATORS, default="vits")
 
     def segment_frames(self, audio: MelSpec) -> int:

@@ -38,6 +38,7 @@ from allophone_vits.gaussian import kl_loss
 from allophone_vits.inference import decode, infer_latents, unbatch
 from allophone_vits.model import AlignmentSearch, Generator, Vits, VitsOutput, align
 from allophone_vits.segments import slice_segments
+from allophone_vocos.spectral import SpectralLoss
 
 
 @frozen(kw_only=True)
@@ -89,6 +90,14 @@ class VitsObjective:
             "duration": trainer.duration_weight,
             "sub_band": trainer.sub_band_weight,
         }
+        self.spectral: SpectralLoss | None = None
+        if trainer.spectral:
+            self.spectral = SpectralLoss(trainer.spectral, sample_rate=self.audio.sample_rate)
+            self.weights |= {
+                "spectral_mel": trainer.spectral.mel_weight,
+                "stft": trainer.spectral.stft_weight,
+                "phase": trainer.spectral.phase_weight,
+            }
 
     def build_generator(
         self, model: Any, *, vocabulary_size: int, speakers: int, audio: MelSpec
@@ -245,7 +254,7 @@ class VitsObjective:
         return slice_segments(waveform, starts, self.trainer.segment_size).squeeze(1)
 
     def reconstruction_losses(self, output: VitsOutput, target: Target) -> dict[str, Tensor]:
-        """L_recon, L_kl and L_dur (equations 2 to 4 and 7); of sub-bands, the loss of their spectra too."""
+        """L_recon, L_kl and L_dur (equations 2 to 4 and 7), and the further ones of the configuration."""
         segments = slice_segments(target.spectrogram, output.segment_starts, self.segment_frames)
         mel_loss = functional.l1_loss(
             mel_spectrogram(output.waveform, self.audio),
@@ -261,6 +270,13 @@ class VitsObjective:
             assert isinstance(decoder, IstftGenerator)
             real = decoder.split(self._real_segments(output, target))
             losses["sub_band"] = sub_band_loss(output.bands, real)
+        if self.spectral:
+            sizes = self.spectral.drawn_sizes() if torch.is_grad_enabled() else None
+            real = self._real_segments(output, target)
+            distances = self.spectral(output.waveform, real, sizes)
+            losses |= {"spectral_mel": distances.mel, "stft": distances.stft}
+            if distances.phase is not None:
+                losses["phase"] = distances.phase
         return losses
 
     @property
