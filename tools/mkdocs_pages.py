@@ -103,7 +103,9 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 
 
 def _described(module: str) -> str:
-    path = ROOT / "core" / "src" / module.replace(".", "/")
+    # The contract suite is beside the core.
+    home = ROOT / ("core" if module.split(".")[0] == "allophone" else "plugins/testing") / "src"
+    path = home / module.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     return f"- [`{module}`](api/{module}.md): {text.splitlines()[0]}"
