@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources  # noqa: F401 - phonemizer uses it and imports importlib alone
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
@@ -57,7 +58,9 @@ def _build(name: str, language: str) -> Any:
             f"The backend '{name}' needs a package that is not installed: {error.name or error}",
             hint="pip install 'allophone-espeak[phonemizer]'",
         ) from error
-    if not backend.is_available():
+    # Asked first: phonemizer loads a second eSpeak NG for it, which may end the process.
+    lacks_mbrola = name == "espeak-mbrola" and shutil.which("mbrola") is None
+    if lacks_mbrola or not backend.is_available():
         raise UserError(
             f"The backend '{name}' needs a program that is not installed.",
             hint="Install it with the package manager of your system, such as: apt install "
