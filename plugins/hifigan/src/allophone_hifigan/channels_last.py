@@ -1,7 +1,7 @@
-"""Convolutions in channels-last layout, which are faster on a CPU, both forward and backward.
+"""Convolutions that keep the layout of their input; channels-last can be faster on a CPU.
 
-PyTorch supports this layout only in 2-D, so on a CPU a waveform is convolved as an image of one row. The
-output keeps the layout. On other devices and in exported graphs, these are PyTorch's own convolutions.
+PyTorch supports this layout only in 2-D, so on a CPU such a waveform is convolved as an image of one row. With
+other layouts, on other devices and in exported graphs, these are PyTorch's own convolutions.
 
 Legend: B batch, C channels, N positions.
 """

@@ -88,7 +88,10 @@ class IstftGenerator(nn.Module):
     ) -> Tensor:
         """As `forward`, before the filters: [B, D, N / D]; one band is the waveform."""
         precision = self.output.weight.dtype
-        hidden = self.input(masked(channels_innermost(features.to(precision)), mask))
+        features = features.to(precision)
+        if not self.training:  # In training, the layout is slower.
+            features = channels_innermost(features)
+        hidden = self.input(masked(features, mask))
         if self.speaker is not None and speaker is not None:
             hidden = hidden + self.speaker(speaker.to(precision))
         hidden = self.stages(masked(hidden, mask), mask)
