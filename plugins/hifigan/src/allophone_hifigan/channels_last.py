@@ -18,7 +18,7 @@ class Convolution(nn.Conv1d):
 
     def forward(self, input: Tensor) -> Tensor:
         """input [B, C, N] -> [B, C', N']."""
-        if _left_to_pytorch(input):
+        if not _is_channels_last(input):
             return super().forward(input)
         assert isinstance(self.padding, tuple)
         return functional.conv2d(
@@ -35,7 +35,7 @@ class TransposedConvolution(nn.ConvTranspose1d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """input [B, C, N] -> [B, C', N']."""
-        if _left_to_pytorch(input) or output_size is not None:
+        if output_size is not None or not _is_channels_last(input):
             return super().forward(input, output_size)
         assert isinstance(self.padding, tuple)
         return functional.conv_transpose2d(
@@ -50,6 +50,10 @@ class TransposedConvolution(nn.ConvTranspose1d):
 
 def _left_to_pytorch(values: Tensor) -> bool:
     return values.device.type != "cpu" or torch.compiler.is_exporting()
+
+
+def _is_channels_last(values: Tensor) -> bool:
+    return values.stride(1) == 1 and not _left_to_pytorch(values)
 
 
 def channels_innermost(values: Tensor) -> Tensor:

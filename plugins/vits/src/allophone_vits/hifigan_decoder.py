@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone_hifigan.channels_last import Convolution, channels_innermost
+from allophone_hifigan.channels_last import Convolution
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.generator import receptive_margin
 from allophone_hifigan.upsampling import EDGE_KERNEL_SIZE, LAST_SLOPE, Stages
@@ -47,7 +47,7 @@ class HifiganDecoder(nn.Module):
         weights.
         """
         precision = self.input.weight.dtype
-        hidden = self.input(masked(channels_innermost(latent.to(precision)), mask))
+        hidden = self.input(masked(latent.to(precision), mask))
         if self.speaker is not None and speaker is not None:
             hidden = hidden + self.speaker(speaker.to(precision))
         hidden = self.stages(masked(hidden, mask), mask)
