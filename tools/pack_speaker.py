@@ -42,20 +42,24 @@ def main(run: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(folder / WEIGHTS, quantize(kept))
     shutil.copyfile(checkpoint.path / VOCABULARY, folder / VOCABULARY)
-    write_toml(folder / "experiment.toml", _portable(read_toml(checkpoint.path / CONFIG)))
+    write_toml(
+        folder / "experiment.toml", _portable(read_toml(checkpoint.path / CONFIG), folder.name)
+    )
     write_curve(run / METRICS, folder / "curve.csv")
     size = (folder / WEIGHTS).stat().st_size / 1e6
     click.echo(f"Packed step {checkpoint.step:,}: {size:.1f} MB.")
 
 
-def _portable(plain: dict[str, Any]) -> dict[str, Any]:
+def _portable(plain: dict[str, Any], name: str) -> dict[str, Any]:
     """The experiment without the folders of the machine that trained it."""
-    plain["data"]["directory"] = "data/asterisk"
+    plain["data"]["directory"] = f"data/{name}"
     for corpus in plain["data"]["corpora"]:
         for key in ("root", "transcripts"):
-            path = Path(corpus[key])
-            if "usr" in path.parts:
-                corpus[key] = str(Path("/", *path.parts[path.parts.index("usr") :]))
+            parts = Path(corpus.get(key, "")).parts
+            if (
+                "usr" in parts
+            ):  # Where Debian's packages put it; they may have been unpacked elsewhere.
+                corpus[key] = str(Path("/", *parts[parts.index("usr") :]))
     return plain
 
 
