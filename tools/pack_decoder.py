@@ -23,7 +23,7 @@ from allophone.inference.exporting import export_voice
 from allophone.registry import default_registry
 from allophone.run_folder import CONFIG, WEIGHTS, find_checkpoint
 from allophone.weights import read_weights, write_weights
-from allophone_onnx.halving import halve
+from allophone_onnx.compression import halve
 from allophone_onnx.schema import Model
 
 LEARNT = ("generator.decoder.", "discriminator.")

@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from allophone_onnx.compression import halve, quantize
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import cut
-from allophone_onnx.halving import halve
 from allophone_onnx.schema import Model
 
 
@@ -50,18 +50,19 @@ def test_weights_keep_their_bytes(voice):
     assert before <= after
 
 
-def test_halved_kernels_too(voice):
-    halved = halve(voice.decoder)
-    written = over_images(halved)
+@pytest.mark.parametrize(("compress", "prefix"), [(halve, "half:"), (quantize, "int8:")])
+def test_compressed_kernels_too(voice, compress, prefix):
+    compressed = compress(voice.decoder)
+    written = over_images(compressed)
     latents = np.random.default_rng(0).standard_normal((1, 192, 28)).astype("f4")
-    expected = run(halved, latents=latents)
+    expected = run(compressed, latents=latents)
     np.testing.assert_allclose(run(written, latents=latents), expected, rtol=0, atol=2e-6)
-    ranks = {len(one.dims) for one in written.graph.initializer if one.name.startswith("half:")}
+    ranks = {len(one.dims) for one in written.graph.initializer if one.name.startswith(prefix)}
     kernels = {one.input[1] for one in written.graph.node if one.op_type == "ConvTranspose"}
     transposed = {
         len(one.dims)
         for one in written.graph.initializer
-        if one.name.removeprefix("half:") in kernels
+        if one.name.removeprefix(prefix) in kernels
     }
     assert (ranks, transposed) == ({3, 4}, {3})
 

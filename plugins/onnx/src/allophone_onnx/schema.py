@@ -56,6 +56,8 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 FLOAT = 1
 """TensorProto.DataType.FLOAT."""
+INT8 = 3
+"""TensorProto.DataType.INT8."""
 FLOAT16 = 10
 """TensorProto.DataType.FLOAT16."""
 INT64 = 7
