@@ -1,16 +1,22 @@
-"""Pack a voice in training into a small folder, from which `allophone train --finetune FOLDER` goes on.
+"""Pack a voice in training into the folder of a package: the voice as ONNX, and what training continues from.
 
-    python tools/pack_speaker.py RUN FOLDER
+    python tools/pack_speaker.py RUN VOICE-FOLDER TRAINING-FOLDER --name asterisk --licence CC-BY-SA-3.0 --summary "..."
 
+config.json, *.onnx  the moving average as a voice in three parts, weights as int8
 model.safetensors    generator (its moving average, without what only training uses) and discriminators, as int8
 vocabulary.json      the symbols
 curve.csv            the losses of every few steps
 experiment.toml      what was trained, without paths of this machine
+
+`allophone train ... --finetune TRAINING-FOLDER` goes on from the training folder.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +24,22 @@ import click
 from curves import write_curve
 
 from allophone.config import read_toml, write_toml
-from allophone.run_folder import AVERAGE, CONFIG, METRICS, VOCABULARY, WEIGHTS, find_checkpoint
-from allophone.weights import quantize, read_weights, write_weights
+from allophone.inference.exporting import export_voice
+from allophone.registry import default_registry
+from allophone.run_folder import (
+    AVERAGE,
+    CONFIG,
+    METRICS,
+    VOCABULARY,
+    WEIGHTS,
+    Checkpoint,
+    find_checkpoint,
+)
+from allophone.weights import quantize as quantize_tensors
+from allophone.weights import read_weights, write_weights
+from allophone_onnx.compression import halve, quantize
+from allophone_onnx.schema import Model
+from allophone_onnx.settings import OURS, SETTINGS
 from allophone_vits.model import TRAINING_ONLY
 
 GENERATOR = "generator."
@@ -27,10 +47,46 @@ GENERATOR = "generator."
 
 @click.command
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(run: Path, folder: Path) -> None:
-    """Write the folder."""
+@click.argument("voice", type=click.Path(path_type=Path))
+@click.argument("training", type=click.Path(path_type=Path))
+@click.option("--name", required=True)
+@click.option("--licence", required=True)
+@click.option("--summary", required=True)
+def main(run: Path, voice: Path, training: Path, name: str, licence: str, summary: str) -> None:
+    """Write both folders; what they held of this kind is replaced."""
     checkpoint = find_checkpoint(run)
+    _write_voice(checkpoint, voice, {"name": name, "licence": licence, "summary": summary})
+    _write_training(checkpoint, training)
+    write_curve(run / METRICS, training / "curve.csv")
+    sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (voice, training)]
+    click.echo(
+        f"Packed step {checkpoint.step:,}: {sizes[0] / 1e6:.1f} and {sizes[1] / 1e6:.1f} MB."
+    )
+
+
+def _write_voice(checkpoint: Checkpoint, folder: Path, about: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        parts = Path(temporary) / "parts"
+        export_voice(checkpoint.path, parts, "onnx", default_registry(), streaming=True)
+        for file in parts.glob("*.onnx"):
+            model = Model.FromString(file.read_bytes())
+            # For the tables of the inverse STFT, int8 is too coarse.
+            compressed = halve(
+                quantize(model, keep=_is_table), keep=lambda name: not _is_table(name)
+            )
+            (folder / file.name).write_bytes(compressed.SerializeToString())
+        settings = json.loads((parts / SETTINGS).read_text("utf-8"))
+    settings[OURS]["voice"]["about"] |= about
+    content = json.dumps(settings, ensure_ascii=False, indent=1)
+    (folder / SETTINGS).write_text(f"{content}\n", encoding="utf-8")
+
+
+def _is_table(name: str) -> bool:
+    return ".inverse." in name
+
+
+def _write_training(checkpoint: Checkpoint, folder: Path) -> None:
     weights = read_weights(checkpoint.path / WEIGHTS)
     weights |= read_weights(checkpoint.path / AVERAGE)
     kept = {
@@ -40,14 +96,10 @@ def main(run: Path, folder: Path) -> None:
         if not TRAINING_ONLY.match(name.removeprefix(GENERATOR))
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder / WEIGHTS, quantize(kept))
+    write_weights(folder / WEIGHTS, quantize_tensors(kept))
     shutil.copyfile(checkpoint.path / VOCABULARY, folder / VOCABULARY)
-    write_toml(
-        folder / "experiment.toml", _portable(read_toml(checkpoint.path / CONFIG), folder.name)
-    )
-    write_curve(run / METRICS, folder / "curve.csv")
-    size = (folder / WEIGHTS).stat().st_size / 1e6
-    click.echo(f"Packed step {checkpoint.step:,}: {size:.1f} MB.")
+    name = folder.resolve().parent.name
+    write_toml(folder / "experiment.toml", _portable(read_toml(checkpoint.path / CONFIG), name))
 
 
 def _portable(plain: dict[str, Any], name: str) -> dict[str, Any]:
