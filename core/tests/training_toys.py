@@ -52,7 +52,7 @@ from allophone.training.launch import launch, reported_to_launcher, was_restarte
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.observers import registered
-from allophone.training.optimizers import exponential
+from allophone.training.optimizers import eager, exponential
 from allophone.training.ranks import Rank
 from allophone.training.signals import stop_on_signals
 
@@ -113,7 +113,7 @@ class Regressor:
         return {
             "model": OptimizerPlan(
                 modules=("model",),
-                optimizer=lambda parameters: torch.optim.Adam(
+                optimizer=lambda parameters: eager(torch.optim.Adam)(
                     parameters, lr=self.config.learning_rate
                 ),
                 schedule=exponential(0.9),
@@ -175,7 +175,7 @@ class Gan:
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         def sgd(parameters: Any) -> torch.optim.Optimizer:
-            return torch.optim.SGD(parameters, lr=self.config.learning_rate)
+            return eager(torch.optim.SGD)(parameters, lr=self.config.learning_rate)
 
         return {
             name: OptimizerPlan(modules=(name,), optimizer=sgd)
@@ -548,23 +548,7 @@ def _main() -> None:
                 train(run, stop)
 
 
-def import_no_compiler() -> None:
-    """Put a stand-in in the place of torch._dynamo, whose import is half of the time of a short run.
-
-    An optimizer imports it, and uses only these two functions. Nothing is compiled here. Several ranks need the
-    real one, for DistributedDataParallel.
-    """
-    if read_distributed_env():
-        return
-    compiler: Any = types.ModuleType("torch._dynamo")
-    compiler.disable = lambda function, recursive=True, wrapping=True: function
-    compiler.graph_break = lambda: None
-    sys.modules["torch._dynamo"] = torch._dynamo = compiler
-
-
 if __name__ == "__main__":
-    from training_toys import import_no_compiler as import_no_compiler_of_module
     from training_toys import main as main_of_module
 
-    import_no_compiler_of_module()
     main_of_module()
