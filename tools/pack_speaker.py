@@ -18,7 +18,14 @@ import click
 from curves import write_curve
 
 from allophone.config import read_toml, write_toml
-from allophone.run_folder import AVERAGE, CONFIG, METRICS, VOCABULARY, WEIGHTS, find_checkpoint
+from allophone.files.run_folder import (
+    AVERAGE,
+    CONFIG,
+    METRICS,
+    VOCABULARY,
+    WEIGHTS,
+    find_checkpoint,
+)
 from allophone.weights import quantize, read_weights, write_weights
 from allophone_vits.model import TRAINING_ONLY
 

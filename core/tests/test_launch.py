@@ -18,7 +18,7 @@ from training_toys import (
 )
 
 from allophone.errors import UserError
-from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.training import distributed
 from allophone.training.checkpoint import read_state
 from allophone.training.distributed import (

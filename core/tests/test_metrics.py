@@ -24,8 +24,8 @@ from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import Validated
 from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
+from allophone.files.run_folder import checkpoints
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints
 from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered

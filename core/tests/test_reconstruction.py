@@ -19,6 +19,7 @@ from allophone.data.vocabulary import write_vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.feature_index import prepared_utterances
+from allophone.files.run_folder import checkpoint_path
 from allophone.hookspecs import hookimpl
 from allophone.inference.folder import write_voice
 from allophone.inference.locate import find_voice
@@ -28,7 +29,6 @@ from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
-from allophone.run_folder import checkpoint_path
 from allophone.weights import write_weights
 from allophone_testing.corpus import write_corpus
 

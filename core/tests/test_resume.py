@@ -21,8 +21,8 @@ from training_toys import (
 )
 
 from allophone.events import RunFinished, StepFinished
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.training.checkpoint import read_state
 from allophone.training.observers import registered
 from allophone.weights import read_weights

@@ -10,9 +10,9 @@ from echo_toy import experiment_in, stranger, train_on_rank
 from torch.multiprocessing.spawn import start_processes
 
 from allophone.errors import PluginError
+from allophone.files.run_folder import checkpoints, find_checkpoint, read_provenance
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
-from allophone.run_folder import checkpoints, find_checkpoint, read_provenance
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import write_audio
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
+from allophone.files.run_folder import checkpoints
+from allophone.files.system_errors import told
 from allophone.processes import ProcessKilledError
-from allophone.run_folder import checkpoints
-from allophone.system_errors import told
 from allophone.training.observers import _append
 from allophone.weights import write_weights
 

@@ -15,10 +15,10 @@ from allophone.config import load_experiment, read_toml, resolve, structure
 from allophone.config.experiment import SplitsConfig
 from allophone.data.manifest import Utterance
 from allophone.errors import ConfigError, UserError
+from allophone.files.run_folder import checkpoints
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.preparation.splits import assign_splits
-from allophone.run_folder import checkpoints
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run

@@ -23,6 +23,7 @@ from allophone.data.batch import Batch
 from allophone.data.manifest import read_manifest, write_manifest
 from allophone.entries import ModelEntry, TrainerEntry, VocoderEntry
 from allophone.errors import ConfigError, UserError
+from allophone.files.run_folder import find_checkpoint, read_provenance
 from allophone.hookspecs import hookimpl
 from allophone.inference.importing import import_checkpoint
 from allophone.inference.locate import find_voice
@@ -32,7 +33,6 @@ from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, build_registry
-from allophone.run_folder import find_checkpoint, read_provenance
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.ranks import Rank

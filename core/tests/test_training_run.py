@@ -34,8 +34,8 @@ from allophone.events import (
     TrainEvent,
     Validated,
 )
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
 from allophone.training.finetune import extend_vocabulary

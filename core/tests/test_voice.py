@@ -312,7 +312,7 @@ def test_what_is_no_voice_is_told_apart(registry, tmp_path):
 def write_run(toys, registry, run, *, step, average=False):
     from allophone.config import write_toml
     from allophone.data.vocabulary import write_vocabulary
-    from allophone.run_folder import checkpoint_path
+    from allophone.files.run_folder import checkpoint_path
     from allophone.weights import write_weights
 
     stored = toys.stored_voice()

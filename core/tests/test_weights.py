@@ -66,7 +66,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fails(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("allophone.atomic.os.fsync", fails)
+    monkeypatch.setattr("allophone.files.atomic.os.fsync", fails)
     with pytest.raises(OSError, match="no space"):
         write_weights(path, {"a": torch.ones(2)})
     assert torch.equal(read_weights(path)["a"], torch.zeros(2))

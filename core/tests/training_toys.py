@@ -38,11 +38,11 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished, TrainEvent
+from allophone.files.run_folder import checkpoints, find_checkpoint
+from allophone.files.system_errors import told
 from allophone.hookspecs import hookimpl
 from allophone.processes import ProcessKilledError, ignore_stops
 from allophone.registry import Registry, build_registry
-from allophone.run_folder import checkpoints, find_checkpoint
-from allophone.system_errors import told
 from allophone.text.symbols import SymbolTable
 from allophone.training import loop
 from allophone.training import run as run_module

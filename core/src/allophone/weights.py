@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-from allophone.atomic import atomic_path
 from allophone.errors import UserError, near_miss
+from allophone.files.atomic import atomic_path
 
 _SHOWN = 8
 _MAX_HEADER = 2**24

@@ -16,10 +16,10 @@ from allophone.data.manifest import Dropped, Utterance
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
+from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.inference.folder import StoredVoice, read_voice, write_voice
 from allophone.progress import untracked
 from allophone.registry import default_registry
-from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.requests import Request
 from allophone.text.config import GraphemeConfig, TextConfig

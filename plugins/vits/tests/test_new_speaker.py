@@ -17,7 +17,7 @@ from allophone.config.experiment import Experiment, ParametersConfig, RuntimeCon
 from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import find_checkpoint
+from allophone.files.run_folder import find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime

@@ -15,10 +15,10 @@ from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
+from allophone.files.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.frontend import build_frontend
 from allophone.loading import Corpus, TooFewUtterancesError, open_corpus
 from allophone.registry import Registry
-from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.text.frontend import TextFrontend
 from allophone.training.claim import check_folder
 from allophone.training.early_stop import EarlyStop

@@ -19,8 +19,8 @@ from attrs import evolve, frozen
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.version import InvalidVersion, Version
 
-from allophone.atomic import atomic_folder
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_folder
 from allophone.frontend import find_normalizer
 from allophone.hookspecs import CONTRACT
 from allophone.plugin import CORE

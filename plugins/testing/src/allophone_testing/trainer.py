@@ -23,8 +23,8 @@ from allophone.config import Experiment, unstructure, write_toml
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
+from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.registry import Registry
-from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.training.checkpoint import read_state
 from allophone.training.loop import train
 from allophone.training.objective import Metrics, optional

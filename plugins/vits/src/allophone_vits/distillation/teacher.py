@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import write_audio
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
 from allophone.frontend import build_frontend
 from allophone.inference.folder import StoredVoice, build_synthesizer
 from allophone.inference.protocol import TextBatch
