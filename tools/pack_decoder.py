@@ -22,7 +22,7 @@ from allophone.config import read_toml, write_toml
 from allophone.files.run_folder import CONFIG, WEIGHTS, find_checkpoint
 from allophone.inference.exporting import export_voice
 from allophone.registry import default_registry
-from allophone.weights import read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
 from allophone_onnx.compression import halve
 from allophone_onnx.schema import Model
 

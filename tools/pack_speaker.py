@@ -26,7 +26,7 @@ from allophone.files.run_folder import (
     WEIGHTS,
     find_checkpoint,
 )
-from allophone.weights import quantize, read_weights, write_weights
+from allophone.weights.files import quantize, read_weights, write_weights
 from allophone_vits.model import TRAINING_ONLY
 
 GENERATOR = "generator."

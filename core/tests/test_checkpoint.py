@@ -22,7 +22,7 @@ from allophone.files.run_folder import (
 )
 from allophone.training import checkpoint as checkpoint_module
 from allophone.training.checkpoint import Snapshot, prune, read_state, write_checkpoint
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 
 @pytest.fixture(scope="module")

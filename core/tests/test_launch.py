@@ -29,7 +29,7 @@ from allophone.training.distributed import (
     read_distributed_env,
 )
 from allophone.training.failures import explained, read_failure, report
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
 TWO = ("--processes", "2")

@@ -25,7 +25,7 @@ from allophone.synthesis.loading import load
 from allophone.synthesis.requests import Request, read_requests
 from allophone.synthesis.waveform import Waveform
 from allophone.training.finetune import read_source
-from allophone.weights import write_weights
+from allophone.weights.files import write_weights
 
 CPU = torch.device("cpu")
 

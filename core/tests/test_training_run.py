@@ -41,7 +41,7 @@ from allophone.training import run as run_module
 from allophone.training.finetune import extend_vocabulary
 from allophone.training.objective import Adapted
 from allophone.training.observers import colorize, registered
-from allophone.weights import read_weights, strip_prefix, write_weights
+from allophone.weights.files import read_weights, strip_prefix, write_weights
 
 
 @pytest.fixture(scope="module")

@@ -313,7 +313,7 @@ def write_run(toys, registry, run, *, step, average=False):
     from allophone.config import write_toml
     from allophone.data.vocabulary import write_vocabulary
     from allophone.files.run_folder import checkpoint_path
-    from allophone.weights import write_weights
+    from allophone.weights.files import write_weights
 
     stored = toys.stored_voice()
     checkpoint = checkpoint_path(run, step)

@@ -5,17 +5,8 @@ import torch
 from torch import nn
 
 from allophone.errors import UserError
-from allophone.weights import (
-    add_prefix,
-    bounded_by,
-    compare,
-    load_weights,
-    quantize,
-    read_weights,
-    skip_init,
-    strip_prefix,
-    write_weights,
-)
+from allophone.weights.files import add_prefix, quantize, read_weights, strip_prefix, write_weights
+from allophone.weights.loading import bounded_by, compare, load_weights, skip_init
 
 
 def test_what_was_written_reads_back_equal(tmp_path):

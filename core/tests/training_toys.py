@@ -41,7 +41,7 @@ from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished,
 from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.files.system_errors import told
 from allophone.hookspecs import hookimpl
-from allophone.processes import ProcessKilledError, ignore_stops
+from allophone.processes.lifetime import ProcessKilledError, ignore_stops
 from allophone.registry import Registry, build_registry
 from allophone.text.symbols import SymbolTable
 from allophone.training import loop
@@ -304,7 +304,7 @@ def stored_loader(
 
 @frozen(kw_only=True)
 class MemoryCorpus:
-    """Stands in for `allophone.loading.Corpus`, in memory."""
+    """Stands in for `allophone.datasets.loading.Corpus`, in memory."""
 
     experiment: Experiment
     symbols: str = "abc"

@@ -20,7 +20,7 @@ from allophone.inference.importing import import_checkpoint
 from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
 from allophone.training.finetune import read_source
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator

@@ -16,7 +16,7 @@ import click
 from allophone.errors import PluginError, UserError
 from allophone.files.system_errors import told
 from allophone.plugin import CORE, extra_providing
-from allophone.processes import ignore_stops
+from allophone.processes.lifetime import ignore_stops
 from allophone.registry import Registry, default_registry, strict_plugins
 
 

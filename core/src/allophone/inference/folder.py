@@ -31,7 +31,8 @@ from allophone.files.atomic import atomic_folder
 from allophone.inference.protocol import Synthesizer, VocoderSpec, VoiceSpec
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import FORMAT, VOICE, About, VoiceDescription
-from allophone.weights import bounded_by, read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
+from allophone.weights.loading import bounded_by
 
 VOCODER = "vocoder.toml"
 WEIGHTS = "model.safetensors"

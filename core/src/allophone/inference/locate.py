@@ -31,7 +31,7 @@ from allophone.inference.folder import (
 )
 from allophone.registry import Registry
 from allophone.synthesis.description import VOICE, VoiceDescription
-from allophone.weights import read_weights, strip_prefix
+from allophone.weights.files import read_weights, strip_prefix
 
 
 @frozen(kw_only=True)

@@ -24,7 +24,7 @@ from allophone.inference.locate import find_voice, untrained_vocoders
 from allophone.inference.mel_sources import MelSource
 from allophone.inference.protocol import Mels, Vocoder
 from allophone.inference.vocoders import apply_vocoder, load_vocoder, override_controls
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import (

@@ -12,8 +12,8 @@ from pathlib import Path
 from attrs import frozen
 
 from allophone.data.manifest import Remark, Utterance
+from allophone.datasets.feature_index import SECONDS, FeatureIndex
 from allophone.errors import UserError
-from allophone.feature_index import SECONDS, FeatureIndex
 from allophone.files.atomic import atomic_write
 from allophone.files.parsing import parse_json_object
 

@@ -44,7 +44,7 @@ from allophone.files.run_folder import (
     read_provenance,
 )
 from allophone.registry import Registry
-from allophone.weights import write_weights
+from allophone.weights.files import write_weights
 
 _log = logging.getLogger(__name__)
 

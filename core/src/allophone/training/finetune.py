@@ -30,7 +30,8 @@ from allophone.files.run_folder import (
 )
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
-from allophone.weights import add_prefix, compare, read_weights, strip_prefix
+from allophone.weights.files import add_prefix, read_weights, strip_prefix
+from allophone.weights.loading import compare
 
 _SHOWN = 8
 

@@ -21,7 +21,7 @@ from allophone.events import (
     Validated,
 )
 from allophone.files.system_errors import told as told_by_system
-from allophone.processes import ProcessKilledError
+from allophone.processes.lifetime import ProcessKilledError
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.scoring import check_names, named_metrics

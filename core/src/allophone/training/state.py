@@ -28,7 +28,8 @@ from allophone.training.seeding import (
     random_state,
     restore_random_state,
 )
-from allophone.weights import add_prefix, load_weights, read_weights, strip_prefix
+from allophone.weights.files import add_prefix, read_weights, strip_prefix
+from allophone.weights.loading import load_weights
 
 _log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import fork_rng
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_testing.experiment import ExperimentContract, build_objective, padded_further
 from allophone_testing.gpu import PRECISIONS, Precision, first_and_last
 from allophone_testing.gradients import SEED, GradientRecorder

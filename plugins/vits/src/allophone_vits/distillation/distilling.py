@@ -31,10 +31,10 @@ from allophone.files.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.importing import find_or_import
 from allophone.inference.locate import find_voice
-from allophone.progress import Track
+from allophone.processes.progress import Track
 from allophone.registry import Registry
 from allophone.synthesis.requests import read_requests
-from allophone.weights import add_prefix, read_weights, strip_prefix, write_weights
+from allophone.weights.files import add_prefix, read_weights, strip_prefix, write_weights
 from allophone_vits.distillation.teacher import LATENTS, TABLE, say_texts
 
 RECIPE = "vits/distill"

@@ -29,8 +29,8 @@ from allophone.errors import UserError, near_miss
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader, SecondsExtractor
 from allophone.files.regular import why_not_a_file
-from allophone.frontend import build_frontend, find_normalizer
 from allophone.registry import Registry
+from allophone.text.frontend import build_frontend, find_normalizer
 from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"
