@@ -233,7 +233,7 @@ def test_training_does_not_import_the_compiler(tmp_path):
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from pathlib import Path
-        from allophone.run_folder import find_checkpoint
+        from allophone.files.run_folder import find_checkpoint
         from training_toys import *
         with in_memory():
             folder, registry = Path({str(tmp_path / "run")!r}), toy_registry()
