@@ -17,8 +17,8 @@ from attrs import frozen
 from faster_whisper import WhisperModel
 from num2words import num2words
 
-from allophone.atomic import atomic_folder
-from allophone.cache import cache_folder
+from allophone.files.atomic import atomic_folder
+from allophone.files.cache import cache_folder
 
 Recogniser = Callable[[Path], str]
 """Maps the path of a recording to its transcript."""

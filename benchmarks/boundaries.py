@@ -32,14 +32,14 @@ from rich.table import Table
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config import load_experiment
 from allophone.data.manifest import Split
+from allophone.datasets.feature_index import StoredUtterance
+from allophone.datasets.loading import open_corpus
 from allophone.errors import UserError
-from allophone.feature_index import StoredUtterance
+from allophone.files.run_folder import CONFIG
 from allophone.inference.engine import open_voice, synthesizer_of
 from allophone.inference.locate import find_voice
 from allophone.inference.protocol import TextBatch
-from allophone.loading import open_corpus
 from allophone.registry import default_registry
-from allophone.run_folder import CONFIG
 from allophone.synthesis.voice import Voice
 from allophone_labels.label_files import read_labels
 

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from allophone.audio.files import read_audio
 from allophone.config import Experiment, structure
+from allophone.datasets.feature_index import prepared_utterances
 from allophone.errors import UserError
-from allophone.feature_index import prepared_utterances
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry

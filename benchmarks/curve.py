@@ -12,7 +12,7 @@ import click
 import matplotlib
 from matplotlib import pyplot
 
-from allophone.run_folder import METRICS
+from allophone.files.run_folder import METRICS
 
 
 def points(run: Path, event: str, metric: str) -> tuple[list[int], list[float]]:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from allophone.audio.melspec import MelSpec
-from allophone.weight_norm import for_inference
+from allophone.weights.norm import for_inference
 from allophone_hifigan.config import SIZES, HifiganConfig, IstftConfig, MultiBandIstftConfig
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.export import Input, write_graph

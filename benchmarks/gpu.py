@@ -27,7 +27,7 @@ import click
 import torch
 from attrs import field, frozen
 
-from allophone.atomic import atomic_write
+from allophone.files.atomic import atomic_write
 
 Row = Mapping[str, str | int | float]
 

@@ -27,8 +27,8 @@ from attrs import define, frozen
 
 from allophone.data.manifest import MANIFEST
 from allophone.data.store import FeatureStore, StoredArray
-from allophone.run_folder import METRICS, STATE, checkpoints, is_run
-from allophone.weights import read_weights
+from allophone.files.run_folder import METRICS, STATE, checkpoints, is_run
+from allophone.weights.files import read_weights
 from allophone_testing.corpus import write_corpus
 
 STEPS = 10

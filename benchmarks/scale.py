@@ -33,16 +33,16 @@ import click
 import numpy as np
 from attrs import evolve
 
-from allophone import corpus_index
-from allophone.atomic import atomic_write
 from allophone.audio.files import write_audio
 from allophone.config import Experiment, structure
 from allophone.data.columns import Columns, ColumnWriter
 from allophone.data.digests import Digests, digest_of
 from allophone.data.manifest import Dropped, Utterance, write_manifest
 from allophone.data.store import FeatureStore
-from allophone.feature_index import SECONDS, FeatureIndex, prepared_utterances
-from allophone.loading import open_corpus
+from allophone.datasets import corpus_index
+from allophone.datasets.feature_index import SECONDS, FeatureIndex, prepared_utterances
+from allophone.datasets.loading import open_corpus
+from allophone.files.atomic import atomic_write
 from allophone.preparation.extract import extract as extract_features
 from allophone.registry import default_registry
 

@@ -10,8 +10,8 @@ from allophone.audio.melspec import MelSpec
 from allophone.config import Experiment, structure
 from allophone.config.experiment import KeepConfig
 from allophone.data.manifest import Utterance
+from allophone.datasets.feature_index import StoredUtterance
 from allophone.events import Validated
-from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
 from allophone.training import run as run_module
 from allophone.training.loop import train

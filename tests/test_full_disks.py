@@ -39,7 +39,6 @@ def place(tmp_path_factory):
             ("train", RECIPE, "DATA", "--run", "RUN", "--devices", "cpu", "--max-steps", "1"),
             # The voice is converted, and prepared for its engine, in the cache.
             ("say", "Hello.", "--voice", "joe", "--out", str(folder / "said.wav")),
-            ("export", "joe", "--out", str(folder / "exported.onnx")),
         ):
             done = CliRunner().invoke(cli.allophone, [name, *filled(arguments, folder, "")])
             assert done.exit_code == 0, done.output

@@ -19,10 +19,10 @@ import torch
 from curves import write_curve
 
 from allophone.config import read_toml, write_toml
+from allophone.files.run_folder import CONFIG, WEIGHTS, find_checkpoint
 from allophone.inference.exporting import export_voice
 from allophone.registry import default_registry
-from allophone.run_folder import CONFIG, WEIGHTS, find_checkpoint
-from allophone.weights import read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
 from allophone_onnx.compression import halve
 from allophone_onnx.schema import Model
 

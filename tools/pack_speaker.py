@@ -24,9 +24,7 @@ import click
 from curves import write_curve
 
 from allophone.config import read_toml, write_toml
-from allophone.inference.exporting import export_voice
-from allophone.registry import default_registry
-from allophone.run_folder import (
+from allophone.files.run_folder import (
     AVERAGE,
     CONFIG,
     METRICS,
@@ -35,8 +33,10 @@ from allophone.run_folder import (
     Checkpoint,
     find_checkpoint,
 )
-from allophone.weights import quantize as quantize_tensors
-from allophone.weights import read_weights, write_weights
+from allophone.inference.exporting import export_voice
+from allophone.registry import default_registry
+from allophone.weights.files import quantize as quantize_tensors
+from allophone.weights.files import read_weights, write_weights
 from allophone_onnx.compression import halve, quantize
 from allophone_onnx.schema import Model
 from allophone_onnx.settings import OURS, SETTINGS

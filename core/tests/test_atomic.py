@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from allophone.atomic import atomic_folder, atomic_path, atomic_write
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_folder, atomic_path, atomic_write
 
 
 def test_a_file_that_fails_leaves_the_old_one(tmp_path):

@@ -16,14 +16,14 @@ from allophone.data.batching import LengthBucketsConfig
 from allophone.data.digests import digest_of
 from allophone.data.length_buckets import build, plan_batches
 from allophone.data.manifest import Dropped
+from allophone.datasets.loading import open_corpus
+from allophone.datasets.sampling import open_sampler
 from allophone.entries import BatchSamplerEntry, RecipeEntry
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.hookspecs import hookimpl
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
-from allophone.sampling import open_sampler
 from allophone_testing import BatchSamplerContract
 from allophone_testing.corpus import write_corpus
 

@@ -20,8 +20,8 @@ from allophone.data.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
+from allophone.datasets.loading import open_corpus
 from allophone.errors import UserError
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry

@@ -14,10 +14,15 @@ from allophone.config import load_experiment
 from allophone.config.experiment import KeepConfig
 from allophone.data.vocabulary import read_vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import checkpoint_path, checkpoints, find_checkpoint, read_provenance
+from allophone.files.run_folder import (
+    checkpoint_path,
+    checkpoints,
+    find_checkpoint,
+    read_provenance,
+)
 from allophone.training import checkpoint as checkpoint_module
 from allophone.training.checkpoint import Snapshot, prune, read_state, write_checkpoint
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 
 @pytest.fixture(scope="module")

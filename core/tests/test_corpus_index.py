@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from allophone import corpus_index
 from allophone.config import Experiment, structure
 from allophone.data import index_files
 from allophone.data.digests import digest_of
@@ -21,9 +20,10 @@ from allophone.data.key_table import KeyTable
 from allophone.data.manifest import Dropped
 from allophone.data.plans import PackedSteps
 from allophone.data.vocabulary import Vocabulary
+from allophone.datasets import corpus_index
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
+from allophone.datasets.loading import open_corpus
 from allophone.errors import UserError
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry

@@ -11,7 +11,7 @@ from importlib import metadata
 import pytest
 from click.testing import CliRunner
 
-from allophone import doctor
+from allophone.cli import doctor_checks
 from allophone.cli.doctor import command
 from allophone.entries import ModelEntry
 from allophone.hookspecs import hookimpl
@@ -32,12 +32,12 @@ def plugin(**fields):
 
 
 def findings(registry):
-    return {finding.check: finding for finding in doctor.examine(registry)}
+    return {finding.check: finding for finding in doctor_checks.examine(registry)}
 
 
 def test_all_parts_are_examined_and_every_trouble_has_an_advice():
     found = findings(build_registry({"toy": plugin()}))
-    assert {*doctor.CHECKS, "plugin core", "plugin toy"} <= set(found)
+    assert {*doctor_checks.CHECKS, "plugin core", "plugin toy"} <= set(found)
     for name in ("python", "packages", "torch", "torchaudio", "alignment", "plugin toy"):
         assert found[name].status == "ok", found[name]
     for finding in found.values():
@@ -81,7 +81,7 @@ def test_packages_that_do_not_fit_are_named_with_the_command_that_mends_them(mon
         return "2.15.0" if name == "torch" else real(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    found = doctor.check_packages()
+    found = doctor_checks.check_packages()
     assert found.status == "failure"
     assert "torch is 2.15.0" in found.found
     assert "toml is missing" in found.found
@@ -91,7 +91,7 @@ def test_packages_that_do_not_fit_are_named_with_the_command_that_mends_them(mon
 
 def test_a_torchaudio_that_does_not_fit_its_torch_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)
-    found = doctor.check_torchaudio()
+    found = doctor_checks.check_torchaudio()
     assert found.status == "failure"
     assert "not compatible with torch 2." in found.found
     assert "torchaudio==" in found.advice
@@ -103,7 +103,7 @@ def test_a_missing_extension_is_a_failure(monkeypatch):
     monkeypatch.setitem(sys.modules, "allophone.alignment._search", None)
     search._extension.cache_clear()
     try:
-        found = {finding.check: finding for finding in doctor.examine()}["alignment"]
+        found = {finding.check: finding for finding in doctor_checks.examine()}["alignment"]
     finally:
         search._extension.cache_clear()
     assert found.status == "failure"
@@ -113,7 +113,7 @@ def test_a_missing_extension_is_a_failure(monkeypatch):
 def test_a_cache_that_cannot_be_written_to_is_a_failure(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    found = doctor.check_cache()
+    found = doctor_checks.check_cache()
     assert found.status == "failure"
     assert str(tmp_path / "file") in found.found
     assert "XDG_CACHE_HOME" in found.advice
@@ -123,23 +123,25 @@ def test_a_cache_that_cannot_be_written_to_is_a_failure(monkeypatch, tmp_path):
 def test_little_disk_space_is_told(monkeypatch, free, status):
     usage = types.SimpleNamespace(free=free)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert doctor.check_disk().status == status
+    assert doctor_checks.check_disk().status == status
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(doctor.Path, "exists", lambda path: "nvidia" in str(path))
-    assert doctor.check_gpu().status == "warning"
-    monkeypatch.setattr(doctor.Path, "exists", lambda path: False)
-    assert doctor.check_gpu().status == "ok"
+    monkeypatch.setattr(doctor_checks.Path, "exists", lambda path: "nvidia" in str(path))
+    assert doctor_checks.check_gpu().status == "warning"
+    monkeypatch.setattr(doctor_checks.Path, "exists", lambda path: False)
+    assert doctor_checks.check_gpu().status == "ok"
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warning", 0), ("failure", 1)])
 def test_the_command_fails_when_something_fails(monkeypatch, status, code):
-    row = doctor.Finding(check="thing", status=status, found="[brackets] stay", advice="Mend it.")
-    monkeypatch.setattr(doctor, "examine", lambda: iter([row]))
+    row = doctor_checks.Finding(
+        check="thing", status=status, found="[brackets] stay", advice="Mend it."
+    )
+    monkeypatch.setattr(doctor_checks, "examine", lambda: iter([row]))
     shown = CliRunner().invoke(command)
     assert shown.exit_code == code
     assert all(word in shown.output for word in ("thing", status, "[brackets] stay", "Mend it."))

@@ -10,7 +10,7 @@ import pytest
 from allophone import hookimpl
 from allophone.entries import ExecutorEntry
 from allophone.errors import PluginError, UserError
-from allophone.executors import LocalProcesses, Task, open_executor
+from allophone.processes.executors import LocalProcesses, Task, open_executor
 from allophone.registry import build_registry, default_registry
 from allophone_testing import ExecutorContract
 

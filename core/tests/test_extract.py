@@ -22,14 +22,14 @@ from click.testing import CliRunner
 from allophone.cli.extract import command
 from allophone.config import resolve, write_toml
 from allophone.data.manifest import read_manifest, write_manifest
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance
 from allophone.entries import NormalizerEntry
 from allophone.errors import UserError
-from allophone.executors import LocalProcesses
-from allophone.feature_index import FeatureIndex, StoredUtterance
 from allophone.hookspecs import hookimpl
 from allophone.preparation import chunks
 from allophone.preparation.extract import Shard, extract
 from allophone.preparation.prepare import prepare
+from allophone.processes.executors import LocalProcesses
 from allophone.registry import build_registry, default_registry
 from allophone_testing.corpus import write_corpus
 
@@ -217,7 +217,7 @@ def test_a_killed_run_continues_to_the_same_bytes(recordings, tmp_path):
             import sys, time
             from allophone.config import resolve
             from allophone.data import store
-            from allophone.executors import LocalProcesses
+            from allophone.processes.executors import LocalProcesses
             from allophone.preparation import chunks
             from allophone.preparation.extract import extract
             from allophone.registry import default_registry

@@ -18,9 +18,8 @@ from allophone.features.recordings import (
     SecondsExtractor,
     WaveformExtractor,
 )
-from allophone.frontend import build_frontend
 from allophone.text.config import GraphemeConfig, TextConfig
-from allophone.text.frontend import TextFrontend
+from allophone.text.frontend import TextFrontend, build_frontend
 from allophone.text.normalization import clean_text
 
 SPEC = MelSpec(sample_rate=16000, n_fft=512, hop_length=128, win_length=512)

@@ -12,9 +12,9 @@ from attrs import evolve
 from allophone.audio.mel_files import write_description, write_mel
 from allophone.config import resolve, write_toml
 from allophone.data.manifest import Dropped
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
+from allophone.datasets.loading import open_corpus
 from allophone.errors import UserError
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry

@@ -15,11 +15,11 @@ from allophone.data.manifest import read_manifest
 from allophone.data.store import FeatureStore
 from allophone.data.vocabulary import read_vocabulary
 from allophone.errors import UserError
+from allophone.files.locks import _read_holder
+from allophone.files.parsing import parse_json, parse_toml, read_json_object, why_not_text
+from allophone.files.run_folder import PROVENANCE, STATE, find_checkpoint, read_provenance
 from allophone.foreign.settings import peek_json, read_json, read_yaml
-from allophone.locks import _read_holder
-from allophone.parsing import parse_json, parse_toml, read_json_object, why_not_text
 from allophone.preparation.remarks import read_remarks
-from allophone.run_folder import PROVENANCE, STATE, find_checkpoint, read_provenance
 from allophone.synthesis.ledger import MADE, Ledger
 from allophone.synthesis.requests import read_requests
 from allophone.training.observers import _truncate_after

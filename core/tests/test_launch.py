@@ -18,7 +18,7 @@ from training_toys import (
 )
 
 from allophone.errors import UserError
-from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.training import distributed
 from allophone.training.checkpoint import read_state
 from allophone.training.distributed import (
@@ -29,7 +29,7 @@ from allophone.training.distributed import (
     read_distributed_env,
 )
 from allophone.training.failures import explained, read_failure, report
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
 TWO = ("--processes", "2")

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from allophone.atomic import atomic_folder
 from allophone.errors import UserError
-from allophone.locks import folder_locked, name_locked
-from allophone.run_folder import checkpoints
+from allophone.files.atomic import atomic_folder
+from allophone.files.locks import folder_locked, name_locked
+from allophone.files.run_folder import checkpoints
 from allophone.synthesis.ledger import Success, open_ledger
 from allophone.training.claim import claimed
 
 HOLDER = """
 import multiprocessing, pathlib, sys, time
-from allophone.locks import folder_locked
+from allophone.files.locks import folder_locked
 with folder_locked(pathlib.Path(sys.argv[1])):
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
     child.start()
@@ -80,7 +80,7 @@ def test_many_take_turns(tmp_path):
     """Each adds one to a number, which goes wrong unless they are alone."""
     code = (
         "import pathlib, sys, time\n"
-        "from allophone.locks import name_locked\n"
+        "from allophone.files.locks import name_locked\n"
         "number = pathlib.Path(sys.argv[1])\n"
         "for _ in range(20):\n"
         "    with name_locked(number, wait=True):\n"

@@ -19,13 +19,13 @@ from allophone.audio.melspec import MelSpec
 from allophone.config import Experiment, structure
 from allophone.config.experiment import KeepConfig
 from allophone.data.manifest import Utterance
+from allophone.datasets.feature_index import StoredUtterance
 from allophone.entries import MetricEntry, Score
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import Validated
-from allophone.feature_index import StoredUtterance
 from allophone.features.config import WaveformConfig
+from allophone.files.run_folder import checkpoints
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints
 from allophone.training import run as run_module
 from allophone.training.loop import train
 from allophone.training.observers import registered

@@ -27,10 +27,10 @@ from training_toys import (
 
 from allophone.audio.melspec import MelSpec
 from allophone.audio.spectrogram import mel_spectrogram
-from allophone.run_folder import WEIGHTS, find_checkpoint
+from allophone.files.run_folder import WEIGHTS, find_checkpoint
 from allophone.training.distributed import DistributedEnv, process_group
 from allophone.training.ranks import Rank
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_testing.gpu import GPU, PRECISIONS, without_tf32
 
 pytestmark = pytest.mark.gpu

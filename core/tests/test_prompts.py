@@ -16,16 +16,16 @@ from allophone.cli import allophone
 from allophone.config import write_toml
 from allophone.data.vocabulary import write_vocabulary
 from allophone.errors import UserError
+from allophone.files.run_folder import checkpoint_path
 from allophone.inference.engine import open_voice
 from allophone.inference.folder import write_voice
 from allophone.inference.importing import import_checkpoint, import_stages
-from allophone.run_folder import checkpoint_path
 from allophone.synthesis.batch import synthesize
 from allophone.synthesis.loading import load
 from allophone.synthesis.requests import Request, read_requests
 from allophone.synthesis.waveform import Waveform
 from allophone.training.finetune import read_source
-from allophone.weights import write_weights
+from allophone.weights.files import write_weights
 
 CPU = torch.device("cpu")
 

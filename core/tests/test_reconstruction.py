@@ -16,20 +16,20 @@ from allophone.audio.spectrogram import frame_lengths, mel_spectrogram
 from allophone.cli import allophone
 from allophone.config import resolve, write_toml
 from allophone.data.vocabulary import write_vocabulary
+from allophone.datasets.feature_index import prepared_utterances
+from allophone.datasets.loading import open_corpus
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
-from allophone.feature_index import prepared_utterances
+from allophone.files.run_folder import checkpoint_path
 from allophone.hookspecs import hookimpl
 from allophone.inference.folder import write_voice
 from allophone.inference.locate import find_voice
 from allophone.inference.protocol import Mels
 from allophone.inference.reconstruction import reconstruct
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry
-from allophone.run_folder import checkpoint_path
-from allophone.weights import write_weights
+from allophone.weights.files import write_weights
 from allophone_testing.corpus import write_corpus
 
 AUDIO = {"sample_rate": 8000, "n_fft": 256, "hop_length": 64, "win_length": 256, "n_mels": 20}

@@ -21,11 +21,11 @@ from training_toys import (
 )
 
 from allophone.events import RunFinished, StepFinished
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.training.checkpoint import read_state
 from allophone.training.observers import registered
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
 

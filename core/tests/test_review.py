@@ -17,9 +17,9 @@ from allophone.audio.quality import measure_quality
 from allophone.cli.extract import command
 from allophone.config import structure
 from allophone.config.experiment import Experiment
+from allophone.datasets.feature_index import prepared_utterances
 from allophone.entries import FeatureExtractorEntry
 from allophone.errors import UserError
-from allophone.feature_index import prepared_utterances
 from allophone.hookspecs import hookimpl
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare

@@ -7,10 +7,9 @@ import pytest
 from attrs import frozen
 
 from allophone.errors import UserError
-from allophone.frontend import build_frontend
 from allophone.inference.engine import open_voice
 from allophone.text.config import TextConfig
-from allophone.text.frontend import TextFrontend
+from allophone.text.frontend import TextFrontend, build_frontend
 from allophone.text.ssml import Passage, passages
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from allophone.run_folder import checkpoints, find_checkpoint
+from allophone.files.run_folder import checkpoints, find_checkpoint
 
 TOYS = Path(__file__).with_name("training_toys.py")
 

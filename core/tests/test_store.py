@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.digests import Digests, digest_of, file_state, is_unchanged
 from allophone.data.manifest import Dropped
 from allophone.data.store import FeatureStore, StoredArray
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write, remove_abandoned
 
 DROPPED = Dropped(reason="too short", detail="0.1 s")
 

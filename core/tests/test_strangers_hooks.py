@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 
 import pytest
 from echo_toy import experiment_in, stranger, train_on_rank
 from torch.multiprocessing.spawn import start_processes
 
 from allophone.errors import PluginError
+from allophone.files.run_folder import checkpoints, find_checkpoint, read_provenance
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
-from allophone.run_folder import checkpoints, find_checkpoint, read_provenance
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 from allophone_testing.corpus import write_corpus
+from allophone_testing.ranks import PRELOADED
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,8 @@ def test_a_run_that_is_resumed_equals_one_that_was_not(folder, tmp_path):
 
 def test_two_ranks_share_the_batches_and_the_scores(folder, tmp_path):
     run = tmp_path / "run"
-    start_processes(train_on_rank, args=(folder, run), nprocs=2, start_method="spawn")
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    start_processes(train_on_rank, args=(folder, run), nprocs=2, start_method="forkserver")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").open()]
     steps = [line["metrics"] for line in lines if line["event"] == "step"]
     assert [step["speaker"] for step in steps] == [0.5] * 4, "each rank has one speaker"

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import write_audio
 from allophone.errors import UserError
-from allophone.processes import ProcessKilledError
-from allophone.run_folder import checkpoints
-from allophone.system_errors import told
+from allophone.files.atomic import atomic_write
+from allophone.files.run_folder import checkpoints
+from allophone.files.system_errors import told
+from allophone.processes.lifetime import ProcessKilledError
 from allophone.training.observers import _append
-from allophone.weights import write_weights
+from allophone.weights.files import write_weights
 
 TOYS = Path(__file__).with_name("training_toys.py")
 ARRAY = np.linspace(-0.5, 0.5, 50_000, dtype=np.float32) + np.sin(np.arange(50_000) ** 2) / 4

@@ -7,8 +7,8 @@ import pytest
 from allophone.config import read_toml, structure, write_toml
 from allophone.config.converting import unstructure
 from allophone.errors import ConfigError, UserError
-from allophone.frontend import build_frontend
 from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.frontend import build_frontend
 from allophone.text.phones import PhoneMap
 
 LETTERS = {letter: letter.upper() for letter in "abcdefgho"} | {" ": "", ".": "pau", ",": "pau"}

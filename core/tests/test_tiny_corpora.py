@@ -10,15 +10,15 @@ import torch
 from attrs import evolve
 from letters_toy import letters_registry
 
-from allophone import capacity
 from allophone.config import load_experiment, read_toml, resolve, structure
 from allophone.config.experiment import SplitsConfig
 from allophone.data.manifest import Utterance
 from allophone.errors import ConfigError, UserError
+from allophone.files.run_folder import checkpoints
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.preparation.splits import assign_splits
-from allophone.run_folder import checkpoints
+from allophone.training import capacity
 from allophone.training.loop import train
 from allophone.training.ranks import Rank
 from allophone.training.run import open_run
@@ -201,7 +201,7 @@ def test_fewer_validation_utterances_than_ranks_are_no_reason_to_stop(
 
 
 def validation_data(experiment, registry, rank):
-    from allophone.loading import open_corpus
+    from allophone.datasets.loading import open_corpus
     from allophone.training.run import _validation_data
 
     corpus = open_corpus(experiment, registry)

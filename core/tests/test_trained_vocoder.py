@@ -21,18 +21,18 @@ from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config import Experiment, resolve, structure
 from allophone.data.batch import Batch
 from allophone.data.manifest import read_manifest, write_manifest
+from allophone.datasets.loading import open_corpus
 from allophone.entries import ModelEntry, TrainerEntry, VocoderEntry
 from allophone.errors import ConfigError, UserError
+from allophone.files.run_folder import find_checkpoint, read_provenance
 from allophone.hookspecs import hookimpl
 from allophone.inference.importing import import_checkpoint
 from allophone.inference.locate import find_voice
 from allophone.inference.protocol import VocoderSpec
 from allophone.inference.vocoders import load_vocoder
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, build_registry
-from allophone.run_folder import find_checkpoint, read_provenance
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.ranks import Rank

@@ -11,7 +11,7 @@ from training_toys import RegressorConfig, in_memory, make_experiment, toy_regis
 from allophone.cli.train import command
 from allophone.config import unstructure, write_toml
 from allophone.errors import PluginError, UserError
-from allophone.run_folder import checkpoints, find_checkpoint, is_run
+from allophone.files.run_folder import checkpoints, find_checkpoint, is_run
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from allophone.config.experiment import (
 )
 from allophone.errors import ConfigError, UserError
 from allophone.events import RunFinished, StepFinished
-from allophone.run_folder import checkpoints, find_checkpoint
-from allophone.weights import read_weights
+from allophone.files.run_folder import checkpoints, find_checkpoint
+from allophone.weights.files import read_weights
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,10 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,3 +225,21 @@ def test_speed_counts_only_training_time(monkeypatch):
     assert found == {"steps": 2.0, "utterances": 8.0, "audio_seconds": 16.0}
     now[0] += 1.0
     assert speed.collect(Rank())["steps"] == 0
+
+
+def test_training_does_not_import_the_compiler(tmp_path):
+    """It takes 3.5 s of CPU, and an optimizer of PyTorch asks for it."""
+    code = f"""if True:
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from allophone.files.run_folder import find_checkpoint
+        from training_toys import *
+        with in_memory():
+            folder, registry = Path({str(tmp_path / "run")!r}), toy_registry()
+            train_toy(folder, script_experiment(RegressorConfig(), 4), registry=registry)
+            experiment = script_experiment(RegressorConfig(), 6)
+            train_toy(folder, experiment, registry=registry, resume=find_checkpoint(folder))
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -34,14 +34,14 @@ from allophone.events import (
     TrainEvent,
     Validated,
 )
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.hookspecs import hookimpl
-from allophone.run_folder import checkpoints, find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training import run as run_module
 from allophone.training.finetune import extend_vocabulary
 from allophone.training.objective import Adapted
 from allophone.training.observers import colorize, registered
-from allophone.weights import read_weights, strip_prefix, write_weights
+from allophone.weights.files import read_weights, strip_prefix, write_weights
 
 
 @pytest.fixture(scope="module")

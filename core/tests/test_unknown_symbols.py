@@ -10,10 +10,10 @@ import pytest
 from attrs import evolve, frozen
 
 from allophone.config import Experiment, structure
+from allophone.datasets.loading import open_corpus
 from allophone.entries import FeatureExtractorEntry
 from allophone.errors import PluginError
 from allophone.hookspecs import hookimpl
-from allophone.loading import open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import build_registry

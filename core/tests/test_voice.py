@@ -312,8 +312,8 @@ def test_what_is_no_voice_is_told_apart(registry, tmp_path):
 def write_run(toys, registry, run, *, step, average=False):
     from allophone.config import write_toml
     from allophone.data.vocabulary import write_vocabulary
-    from allophone.run_folder import checkpoint_path
-    from allophone.weights import write_weights
+    from allophone.files.run_folder import checkpoint_path
+    from allophone.weights.files import write_weights
 
     stored = toys.stored_voice()
     checkpoint = checkpoint_path(run, step)

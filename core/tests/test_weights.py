@@ -5,17 +5,8 @@ import torch
 from torch import nn
 
 from allophone.errors import UserError
-from allophone.weights import (
-    add_prefix,
-    bounded_by,
-    compare,
-    load_weights,
-    quantize,
-    read_weights,
-    skip_init,
-    strip_prefix,
-    write_weights,
-)
+from allophone.weights.files import add_prefix, quantize, read_weights, strip_prefix, write_weights
+from allophone.weights.loading import bounded_by, compare, load_weights, skip_init
 
 
 def test_what_was_written_reads_back_equal(tmp_path):
@@ -66,7 +57,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fails(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("allophone.atomic.os.fsync", fails)
+    monkeypatch.setattr("allophone.files.atomic.os.fsync", fails)
     with pytest.raises(OSError, match="no space"):
         write_weights(path, {"a": torch.ones(2)})
     assert torch.equal(read_weights(path)["a"], torch.zeros(2))

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import torch
@@ -37,11 +38,11 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.entries import ModelEntry, TrainerEntry
 from allophone.errors import UserError
 from allophone.events import RunStarted, SampleAudio, SampleImage, StepFinished, TrainEvent
+from allophone.files.run_folder import checkpoints, find_checkpoint
+from allophone.files.system_errors import told
 from allophone.hookspecs import hookimpl
-from allophone.processes import ProcessKilledError, ignore_stops
+from allophone.processes.lifetime import ProcessKilledError, ignore_stops
 from allophone.registry import Registry, build_registry
-from allophone.run_folder import checkpoints, find_checkpoint
-from allophone.system_errors import told
 from allophone.text.symbols import SymbolTable
 from allophone.training import loop
 from allophone.training import run as run_module
@@ -52,7 +53,7 @@ from allophone.training.launch import launch, reported_to_launcher, was_restarte
 from allophone.training.loop import train
 from allophone.training.objective import OptimizerPlan
 from allophone.training.observers import registered
-from allophone.training.optimizers import exponential
+from allophone.training.optimizers import eager, exponential
 from allophone.training.ranks import Rank
 from allophone.training.signals import stop_on_signals
 
@@ -113,7 +114,7 @@ class Regressor:
         return {
             "model": OptimizerPlan(
                 modules=("model",),
-                optimizer=lambda parameters: torch.optim.Adam(
+                optimizer=lambda parameters: eager(torch.optim.Adam)(
                     parameters, lr=self.config.learning_rate
                 ),
                 schedule=exponential(0.9),
@@ -175,7 +176,7 @@ class Gan:
 
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         def sgd(parameters: Any) -> torch.optim.Optimizer:
-            return torch.optim.SGD(parameters, lr=self.config.learning_rate)
+            return eager(torch.optim.SGD)(parameters, lr=self.config.learning_rate)
 
         return {
             name: OptimizerPlan(modules=(name,), optimizer=sgd)
@@ -303,7 +304,7 @@ def stored_loader(
 
 @frozen(kw_only=True)
 class MemoryCorpus:
-    """Stands in for `allophone.loading.Corpus`, in memory."""
+    """Stands in for `allophone.datasets.loading.Corpus`, in memory."""
 
     experiment: Experiment
     symbols: str = "abc"
@@ -551,14 +552,10 @@ def _main() -> None:
 def import_no_compiler() -> None:
     """Put a stand-in in the place of torch._dynamo, whose import is half of the time of a short run.
 
-    An optimizer imports it, and uses only these two functions. Nothing is compiled here. Several ranks need the
-    real one, for DistributedDataParallel.
+    DistributedDataParallel imports it, although nothing is compiled here.
     """
-    if read_distributed_env():
-        return
-    compiler: Any = types.ModuleType("torch._dynamo")
+    compiler = MagicMock()
     compiler.disable = lambda function, recursive=True, wrapping=True: function
-    compiler.graph_break = lambda: None
     sys.modules["torch._dynamo"] = torch._dynamo = compiler
 
 

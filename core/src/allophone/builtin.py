@@ -104,7 +104,7 @@ def allophone_executors() -> Iterator[ExecutorEntry]:
     yield ExecutorEntry(
         name="local",
         summary="Processes of this machine.",
-        executor="allophone.executors:LocalProcesses",
+        executor="allophone.processes.executors:LocalProcesses",
     )
 
 

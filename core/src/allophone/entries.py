@@ -145,7 +145,7 @@ class MetricEntry:
 class ExecutorEntry:
     """Where the work of a command is done, for `--executor`: in processes of a machine or a cluster.
 
-    executor: `(workers: int | None) -> Executor`; see `allophone.executors`.
+    executor: `(workers: int | None) -> Executor`; see `allophone.processes.executors`.
     """
 
     name: str = _name()

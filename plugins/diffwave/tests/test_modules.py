@@ -178,7 +178,7 @@ class TestNoise:
 
 
 class TestStream:
-    @given(st.integers(1, 12), st.lists(st.integers(0, 700), max_size=4), st.integers(1, 900))
+    @given(st.integers(1, 6), st.lists(st.integers(0, 700), max_size=3), st.integers(100, 900))
     @unhurried
     def test_chunks_join_to_the_output_of_the_network(
         self, frames: int, cuts: list[int], chunk: int

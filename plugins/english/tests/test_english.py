@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allophone.frontend import build_frontend
 from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.frontend import build_frontend
 from allophone.text.normalization import clean_text
 from allophone_english.classes.verbatim import SILENT
 from allophone_english.grammar import grammar

@@ -13,8 +13,8 @@ import pytest
 
 from allophone.config import structure
 from allophone.errors import UserError
-from allophone.frontend import build_frontend
 from allophone.text.config import TextConfig
+from allophone.text.frontend import build_frontend
 from allophone_espeak.backends import BackendPhonemizer
 from allophone_espeak.config import PhonemizerConfig
 from allophone_testing.light import heavy_imports

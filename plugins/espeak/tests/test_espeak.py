@@ -13,9 +13,9 @@ import pytest
 
 from allophone.config import structure
 from allophone.errors import UserError
-from allophone.frontend import build_frontend
 from allophone.registry import build_registry
 from allophone.text.config import TextConfig
+from allophone.text.frontend import build_frontend
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import EspeakEngine, EspeakPool
 from allophone_espeak.phonemizers import EspeakPhonemizer

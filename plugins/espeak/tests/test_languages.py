@@ -8,10 +8,10 @@ import pytest
 
 from allophone.config import Experiment, structure
 from allophone.errors import UserError
-from allophone.frontend import build_frontend, find_normalizer
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry
 from allophone.text.config import TextConfig
+from allophone.text.frontend import build_frontend, find_normalizer
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import EspeakEngine, languages
 from allophone_espeak.phonemizers import EspeakPhonemizer

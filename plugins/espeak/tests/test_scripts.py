@@ -9,9 +9,9 @@ import pytest
 from allophone.data.manifest import Dropped, Utterance
 from allophone.features.config import PhonemesConfig
 from allophone.features.phonemes import PhonemesExtractor
-from allophone.frontend import build_frontend
 from allophone.synthesis.script import read_script
 from allophone.text.config import TextConfig
+from allophone.text.frontend import build_frontend
 from allophone.text.symbols import SymbolTable
 from allophone_espeak.config import EspeakConfig
 from allophone_espeak.engine import EspeakEngine, languages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from allophone.errors import UserError
-from allophone.frontend import build_frontend
+from allophone.text.frontend import build_frontend
 from allophone_fastspeech2.importers.phones import symbol_table, text_config
 
 

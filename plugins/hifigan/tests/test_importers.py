@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError, UserError
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.inference.folder import read_vocoder
 from allophone.inference.importing import import_checkpoint
 from allophone.inference.vocoders import load_vocoder
 from allophone.registry import default_registry
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_hifigan.config import SIZES, DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator

@@ -15,12 +15,12 @@ from allophone.data.vocabulary import Vocabulary
 from allophone.entries import ModelEntry
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
-from allophone.frontend import build_frontend
 from allophone.hookspecs import hookimpl
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.registry import build_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.frontend import build_frontend
 from allophone.text.symbols import SymbolTable
 from allophone_labels import alignments
 from allophone_labels.alignments import AlignmentsExtractor

@@ -11,9 +11,9 @@ from allophone.audio.melspec import MelSpec
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
-from allophone.frontend import build_frontend
 from allophone.synthesis.waveform import Waveform
 from allophone.text.config import GraphemeConfig, TextConfig
+from allophone.text.frontend import build_frontend
 from allophone_labels import teacher
 from allophone_labels.config import TeacherDistancesConfig
 from allophone_labels.teacher import TeacherDistancesExtractor

@@ -16,10 +16,10 @@ import ray
 from allophone.config import Experiment, structure, unstructure
 from allophone.config.tables import write_toml
 from allophone.errors import UserError
-from allophone.executors import Task, open_executor
 from allophone.preparation import chunks
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
+from allophone.processes.executors import Task, open_executor
 from allophone.registry import default_registry
 from allophone_ray.executor import RayTasks
 from allophone_testing import ExecutorContract, PluginContract

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from allophone.cli import allophone
-from allophone.run_folder import METRICS, checkpoints
+from allophone.files.run_folder import METRICS, checkpoints
 from allophone_testing.corpus import write_corpus
 
 SCALING = Path(__file__).parents[3] / "docs" / "scaling.md"

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from allophone.config import Experiment, load_experiment
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.errors import ConfigError
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import default_registry

@@ -9,7 +9,7 @@ from torch import Tensor
 from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
 from allophone.registry import Registry
-from allophone.weights import add_prefix
+from allophone.weights.files import add_prefix
 from allophone_testing import PluginContract, SynthesizerContract, TrainerContract
 from allophone_valle.ar import ArModel
 from allophone_valle.nar import NarModel

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from allophone.foreign.tensors import convert_state_dict
-from allophone.weights import add_prefix, strip_prefix
+from allophone.weights.files import add_prefix, strip_prefix
 from allophone_testing.parity import Golden, golden_fixture, normal
 from allophone_valle.ar import IGNORE_INDEX, ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, TransformerConfig

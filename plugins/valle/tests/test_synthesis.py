@@ -30,7 +30,7 @@ from allophone.synthesis.engine import Prompt
 from allophone.synthesis.waveform import Waveform
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weights import add_prefix, strip_prefix
+from allophone.weights.files import add_prefix, strip_prefix
 from allophone_valle import synthesis
 from allophone_valle.ar import ArModel
 from allophone_valle.assembling import assemble

@@ -14,7 +14,7 @@ from allophone.errors import UserError
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone.weights import add_prefix
+from allophone.weights.files import add_prefix
 from allophone_valle.config import PromptMode
 from allophone_valle.objective_ar import ValleArObjective
 from allophone_valle.objective_nar import ValleNarObjective

@@ -6,7 +6,7 @@ import pytest
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
-from allophone.weight_norm import for_inference
+from allophone.weights.norm import for_inference
 from allophone_vits.config import (
     SIZES,
     TextEncoderConfig,

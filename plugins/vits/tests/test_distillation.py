@@ -16,16 +16,16 @@ from allophone.data.manifest import Dropped, Utterance
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
+from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.inference.folder import StoredVoice, read_voice, write_voice
-from allophone.progress import untracked
+from allophone.processes.progress import untracked
 from allophone.registry import default_registry
-from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.requests import Request
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import read_source
-from allophone.weights import read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
 from allophone_vits.config import (
     SIZES,
     DurationConfig,

@@ -25,7 +25,7 @@ from allophone.registry import default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import GraphemeConfig, TextConfig
 from allophone.text.symbols import SymbolTable
-from allophone.weight_norm import fold_weight_norm
+from allophone.weights.norm import fold_weight_norm
 from allophone_hifigan.config import IstftConfig, MultiBandIstftConfig
 from allophone_onnx import export as onnx_writer
 from allophone_onnx.export_noise import seeded_noise

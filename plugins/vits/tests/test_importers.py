@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.inference.folder import StoredVoice, read_voice
 from allophone.inference.importing import import_checkpoint
 from allophone.registry import default_registry
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
 from allophone_vits.config import SIZES, DiscriminatorConfig, DurationConfig, VitsConfig
 from allophone_vits.discriminator import Discriminator

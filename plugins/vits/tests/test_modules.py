@@ -18,7 +18,7 @@ from allophone.training.adversarial import (
     discriminate,
     feature_matching_loss,
 )
-from allophone.weight_norm import fold_weight_norm, for_inference
+from allophone.weights.norm import fold_weight_norm, for_inference
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.generator import receptive_margin
 from allophone_vits.channels_last import use_channels_last

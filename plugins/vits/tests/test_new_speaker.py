@@ -17,11 +17,11 @@ from allophone.config.experiment import Experiment, ParametersConfig, RuntimeCon
 from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import find_checkpoint
+from allophone.files.run_folder import find_checkpoint
 from allophone.text.symbols import SymbolTable
 from allophone.training.ranks import Rank
 from allophone.training.runtime import TrainerRuntime
-from allophone.weights import read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
 from allophone_hifigan.config import HifiganConfig
 from allophone_testing.corpus import write_corpus
 from allophone_vits.config import (

@@ -12,12 +12,12 @@ from attrs import evolve
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.inference.folder import read_voice
 from allophone.inference.importing import import_checkpoint
 from allophone.registry import default_registry
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.training.finetune import read_source
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_vits.config import SIZES
 from allophone_vits.importers.jaywalnut310 import PUBLISHED_SYMBOLS
 from allophone_vits2.config import (

@@ -22,7 +22,7 @@ from allophone.data.batch import Batch, Padded
 from allophone.data.vocabulary import Vocabulary
 from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import FineTuneReport, Source, transfer_weights
-from allophone.weights import add_prefix
+from allophone.weights.files import add_prefix
 from allophone_hifigan.config import HifiganConfig
 from allophone_vits.config import (
     DiscriminatorConfig,

@@ -17,10 +17,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
 from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
-from allophone.regular_files import why_not_a_file
+from allophone.files.atomic import atomic_write
+from allophone.files.regular import why_not_a_file
 
 _log = logging.getLogger(__name__)
 

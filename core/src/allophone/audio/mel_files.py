@@ -23,10 +23,10 @@ import numpy as np
 from attrs import asdict
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError, near_miss
-from allophone.parsing import parse_toml
+from allophone.files.atomic import atomic_write
+from allophone.files.parsing import parse_toml
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,10 @@ from typing import NoReturn
 import click
 
 from allophone.errors import PluginError, UserError
+from allophone.files.system_errors import told
 from allophone.plugin import CORE, extra_providing
-from allophone.processes import ignore_stops
+from allophone.processes.lifetime import ignore_stops
 from allophone.registry import Registry, default_registry, strict_plugins
-from allophone.system_errors import told
 
 
 class EntryGroup(click.Group):

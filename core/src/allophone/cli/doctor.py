@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
     from rich.text import Text
 
     from allophone.cli.console import console
-    from allophone.doctor import examine
+    from allophone.cli.doctor_checks import examine
 
     findings = list(examine())
     if as_json:

@@ -9,7 +9,7 @@ import click
 
 from allophone.cli.options import experiment_options
 from allophone.errors import UserError
-from allophone.executors import LOCAL, executor_options, open_executor
+from allophone.processes.executors import LOCAL, executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone.preparation.extract import Extracted
@@ -47,7 +47,7 @@ def command(
     from allophone.cli.console import track
     from allophone.config import resolve
     from allophone.preparation.extract import Shard, extract
-    from allophone.processors import usable_processors
+    from allophone.processes.processors import usable_processors
     from allophone.registry import default_registry
 
     experiment, part = resolve(recipe, overrides).experiment, Shard.parse(shard)

@@ -120,7 +120,7 @@ def _write_wav(waveform: Waveform) -> None:
 
 
 def _write_timings(path: Path, waveform: Waveform, voice: Voice) -> None:
-    from allophone.atomic import atomic_write
+    from allophone.files.atomic import atomic_write
 
     if waveform.phonemes is None:
         raise UserError(

@@ -18,7 +18,7 @@ from allophone.cli.voice_options import (
 )
 from allophone.data.manifest import SPLITS, Split
 from allophone.errors import UserError, near_miss
-from allophone.executors import executor_options, open_executor
+from allophone.processes.executors import executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone.synthesis.requests import Request

@@ -16,8 +16,8 @@ from allophone.errors import UserError
 
 if TYPE_CHECKING:
     from allophone.config import Resolved
+    from allophone.files.run_folder import Checkpoint
     from allophone.registry import Registry
-    from allophone.run_folder import Checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ def command(
 
     To train on several GPUs, list them (--devices 0,1), or use torchrun or srun.
     """
+    from allophone.files.run_folder import checkpoints
     from allophone.registry import default_registry
-    from allophone.run_folder import checkpoints
     from allophone.training.claim import check_folder, claimed
     from allophone.training.distributed import (
         local_device,
@@ -183,7 +183,7 @@ def _checkpoint(
     finetune: str | None,
 ) -> Checkpoint | None:
     """Find the checkpoint to resume from, None for a new run; UserError for conflicting arguments."""
-    from allophone.run_folder import find_checkpoint
+    from allophone.files.run_folder import find_checkpoint
 
     if resume is None:
         if recipe is None:
@@ -215,7 +215,7 @@ def _resolve(
 ) -> Resolved:
     """Resolve the configuration of the recipe, or of the checkpoint after checking for its plugins."""
     from allophone.config import resolve
-    from allophone.run_folder import CONFIG, origins
+    from allophone.files.run_folder import CONFIG, origins
 
     if checkpoint:
         for origin in origins(checkpoint):
@@ -237,7 +237,7 @@ def _log_changes(
     """Log which values of a resumed run have changed."""
     from allophone.config import read_toml
     from allophone.config.tables import leaves
-    from allophone.run_folder import CONFIG
+    from allophone.files.run_folder import CONFIG
 
     if checkpoint is None:
         return

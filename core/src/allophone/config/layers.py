@@ -26,7 +26,7 @@ from allophone.config.tables import (
     read_toml,
 )
 from allophone.errors import ConfigError, near_miss
-from allophone.parsing import parse_toml
+from allophone.files.parsing import parse_toml
 from allophone.registry import Registry, default_registry
 
 

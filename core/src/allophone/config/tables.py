@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from allophone.atomic import atomic_write
 from allophone.errors import ConfigError, UserError
-from allophone.parsing import DEEPEST, parse_toml, too_deep
-from allophone.regular_files import why_not_a_file
+from allophone.files.atomic import atomic_write
+from allophone.files.parsing import DEEPEST, parse_toml, too_deep
+from allophone.files.regular import why_not_a_file
 
 Plain = dict[str, Any]
 """TOML data: str, int, float, bool, and lists and tables of them."""

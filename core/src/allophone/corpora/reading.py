@@ -14,7 +14,7 @@ from pathlib import Path
 
 from allophone.corpora.config import CorpusConfig
 from allophone.errors import UserError, shown
-from allophone.regular_files import why_not_a_file
+from allophone.files.regular import why_not_a_file
 
 
 def corpus_root(config: CorpusConfig, *expected: str) -> Path:

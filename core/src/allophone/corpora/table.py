@@ -12,7 +12,7 @@ from allophone.corpora.config import TABLE_COLUMNS, TableConfig
 from allophone.corpora.reading import corpus_root, identifier, read_lines, seconds
 from allophone.data.manifest import BadRow, Utterance, utterance_from_plain
 from allophone.errors import UserError, near_miss, shown
-from allophone.parsing import parse_json
+from allophone.files.parsing import parse_json
 
 _LINE = 100_000
 """Characters of a line: more is no utterance but a file that was damaged."""

@@ -21,8 +21,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
 
 _ALIGNMENT = 64
 _MAGIC = b"allophone columns 1\n"

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from allophone.atomic import atomic_write
 from allophone.data.key_table import KEY_BYTES, KeyTable
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
 
 FileState = tuple[int, int, str] | None
 """Size, modification time in nanoseconds, and digest of a file; None for one that is no regular file or could not be read."""

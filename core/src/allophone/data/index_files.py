@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from allophone.cache import cache_folder
 from allophone.data.columns import Columns, ColumnWriter
 from allophone.data.digests import digest_of
-from allophone.locks import name_locked
+from allophone.files.cache import cache_folder
+from allophone.files.locks import name_locked
 
 _log = logging.getLogger(__name__)
 

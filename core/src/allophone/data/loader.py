@@ -26,7 +26,7 @@ from allophone.data.manifest import Dropped
 from allophone.data.plans import PackedSteps
 from allophone.data.store import StoredArray
 from allophone.errors import UserError
-from allophone.processes import ignore_stops, stops_held_back
+from allophone.processes.lifetime import ignore_stops, stops_held_back
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class EpochLoader:
         dropped: Mapping[str, Dropped],
         fingerprint: str,
     ) -> None:
-        """Use `allophone.loading.Corpus.loader` to create a loader.
+        """Use `allophone.datasets.loading.Corpus.loader` to create a loader.
 
         fingerprint: tells which utterances the examples are; part of the saved state.
         """

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 
 from attrs import asdict, field, fields_dict, frozen, validators
 
-from allophone.atomic import atomic_path, atomic_write
 from allophone.errors import UserError, near_miss, reason_of, shown
-from allophone.parsing import parse_json_object, why_not_text
+from allophone.files.atomic import atomic_path, atomic_write
+from allophone.files.parsing import parse_json_object, why_not_text
 
 Split = Literal["train", "valid", "test", "golden_test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -26,10 +26,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write, remove_abandoned
 from allophone.data.key_table import KeyTable, compact
 from allophone.data.manifest import Dropped
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write, remove_abandoned
 
 _KEY_FILE = "key.json"
 _ALIGNMENT = 64

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.atomic import atomic_write
 from allophone.errors import UserError, near_miss
-from allophone.parsing import parse_json
+from allophone.files.atomic import atomic_write
+from allophone.files.parsing import parse_json
 from allophone.text.config import TextConfig
 from allophone.text.symbols import BLANK, BOS, EOS, SymbolTable
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from allophone.errors import UserError
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 
 _SAFE_GLOBALS: list[Any] = [
     # Some trainers save paths among the hyperparameters.

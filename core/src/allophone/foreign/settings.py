@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from allophone.errors import UserError
-from allophone.parsing import is_too_deep, parse_json, read_small, too_deep
+from allophone.files.parsing import is_too_deep, parse_json, read_small, too_deep
 
 _REQUIRED = object()
 

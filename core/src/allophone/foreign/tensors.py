@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from allophone.errors import UserError
-from allophone.weights import compare
+from allophone.weights.loading import compare
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 """A regular expression and its replacement."""

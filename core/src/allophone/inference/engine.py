@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.files.run_folder import is_run
 from allophone.inference.devices import parse_device, to_numpy
 from allophone.inference.folder import StoredVoice, build_synthesizer
 from allophone.inference.importing import find_or_import, recognises_checkpoint
@@ -32,7 +33,6 @@ from allophone.inference.vocoders import (
     stream_vocoder,
 )
 from allophone.registry import Registry, default_registry
-from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.engine import (
     EngineOptions,

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.atomic import check_absent, sync_folder
 from allophone.entries import ExporterEntry
 from allophone.errors import UserError, near_miss
+from allophone.files.atomic import check_absent, sync_folder
+from allophone.files.locks import name_locked
+from allophone.files.system_errors import errors_naming
 from allophone.inference.folder import StoredVoice
 from allophone.inference.formats import Format
 from allophone.inference.importing import find_or_import
-from allophone.locks import name_locked
 from allophone.registry import Registry
 from allophone.synthesis.engine import EngineOptions
 from allophone.synthesis.loading import light_engine
-from allophone.system_errors import errors_naming
 
 
 @frozen(kw_only=True)

@@ -22,16 +22,17 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
-from allophone.atomic import atomic_folder
 from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, structure, unstructure, write_toml
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from allophone.errors import UserError
 from allophone.fields import pluggable
+from allophone.files.atomic import atomic_folder
 from allophone.inference.protocol import Synthesizer, VocoderSpec, VoiceSpec
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import FORMAT, VOICE, About, VoiceDescription
-from allophone.weights import bounded_by, read_weights, write_weights
+from allophone.weights.files import read_weights, write_weights
+from allophone.weights.loading import bounded_by
 
 VOCODER = "vocoder.toml"
 WEIGHTS = "model.safetensors"

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import torch
 
-from allophone.atomic import atomic_folder
-from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_folder
+from allophone.files.cache import cache_folder
+from allophone.files.locks import name_locked
+from allophone.files.parsing import other_content
+from allophone.files.regular import why_not_a_file
+from allophone.files.run_folder import is_run
 from allophone.inference.assembling import assemble, assembles
 from allophone.inference.folder import (
     build_synthesizer,
@@ -31,11 +35,7 @@ from allophone.inference.locate import (
     voice_path,
 )
 from allophone.inference.vocoders import load_vocoder
-from allophone.locks import name_locked
-from allophone.parsing import other_content
 from allophone.registry import Registry
-from allophone.regular_files import why_not_a_file
-from allophone.run_folder import is_run
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import digest
 from allophone.synthesis.loading import companion_files

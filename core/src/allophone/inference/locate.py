@@ -12,6 +12,14 @@ from allophone.config import read_toml, structure
 from allophone.data.vocabulary import read_vocabulary
 from allophone.entries import TrainerEntry
 from allophone.errors import UserError
+from allophone.files.run_folder import (
+    CONFIG,
+    VOCABULARY,
+    Checkpoint,
+    find_checkpoint,
+    is_run,
+    origins,
+)
 from allophone.inference.folder import (
     VOCODER,
     WEIGHTS,
@@ -22,16 +30,8 @@ from allophone.inference.folder import (
     read_voice,
 )
 from allophone.registry import Registry
-from allophone.run_folder import (
-    CONFIG,
-    VOCABULARY,
-    Checkpoint,
-    find_checkpoint,
-    is_run,
-    origins,
-)
 from allophone.synthesis.description import VOICE, VoiceDescription
-from allophone.weights import read_weights, strip_prefix
+from allophone.weights.files import read_weights, strip_prefix
 
 
 @frozen(kw_only=True)

@@ -31,15 +31,15 @@ from allophone.data.batch import Batch
 from allophone.data.digests import digest_of
 from allophone.data.manifest import Dropped, Split, write_dropped
 from allophone.data.vocabulary import Vocabulary
+from allophone.datasets.feature_index import StoredUtterance, prepared_utterances
+from allophone.datasets.loading import Corpus, open_corpus
 from allophone.errors import UserError
-from allophone.feature_index import StoredUtterance, prepared_utterances
+from allophone.files.run_folder import CONFIG
 from allophone.inference.devices import to_numpy
 from allophone.inference.folder import build_synthesizer
 from allophone.inference.locate import find_voice
-from allophone.loading import Corpus, open_corpus
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
-from allophone.run_folder import CONFIG
 from allophone.synthesis.ledger import Failure, Report, Success, digest, open_ledger, reason
 
 DROPPED = "dropped.jsonl"

@@ -17,7 +17,7 @@ from allophone.inference.locate import find_vocoder, untrained_vocoders
 from allophone.inference.protocol import Mels, Speech, Vocoder, VocoderSpec
 from allophone.registry import Registry
 from allophone.synthesis.ledger import digest
-from allophone.weights import bounded_by
+from allophone.weights.loading import bounded_by
 
 FALLBACK = "griffin-lim"
 

@@ -17,15 +17,15 @@ from allophone.audio.melspec import MelSpec
 from allophone.config import read_toml, resolve, structure
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
+from allophone.files.run_folder import CONFIG
 from allophone.inference.devices import to_numpy
 from allophone.inference.folder import VOCODER
 from allophone.inference.locate import find_voice, untrained_vocoders
 from allophone.inference.mel_sources import MelSource
 from allophone.inference.protocol import Mels, Vocoder
 from allophone.inference.vocoders import apply_vocoder, load_vocoder, override_controls
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
-from allophone.run_folder import CONFIG
 from allophone.synthesis.description import VOICE
 from allophone.synthesis.ledger import (
     Failure,

@@ -14,7 +14,7 @@ from attrs import frozen
 from allophone.data.digests import FileState, file_state
 from allophone.data.manifest import Dropped, Utterance
 from allophone.data.store import StoredArray
-from allophone.feature_index import FeatureIndex
+from allophone.datasets.feature_index import FeatureIndex
 from allophone.preparation.remarks import Remarked, remarks_of
 
 CHUNK = 128

@@ -18,9 +18,8 @@ from allophone.config import Experiment, unstructure
 from allophone.data.digests import is_unchanged
 from allophone.data.manifest import Dropped, Remark, Utterance, write_dropped
 from allophone.data.manifest_index import Utterances
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.errors import UserError
-from allophone.executors import Executor, Task
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.preparation import chunks
 from allophone.preparation.chunks import ChunkDone
 from allophone.preparation.remarks import (
@@ -29,7 +28,8 @@ from allophone.preparation.remarks import (
     remarks_on,
     write_remarks,
 )
-from allophone.progress import Track, untracked
+from allophone.processes.executors import Executor, Task
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 
 _SAVE_SECONDS = 20.0

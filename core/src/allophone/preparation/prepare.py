@@ -26,13 +26,13 @@ from allophone.data.manifest import (
     write_manifest,
 )
 from allophone.errors import UserError, reason_of
-from allophone.frontend import resolve_language
-from allophone.locks import folder_locked
+from allophone.files.locks import folder_locked
+from allophone.files.system_errors import errors_naming
 from allophone.preparation.corpora import read_corpus
 from allophone.preparation.splits import assign_splits
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
-from allophone.system_errors import errors_naming
+from allophone.text.frontend import resolve_language
 
 BAD_ROWS = "bad-rows.jsonl"
 """The file, beside the manifest, that names the rows of lists that hold no utterance."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from attrs import frozen
 
-from allophone.atomic import atomic_write
 from allophone.data.manifest import Remark, Utterance
+from allophone.datasets.feature_index import SECONDS, FeatureIndex
 from allophone.errors import UserError
-from allophone.feature_index import SECONDS, FeatureIndex
-from allophone.parsing import parse_json_object
+from allophone.files.atomic import atomic_write
+from allophone.files.parsing import parse_json_object
 
 
 @frozen(kw_only=True)

@@ -21,12 +21,12 @@ import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import read_audio
 from allophone.audio.quality import Quality, measure_quality
 from allophone.config import Experiment
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
-from allophone.progress import Track, untracked
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
+from allophone.files.atomic import atomic_write
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.text.symbols import is_sound
 

@@ -1,4 +1,4 @@
-"""The part of the extraction that runs in other processes (`allophone.executors`)."""
+"""The part of the extraction that runs in other processes (`allophone.processes.executors`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from allophone.config import Experiment, structure
-from allophone.feature_index import FeatureIndex, prepared_utterances
+from allophone.datasets.feature_index import FeatureIndex, prepared_utterances
 from allophone.preparation.chunks import ChunkDone, extract_chunk
 from allophone.registry import default_registry
 

@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 
 from allophone.config import unstructure
 from allophone.errors import UserError
-from allophone.executors import Executor, Task
-from allophone.progress import Track, untracked
+from allophone.processes.executors import Executor, Task
+from allophone.processes.progress import Track, untracked
 from allophone.synthesis.ledger import (
     Failure,
     Report,

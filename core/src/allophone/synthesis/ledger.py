@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
-from allophone.atomic import atomic_write
 from allophone.errors import UserError
-from allophone.locks import folder_locked
-from allophone.parsing import parse_json_object
+from allophone.files.atomic import atomic_write
+from allophone.files.locks import folder_locked
+from allophone.files.parsing import parse_json_object
+from allophone.files.system_errors import errors_naming
 from allophone.synthesis.waveform import Waveform
-from allophone.system_errors import errors_naming
 
 MADE = "made.jsonl"
 FAILED = "failed.jsonl"

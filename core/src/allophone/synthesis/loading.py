@@ -11,9 +11,9 @@ from attrs import evolve
 
 from allophone.entries import EngineEntry, VoiceEntry
 from allophone.errors import UserError
+from allophone.files.regular import why_not_a_file
 from allophone.plugin import failure_location
 from allophone.registry import Registry, default_registry
-from allophone.regular_files import why_not_a_file
 from allophone.synthesis.engine import EngineOptions, LoadedVoice
 from allophone.synthesis.voice import Voice
 

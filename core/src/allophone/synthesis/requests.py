@@ -19,7 +19,7 @@ from attrs import evolve, field, fields_dict, frozen, validators
 
 from allophone.data.manifest import ID_BYTES, SPLITS, Utterance, read_manifest
 from allophone.errors import UserError, near_miss
-from allophone.parsing import parse_json, why_not_text
+from allophone.files.parsing import parse_json, why_not_text
 
 _optional_text = validators.optional(validators.instance_of(str))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.parsing import why_not_text
+from allophone.files.parsing import why_not_text
 from allophone.synthesis.engine import Prompt, Samples, Sentence, SentenceAudio
 from allophone.synthesis.waveform import PhonemeTiming, Waveform
 from allophone.text.frontend import TextFrontend

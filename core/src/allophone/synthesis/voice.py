@@ -18,14 +18,13 @@ from attrs import define, evolve, field, fields_dict
 from allophone.config.converting import structure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError, near_miss
-from allophone.frontend import build_frontend
 from allophone.registry import Registry
 from allophone.synthesis.description import VoiceDescription
 from allophone.synthesis.engine import Engine, Prompt, Samples, SentenceAudio
 from allophone.synthesis.prompts import check_prompt, make_prompt, takes_prompts
 from allophone.synthesis.script import Script, batches, join, read_script, seconds_before, silence
 from allophone.synthesis.waveform import Waveform
-from allophone.text.frontend import TextFrontend
+from allophone.text.frontend import TextFrontend, build_frontend
 
 SENTENCE_PAUSE = 0.2
 """Seconds of silence between sentences, in addition to what the model generates at their ends."""

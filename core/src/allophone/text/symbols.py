@@ -15,7 +15,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from allophone.errors import UserError
-from allophone.parsing import parse_json
+from allophone.files.parsing import parse_json
 
 BLANK = "_"
 """The default blank symbol, inserted between other symbols."""

@@ -23,14 +23,13 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from allophone.atomic import atomic_write, sync_folder
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment, KeepConfig
 from allophone.data.vocabulary import Vocabulary, write_vocabulary
 from allophone.errors import UserError
-from allophone.parsing import other_content
-from allophone.registry import Registry
-from allophone.run_folder import (
+from allophone.files.atomic import atomic_write, sync_folder
+from allophone.files.parsing import other_content
+from allophone.files.run_folder import (
     AVERAGE,
     CHECKPOINTS,
     CONFIG,
@@ -44,7 +43,8 @@ from allophone.run_folder import (
     checkpoints,
     read_provenance,
 )
-from allophone.weights import write_weights
+from allophone.registry import Registry
+from allophone.weights.files import write_weights
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from allophone.errors import UserError
-from allophone.locks import folder_locked
-from allophone.run_folder import (
+from allophone.files.locks import folder_locked
+from allophone.files.run_folder import (
     CHECKPOINTS,
     CONFIG,
     METRICS,

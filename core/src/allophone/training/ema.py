@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from allophone.weights import load_weights
+from allophone.weights.loading import load_weights
 
 
 class MovingAverage:

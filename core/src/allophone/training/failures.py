@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from attrs import asdict, frozen
 
 from allophone.errors import UserError
-from allophone.processes import ProcessKilledError, how_ended
-from allophone.system_errors import told
+from allophone.files.system_errors import told
+from allophone.processes.lifetime import ProcessKilledError, how_ended
 
 _LONGEST = 10_000
 """Characters of a message. A pipe holds 65,536 bytes without anybody reading it, and characters have up to four."""

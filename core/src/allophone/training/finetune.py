@@ -17,10 +17,10 @@ from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn
 
-from allophone.atomic import atomic_write
 from allophone.data.vocabulary import Vocabulary, read_vocabulary
 from allophone.errors import UserError
-from allophone.run_folder import (
+from allophone.files.atomic import atomic_write
+from allophone.files.run_folder import (
     AVERAGE,
     STATE,
     TRAINING_WEIGHTS,
@@ -30,7 +30,8 @@ from allophone.run_folder import (
 )
 from allophone.text.symbols import SymbolTable
 from allophone.training.objective import Adapted
-from allophone.weights import add_prefix, compare, read_weights, strip_prefix
+from allophone.weights.files import add_prefix, read_weights, strip_prefix
+from allophone.weights.loading import compare
 
 _SHOWN = 8
 

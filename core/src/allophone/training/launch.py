@@ -14,9 +14,9 @@ from typing import NoReturn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from allophone.errors import UserError
-from allophone.processes import Lifeline, end_with_lifeline
-from allophone.processors import usable_processors
-from allophone.system_errors import told
+from allophone.files.system_errors import told
+from allophone.processes.lifetime import Lifeline, end_with_lifeline
+from allophone.processes.processors import usable_processors
 from allophone.training.failures import Failure, causes, explained, read_failure, report
 from allophone.training.signals import StopRequest, stop_on_signals
 

@@ -20,8 +20,8 @@ from allophone.events import (
     TrainEvent,
     Validated,
 )
-from allophone.processes import ProcessKilledError
-from allophone.system_errors import told as told_by_system
+from allophone.files.system_errors import told as told_by_system
+from allophone.processes.lifetime import ProcessKilledError
 from allophone.training.checkpoint import prune, write_checkpoint
 from allophone.training.meter import AverageMeter, SpeedMeter
 from allophone.training.scoring import check_names, named_metrics

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from allophone.atomic import atomic_write
 from allophone.errors import UserError
 from allophone.events import (
     CheckpointSaved,
@@ -32,11 +31,12 @@ from allophone.events import (
     TrainEvent,
     Validated,
 )
+from allophone.files.atomic import atomic_write
+from allophone.files.parsing import parse_json_object
+from allophone.files.run_folder import METRICS, TENSORBOARD
+from allophone.files.system_errors import told
 from allophone.hookspecs import hookimpl
-from allophone.parsing import parse_json_object
 from allophone.registry import Registry
-from allophone.run_folder import METRICS, TENSORBOARD
-from allophone.system_errors import told
 
 _log = logging.getLogger(__name__)
 

@@ -7,11 +7,32 @@ has no state to save in a checkpoint.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from inspect import unwrap
+from typing import Literal, TypeVar, cast
 
 import torch
 
 from allophone.training.objective import OptimizerPlan, Schedule
+
+_Optimizer = TypeVar("_Optimizer", bound=torch.optim.Optimizer)
+
+
+def eager(optimizer: type[_Optimizer]) -> type[_Optimizer]:
+    """An optimizer class without the decorators for `torch.compile`.
+
+    Those import the compiler, which takes each process 3.5 s of CPU. The runtime compiles modules, not optimizers.
+    """
+    methods = {
+        name: unwrap(getattr(optimizer, name))
+        for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+    }
+    step = torch.no_grad()(unwrap(optimizer.step))
+    return cast(
+        "type[_Optimizer]", type(optimizer.__name__, (optimizer,), {**methods, "step": step})
+    )
+
+
+AdamW = eager(torch.optim.AdamW)
 
 
 def adamw(
@@ -27,7 +48,7 @@ def adamw(
     """Plan AdamW for some modules (Loshchilov and Hutter 2019); without weight decay it is Adam."""
     return OptimizerPlan(
         modules=modules,
-        optimizer=lambda parameters: torch.optim.AdamW(
+        optimizer=lambda parameters: AdamW(
             parameters,
             lr=learning_rate,
             betas=betas,

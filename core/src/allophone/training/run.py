@@ -7,19 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from allophone.capacity import check_fits, limited
 from allophone.config import unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
 from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from allophone.datasets.loading import Corpus, TooFewUtterancesError, open_corpus
 from allophone.entries import TrainerEntry
 from allophone.errors import ConfigError, PluginError, UserError, near_miss
-from allophone.frontend import build_frontend
-from allophone.loading import Corpus, TooFewUtterancesError, open_corpus
+from allophone.files.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
 from allophone.registry import Registry
-from allophone.run_folder import CONFIG, FINETUNE, VOCABULARY, Checkpoint
-from allophone.text.frontend import TextFrontend
+from allophone.text.frontend import TextFrontend, build_frontend
+from allophone.training.capacity import check_fits, limited
 from allophone.training.claim import check_folder
 from allophone.training.early_stop import EarlyStop
 from allophone.training.ema import MovingAverage

@@ -11,11 +11,11 @@ from attrs import evolve, frozen
 
 from allophone.audio.files import resample
 from allophone.config.experiment import Experiment, RuntimeConfig
+from allophone.datasets.loading import Corpus
 from allophone.entries import MetricEntry, Score
 from allophone.errors import ConfigError, PluginError, UserError
 from allophone.events import SampleAudio, SampleImage
 from allophone.features.config import WaveformConfig
-from allophone.loading import Corpus
 from allophone.metrics.protocol import Metric, MetricContext, SynthesizedSpeech
 from allophone.metrics.scores import has_what_it_needs, score
 from allophone.registry import Registry

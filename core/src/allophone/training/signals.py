@@ -12,7 +12,7 @@ from types import FrameType
 
 from attrs import define
 
-from allophone.processes import STOPS
+from allophone.processes.lifetime import STOPS
 
 _SAME = 1.0
 """Seconds in which signals count as one: a scheduler and the launcher both pass on the same request."""

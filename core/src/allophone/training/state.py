@@ -14,8 +14,8 @@ from allophone.data.batch import Batch
 from allophone.data.loader import EpochLoader
 from allophone.data.vocabulary import Vocabulary
 from allophone.entries import Score
+from allophone.files.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.registry import Registry
-from allophone.run_folder import AVERAGE, WEIGHTS, Checkpoint, read_provenance
 from allophone.training.checkpoint import Snapshot, errors_of_state, read_state
 from allophone.training.early_stop import EarlyStop
 from allophone.training.ema import MovingAverage
@@ -28,7 +28,8 @@ from allophone.training.seeding import (
     random_state,
     restore_random_state,
 )
-from allophone.weights import add_prefix, load_weights, read_weights, strip_prefix
+from allophone.weights.files import add_prefix, read_weights, strip_prefix
+from allophone.weights.loading import load_weights
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from allophone.corpora.reading import corpus_root, identifier, read_lines, require_some
 from allophone.data.manifest import Split, Utterance
 from allophone.errors import UserError
-from allophone.parsing import parse_json
+from allophone.files.parsing import parse_json
 from allophone_corpora.config import HiFiTTSConfig
 
 _NAME = re.compile(r"(?P<speaker>[^_]+)_manifest_(?P<part>clean|other)_(?P<split>train|dev|test)")

@@ -16,7 +16,7 @@ from allophone.corpora.reading import (
 )
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
-from allophone.parsing import parse_json
+from allophone.files.parsing import parse_json
 from allophone_corpora.config import LibriLightConfig
 
 Segment = tuple[float, float]

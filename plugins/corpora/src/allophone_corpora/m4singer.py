@@ -8,7 +8,7 @@ from pathlib import Path
 from allophone.corpora.reading import corpus_root, folders, identifier, read_text, stems
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
-from allophone.parsing import parse_json
+from allophone.files.parsing import parse_json
 from allophone_corpora.config import M4SingerConfig
 from allophone_corpora.songs import set_apart
 

@@ -11,7 +11,7 @@ from attrs import Factory, frozen
 
 from allophone.audio.wav import pcm16, wav_header
 from allophone.errors import UserError
-from allophone.parsing import why_not_text
+from allophone.files.parsing import why_not_text
 from allophone.synthesis.waveform import Waveform
 from allophone_demo.figure import figure
 from allophone_demo.knobs import number, whole_number

@@ -16,7 +16,7 @@ from attrs import frozen
 from allophone.config.tables import parse_assignment
 from allophone.errors import UserError
 from allophone.errors import shown as _shown
-from allophone.parsing import why_not_text
+from allophone.files.parsing import why_not_text
 
 _STEPS = (0.05, 0.01, 0.001)
 """Steps of sliders: the first of which the default is a multiple."""

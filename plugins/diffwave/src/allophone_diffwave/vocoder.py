@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
-from allophone.weights import load_weights, skip_init
+from allophone.weights.loading import load_weights, skip_init
 from allophone_diffwave.controls import DiffwaveControls
 from allophone_diffwave.diffusion import NoiseSchedule
 from allophone_diffwave.folded import FoldedDenoiser

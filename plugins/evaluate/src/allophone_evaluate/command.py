@@ -10,7 +10,7 @@ import click
 from allophone.cli.options import engine_options, vocoder_option
 from allophone.data.manifest import SPLITS
 from allophone.errors import UserError
-from allophone.executors import executor_options, open_executor
+from allophone.processes.executors import executor_options, open_executor
 
 if TYPE_CHECKING:
     from allophone_evaluate.items import Item

@@ -1,4 +1,4 @@
-"""An evaluation that other processes do (`allophone.executors`), each some items of one source at a time."""
+"""An evaluation that other processes do (`allophone.processes.executors`), each some items of one source at a time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import frozen
 
-from allophone.executors import Executor, Task
 from allophone.metrics.protocol import MetricContext
-from allophone.progress import Track, untracked
+from allophone.processes.executors import Executor, Task
+from allophone.processes.progress import Track, untracked
 from allophone.registry import default_registry
 from allophone_evaluate.evaluation import Evaluation, Scored, collect, evaluate_item
 from allophone_evaluate.items import Item

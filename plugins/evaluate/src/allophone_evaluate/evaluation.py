@@ -12,7 +12,7 @@ from allophone.audio.files import write_audio
 from allophone.errors import UserError
 from allophone.metrics.protocol import SynthesizedSpeech
 from allophone.metrics.scores import has_what_it_needs, score
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 from allophone_evaluate.items import Item
 from allophone_evaluate.opening import OpenMetric

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import Audio, read_audio
 from allophone.audio.wav import pcm16, wav_header
+from allophone.files.atomic import atomic_write
 from allophone_evaluate.charts import plot
 from allophone_evaluate.evaluation import Evaluation, Row
 from allophone_evaluate.report import Report

@@ -26,7 +26,7 @@ import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_write
+from allophone.files.atomic import atomic_write
 from allophone_evaluate.evaluation import Evaluation, Row
 from allophone_evaluate.opening import OpenMetric, scores_of
 from allophone_evaluate.statistics import compare, estimate

@@ -13,7 +13,7 @@ from torch import Tensor
 from allophone.audio.spectrogram import frame_lengths, mel_spectrogram
 from allophone.data.batch import Batch
 from allophone.inference.protocol import Mels, TextBatch, VoiceSpec
-from allophone.weights import load_weights, skip_init
+from allophone.weights.loading import load_weights, skip_init
 from allophone_fastspeech2.aligner import hard_alignment
 from allophone_fastspeech2.config import FastSpeech2Controls
 from allophone_fastspeech2.model import FastSpeech2, SynthesizedMels

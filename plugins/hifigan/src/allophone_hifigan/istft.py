@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone.weight_norm import apply_weight_norm
+from allophone.weights.norm import apply_weight_norm
 from allophone_hifigan.channels_last import channels_innermost
 from allophone_hifigan.config import IstftConfig
 from allophone_hifigan.filter_bank import REACH, FilterBank

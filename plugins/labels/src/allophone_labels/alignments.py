@@ -21,12 +21,12 @@ from allophone.data.manifest import Dropped, Utterance
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
-from allophone.frontend import build_frontend
 from allophone.inference.folder import build_synthesizer
 from allophone.inference.importing import find_or_import
 from allophone.inference.protocol import TextBatch
 from allophone.registry import default_registry
 from allophone.text.config import TextConfig
+from allophone.text.frontend import build_frontend
 from allophone_labels.config import AlignmentsConfig
 
 _BATCH_SECONDS = 60.0

@@ -24,9 +24,9 @@ from allophone.data.digests import file_state
 from allophone.data.manifest import Utterance
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
+from allophone.files.run_folder import find_checkpoint, is_run
 from allophone.metrics.warping import warp
 from allophone.registry import default_registry
-from allophone.run_folder import find_checkpoint, is_run
 from allophone.synthesis.loading import find
 from allophone.synthesis.voice import Voice
 from allophone_labels.config import TeacherDistancesConfig

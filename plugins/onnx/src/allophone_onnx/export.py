@@ -15,8 +15,8 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from allophone.atomic import atomic_write
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
 
 OPSET = 18
 """The first with all bitwise operators; supported by onnxruntime 1.14 and later."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import asdict, evolve
 
-from allophone.atomic import atomic_folder
+from allophone.files.atomic import atomic_folder
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone_onnx.cutting import cut

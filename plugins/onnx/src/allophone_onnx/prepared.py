@@ -17,10 +17,10 @@ import numpy as np
 import onnxruntime
 from attrs import frozen
 
-from allophone.cache import cache_folder
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
-from allophone.parsing import read_json_object
+from allophone.files.cache import cache_folder
+from allophone.files.parsing import read_json_object
 from allophone_onnx.session import Graph, session_options
 from allophone_onnx.settings import DECODER, INDEX, PartsSettings
 

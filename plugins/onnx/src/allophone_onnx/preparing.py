@@ -18,9 +18,9 @@ import onnxruntime
 from attrs import asdict
 from numpy.typing import NDArray
 
-from allophone.atomic import atomic_folder
 from allophone.errors import UserError
-from allophone.parsing import read_json_object
+from allophone.files.atomic import atomic_folder
+from allophone.files.parsing import read_json_object
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import CannotCutError, cut
 from allophone_onnx.prepared import state_of

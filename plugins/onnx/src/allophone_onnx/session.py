@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from allophone.errors import UserError
-from allophone.processors import usable_processors
+from allophone.processes.processors import usable_processors
 
 Feed = Mapping[str, NDArray[Any]]
 """Inputs of a graph by name."""

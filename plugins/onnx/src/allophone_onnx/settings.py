@@ -18,8 +18,8 @@ from allophone.audio.melspec import MelSpec
 from allophone.config.converting import structure, unstructure
 from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError, shown
+from allophone.files.parsing import other_content
 from allophone.foreign.settings import Settings, read_json
-from allophone.parsing import other_content
 from allophone.registry import Registry, default_registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig

@@ -18,7 +18,7 @@ from attrs import frozen
 from ray.exceptions import RayError, RayTaskError
 
 from allophone.errors import UserError
-from allophone.executors import THREADS, Task
+from allophone.processes.executors import THREADS, Task
 
 _RETRIES = 5
 """How often a part is run again whose process or node has died."""

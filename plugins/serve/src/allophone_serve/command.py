@@ -13,7 +13,7 @@ import click
 
 from allophone.cli.options import engine_options, vocoder_option
 from allophone.errors import UserError
-from allophone.processors import usable_processors
+from allophone.processes.processors import usable_processors
 
 if TYPE_CHECKING:
     from allophone_serve.service import Service

@@ -19,9 +19,9 @@ from attrs import evolve
 from allophone.config import Experiment, structure
 from allophone.data.batch_sampler import BatchingConfig, EpochPlan, SamplingContext
 from allophone.data.manifest import Utterance
+from allophone.datasets.sampling import CheckedSampler, open_sampler
 from allophone.errors import UserError
 from allophone.registry import Registry, default_registry
-from allophone.sampling import CheckedSampler, open_sampler
 
 
 class BatchSamplerContract:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from allophone.errors import UserError
-from allophone.executors import Executor, Task, open_executor
+from allophone.processes.executors import Executor, Task, open_executor
 from allophone.registry import Registry, default_registry
 
 

@@ -20,8 +20,8 @@ from attrs import evolve
 from allophone.config import Experiment, resolve
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
+from allophone.datasets.loading import Corpus, open_corpus
 from allophone.entries import TrainerEntry
-from allophone.loading import Corpus, open_corpus
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
 from allophone.registry import Registry, default_registry

@@ -19,15 +19,15 @@ from attrs import evolve, frozen
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.version import InvalidVersion, Version
 
-from allophone.atomic import atomic_folder
 from allophone.errors import UserError
-from allophone.frontend import find_normalizer
+from allophone.files.atomic import atomic_folder
 from allophone.hookspecs import CONTRACT
 from allophone.plugin import CORE
 from allophone.registry import Registry
 from allophone.synthesis.description import About
 from allophone.synthesis.loading import companion_files, find, load
 from allophone.synthesis.voice import Voice
+from allophone.text.frontend import find_normalizer
 from allophone_testing.templates import checked_name, fill
 
 _UNKNOWN = "not stated"

@@ -23,13 +23,13 @@ from torch import Tensor
 
 from allophone.config import Experiment
 from allophone.data.vocabulary import Vocabulary
+from allophone.datasets.loading import Corpus
 from allophone.errors import UserError
 from allophone.features.recordings import RecordingReader
 from allophone.inference.engine import TorchEngine, open_voice, synthesizer_of, text_batch
 from allophone.inference.exporting import export_voice
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.protocol import Mels, Speech
-from allophone.loading import Corpus
 from allophone.registry import Registry
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.engine import Sentence

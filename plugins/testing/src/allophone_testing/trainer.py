@@ -23,8 +23,8 @@ from allophone.config import Experiment, unstructure, write_toml
 from allophone.data.batch import Batch
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio
+from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.registry import Registry
-from allophone.run_folder import WEIGHTS, checkpoints, find_checkpoint
 from allophone.training.checkpoint import read_state
 from allophone.training.loop import train
 from allophone.training.objective import Metrics, optional
@@ -32,7 +32,7 @@ from allophone.training.ranks import Rank
 from allophone.training.run import open_run
 from allophone.training.runtime import TrainerRuntime
 from allophone.training.seeding import fork_rng
-from allophone.weights import read_weights
+from allophone.weights.files import read_weights
 from allophone_testing.experiment import ExperimentContract, build_objective, padded_further
 from allophone_testing.gpu import PRECISIONS, Precision, first_and_last
 from allophone_testing.gradients import SEED, GradientRecorder

@@ -13,7 +13,7 @@ from allophone.errors import UserError
 from allophone.inference.folder import StoredVoice, write_vocoder, write_voice
 from allophone.inference.locate import find_vocoder
 from allophone.registry import default_registry
-from allophone.weights import add_prefix
+from allophone.weights.files import add_prefix
 from allophone_valle.codec_config import FAKE, PUBLISHED
 from allophone_valle.config import ValleConfig
 from allophone_valle.sample_decoding import open_model_codec

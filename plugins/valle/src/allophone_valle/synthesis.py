@@ -17,7 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from allophone.errors import UserError
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
 from allophone.synthesis.engine import Prompt
-from allophone.weights import load_weights, skip_init, strip_prefix
+from allophone.weights.files import strip_prefix
+from allophone.weights.loading import load_weights, skip_init
 from allophone_valle.ar import ArModel
 from allophone_valle.codecs.protocol import Codec
 from allophone_valle.config import ValleConfig, ValleControls

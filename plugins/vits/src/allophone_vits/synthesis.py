@@ -13,8 +13,9 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from allophone.inference.protocol import Speech, TextBatch, VoiceSpec
-from allophone.weight_norm import fold_weight_norm, for_inference
-from allophone.weights import load_weights, strip_prefix
+from allophone.weights.files import strip_prefix
+from allophone.weights.loading import load_weights
+from allophone.weights.norm import fold_weight_norm, for_inference
 from allophone_vits.channels_last import use_channels_last
 from allophone_vits.config import VitsControls
 from allophone_vits.decoder import Decoder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from allophone.weight_norm import apply_weight_norm
+from allophone.weights.norm import apply_weight_norm
 from allophone_vits.layers import masked, same_convolution
 
 

@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from allophone.weight_norm import apply_weight_norm
+from allophone.weights.norm import apply_weight_norm
 from allophone_vits.config import FlowConfig, TextEncoderConfig
 from allophone_vits.flow import AdditiveCoupling, Flow, ResidualCoupling
 from allophone_vits.layers import masked, zero_initialised

@@ -13,7 +13,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.inference.protocol import VocoderSpec
 from allophone.synthesis.chunks import chunk_sizes
-from allophone.weights import load_weights
+from allophone.weights.loading import load_weights
 from allophone_vocos.network import Vocos
 
 CHUNK_FRAMES = 640

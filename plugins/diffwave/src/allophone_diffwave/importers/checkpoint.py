@@ -16,7 +16,7 @@ from allophone.errors import UserError
 from allophone.foreign.tensors import Rule, convert_state_dict, rename
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.synthesis.description import About
-from allophone.weights import skip_init
+from allophone.weights.loading import skip_init
 from allophone_diffwave.config import DiffwaveConfig, NoiseConfig
 from allophone_diffwave.network import Denoiser
 

@@ -22,7 +22,8 @@ from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
-from allophone.weights import add_prefix, skip_init
+from allophone.weights.files import add_prefix
+from allophone.weights.loading import skip_init
 from allophone_fastspeech2.config import (
     DecoderConfig,
     EncoderConfig,

@@ -9,12 +9,13 @@ from attrs import field, frozen
 from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import convert_state_dict
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About
-from allophone.weights import add_prefix, skip_init, write_weights
+from allophone.weights.files import add_prefix, write_weights
+from allophone.weights.loading import skip_init
 from allophone_hifigan.config import DiscriminatorsConfig, HifiganConfig
 from allophone_hifigan.discriminators import Discriminators
 from allophone_hifigan.generator import Generator

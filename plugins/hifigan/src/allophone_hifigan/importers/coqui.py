@@ -15,7 +15,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.files import read_state_dict
 from allophone.foreign.settings import Settings, peek_json, read_json
-from allophone.weights import strip_prefix
+from allophone.weights.files import strip_prefix
 from allophone_hifigan.config import HifiganConfig
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,

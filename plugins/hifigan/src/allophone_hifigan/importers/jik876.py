@@ -13,7 +13,7 @@ from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.foreign.files import as_state_dict, read_pickled, read_state_dict
 from allophone.foreign.settings import Settings, peek_json, read_json
-from allophone.weights import add_prefix
+from allophone.weights.files import add_prefix
 from allophone_hifigan.importers.checkpoint import (
     ReferenceCheckpoint,
     Tensors,

@@ -17,8 +17,8 @@ from string import Template
 from attrs import frozen
 from packaging.version import Version
 
-from allophone.atomic import atomic_folder
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_folder
 from allophone.plugin import CORE
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from allophone.errors import ConfigError, UserError
 from allophone.foreign.files import read_state_dict
-from allophone.weights import load_weights
+from allophone.weights.loading import load_weights
 from allophone_valle.codec_config import CodecConfig
 from allophone_valle.codecs.causal import CausalCodec
 from allophone_valle.codecs.protocol import CodecFormat

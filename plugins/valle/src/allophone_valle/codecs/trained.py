@@ -15,7 +15,7 @@ from torch import Tensor
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
 from allophone.inference.protocol import VocoderSpec
-from allophone.weights import load_weights, skip_init
+from allophone.weights.loading import load_weights, skip_init
 from allophone_valle.codec_config import CodecArchitecture
 from allophone_valle.codecs.causal import CausalCodec
 from allophone_valle.codecs.network import CodecNetwork

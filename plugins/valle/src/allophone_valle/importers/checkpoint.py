@@ -20,7 +20,8 @@ from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.symbols import SymbolTable
-from allophone.weights import add_prefix, skip_init
+from allophone.weights.files import add_prefix
+from allophone.weights.loading import skip_init
 from allophone_valle.ar import ArModel
 from allophone_valle.config import ArConfig, NarConfig, PromptMode, ValleConfig
 from allophone_valle.importers.names import reference_name, stack_codebooks

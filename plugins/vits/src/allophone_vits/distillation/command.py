@@ -12,7 +12,7 @@ from allophone_vits.config import DECODERS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from allophone.progress import T
+    from allophone.processes.progress import T
 
 
 @click.command("distill")

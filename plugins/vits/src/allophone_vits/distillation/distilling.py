@@ -27,14 +27,14 @@ from torch import Tensor
 from allophone.config import resolve, unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.errors import UserError
+from allophone.files.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.importing import find_or_import
 from allophone.inference.locate import find_voice
-from allophone.progress import Track
+from allophone.processes.progress import Track
 from allophone.registry import Registry
-from allophone.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
 from allophone.synthesis.requests import read_requests
-from allophone.weights import add_prefix, read_weights, strip_prefix, write_weights
+from allophone.weights.files import add_prefix, read_weights, strip_prefix, write_weights
 from allophone_vits.distillation.teacher import LATENTS, TABLE, say_texts
 
 RECIPE = "vits/distill"

@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from allophone.atomic import atomic_write
 from allophone.audio.files import write_audio
 from allophone.data.digests import digest_of
 from allophone.errors import UserError
-from allophone.frontend import build_frontend
+from allophone.files.atomic import atomic_write
 from allophone.inference.folder import StoredVoice, build_synthesizer
 from allophone.inference.protocol import TextBatch
-from allophone.progress import Track, untracked
+from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.synthesis.requests import Request
+from allophone.text.frontend import build_frontend
 from allophone_vits.synthesis import VitsSynthesizer
 
 TABLE = "speech.jsonl"

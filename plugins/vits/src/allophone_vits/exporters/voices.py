@@ -22,9 +22,9 @@ import torch
 from attrs import asdict
 from torch.export import Dim
 
-from allophone.atomic import atomic_write
 from allophone.config import structure
 from allophone.errors import UserError
+from allophone.files.atomic import atomic_write
 from allophone.inference.folder import StoredVoice
 from allophone.registry import default_registry
 from allophone_hifigan.config import HifiganConfig

@@ -9,11 +9,11 @@ from attrs import Factory, frozen
 
 from allophone.audio.melspec import MelSpec
 from allophone.data.vocabulary import Vocabulary
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.inference.folder import StoredVoice, write_voice
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About, VoiceDescription
 from allophone.text.config import TextConfig
-from allophone.weights import add_prefix, write_weights
+from allophone.weights.files import add_prefix, write_weights
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.reference import (
     Tensors,

@@ -9,7 +9,7 @@ from typing import Any
 
 from allophone.errors import UserError
 from allophone.foreign.files import as_state_dict, read_pickled
-from allophone.weights import strip_prefix
+from allophone.weights.files import strip_prefix
 from allophone_onnx.settings import read_settings
 from allophone_vits.config import SIZES
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint, write_checkpoint

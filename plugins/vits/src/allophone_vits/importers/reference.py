@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.foreign.tensors import Shapes, convert_state_dict
-from allophone.weights import skip_init
+from allophone.weights.loading import skip_init
 from allophone_hifigan.config import HifiganConfig
 from allophone_vits.config import (
     DiscriminatorConfig,

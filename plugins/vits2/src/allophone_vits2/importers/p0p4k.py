@@ -15,12 +15,13 @@ from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
+from allophone.files.run_folder import TRAINING_WEIGHTS
 from allophone.foreign.settings import Settings
 from allophone.foreign.tensors import Shapes, convert_state_dict
 from allophone.inference.folder import StoredVoice, write_voice
-from allophone.run_folder import TRAINING_WEIGHTS
 from allophone.synthesis.description import About, VoiceDescription
-from allophone.weights import add_prefix, skip_init, write_weights
+from allophone.weights.files import add_prefix, write_weights
+from allophone.weights.loading import skip_init
 from allophone_vits.config import DiscriminatorConfig
 from allophone_vits.importers.checkpoint import ReferenceCheckpoint
 from allophone_vits.importers.jaywalnut310 import (

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from allophone.errors import UserError
-from allophone.processes import ProcessKilledError
+from allophone.processes.lifetime import ProcessKilledError
 
 _FULL = "Free some space, or write to another disk. What was finished before is kept."
 _FORBIDDEN = "Give a place that you may write to, or change its permissions."

@@ -9,10 +9,10 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from allophone.corpus_index import StoredUtterances, symbols_in_parts
 from allophone.data.loader import Example
 from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
+from allophone.datasets.corpus_index import StoredUtterances, symbols_in_parts
 
 Reject = Callable[[Mapping[str, int]], Dropped | None]
 """Returns why an utterance with features of these lengths cannot be used, or None if it can."""

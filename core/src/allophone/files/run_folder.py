@@ -24,7 +24,7 @@ from typing import Any
 from attrs import frozen
 
 from allophone.errors import UserError
-from allophone.parsing import read_json_object
+from allophone.files.parsing import read_json_object
 
 CONFIG = "config.toml"
 VOCABULARY = "vocabulary.json"

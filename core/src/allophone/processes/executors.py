@@ -22,8 +22,8 @@ from attrs import field, frozen
 
 from allophone.entries import Ref, as_ref
 from allophone.errors import UserError
-from allophone.processes import ignore_stops, stops_held_back
-from allophone.processors import usable_processors
+from allophone.processes.lifetime import ignore_stops, stops_held_back
+from allophone.processes.processors import usable_processors
 from allophone.registry import Registry
 
 THREADS = (

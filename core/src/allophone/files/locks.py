@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from allophone.errors import UserError
-from allophone.parsing import parse_json_object
-from allophone.system_errors import errors_naming
+from allophone.files.parsing import parse_json_object
+from allophone.files.system_errors import errors_naming
 
 _log = logging.getLogger(__name__)
 

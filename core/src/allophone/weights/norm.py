@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from allophone.weights import skip_init
+from allophone.weights.loading import skip_init
 
 _M = TypeVar("_M", bound=nn.Module)
 

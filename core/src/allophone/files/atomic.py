@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from allophone.errors import UserError
-from allophone.locks import name_locked
-from allophone.system_errors import errors_naming
+from allophone.files.locks import name_locked
+from allophone.files.system_errors import errors_naming
 
 _ABANDONED = 3600.0
 """Seconds after which a temporary file counts as abandoned; writing one takes only seconds."""

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from allophone.config.corpora import named_corpora
 from allophone.config.experiment import Experiment
-from allophone.corpus_index import StoredUtterances, open_corpus_index
 from allophone.data.batch_sampler import SamplingContext
 from allophone.data.loader import EpochLoader
 from allophone.data.manifest import Split, Utterance
 from allophone.data.vocabulary import Vocabulary, build_vocabulary
+from allophone.datasets.corpus_index import StoredUtterances, open_corpus_index
+from allophone.datasets.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
+from allophone.datasets.sampling import open_sampler
+from allophone.datasets.selection import LeftOut, Reject, Selector
 from allophone.errors import UserError, near_miss
-from allophone.feature_index import FeatureIndex, StoredUtterance, prepared_utterances
 from allophone.registry import Registry, default_registry
-from allophone.sampling import open_sampler
-from allophone.selection import LeftOut, Reject, Selector
 from allophone.text.symbols import SymbolTable
 
 _log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from textwrap import shorten
 from typing import Any
 
 from allophone.errors import ConfigError, UserError, shown
-from allophone.regular_files import why_not_a_file
-from allophone.system_errors import told
+from allophone.files.regular import why_not_a_file
+from allophone.files.system_errors import told
 
 DEEPEST = 32
 """Levels of nested tables and lists: several times as many as any real file has."""

@@ -33,14 +33,14 @@ from allophone.data.store import (
     read_together,
     stored_array,
 )
-from allophone.feature_index import (
+from allophone.datasets.feature_index import (
     SECONDS,
     FeatureIndex,
     Limits,
     StoredUtterance,
 )
-from allophone.frontend import find_normalizer
 from allophone.registry import Registry
+from allophone.text.frontend import find_normalizer
 
 _PART = 4096
 

@@ -28,9 +28,9 @@ from allophone.data.store import DROPPED, MISSING, FeatureStore, Locations, Stor
 from allophone.errors import UserError, near_miss
 from allophone.features.protocol import ExtractionContext, FeatureExtractor, ReadsFiles
 from allophone.features.recordings import RecordingReader, SecondsExtractor
-from allophone.frontend import build_frontend, find_normalizer
+from allophone.files.regular import why_not_a_file
 from allophone.registry import Registry
-from allophone.regular_files import why_not_a_file
+from allophone.text.frontend import build_frontend, find_normalizer
 from allophone.text.symbols import SymbolTable
 
 SECONDS = "seconds"

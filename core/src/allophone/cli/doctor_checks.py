@@ -19,8 +19,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from allophone.cache import cache_folder
 from allophone.errors import UserError
+from allophone.files.cache import cache_folder
 from allophone.plugin import CORE, Plugin, extra_providing, missing_module, references, requirements
 from allophone.registry import Registry, build_registry
 

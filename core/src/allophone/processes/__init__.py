@@ -1,0 +1,1 @@
+"""Work in several processes: executors, processors, signals, progress."""

@@ -1,0 +1,1 @@
+"""The weights of modules: their files, loading them, and weight norm."""
