@@ -42,9 +42,8 @@ $(LIGHT): $(UV) $(PROJECTS) $(SOURCES)
 say: $(if $(wildcard $(STAMP)),$(STAMP),$(LIGHT))
 	.venv/bin/allophone say "$(TEXT)" --voice "$(VOICE)" --out "$(OUT)"
 
-# More workers than the two cores that it is measured on: a quarter of the time, tests wait for their processes.
 test: setup
-	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 3 --dist worksteal --hypothesis-profile=ci
+	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
 
 lint: setup
 	.venv/bin/ruff check .
