@@ -1,6 +1,6 @@
 # make say    installs what speaking takes, without PyTorch, and speaks a sentence with a real voice
 # make setup  installs everything
-# make test   installs everything and runs all tests
+# make test   installs everything and runs the tests, but for the slow ones (make test-slow)
 # make dist   builds a wheel and a source distribution of everything
 # make docs   builds the documentation as a site
 PYTHON ?= python3
@@ -15,7 +15,7 @@ LIGHT_PACKAGES := core plugins/onnx plugins/espeak plugins/english plugins/joe
 PROJECTS := pyproject.toml $(wildcard core/pyproject.toml core/setup.py plugins/*/pyproject.toml)
 SOURCES := $(wildcard core/src/allophone/alignment/*.c core/src/allophone/alignment/build_*.py)
 
-.PHONY: setup say test lint version dist check-dist docs corpora benchmarks clean
+.PHONY: setup say test test-slow lint version dist check-dist docs corpora benchmarks clean
 
 setup: $(STAMP)
 
@@ -42,8 +42,13 @@ $(LIGHT): $(UV) $(PROJECTS) $(SOURCES)
 say: $(if $(wildcard $(STAMP)),$(STAMP),$(LIGHT))
 	.venv/bin/allophone say "$(TEXT)" --voice "$(VOICE)" --out "$(OUT)"
 
+PYTEST := ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
+
 test: setup
-	ALLOPHONE_STRICT_PLUGINS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
+	$(PYTEST) -m "not slow"
+
+test-slow: setup
+	$(PYTEST) -m slow
 
 lint: setup
 	.venv/bin/ruff check .

@@ -33,12 +33,14 @@ def place(tmp_path_factory):
     (folder / "file").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        said = ("say", "Hello.", "--voice", "joe", "--out")
         for name, *arguments in (
             ("prepare", RECIPE, "DATA"),
             ("extract", RECIPE, "DATA", "--workers", "1"),
             ("train", RECIPE, "DATA", "--run", "RUN", "--devices", "cpu", "--max-steps", "1"),
-            # The voice is converted, and prepared for its engine, in the cache.
-            ("say", "Hello.", "--voice", "joe", "--out", str(folder / "said.wav")),
+            # The voice is prepared for one engine and converted for the other, in the cache.
+            (*said, str(folder / "light.wav")),
+            (*said, str(folder / "torch.wav"), "--engine", "torch"),
         ):
             done = CliRunner().invoke(cli.allophone, [name, *filled(arguments, folder, "")])
             assert done.exit_code == 0, done.output

@@ -37,6 +37,7 @@ def test_without_a_gpu_it_says_so_and_exits_with_2(tmp_path):
     assert not (tmp_path / "page.md").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_measures_searches_and_speech(gpu, tmp_path):
     page = tmp_path / "page.md"
     done = run(gpu, "--dry-run", "--only", "search", "--only", "synthesis", "--out", page)

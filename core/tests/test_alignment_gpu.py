@@ -27,6 +27,7 @@ def run_cases(device: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_the_interpreted_kernel_equals_the_search_in_c() -> None:
     pytest.importorskip("triton", reason="torch was installed without Triton")
     run_cases("cpu", TRITON_INTERPRET="1")

@@ -57,6 +57,7 @@ def losses_of(folder, *names):
 @pytest.mark.parametrize(
     ("trainer", "losses"), [("gan", ("d_loss", "g_loss")), ("counting", ("loss",))]
 )
+@pytest.mark.slow
 def test_two_ranks_equal_one_with_the_combined_batches(tmp_path, trainer, losses):
     config = {"gan": GanConfig, "counting": CountingConfig}[trainer]()
     with in_memory():
@@ -73,6 +74,7 @@ def test_two_ranks_equal_one_with_the_combined_batches(tmp_path, trainer, losses
             torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_torchrun_is_supported_and_resuming_is_bit_identical(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     whole, rest = tmp_path / "whole", tmp_path / "rest"
@@ -83,6 +85,7 @@ def test_torchrun_is_supported_and_resuming_is_bit_identical(tmp_path):
     assert losses_of(rest, "loss") == losses_of(whole, "loss")[4:]
 
 
+@pytest.mark.slow
 def test_the_error_of_a_rank_is_shown_once_without_a_traceback(tmp_path):
     done = run(
         [sys.executable],

@@ -13,6 +13,8 @@ import pytest
 
 from allophone.files.run_folder import checkpoints, find_checkpoint
 
+pytestmark = pytest.mark.slow
+
 TOYS = Path(__file__).with_name("training_toys.py")
 
 

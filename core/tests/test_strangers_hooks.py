@@ -61,6 +61,7 @@ def test_a_run_that_is_resumed_equals_one_that_was_not(folder, tmp_path):
         assert one["metrics"] == other["metrics"]
 
 
+@pytest.mark.slow
 def test_two_ranks_share_the_batches_and_the_scores(folder, tmp_path):
     run = tmp_path / "run"
     multiprocessing.set_forkserver_preload(PRELOADED)

@@ -147,6 +147,7 @@ def test_a_line_that_did_not_fit_is_taken_back(tmp_path, small_disk):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_ends_with_a_sentence_and_its_checkpoints(tmp_path, processes):
     arguments = [str(TOYS), str(tmp_path), "--slow", "--processes", str(processes)]
     process = subprocess.Popen(

@@ -128,6 +128,7 @@ def test_a_whole_module_can_be_frozen_for_the_whole_run(tmp_path, registry):
     assert moved(weights[0], weights[1]) == generator
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one(tmp_path):
     rules = {"parameters": (rule("model.2.*", frozen_until=3),)}
     train_toy(tmp_path / "one", script_experiment(GanConfig(), 6, **rules), registry=toy_registry())

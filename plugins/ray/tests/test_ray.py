@@ -38,11 +38,13 @@ def disconnected():
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.slow
 class TestRay(ExecutorContract):
     executor = "ray"
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.slow
 def test_a_part_that_kills_its_process_each_time_is_an_error():
     with pytest.raises(UserError, match="killed its process 6 times") as caught:
         list(RayTasks().run(Task(start="ray_toys:deadly"), [1]))
@@ -50,6 +52,7 @@ def test_a_part_that_kills_its_process_each_time_is_an_error():
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.slow
 def test_a_part_whose_process_dies_once_is_run_again(tmp_path):
     task = Task(start="ray_toys:dies_once", arguments=(str(tmp_path),))
     assert sorted(RayTasks(2).run(task, [1, 2, 3])) == [(1, 10), (2, 20), (3, 30)]
@@ -98,6 +101,7 @@ def content(folder):
     return {str(path.relative_to(data)): path.read_bytes() for path in paths}
 
 
+@pytest.mark.slow
 def test_extraction_survives_a_node_that_is_killed(
     cluster, node, start_node, recordings, tmp_path, monkeypatch
 ):
@@ -143,6 +147,7 @@ def allophone(*arguments, folder):
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.slow
 def test_commands_do_on_the_cluster_what_they_do_here(recordings, tmp_path):
     """With relative paths, as people write them."""
     texts = ["The sun rose.", "Boats came home.", "Warm light.", "A quiet sea.", "Nobody minds."]
@@ -171,6 +176,7 @@ def test_commands_do_on_the_cluster_what_they_do_here(recordings, tmp_path):
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.slow
 def test_extract_takes_the_executor(recordings, tmp_path):
     made = experiment_in(tmp_path, recordings)
 

@@ -16,6 +16,8 @@ from allophone.cli import allophone
 from allophone.files.run_folder import METRICS, checkpoints
 from allophone_testing.corpus import write_corpus
 
+pytestmark = pytest.mark.slow
+
 SCALING = Path(__file__).parents[3] / "docs" / "scaling.md"
 
 

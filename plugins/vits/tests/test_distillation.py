@@ -100,6 +100,7 @@ def distilled(
 
 
 @pytest.mark.parametrize("speakers", [(), ("ann", "bob")], ids=["one speaker", "two speakers"])
+@pytest.mark.slow
 def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str, ...]) -> None:
     teacher = voice(speakers)
     write_voice(tmp_path / "letters", teacher)
@@ -135,6 +136,7 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     assert not torch.equal(later[name], student.weights[name])
 
 
+@pytest.mark.slow
 def test_a_student_goes_on_elsewhere(tmp_path: Path) -> None:
     """What training learnt is the beginning of another one, in half precision."""
     write_voice(tmp_path / "letters", voice())

@@ -1,4 +1,4 @@
-"""The marker `gpu`, for every test suite that is run where Allophone is installed; pytest finds this by its entry point.
+"""The markers `gpu` and `slow`, for every test suite that is run where Allophone is installed; pytest finds this by its entry point.
 
 Imports nothing heavy: pytest loads it at every start.
 """
@@ -9,15 +9,19 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
     config.addinivalue_line(
         "markers",
         "gpu: needs a CUDA GPU and is skipped without one; `pytest -m gpu` runs only these",
     )
+    config.addinivalue_line(
+        "markers",
+        "slow: takes many seconds, mostly to start other processes; `pytest -m 'not slow'` leaves these out",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests with this marker where there is no GPU."""
+    """Skip the tests with the marker `gpu` where there is no GPU."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
