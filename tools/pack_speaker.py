@@ -52,10 +52,20 @@ GENERATOR = "generator."
 @click.option("--name", required=True)
 @click.option("--licence", required=True)
 @click.option("--summary", required=True)
-def main(run: Path, voice: Path, training: Path, name: str, licence: str, summary: str) -> None:
+@click.option("--noise-scale", default=0.667, show_default=True, help="The voice's default.")
+@click.option("--noise-scale-duration", default=0.8, show_default=True, help="As above.")
+def main(
+    run: Path,
+    voice: Path,
+    training: Path,
+    noise_scale: float,
+    noise_scale_duration: float,
+    **about: str,
+) -> None:
     """Write both folders; what they held of this kind is replaced."""
     checkpoint = find_checkpoint(run)
-    _write_voice(checkpoint, voice, {"name": name, "licence": licence, "summary": summary})
+    controls = {"noise_scale": noise_scale, "noise_scale_duration": noise_scale_duration}
+    _write_voice(checkpoint, voice, about, controls)
     _write_training(checkpoint, training)
     write_curve(run / METRICS, training / "curve.csv")
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (voice, training)]
@@ -64,7 +74,9 @@ def main(run: Path, voice: Path, training: Path, name: str, licence: str, summar
     )
 
 
-def _write_voice(checkpoint: Checkpoint, folder: Path, about: Mapping[str, str]) -> None:
+def _write_voice(
+    checkpoint: Checkpoint, folder: Path, about: Mapping[str, str], controls: Mapping[str, float]
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         parts = Path(temporary) / "parts"
@@ -78,6 +90,10 @@ def _write_voice(checkpoint: Checkpoint, folder: Path, about: Mapping[str, str])
             (folder / file.name).write_bytes(compressed.SerializeToString())
         settings = json.loads((parts / SETTINGS).read_text("utf-8"))
     settings[OURS]["voice"]["about"] |= about
+    settings[OURS]["voice"]["controls"] |= controls
+    # As Piper calls them.
+    settings["inference"]["noise_scale"] = controls["noise_scale"]
+    settings["inference"]["noise_w"] = controls["noise_scale_duration"]
     content = json.dumps(settings, ensure_ascii=False, indent=1)
     (folder / SETTINGS).write_text(f"{content}\n", encoding="utf-8")
 
