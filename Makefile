@@ -10,8 +10,8 @@ VOICE ?= joe
 
 UV := .venv/bin/uv
 STAMP := .venv/.installed
-LIGHT := .venv/.light
-LIGHT_PACKAGES := core plugins/onnx plugins/espeak plugins/english plugins/joe
+LIGHT := .venv/.light-$(notdir $(VOICE))
+LIGHT_PACKAGES := core plugins/onnx plugins/espeak plugins/english $(wildcard plugins/$(VOICE))
 PROJECTS := pyproject.toml $(wildcard core/pyproject.toml core/setup.py plugins/*/pyproject.toml)
 SOURCES := $(wildcard core/src/allophone/alignment/*.c core/src/allophone/alignment/build_*.py)
 
