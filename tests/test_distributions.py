@@ -33,8 +33,11 @@ def test_all_distributions_are_found():
 @each
 def test_metadata_for_the_package_index(one):
     project = one.project
-    for shared in ("requires-python", "license", "license-files", "authors"):
+    for shared in ("requires-python", "license-files", "authors"):
         assert project[shared] == CORE.project[shared], shared
+    code, *of_weights = project["license"].split(" AND ")
+    assert code == CORE.project["license"]
+    assert not of_weights or one.place == "plugins/asterisk", "only a voice has other licences"
     urls = dict(CORE.project["urls"])
     assert project["urls"] == {**urls, "Source": f"{HOME}/{one.place}"}
     assert project["readme"] == "README.md"

@@ -69,12 +69,13 @@ class TestSpeakingIstftManySpeakers(SynthesizerContract):
 
 class TestSpeakingMultiBand(SynthesizerContract):
     recipe = "vits/tiny"
+    exports = False  # Covered by test_export.py.
     overrides = (*OTHERS, MULTI_BAND)
 
 
 class TestSpeakingMultiStream(SynthesizerContract):
     recipe = "vits/tiny"
-    exports = False  # The operators are those of TestSpeakingMultiBand.
+    exports = False  # Covered by test_export.py.
     overrides = (*OTHERS, MULTI_BAND[:-1] + ", filters = 'learned'}")
 
 
@@ -87,6 +88,7 @@ class TestSpeakingVocosManySpeakers(SynthesizerContract):
 
 class TestSpeakingVocos(SynthesizerContract):
     recipe = "vits/tiny"
+    exports = False  # Covered by test_export.py.
     overrides = (*OTHERS, VOCOS)
 
 

@@ -335,7 +335,7 @@ OTHER_DECODERS = {
 
 
 @pytest.mark.parametrize("name", list(OTHER_DECODERS))
-def test_another_decoder_cannot_be_imported_back(name: str, tmp_path: Path) -> None:
+def test_another_decoder_is_exported_and_cannot_be_imported_back(name: str, tmp_path: Path) -> None:
     """Its files run as they are; Piper's format has no other decoder than HiFi-GAN."""
     config = evolve(CONFIG, decoder=OTHER_DECODERS[name])
     voice = random_voice()
@@ -348,14 +348,18 @@ def test_another_decoder_cannot_be_imported_back(name: str, tmp_path: Path) -> N
     )
     folder, file, parts = tmp_path / "voice", tmp_path / "voice.onnx", tmp_path / "parts"
     write_voice(folder, changed)
-    export_voice(folder, file, "onnx", default_registry())
-    export_voice(folder, parts, "onnx", default_registry(), streaming=True)
     expected = allophone.load(folder).say(TEXT, **NOISELESS).samples
     assert expected.std() > 0.002
-    for exported in (file, parts):
-        said = allophone.load(exported).say(TEXT, **NOISELESS).samples
-        np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
-    streamed = np.concatenate(list(allophone.load(parts).stream(TEXT, **NOISELESS)))
+    export_voice(folder, parts, "onnx", default_registry(), streaming=True)
+    exported = allophone.load(parts)
+    said = exported.say(TEXT, **NOISELESS).samples
+    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
+    streamed = np.concatenate(list(exported.stream(TEXT, **NOISELESS)))
     np.testing.assert_allclose(streamed, expected, rtol=0, atol=PARITY)
+    if name != "vocos":  # In one file, the graphs are the same; writing them takes seconds.
+        return
+    export_voice(folder, file, "onnx", default_registry())
+    said = allophone.load(file).say(TEXT, **NOISELESS).samples
+    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
     with pytest.raises(UserError, match="another decoder than Piper's, HiFi-GAN"):
         import_checkpoint(file, tmp_path / "back", None, default_registry())
