@@ -47,7 +47,7 @@ def test_a_longer_text_takes_longer(voice: Voice) -> None:
 
 
 def test_its_pitch_is_a_womans(voice: Voice) -> None:
-    """The voice that taught it, `joe`, speaks at some 110 Hz."""
+    """It began as that of a man."""
     samples = voice.say(TEXT, seed=0).samples
     frames = np.lib.stride_tricks.sliding_window_view(samples, 1024)[::256]
     frames = frames[np.square(frames).mean(1) > 0.1 * np.square(frames).mean()]

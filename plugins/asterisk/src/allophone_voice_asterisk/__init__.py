@@ -1,1 +1,1 @@
-"""The voice `asterisk`: the speaker of Asterisk's prompts, learned from 23 minutes of her recordings."""
+"""The voice `asterisk`: the speaker of Asterisk's prompts, learned from 21 minutes of her recordings."""
