@@ -10,6 +10,7 @@ T text, F frames, N samples, C latent channels.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -185,7 +186,7 @@ class PartsEngine(OnnxEngine):
         feed = self._feed(sentence, controls)
         encoded = self._encode(sentence, feed, controls)
         return SentenceAudio(
-            samples=np.concatenate(list(self._chunks(encoded, feed))),
+            samples=self._whole(encoded, feed),
             durations=tuple(encoded.durations.tolist()),
         )
 
@@ -214,6 +215,16 @@ class PartsEngine(OnnxEngine):
             for size in group:
                 yield self._decode(latents, start, start + size, feed)
                 start += size
+
+    def _whole(self, encoded: _EncodedSentence, feed: Feed) -> Samples:
+        """The samples [N] of all chunks, up to rounding: nobody waits for the first, so less context is computed twice."""
+        latents = self._latents(encoded, 0, encoded.frames, feed)
+        usual = max(CHUNK_FRAMES, 24 * self._parts.decoder_margin)
+        sizes = chunk_sizes(encoded.frames, usual=usual, first=0)
+        starts = itertools.accumulate(sizes, initial=0)
+        return np.concatenate(
+            [self._decode(latents, a, b, feed) for a, b in itertools.pairwise(starts)]
+        )
 
     def _chunk_sizes(self, frames: int) -> list[int]:
         """The frames of each chunk; long sentences have chunks of which the context is a sixth at most."""

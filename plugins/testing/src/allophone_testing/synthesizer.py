@@ -40,7 +40,7 @@ from allophone_testing.experiment import ExperimentContract, build_objective, tr
 from allophone_testing.gpu import APART, GPU, distance, without_tf32
 
 ROUNDING = 1e-4
-"""By how much a batch may differ from its rows, in samples between -1 and 1 or in units of the mel."""
+"""By how much a batch may differ from its rows, and a stream from what is said at once, in samples between -1 and 1 or in units of the mel."""
 
 Texts = tuple[str, str, str]
 Values = NDArray[np.float32]
@@ -226,9 +226,10 @@ class SynthesizerContract(ExperimentContract):
         chunks = list(voice.stream(text, seed=3))
         joined = np.concatenate(chunks)
         assert len(joined) == len(said), f"The stream has {len(joined)} samples, not {len(said)}."
-        assert np.array_equal(joined, said), (
-            f"The stream differs by {np.abs(joined - said).max():.2g} from what is said at once: "
-            "decode in the same chunks both times, each with as much around it as the decoder sees."
+        difference = np.abs(joined - said).max()
+        assert difference <= ROUNDING, (
+            f"The stream differs by {difference:.2g} from what is said at once: "
+            "decode each chunk with as much around it as the decoder sees."
         )
 
     def test_a_voice_folder_speaks_the_same(
