@@ -1,6 +1,7 @@
-"""FastSpeech 2 and HiFi-GAN V1 on the CPU compared with peers of the same sizes: synthesis and training steps.
+"""FastSpeech 2 with HiFi-GAN V1 or Vocos on the CPU, compared with peers: synthesis and training steps.
 
-Run `python benchmarks/mel_models.py [--json]`. Everything is float32 with random weights: 100 phonemes of 7 frames
+The peers are of the same sizes, FastSpeech 2 and HiFi-GAN V1; no peer on PyPI has Vocos for 22.05 kHz, so ours speaks beside their
+HiFi-GAN. Run `python benchmarks/mel_models.py [--json]`. Everything is float32 with random weights: 100 phonemes of 7 frames
 each make 700 frames, 8.1 seconds at 22.05 kHz. A training step of the acoustic model takes 8 such utterances with
 their durations, one of the vocoder 2 segments of 8192 samples. The contenders (`benchmarks/mel_model_peers.py`)
 take turns, in another order each round; the tables show medians, and the speed relative to the best peer.
@@ -53,6 +54,7 @@ LOG_DURATION = math.log1p(FRAMES_EACH + 0.2)
 UTTERANCES, SEGMENTS, SEGMENT = 8, 2, 8192
 
 CPU = torch.device("cpu")
+OURS_WITH_VOCOS = f"{OURS}, Vocos"
 
 
 def acoustic_steps(acoustic: Trained) -> dict[str, Step]:
@@ -93,7 +95,7 @@ def vocoder_steps(vocoder: Trained) -> dict[str, Step]:
     return steps
 
 
-def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
+def speakers(acoustic: Trained, hifigan: Trained, vocos: Trained) -> dict[str, dict[str, Step]]:
     """Text to mel, mel to waveform, and both."""
     registry = default_registry()
     weights = acoustic.weights("model")
@@ -105,10 +107,7 @@ def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
     synthesizer: Synthesizer = registry.load("models", "fastspeech2", "synthesizer")(
         spec, weights, CPU
     )
-    vocoding = VocoderSpec(vocoder=vocoder.experiment.vocoder, audio=audio)
-    hifigan: Vocoder = registry.load("vocoders", "hifigan", "vocoder")(
-        vocoding, vocoder.weights("generator"), CPU
-    )
+    vocoders = {OURS: _vocoder("hifigan", hifigan), OURS_WITH_VOCOS: _vocoder("vocos", vocos)}
     tokens = torch.randint(1, len(SYMBOLS), (1, PHONEMES))
     one = torch.zeros(1, dtype=torch.long)
     text = TextBatch(ids=tokens, lengths=one + PHONEMES, speakers=one, languages=one, seeds=(0,))
@@ -122,8 +121,11 @@ def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
         return said.mel
 
     @torch.inference_mode()
-    def our_waveform(mel: Tensor) -> Tensor:
-        return hifigan.vocode(mel, one + mel.size(2))
+    def our_waveform(ours: str, mel: Tensor) -> Tensor:
+        return vocoders[ours].vocode(mel, one + mel.size(2))
+
+    def said(ours: str) -> Tensor:
+        return our_waveform(ours, our_mel())
 
     their_mel = peers.acoustic_model(len(SYMBOLS), LOG_DURATION)
     their_waveforms = {peer: peers.vocoder(peer) for peer in peers.GENERATORS}
@@ -136,14 +138,22 @@ def speakers(acoustic: Trained, vocoder: Trained) -> dict[str, dict[str, Step]]:
     return {
         "text to mel": {OURS: our_mel, peers.SPEECHBRAIN: partial(their_mel, tokens)},
         "mel to wave": {
-            OURS: partial(our_waveform, mel),
+            **{ours: partial(our_waveform, ours, mel) for ours in vocoders},
             **{peer: partial(vocode, mel) for peer, vocode in their_waveforms.items()},
         },
         "text to wave": {
-            OURS: lambda: our_waveform(our_mel()),
+            **{ours: partial(said, ours) for ours in vocoders},
             **{f"{peers.SPEECHBRAIN} + {peer}": partial(theirs, peer) for peer in their_waveforms},
         },
     }
+
+
+def _vocoder(name: str, trained: Trained) -> Vocoder:
+    spec = VocoderSpec(vocoder=trained.experiment.vocoder, audio=trained.experiment.audio)
+    built: Vocoder = default_registry().load("vocoders", name, "vocoder")(
+        spec, trained.weights("generator"), CPU
+    )
+    return built
 
 
 @click.command()
@@ -161,8 +171,9 @@ def main(rounds: int, steps: int, counts: tuple[int, ...], cpu_time: bool, as_js
     torch.manual_seed(0)
     acoustic = experiment_of("fastspeech2/ljspeech", "model.durations='stored'")
     vocoder = experiment_of("hifigan/ljspeech")
+    vocos = experiment_of("vocos/ljspeech")
     speaking, training = (
-        speakers(acoustic, vocoder),
+        speakers(acoustic, vocoder, vocos),
         {
             "FastSpeech 2, 8 utterances": acoustic_steps(acoustic),
             "HiFi-GAN V1, 2 segments": vocoder_steps(vocoder),

@@ -8,48 +8,33 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from letters_voice import CONFIG, LINES, voice
 
 import allophone
 from allophone.audio.files import read_audio
 from allophone.audio.melspec import MelSpec
 from allophone.data.manifest import Dropped, Utterance
-from allophone.data.vocabulary import Vocabulary
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
 from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
-from allophone.inference.folder import StoredVoice, read_voice, write_voice
+from allophone.inference.folder import read_voice, write_voice
 from allophone.processes.progress import untracked
 from allophone.registry import default_registry
-from allophone.synthesis.description import About, VoiceDescription
 from allophone.synthesis.requests import Request
-from allophone.text.config import GraphemeConfig, TextConfig
-from allophone.text.symbols import SymbolTable
 from allophone.training.finetune import read_source
 from allophone.weights.files import read_weights, write_weights
-from allophone_vits.config import (
-    SIZES,
-    DurationConfig,
-    FlowConfig,
-    PosteriorEncoderConfig,
-    TextEncoderConfig,
-    VitsConfig,
+from allophone_vits.distillation.config import (
+    LATENTS,
+    PARTS,
+    EncodedTextConfig,
+    LatentsConfig,
 )
-from allophone_vits.distillation.config import LatentsConfig
-from allophone_vits.distillation.distilling import _family, _with_student, distill
-from allophone_vits.distillation.features import LatentsExtractor
-from allophone_vits.distillation.teacher import AUDIO, LATENTS, TABLE, say_texts
+from allophone_vits.distillation.distilling import _beginning, _family, distill
+from allophone_vits.distillation.features import EncodedTextExtractor, LatentsExtractor
+from allophone_vits.distillation.teacher import AUDIO, TABLE, say_texts
 from allophone_vits.model import Vits
 from allophone_vocos.config import VocosConfig
 
-CONFIG = VitsConfig(
-    latent_channels=16,
-    speaker_channels=8,
-    text_encoder=TextEncoderConfig(hidden_channels=16, feed_forward_channels=16, layers=1),
-    posterior_encoder=PosteriorEncoderConfig(hidden_channels=16, layers=2),
-    flow=FlowConfig(hidden_channels=16, couplings=2, layers=1),
-    duration=DurationConfig(kind="deterministic", channels=16),
-    decoder=evolve(SIZES["medium"].decoder, channels=32),
-)
 SETTINGS = (
     "model.decoder={type = 'vocos', channels = 16, feed_forward_channels = 32, blocks = 2}",
     "trainer.segment_size=4096",
@@ -58,42 +43,26 @@ SETTINGS = (
     "data.splits.valid=2",
     "runtime.precision=fp32",
 )
-LINES = [f"a faded cafe, a deed, a {word} cab, a bad decade." for word in "abcdef"]
-
-
-def voice(speakers: tuple[str, ...] = (), language: str = "en") -> StoredVoice:
-    """A voice with random weights."""
-    table = SymbolTable.from_symbols("abcdef ,.", blank="_")
-    vocabulary = Vocabulary(symbols=table, speakers=speakers)
-    torch.manual_seed(0)
-    model = Vits(CONFIG, vocabulary_size=table.size, speakers=len(speakers), audio=MelSpec())
-    return StoredVoice(
-        description=VoiceDescription(
-            about=About(name="letters", licence="CC0-1.0"),
-            model=CONFIG,
-            audio=MelSpec(),
-            text=TextConfig(language=language, normalize=False, phonemizer=GraphemeConfig()),
-            controls={"noise_scale": 0.5},
-        ),
-        vocabulary=vocabulary,
-        weights={
-            name: weight + 0.1 * torch.randn_like(weight)
-            for name, weight in model.state_dict().items()
-        },
-    )
 
 
 def distilled(
-    out: Path, given: Path | str, *, texts: Path | None = None, max_steps: int = 3
+    out: Path,
+    given: Path | str,
+    *,
+    texts: Path | None = None,
+    max_steps: int = 3,
+    parts: tuple[str, ...] = ("decoder",),
+    settings: tuple[str, ...] = (),
 ) -> None:
     distill(
         given,
         out,
+        parts=parts,
         decoder="vocos",
         texts=texts,
         count=None,
         folder=out.parent / "training",
-        overrides=[*SETTINGS, f"runtime.max_steps={max_steps}"],
+        overrides=[*SETTINGS, *settings, f"runtime.max_steps={max_steps}"],
         registry=default_registry(),
         track=untracked,
     )
@@ -151,15 +120,48 @@ def test_a_student_goes_on_elsewhere(tmp_path: Path) -> None:
     }
     (tmp_path / "student").mkdir()
     write_weights(tmp_path / "student" / WEIGHTS, learnt)
-    begin = _with_student(voice(), tmp_path / "student", tmp_path / "begin", default_registry())
+    begin = beginning(tmp_path / "student", tmp_path / "begin")
     found = read_source(begin, inference_module="generator").weights
     for name, tensor in learnt.items():
         assert torch.equal(found[name], tensor.float()), name
     assert "generator.text_encoder.embedding.weight" in found
     (tmp_path / "other").mkdir()
-    write_weights(tmp_path / "other" / WEIGHTS, {"generator.flow": torch.zeros(1)})
-    with pytest.raises(UserError, match="no weights of a student's decoder"):
-        _with_student(voice(), tmp_path / "other", tmp_path / "begin", default_registry())
+    write_weights(tmp_path / "other" / WEIGHTS, {"generator.durations": torch.zeros(1)})
+    with pytest.raises(UserError, match="no weights of a student"):
+        beginning(tmp_path / "other", tmp_path / "begin")
+
+
+def beginning(student: Path, destination: Path) -> Path:
+    return _beginning(voice(), CONFIG, ("decoder",), student, destination, default_registry())
+
+
+SMALLER = (
+    "model.flow={hidden_channels = 8, layers = 1}",
+    "model.text_encoder={hidden_channels = 16, feed_forward_channels = 16, layers = 1, dropout = 0.0}",
+)
+
+
+@pytest.mark.slow
+def test_all_parts_are_learnt(tmp_path: Path) -> None:
+    """Only the durations remain the teacher's, and the voice streams, exports and is taught again."""
+    teacher = voice()
+    write_voice(tmp_path / "letters", teacher)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(LINES), "utf-8")
+    distilled(tmp_path / "small", tmp_path / "letters", texts=texts, parts=PARTS, settings=SMALLER)
+    student = read_voice(tmp_path / "small")
+    config = student.description.model
+    assert config.flow.hidden_channels == 8
+    assert config.text_encoder.dropout == 0
+    assert config.duration == CONFIG.duration
+    for name, weight in teacher.weights.items():
+        if name.startswith("duration_predictor."):
+            assert torch.equal(student.weights[name], weight), name
+    metrics = (tmp_path / "training" / "run" / "metrics.jsonl").read_text("utf-8")
+    for loss in ("latents_loss", "hidden_loss", "prior_loss", "mel_loss"):
+        assert f'"{loss}"' in metrics
+    said = allophone.load(tmp_path / "small").say(LINES[0], seed=1)
+    assert np.abs(said.samples).max() > 1e-4
 
 
 def test_the_teachers_waveform_is_that_of_its_latents(tmp_path: Path) -> None:
@@ -189,15 +191,18 @@ def test_the_teachers_waveform_is_that_of_its_latents(tmp_path: Path) -> None:
     assert {path for path in after if after[path] != before[path]} == {tmp_path / TABLE}
 
 
-def extractor(folder: Path, samples: int) -> LatentsExtractor:
-    context = ExtractionContext(
+def context(samples: int) -> ExtractionContext:
+    return ExtractionContext(
         audio=MelSpec(),
         load_audio=lambda _: np.zeros(samples, dtype=np.float32),
         audio_key={},
         frontend=lambda _: pytest.fail("texts are not read"),
         text_key={},
     )
-    return LatentsExtractor(LatentsConfig(directory=str(folder)), context)
+
+
+def extractor(folder: Path, samples: int) -> LatentsExtractor:
+    return LatentsExtractor(LatentsConfig(directory=str(folder)), context(samples))
 
 
 def test_latents_of_another_recording_are_left_out(tmp_path: Path) -> None:
@@ -213,6 +218,18 @@ def test_latents_of_another_recording_are_left_out(tmp_path: Path) -> None:
     (dropped,) = extractor(tmp_path, 5 * 256).extract([utterance])
     assert isinstance(dropped, Dropped)
     assert dropped.reason == "unreadable latents"
+
+
+def test_encoded_text_is_read_as_it_is(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((3, 48), dtype=np.float16))
+    np.save(tmp_path / "b.npy", np.ones(3, dtype=np.int64))
+    read = EncodedTextExtractor(EncodedTextConfig(directory=str(tmp_path)), context(0))
+    utterances = [Utterance(id=id, audio=f"{id}.wav", text="abc") for id in "ab"]
+    found, dropped = read.extract(utterances)
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (3, 48)
+    assert isinstance(dropped, Dropped)
+    assert "int64 [3], expected floats of two dimensions" in dropped.detail
 
 
 class TestErrors:

@@ -68,6 +68,19 @@ def negative_log_likelihood(z: Tensor, posterior: Gaussian, frame_mask: Tensor) 
         return torch.where(frame_mask, nats, 0.0).sum() / (frame_mask.sum() * z.size(1))
 
 
+def gaussian_kl(true: Gaussian, approximate: Gaussian, mask: Tensor) -> Tensor:
+    """KL divergence of `approximate` from `true`, in nats per position and channel.
+
+    Both [B, C, T]; mask [B, 1, T]; float32.
+    """
+    with torch.autocast(mask.device.type, enabled=False):
+        mean, log_scale = approximate.mean.float(), approximate.log_scale.float()
+        ratio = true.log_scale.float() - log_scale
+        shift = (true.mean.float() - mean) * torch.exp(-log_scale)
+        kl = 0.5 * (torch.exp(2 * ratio) + shift.square() - 1) - ratio
+        return torch.where(mask, kl, 0.0).sum() / (mask.sum() * kl.size(1))
+
+
 def kl_loss(z_p: Tensor, posterior: Gaussian, prior: Gaussian, frame_mask: Tensor) -> Tensor:
     """KL term of the evidence lower bound, in nats per frame (section 2.1.3, equations 3 and 4).
 

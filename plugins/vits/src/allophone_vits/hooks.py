@@ -66,7 +66,7 @@ def allophone_trainers() -> Iterator[TrainerEntry]:
     )
     yield TrainerEntry(
         name="vits.distill",
-        summary="A student decoder learns from a teacher's speech: spectral and adversarial losses.",
+        summary="A student's decoder, flow and text encoder learn from a teacher's speech.",
         config="allophone_vits.distillation.config:DistillTrainerConfig",
         objective="allophone_vits.distillation.objective:DistillObjective",
         trains="vits",
@@ -82,13 +82,19 @@ def allophone_feature_extractors() -> Iterator[FeatureExtractorEntry]:
         config="allophone_vits.distillation.config:LatentsConfig",
         extractor="allophone_vits.distillation.features:LatentsExtractor",
     )
+    yield FeatureExtractorEntry(
+        name="encoded-text",
+        summary="What a teacher's text encoder made of the texts, as `allophone distill` writes it.",
+        config="allophone_vits.distillation.config:EncodedTextConfig",
+        extractor="allophone_vits.distillation.features:EncodedTextExtractor",
+    )
 
 
 @hookimpl
 def allophone_commands() -> Iterator[CommandEntry]:
     yield CommandEntry(
         name="distill",
-        summary="Teach a faster decoder to speak as a voice does.",
+        summary="Teach faster parts to speak as a voice does.",
         command="allophone_vits.distillation.command:command",
     )
 

@@ -34,6 +34,7 @@ from allophone_vits.inference import (
 from allophone_vits.model import Generator, Vits
 from allophone_vits.packed import pack_convolutions
 from allophone_vits.posterior_encoder import PosteriorEncoder
+from allophone_vits.text_encoder import EncodedText
 
 
 def build_synthesizer(
@@ -102,11 +103,13 @@ def _load_for_inference(model: Generator, weights: Mapping[str, Tensor]) -> None
 
 
 @frozen(kw_only=True)
-class Decoded:
-    """A sentence: waveform [N], and the latents [C, F] that it was decoded from."""
+class SpokenInParts:
+    """A sentence with what it was made of: waveform [N], latents and samples of the prior [C, F], encoded text."""
 
     waveform: Tensor
     latents: Tensor
+    prior_samples: Tensor
+    text: EncodedText
 
 
 class VitsSynthesizer:
@@ -144,16 +147,23 @@ class VitsSynthesizer:
         else:
             yield decode(self._decoder(controls), invert_flow(self._model.flow, prior))[0]
 
-    def synthesize_with_latents(self, text: TextBatch, controls: VitsControls) -> Decoded:
-        """Synthesize one sentence (B = 1), and return what its decoder was given too."""
-        latents = invert_flow(self._model.flow, self._prior(text, controls))
+    def synthesize_in_parts(self, text: TextBatch, controls: VitsControls) -> SpokenInParts:
+        """Synthesize one sentence (B = 1), and return what each part gave."""
+        model = self._model
+        prior = self._prior(text, controls)
+        latents = invert_flow(model.flow, prior)
         decoder = self._decoder(controls)
         frames = latents.values.size(2)
         chunks = [
             decode_chunk(decoder, latents, start, min(start + CHUNK_FRAMES, frames))
             for start in range(0, frames, CHUNK_FRAMES)
         ]
-        return Decoded(waveform=torch.cat(chunks), latents=latents.values[0])
+        return SpokenInParts(
+            waveform=torch.cat(chunks),
+            latents=latents.values[0],
+            prior_samples=prior.values[0],
+            text=model.encode_text(text.ids, None, model.speaker(text.speakers)),
+        )
 
     def _prior(self, text: TextBatch, controls: VitsControls) -> Latents:
         return sample_prior(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from allophone_vits.distillation.objective import DecodesLatents, DistillObjective
+from allophone_vits.distillation.objective import DistillObjective
+from allophone_vits.distillation.student import AnswersInParts
 from allophone_vits2.model import Vits2
 
 
-class StudentVits2(DecodesLatents, Vits2):  # type: ignore[misc]
-    """VITS2 of which only the decoder learns."""
+class StudentVits2(AnswersInParts, Vits2):  # type: ignore[misc]
+    """VITS2 as a student."""
 
 
 class Vits2DistillObjective(DistillObjective):
-    """Trains the decoder of a VITS2 voice; see `allophone_vits.distillation.objective`."""
+    """Trains parts of a VITS2 voice; see `allophone_vits.distillation.objective`."""
 
     student = StudentVits2

@@ -54,11 +54,16 @@ class WaveformLearning:
             for name, rate in rates.items()
         }
 
-    def update(self, rt: Runtime, real: Tensor, generated: Tensor) -> Metrics:
-        """Update the discriminators, once they take part, then the generator; real, generated [B, N]."""
+    def update(
+        self, rt: Runtime, real: Tensor, generated: Tensor, further: Tensor | float = 0.0
+    ) -> Metrics:
+        """Update the discriminators, once they take part, then the generator.
+
+        real, generated: [B, N]; further: a loss of the generator besides those of the waveform.
+        """
         config = self.config
         distances = self.spectral(generated, real, self.spectral.drawn_sizes())
-        total = self.spectral.weighted(distances)
+        total = further + self.spectral.weighted(distances)
         metrics = distances.named()
         if rt.step >= config.adversarial_from:
             with rt.autocast():

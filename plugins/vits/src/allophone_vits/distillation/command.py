@@ -1,4 +1,4 @@
-"""`allophone distill`: teaches a faster decoder to speak as a voice does."""
+"""`allophone distill`: teaches faster parts to speak as a voice does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from allophone_vits.config import DECODERS
+from allophone_vits.distillation.config import DECODER, PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
     help="The folder of the new voice; it must not exist yet.",
+)
+@click.option(
+    "--learn",
+    "parts",
+    multiple=True,
+    type=click.Choice([part.replace("_", "-") for part in PARTS]),
+    default=(DECODER,),
+    show_default=True,
+    help="A part that the student learns; may be repeated. The others are those of VOICE.",
 )
 @click.option(
     "--decoder",
@@ -64,6 +74,7 @@ if TYPE_CHECKING:
 def command(
     voice: str,
     out: Path,
+    parts: tuple[str, ...],
     decoder: str,
     texts: Path | None,
     count: int | None,
@@ -72,10 +83,10 @@ def command(
     max_steps: int | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Teach a faster decoder to speak as VOICE does.
+    """Teach a faster decoder, and other faster parts, to speak as VOICE does.
 
-    VOICE says some thousand texts; a small decoder learns from what its own decoder made of them. The new
-    voice has the text encoder, durations and flow of VOICE, and the student's decoder.
+    VOICE says some thousand texts; small parts learn from what its own parts made of them. The new voice has the
+    student's decoder, and of the text encoder, durations and flow those of VOICE that the student did not learn.
 
     Stop with Ctrl-C at any time: the voice is written as it is then. Run the same command again, with another
     --out, to go on.
@@ -87,6 +98,7 @@ def command(
     distill(
         voice,
         out,
+        parts=[part.replace("-", "_") for part in dict.fromkeys(parts)],
         decoder=decoder,
         texts=texts,
         count=count,

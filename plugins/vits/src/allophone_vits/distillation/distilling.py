@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,20 @@ from allophone.processes.progress import Track
 from allophone.registry import Registry
 from allophone.synthesis.requests import read_requests
 from allophone.weights.files import add_prefix, read_weights, strip_prefix, write_weights
-from allophone_vits.distillation.teacher import LATENTS, TABLE, say_texts
+from allophone_vits.distillation.config import (
+    DECODER,
+    ENCODED_TEXT,
+    LATENTS,
+    PARTS,
+    PRIOR_SAMPLES,
+    features_of,
+)
+from allophone_vits.distillation.teacher import TABLE, say_texts
+from allophone_vits.distillation.thinning import thinned
 
 RECIPE = "vits/distill"
+TAUGHT = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
+"""The features that are files of the teacher's."""
 ENGLISH = "texts/english.txt"
 
 
@@ -45,6 +56,7 @@ def distill(
     voice: str | Path,
     out: Path,
     *,
+    parts: Sequence[str] = (DECODER,),
     decoder: str,
     texts: Path | None,
     count: int | None,
@@ -54,14 +66,15 @@ def distill(
     track: Track,
     student: Path | None = None,
 ) -> None:
-    """Write a voice folder `out` with a student's decoder in the place of that of `voice`.
+    """Write a voice folder `out` with a student's parts in the place of those of `voice`.
 
+    parts: what the student learns, of "decoder", "flow" and "text_encoder".
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
     folder: of the teacher's speech and the training.
-    student: a folder with `model.safetensors`, the weights of a decoder and discriminators to begin with.
+    student: a folder with `model.safetensors`, the weights of a student and discriminators to begin with.
 
-    Raises UserError if `out` exists, for a voice of a family whose decoder cannot be replaced, and for texts that
+    Raises UserError if `out` exists, for a voice of a family whose parts cannot be replaced, and for texts that
     cannot be read.
     """
     if out.exists():
@@ -74,12 +87,19 @@ def distill(
     family = _family(teacher, registry)
     requests = read_requests(texts or _shipped_texts(teacher))[:count]
 
-    spoken = say_texts(teacher, requests, folder / "teacher", registry=registry, track=track)
+    spoken = say_texts(
+        teacher,
+        requests,
+        folder / "teacher",
+        registry=registry,
+        features=[name for name in features_of(parts) if name in TAUGHT],
+        track=track,
+    )
     click.echo(f"The teacher said {spoken.utterances:,} texts: {spoken.seconds / 60:,.1f} minutes.")
     if spoken.skipped:
         click.echo(f"It cannot read {len(spoken.skipped):,}, such as {spoken.skipped[0]}", err=True)
 
-    experiment = _experiment(teacher, family, decoder, folder, overrides, registry)
+    experiment = _experiment(teacher, family, parts, decoder, folder, overrides, registry)
     description = folder / "experiment.toml"
     write_toml(description, unstructure(experiment, registry=registry))
     _allophone("prepare", str(description))
@@ -89,56 +109,75 @@ def distill(
         changed = [argument for value in overrides for argument in ("--set", value)]
         _allophone("train", "--run", str(run), "--resume", "latest", *changed)
     else:
-        begin = source.checkpoint.path if source.checkpoint else source.folder
-        if student:
-            begin = _with_student(teacher, student, folder / "begin", registry)
+        begin = _beginning(teacher, experiment.model, parts, student, folder / "begin", registry)
         _allophone("train", str(description), "--run", str(run), "--finetune", str(begin))
 
     learnt = find_voice(run, registry).read(registry)
-    write_voice(out, with_decoder(teacher, learnt, name=out.name), registry=registry)
+    write_voice(out, with_parts(teacher, learnt, parts, name=out.name), registry=registry)
     click.echo(f"Wrote {out}")
 
 
-def with_decoder(teacher: StoredVoice, student: StoredVoice, *, name: str) -> StoredVoice:
-    """The teacher with the decoder of the student; it keeps what the student left out, such as a posterior encoder."""
+def with_parts(
+    teacher: StoredVoice, student: StoredVoice, parts: Sequence[str], *, name: str
+) -> StoredVoice:
+    """The teacher with parts of the student; it keeps what the student left out, such as a posterior encoder."""
     about = teacher.description.about
+    learnt = {name: tensor for name, tensor in student.weights.items() if _is_of(name, parts)}
+    what = "a faster decoder" if tuple(parts) == (DECODER,) else "faster parts"
     return StoredVoice(
         description=evolve(
             teacher.description,
-            about=evolve(
-                about, name=name, summary=f"{about.name} with a faster decoder. {about.summary}"
-            ),
+            about=evolve(about, name=name, summary=f"{about.name} with {what}. {about.summary}"),
             model=student.description.model,
         ),
         vocabulary=teacher.vocabulary,
-        weights=_replaced(teacher.weights, strip_prefix(student.weights, "decoder")),
+        weights=_replaced(teacher.weights, learnt, parts),
     )
 
 
-def _with_student(
-    teacher: StoredVoice, student: Path, destination: Path, registry: Registry
+def _beginning(
+    teacher: StoredVoice,
+    model: Any,
+    parts: Sequence[str],
+    student: Path | None,
+    destination: Path,
+    registry: Registry,
 ) -> Path:
-    """Write the teacher with the weights of a student, as a voice folder to fine-tune from."""
-    given = read_weights(student / WEIGHTS)
-    learnt = {name: tensor.float() for name, tensor in given.items()}
-    decoder = strip_prefix(learnt, "generator.decoder")
-    if not decoder:
-        raise UserError(
-            f"{student / WEIGHTS} has no weights of a student's decoder (generator.decoder...).",
-            hint="Give the folder that tools/pack_decoder.py wrote, or a checkpoint of a distillation.",
-        )
+    """Write what training begins with, as a voice folder to fine-tune from.
+
+    That is the teacher, its layers thinned to those of the student's `model`, with the weights in the folder `student`.
+    """
+    learnt = thinned(teacher.weights, teacher.description.model, model, parts)
+    judges: dict[str, Tensor] = {}
+    if student:
+        given = {name: t.float() for name, t in read_weights(student / WEIGHTS).items()}
+        of_student = strip_prefix(given, "generator")
+        known = {name: tensor for name, tensor in of_student.items() if _is_of(name, PARTS)}
+        if not known:
+            raise UserError(
+                f"{student / WEIGHTS} has no weights of a student (generator.decoder...).",
+                hint="Give the folder that tools/pack_student.py wrote, or a checkpoint of a distillation.",
+            )
+        learnt = _replaced(learnt, known, {name.partition(".")[0] for name in known})
+        judges = strip_prefix(given, "discriminator")
     shutil.rmtree(destination, ignore_errors=True)
-    voice = evolve(teacher, weights=_replaced(teacher.weights, decoder))
-    write_voice(destination, voice, registry=registry)
-    judges = strip_prefix(learnt, "discriminator")
-    write_weights(destination / TRAINING_WEIGHTS, add_prefix(judges, "discriminator"))
+    write_voice(destination, evolve(teacher, weights=learnt), registry=registry)
+    if judges:
+        write_weights(destination / TRAINING_WEIGHTS, add_prefix(judges, "discriminator"))
     return destination
 
 
-def _replaced(weights: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a voice with another decoder's."""
-    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("decoder.")}
-    return kept | add_prefix(decoder, "decoder")
+def _is_of(name: str, parts: Collection[str]) -> bool:
+    """Whether a weight belongs to one of the parts."""
+    return name.partition(".")[0] in parts
+
+
+def _replaced(
+    weights: Mapping[str, Tensor], learnt: Mapping[str, Tensor], parts: Collection[str]
+) -> dict[str, Tensor]:
+    """Weights of a voice with another one's parts."""
+    kept = {name: tensor for name, tensor in weights.items() if not _is_of(name, parts)}
+    return kept | dict(learnt)
 
 
 def _family(teacher: StoredVoice, registry: Registry) -> str:
@@ -169,12 +208,13 @@ def _shipped_texts(teacher: StoredVoice) -> Path:
 def _experiment(
     teacher: StoredVoice,
     family: str,
+    parts: Sequence[str],
     decoder: str,
     folder: Path,
     overrides: Sequence[str],
     registry: Registry,
 ) -> Experiment:
-    """The recipe, with the tables of the teacher."""
+    """The recipe, with the tables of the teacher but for the parts that the student learns."""
     recipe = resolve(RECIPE, registry=registry).plain
     chosen = (
         []
@@ -185,7 +225,12 @@ def _experiment(
     (corpus,) = base.data.corpora
     speech = (folder / "teacher").resolve()
     trainer: Any = registry.load("trainers", f"{family}.distill", "config")
-    latents = evolve(base.features["latents"], directory=str(speech / LATENTS))
+    features = {name: base.features[name] for name in features_of(parts)}
+    taught = {
+        name: evolve(features[name], directory=str(speech / name))
+        for name in TAUGHT
+        if name in features
+    }
     return evolve(
         base,
         data=evolve(
@@ -195,10 +240,25 @@ def _experiment(
         ),
         text=teacher.description.text,
         audio=teacher.description.audio,
-        features={**base.features, "latents": latents},
-        model=evolve(teacher.description.model, decoder=base.model.decoder),
-        trainer=trainer(**attrs.asdict(base.trainer, recurse=False)),
+        features=features | taught,
+        model=_model(teacher, base.model, parts),
+        trainer=trainer(**attrs.asdict(evolve(base.trainer, parts=tuple(parts)), recurse=False)),
     )
+
+
+def _model(teacher: StoredVoice, recipe: Any, parts: Sequence[str]) -> Any:
+    """The teacher's model with the recipe's sizes of what the student learns."""
+    model: Any = teacher.description.model
+    for part in parts:
+        theirs, ours = getattr(model, part), getattr(recipe, part)
+        if part != DECODER and type(theirs) is not type(ours):
+            raise UserError(
+                f"The voice '{teacher.description.about.name}' has another kind of {part.replace('_', ' ')} than "
+                "students of VITS learn.",
+                hint="Leave it out of --learn.",
+            )
+        model = evolve(model, **{part: ours})
+    return model
 
 
 def _allophone(*arguments: str) -> None:

@@ -1,9 +1,10 @@
-"""Training of a student decoder on what a teacher said.
+"""Training of a student's decoder, flow and text encoder on what a teacher computed.
 
-The teacher's waveform is the target of its own latents, so there is nothing to align and no text to read:
-a step decodes random segments of latents, and compares them with the same segments of the teacher's speech.
+The teacher's waveform is the target of its own latents, and its latents are the target of the samples that its flow was
+given, so there is nothing to align: a step takes random segments of what the teacher said, and compares what
+each part of the student makes of its input with what the teacher's did.
 
-Legend: B batch, C latent channels, F frames, N samples.
+Legend: B batch, C latent channels, F frames, H hidden channels, N samples, T text.
 """
 
 from __future__ import annotations
@@ -12,56 +13,83 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
+import torch
 from attrs import frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from allophone.audio.spectrogram import mel_spectrogram
 from allophone.config.experiment import Experiment
 from allophone.data.batch import Batch
+from allophone.data.manifest import Dropped
 from allophone.data.vocabulary import Vocabulary
 from allophone.events import SampleAudio, SampleImage
 from allophone.training.objective import Metrics, OptimizerPlan, Runtime
-from allophone_vits.distillation.config import DistillTrainerConfig
-from allophone_vits.model import Generator, Vits
+from allophone_vits.distillation.config import (
+    DECODER,
+    ENCODED_TEXT,
+    FLOW,
+    LATENTS,
+    PRIOR_SAMPLES,
+    TEXT_ENCODER,
+    DistillTrainerConfig,
+    features_of,
+)
+from allophone_vits.distillation.student import Answer, StudentVits
+from allophone_vits.gaussian import Gaussian, gaussian_kl
+from allophone_vits.layers import masked, sequence_mask
+from allophone_vits.model import Generator
 from allophone_vits.segments import middle_starts, random_starts, slice_segments
+from allophone_vits.text_encoder import EncodedText
 from allophone_vocos.learning import DISCRIMINATOR, GENERATOR, WaveformLearning
-
-
-class DecodesLatents(nn.Module):
-    """Makes a `Generator` a student: its pass in training is that of its decoder alone."""
-
-    def forward(self: Generator, latents: Tensor, speakers: Tensor) -> Tensor:  # type: ignore[misc]
-        """latents [B, C, F], speakers [B] ids -> waveform [B, N]."""
-        waveform: Tensor = self.decoder(latents, None, self.speaker(speakers))
-        return waveform
-
-
-class StudentVits(DecodesLatents, Vits):  # type: ignore[misc]
-    """VITS of which only the decoder learns."""
 
 
 @frozen(kw_only=True)
 class Segments:
-    """Segments of a batch: latents [B, C, F], waveform [B, N], speakers [B]."""
+    """Segments of what the teacher said: latents [B, C, F], waveform [B, N]."""
 
     latents: Tensor
     waveform: Tensor
-    speakers: Tensor
+
+
+@frozen(kw_only=True)
+class Text:
+    """Texts of a batch: tokens [B, T] ids with their mask [B, 1, T], and what the teacher's text encoder gave."""
+
+    tokens: Tensor
+    mask: Tensor
+    encoded: EncodedText
+
+
+@frozen(kw_only=True)
+class Lesson:
+    """A student's answer, and what the teacher's parts gave; text is None if the text encoder is the teacher's."""
+
+    answer: Answer
+    segments: Segments
+    text: Text | None
 
 
 class DistillObjective:
-    """Trains the decoder of `student` against discriminators; everything else is the teacher's, and frozen.
+    """Trains the `parts` of a student, the decoder against discriminators; the rest is the teacher's, and frozen.
 
     student: the model's class, which a model that extends VITS overrides.
     """
 
-    features = ("waveform", "latents")
     student: ClassVar[Callable[..., Generator]] = StudentVits
 
     def __init__(self, experiment: Experiment, vocabulary: Vocabulary) -> None:
         trainer = experiment.trainer
         assert isinstance(trainer, DistillTrainerConfig)
+        self.parts = frozenset(trainer.parts)
+        self.features = features_of(trainer.parts)
+        self.joint_from = trainer.joint_from
+        self.weights = {
+            "latents_loss": trainer.latents_weight,
+            "hidden_loss": trainer.text_weight,
+            "prior_loss": trainer.text_weight,
+        }
         self.audio = experiment.audio
         self.segment_frames = trainer.segment_frames(self.audio)
         self.segment_samples = trainer.segment_size
@@ -74,64 +102,144 @@ class DistillObjective:
         # A teacher may have no posterior encoder, and an untrained one must not be taken for a trained one.
         generator.discard_training_parts()
         for name, parameter in generator.named_parameters():
-            parameter.requires_grad_(name.startswith("decoder."))
+            parameter.requires_grad_(name.partition(".")[0] in self.parts)
+        self.flow_margin = generator.flow.margin
         self.learning = WaveformLearning(trainer, sample_rate=self.audio.sample_rate)
         self.modules: Mapping[str, nn.Module] = {
             GENERATOR: generator,
             DISCRIMINATOR: self.learning.discriminators(),
         }
 
+    def reject(self, lengths: Mapping[str, int]) -> Dropped | None:
+        """Reject texts of which the teacher read other symbols."""
+        if TEXT_ENCODER not in self.parts or lengths["phonemes"] == lengths[ENCODED_TEXT]:
+            return None
+        return Dropped(
+            reason="other symbols",
+            detail=f"the text has {lengths['phonemes']} symbols, the teacher read {lengths[ENCODED_TEXT]}",
+        )
+
     def optimizers(self) -> Mapping[str, OptimizerPlan]:
         """AdamW for each module, with a cosine schedule."""
         return self.learning.optimizers()
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """Update the discriminators, once they take part, then the decoder."""
-        segments = self._cut(batch, random_starts)
-        with rt.autocast():
-            generated = rt[GENERATOR](segments.latents, segments.speakers)
-        return self.learning.update(rt, segments.waveform, generated)
+        """Update the discriminators, once they take part, then the student."""
+        lesson = self._teach(rt, batch, random_starts, joint=rt.step >= self.joint_from)
+        losses = self._distances(lesson)
+        total = sum((self.weights[name] * loss for name, loss in losses.items()), torch.zeros(()))
+        waveform = lesson.answer.waveform
+        if waveform is not None:
+            learned = self.learning.update(rt, lesson.segments.waveform, waveform, total)
+            return {**learned, **losses}
+        rt.update(GENERATOR, total)
+        return {"generator_loss": total, **losses}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
-        """The spectral distances of the middle segment of each utterance."""
-        segments = self._cut(batch, middle_starts)
-        with rt.autocast():
-            generated = rt[GENERATOR](segments.latents, segments.speakers)
-        return self.learning.evaluate(segments.waveform, generated)
+        """The distances of the middle segment of each utterance, and of its text."""
+        lesson = self._teach(rt, batch, middle_starts, joint=True)
+        losses = self._distances(lesson)
+        waveform = lesson.answer.waveform
+        if waveform is None:
+            return losses
+        return {**self.learning.evaluate(lesson.segments.waveform, waveform), **losses}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """What student and teacher make of whole utterances, as audio and mels."""
         samples: dict[str, SampleAudio | SampleImage] = {}
-        latents, waveform = batch["latents"], batch["waveform"]
         for row, name in enumerate(batch.ids):
-            frames = int(latents.lengths[row])
+            one = batch.rows(slice(row, row + 1))
+            lengths = one[LATENTS].lengths
+            given = self._given(one, torch.zeros_like(lengths), int(lengths.max()))
             with rt.autocast():
                 spoken = rt[GENERATOR](
-                    latents.values[row : row + 1, :frames].transpose(1, 2),
-                    batch.speakers[row : row + 1],
-                )
-            taught = waveform.values[row : row + 1, : int(waveform.lengths[row])]
+                    **given, decoded="flowed" if FLOW in self.parts else "taught"
+                ).waveform
             samples |= {
                 f"{name}/audio": SampleAudio(
                     samples=_numpy(spoken[0]), sample_rate=self.audio.sample_rate
                 ),
-                f"{name}/mel": SampleImage(values=_numpy(mel_spectrogram(spoken, self.audio)[0])),
-                f"{name}/teacher_mel": SampleImage(
-                    values=_numpy(mel_spectrogram(taught, self.audio)[0])
-                ),
+                f"{name}/mel": self._mel_image(spoken),
+                f"{name}/teacher_mel": self._mel_image(one["waveform"].values),
             }
         return samples
 
-    def _cut(self, batch: Batch, choose_starts: Callable[[Tensor, int], Tensor]) -> Segments:
-        latents, waveform = batch["latents"], batch["waveform"]
-        starts = choose_starts(latents.lengths, self.segment_frames)
-        first = starts * self.audio.hop_length
-        samples = slice_segments(waveform.values.unsqueeze(1), first, self.segment_samples)
-        return Segments(
-            latents=slice_segments(latents.values.transpose(1, 2), starts, self.segment_frames),
-            waveform=samples.squeeze(1),
-            speakers=batch.speakers,
+    def _teach(
+        self,
+        rt: Runtime,
+        batch: Batch,
+        choose_starts: Callable[[Tensor, int], Tensor],
+        *,
+        joint: bool,
+    ) -> Lesson:
+        starts = choose_starts(batch[LATENTS].lengths, self.segment_frames)
+        given = self._given(batch, starts, self.segment_frames)
+        text = _text(batch) if TEXT_ENCODER in self.parts else None
+        if text:
+            given |= {"tokens": text.tokens, "token_mask": text.mask}
+        with rt.autocast():
+            answer = rt[GENERATOR](**given, decoded=self._decoded(joint))
+        return Lesson(answer=answer, segments=self._segments(batch, starts), text=text)
+
+    def _decoded(self, joint: bool) -> str | None:
+        if DECODER not in self.parts:
+            return None
+        return "flowed" if joint and FLOW in self.parts else "taught"
+
+    def _given(self, batch: Batch, starts: Tensor, frames: int) -> dict[str, Tensor]:
+        """What the parts are given of `frames` frames from `starts` [B] on."""
+        latents = batch[LATENTS].values.transpose(1, 2)
+        given = {"speakers": batch.speakers, "latents": slice_segments(latents, starts, frames)}
+        if FLOW not in self.parts:
+            return given
+        samples, margin = batch[PRIOR_SAMPLES].values.transpose(1, 2), self.flow_margin
+        inside = sequence_mask(batch[LATENTS].lengths, samples.size(2))
+        # Before and after an utterance are zeros, as in synthesis.
+        samples, within = (
+            slice_segments(
+                functional.pad(values, (margin, margin)), starts, margin + frames + margin
+            )
+            for values in (masked(samples, inside), inside.float())
         )
+        return {**given, "prior_samples": samples, "inside": within > 0}
+
+    def _segments(self, batch: Batch, starts: Tensor) -> Segments:
+        waveform = batch["waveform"].values.unsqueeze(1)
+        first = starts * self.audio.hop_length
+        latents = batch[LATENTS].values.transpose(1, 2)
+        return Segments(
+            latents=slice_segments(latents, starts, self.segment_frames),
+            waveform=slice_segments(waveform, first, self.segment_samples).squeeze(1),
+        )
+
+    def _distances(self, lesson: Lesson) -> dict[str, Tensor]:
+        """How far flow and text encoder are from the teacher's, by the name of each loss."""
+        losses: dict[str, Tensor] = {}
+        latents, encoded = lesson.answer.latents, lesson.answer.text
+        if latents is not None:
+            losses["latents_loss"] = functional.l1_loss(latents.float(), lesson.segments.latents)
+        if encoded is not None and lesson.text is not None:
+            taught, mask = lesson.text.encoded, lesson.text.mask
+            squared = masked((encoded.hidden.float() - taught.hidden).square(), mask)
+            losses["hidden_loss"] = squared.sum() / (mask.sum() * squared.size(1))
+            losses["prior_loss"] = gaussian_kl(taught.prior, encoded.prior, mask)
+        return losses
+
+    def _mel_image(self, waveform: Tensor) -> SampleImage:
+        return SampleImage(values=_numpy(mel_spectrogram(waveform, self.audio)[0]))
+
+
+def _text(batch: Batch) -> Text:
+    tokens = batch["phonemes"]
+    columns = batch[ENCODED_TEXT].values.float().transpose(1, 2)  # [B, H + 2 C, T]
+    hidden = columns.size(1) - 2 * batch[LATENTS].values.size(2)
+    return Text(
+        tokens=tokens.values,
+        mask=sequence_mask(tokens.lengths, tokens.values.size(1)),
+        encoded=EncodedText(
+            hidden=columns[:, :hidden], prior=Gaussian.from_statistics(columns[:, hidden:])
+        ),
+    )
 
 
 def _numpy(values: Tensor) -> NDArray[np.float32]:

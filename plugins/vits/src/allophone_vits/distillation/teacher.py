@@ -1,11 +1,14 @@
 """The teacher's speech: what a voice makes of texts, with the latents that its decoder was given.
 
-    speech.jsonl         one line per utterance: id, audio, text, speaker; a table for `[[data.corpora]]`
-    audio/<id>.wav       16 bits, at the voice's sample rate
-    latents/<id>.npy     [F, C] float16, F frames of `hop_length` samples
+    speech.jsonl              one line per utterance: id, audio, text, speaker; a table for `[[data.corpora]]`
+    audio/<id>.wav            16 bits, at the voice's sample rate
+    latents/<id>.npy          [F, C] float16, F frames of `hop_length` samples
+    prior-samples/<id>.npy    [F, C] float16, what its flow made these latents of; for students of the flow
+    encoded-text/<id>.npy     [T, H + 2 C] float16, hidden states, means and log scales of the prior; for students
+                              of the text encoder
 
 An id is made of the voice, the text, the speaker and the seed, so what is there need not be said again.
-C latent channels, F frames.
+C latent channels, F frames, H hidden channels, T text.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from attrs import frozen
+from numpy.typing import NDArray
 
 from allophone.audio.files import write_audio
 from allophone.data.digests import digest_of
@@ -29,11 +34,11 @@ from allophone.processes.progress import Track, untracked
 from allophone.registry import Registry
 from allophone.synthesis.requests import Request
 from allophone.text.frontend import build_frontend
-from allophone_vits.synthesis import VitsSynthesizer
+from allophone_vits.distillation.config import ENCODED_TEXT, LATENTS, PRIOR_SAMPLES
+from allophone_vits.synthesis import SpokenInParts, VitsSynthesizer
 
 TABLE = "speech.jsonl"
 AUDIO = "audio"
-LATENTS = "latents"
 
 
 @frozen(kw_only=True)
@@ -51,11 +56,13 @@ def say_texts(
     folder: Path,
     *,
     registry: Registry,
+    features: Sequence[str] = (LATENTS,),
     seed: int = 0,
     track: Track = untracked,
 ) -> Spoken:
     """Let a voice say texts into `folder`; what is there already is kept.
 
+    features: which of its intermediate results are kept, of "latents", "prior-samples" and "encoded-text".
     Text i has the seed `seed + i`, and the voice's own controls. Raises UserError if it can read none of them.
     """
     synthesizer = build_synthesizer(voice, torch.device("cpu"), registry)
@@ -76,15 +83,16 @@ def say_texts(
             continue
         key = [named, voice.description.about.name, request.text, request.speaker, seed + index]
         id = digest_of(key, size=8)
-        recording, latents = folder / AUDIO / f"{id}.wav", folder / LATENTS / f"{id}.npy"
-        if not (recording.exists() and latents.exists()):
+        recording = folder / AUDIO / f"{id}.wav"
+        arrays = {name: folder / name / f"{id}.npy" for name in features}
+        if not all(path.exists() for path in (recording, *arrays.values())):
             with torch.inference_mode():
-                spoken = synthesizer.synthesize_with_latents(text, controls)
+                spoken = synthesizer.synthesize_in_parts(text, controls)
+            for name, path in arrays.items():
+                _write_array(path, _array(spoken, name))
             recording.parent.mkdir(parents=True, exist_ok=True)
-            latents.parent.mkdir(parents=True, exist_ok=True)
-            _write_array(latents, spoken.latents.T.numpy().astype(np.float16))
             write_audio(recording, spoken.waveform.numpy(), audio.sample_rate)
-        frames += np.load(latents, mmap_mode="r").shape[0]
+        frames += np.load(arrays[LATENTS], mmap_mode="r").shape[0]
         row = {"id": id, "audio": f"{AUDIO}/{id}.wav", "text": request.text}
         rows.append(row | ({"speaker": request.speaker} if request.speaker else {}))
     if not rows:
@@ -112,7 +120,20 @@ def _encoded(voice: StoredVoice, request: Request, seed: int, registry: Registry
     )
 
 
-def _write_array(path: Path, array: np.ndarray) -> None:
+def _array(spoken: SpokenInParts, name: str) -> NDArray[np.floating[Any]]:
+    """One of the features, [F, C] or [T, H + 2 C]."""
+    if name == LATENTS:
+        return spoken.latents.T.numpy().astype(np.float16)
+    if name == PRIOR_SAMPLES:
+        return spoken.prior_samples.T.numpy().astype(np.float16)
+    assert name == ENCODED_TEXT
+    text = spoken.text
+    columns = torch.cat([text.hidden, text.prior.mean, text.prior.log_scale], dim=1)
+    return columns[0].T.numpy().astype(np.float16)
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     np.save(content, array)
     with atomic_write(path) as file:

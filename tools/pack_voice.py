@@ -1,6 +1,6 @@
 """Pack a voice in training into the folder of a package: the voice as ONNX, and what training continues from.
 
-    python tools/pack_speaker.py RUN VOICE-FOLDER TRAINING-FOLDER --name asterisk --licence CC-BY-SA-3.0 --summary "..."
+    python tools/pack_voice.py RUN VOICE-FOLDER TRAINING-FOLDER --name asterisk --licence CC-BY-SA-3.0 --summary "..."
 
 config.json, *.onnx  the moving average as a voice in three parts, weights as int8
 model.safetensors    generator (its moving average, without what only training uses) and discriminators, as int8
@@ -8,7 +8,8 @@ vocabulary.json      the symbols
 curve.csv            the losses of every few steps
 experiment.toml      what was trained, without paths of this machine
 
-`allophone train ... --finetune TRAINING-FOLDER` goes on from the training folder.
+`allophone train ... --finetune TRAINING-FOLDER` goes on from the training folder, and so does `allophone distill
+... --student TRAINING-FOLDER` if RUN is that of a distillation.
 """
 
 from __future__ import annotations
