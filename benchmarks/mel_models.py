@@ -1,7 +1,7 @@
 """FastSpeech 2 with HiFi-GAN V1 or Vocos on the CPU, compared with peers: synthesis and training steps.
 
-The peers are of the same sizes, FastSpeech 2 and HiFi-GAN V1; no peer on PyPI has Vocos for 22.05 kHz, so ours speaks beside their
-HiFi-GAN. Run `python benchmarks/mel_models.py [--json]`. Everything is float32 with random weights: 100 phonemes of 7 frames
+The peers are of the same sizes, FastSpeech 2 and HiFi-GAN V1; Vocos, of the published size, speaks beside their HiFi-GAN.
+Run `python benchmarks/mel_models.py [--json]`. Everything is float32 with random weights: 100 phonemes of 7 frames
 each make 700 frames, 8.1 seconds at 22.05 kHz. A training step of the acoustic model takes 8 such utterances with
 their durations, one of the vocoder 2 segments of 8192 samples. The contenders (`benchmarks/mel_model_peers.py`)
 take turns, in another order each round; the tables show medians, and the speed relative to the best peer.

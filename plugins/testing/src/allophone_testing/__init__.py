@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from allophone_testing.corpus_reader import CorpusContract
     from allophone_testing.engine import EngineContract
     from allophone_testing.executor import ExecutorContract
+    from allophone_testing.installed_voice import VoiceContract
     from allophone_testing.metric import MetricContract
     from allophone_testing.plugin import PluginContract
     from allophone_testing.synthesizer import SynthesizerContract
@@ -46,6 +47,7 @@ __all__ = [
     "SynthesizerContract",
     "TrainerContract",
     "VocoderContract",
+    "VoiceContract",
 ]
 
 _LAZY = {
@@ -62,6 +64,7 @@ _LAZY = {
     "SynthesizerContract": "allophone_testing.synthesizer",
     "TrainerContract": "allophone_testing.trainer",
     "VocoderContract": "allophone_testing.vocoder",
+    "VoiceContract": "allophone_testing.installed_voice",
 }
 
 
