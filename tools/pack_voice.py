@@ -44,6 +44,7 @@ from allophone_onnx.settings import OURS, SETTINGS
 from allophone_vits.model import TRAINING_ONLY
 
 GENERATOR = "generator."
+TEACHER = "teacher"
 
 
 @click.command
@@ -122,14 +123,19 @@ def _write_training(checkpoint: Checkpoint, folder: Path) -> None:
 def _portable(plain: dict[str, Any], name: str) -> dict[str, Any]:
     """The experiment without the folders of the machine that trained it."""
     plain["data"]["directory"] = f"data/{name}"
-    for corpus in plain["data"]["corpora"]:
-        for key in ("root", "transcripts"):
-            parts = Path(corpus.get(key, "")).parts
-            if (
-                "usr" in parts
-            ):  # Where Debian's packages put it; they may have been unpacked elsewhere.
-                corpus[key] = str(Path("/", *parts[parts.index("usr") :]))
+    for table in (*plain["data"]["corpora"], *plain["features"].values()):
+        for key in ("root", "transcripts", "directory"):
+            if key in table:
+                table[key] = _without_machine(Path(table[key]))
     return plain
+
+
+def _without_machine(path: Path) -> str:
+    """Where Debian's packages put it, though it may have been unpacked elsewhere; or the teacher's files of a distillation."""
+    for folder, root in (("usr", "/"), (TEACHER, "")):
+        if folder in path.parts:
+            return str(Path(root, *path.parts[path.parts.index(folder) :]))
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from allophone_vits.layers import ChannelNorm, masked, same_convolution, zero_initialised
 from allophone_vits.spline import Spline
+from allophone_vocos.activation import gelu
 
 BINS = 10
 BOUND = 5.0
@@ -47,8 +47,8 @@ class SeparableConvolutions(nn.Module):
             self.pointwise_norms,
             strict=True,
         ):
-            change = functional.gelu(depthwise_norm(depthwise(masked(hidden, mask))))
-            change = functional.gelu(pointwise_norm(pointwise(change)))
+            change = gelu(depthwise_norm(depthwise(masked(hidden, mask))))
+            change = gelu(pointwise_norm(pointwise(change)))
             hidden = hidden + self.dropout(change)
         return masked(hidden, mask)
 

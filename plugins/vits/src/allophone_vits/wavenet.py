@@ -42,7 +42,7 @@ class WaveNet(nn.Module):
         conditions = [None] * len(self.gates)
         if self.speaker is not None:
             conditions = self.speaker(speaker).chunk(len(self.gates), dim=1)
-        total = hidden.new_zeros(())
+        total: Tensor | None = None
         for convolution, output, condition in zip(
             self.gates, self.outputs, conditions, strict=True
         ):
@@ -54,5 +54,6 @@ class WaveNet(nn.Module):
             if skip.size(1) > self.channels:
                 residual, skip = skip.chunk(2, dim=1)
                 hidden = masked(hidden + residual, mask)
-            total = total + skip
+            total = skip if total is None else total + skip
+        assert total is not None
         return masked(total, mask)

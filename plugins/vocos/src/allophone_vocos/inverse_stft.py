@@ -5,6 +5,7 @@ Legend: B batch, F frames, K = n_fft / 2 + 1 frequency bins, N samples.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -77,7 +78,7 @@ class InverseStft(nn.Module):
             functional.pad(pieces[:, :, index], (0, 0, index, hops - 1 - index))
             for index in range(hops)
         ]
-        samples = torch.stack(padded).sum(0).flatten(1)
+        samples = functools.reduce(torch.add, padded).flatten(1)
         before = (self.n_fft - self.hop_length) // 2
         return samples[:, before : samples.size(1) - before]
 

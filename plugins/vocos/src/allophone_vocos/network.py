@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from allophone_vocos.activation import gelu
 from allophone_vocos.config import VocosConfig
 from allophone_vocos.inverse_stft import InverseStft
 
@@ -35,7 +36,7 @@ class ConvNextBlock(nn.Module):
         """frames [B, F, C], mask [B, F, 1] -> [B, F, C]; values outside the mask are undefined."""
         inside = frames if mask is None else frames * mask
         change = self.norm(self.depthwise(inside.transpose(1, 2)).transpose(1, 2))
-        change = self.project(nn.functional.gelu(self.expand(change)))
+        change = self.project(gelu(self.expand(change)))
         return frames + self.scale * change
 
 
