@@ -103,7 +103,7 @@ def measure(runners: Mapping[str, Contender], what: str, text: str, rounds: int)
 
 
 def parts() -> list[Part]:
-    """Count the arithmetic of joe's parts, and of the student's decoder."""
+    """Count the arithmetic of the parts of joe, and of the student's."""
     registry = default_registry()
     stored = read_voice(find_or_import("joe", registry).folder)
     config: VitsConfig = stored.description.model
@@ -122,20 +122,27 @@ def parts() -> list[Part]:
         vits.discard_training_parts()
         return vits
 
-    teacher, fast = built(config), built(student)
     latents = torch.zeros(1, config.latent_channels, frames)
     tokens = torch.zeros(1, ids, dtype=torch.long)
     hidden = torch.zeros(1, config.text_encoder.hidden_channels, ids)
-    noise = torch.zeros(1, teacher.duration_predictor.noise_channels, ids)
-    runs: dict[str, tuple[nn.Module, Callable[[], object]]] = {
-        "text encoder": (teacher.text_encoder, lambda: teacher.text_encoder(tokens, None)),
-        "durations": (
-            teacher.duration_predictor,
-            lambda: teacher.duration_predictor.log_durations(hidden, noise, None, None),
-        ),
-        "flow": (teacher.flow, lambda: teacher.flow.inverse(latents, None, None)),
-        "decoder of joe": (teacher.decoder, lambda: teacher.decoder(latents)),
-        "decoder of joe-fast": (fast.decoder, lambda: fast.decoder(latents)),
+
+    def runs_of(vits: Vits) -> dict[str, tuple[nn.Module, Callable[[], object]]]:
+        predictor = vits.duration_predictor
+        noise = torch.zeros(1, predictor.noise_channels, ids)
+        return {
+            "text encoder": (vits.text_encoder, lambda: vits.text_encoder(tokens, None)),
+            "durations": (
+                predictor,
+                lambda: predictor.log_durations(hidden, noise, None, None),
+            ),
+            "flow": (vits.flow, lambda: vits.flow.inverse(latents, None, None)),
+            "decoder": (vits.decoder, lambda: vits.decoder(latents)),
+        }
+
+    runs = {
+        f"{part} of {name}": run
+        for name, model in (("joe", config), ("joe-fast", student))
+        for part, run in runs_of(built(model)).items()
     }
     return [counted(name, module, run, speech.seconds) for name, (module, run) in runs.items()]
 

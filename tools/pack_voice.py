@@ -2,7 +2,7 @@
 
     python tools/pack_voice.py RUN VOICE-FOLDER TRAINING-FOLDER --name asterisk --licence CC-BY-SA-3.0 --summary "..."
 
-config.json, *.onnx  the moving average as a voice in three parts, weights as int8
+config.json, *.onnx  the moving average as a voice in three parts, weights as int8 or float16
 model.safetensors    generator (its moving average, without what only training uses) and discriminators, as int8
 vocabulary.json      the symbols
 curve.csv            the losses of every few steps
@@ -54,12 +54,16 @@ TEACHER = "teacher"
 @click.option("--name", required=True)
 @click.option("--licence", required=True)
 @click.option("--summary", required=True)
+@click.option(
+    "--weights", type=click.Choice(["int8", "float16"]), default="int8", help="Of the voice."
+)
 @click.option("--noise-scale", default=0.667, show_default=True, help="The voice's default.")
 @click.option("--noise-scale-duration", default=0.8, show_default=True, help="As above.")
 def main(
     run: Path,
     voice: Path,
     training: Path,
+    weights: str,
     noise_scale: float,
     noise_scale_duration: float,
     **about: str,
@@ -67,7 +71,7 @@ def main(
     """Write both folders; what they held of this kind is replaced."""
     checkpoint = find_checkpoint(run)
     controls = {"noise_scale": noise_scale, "noise_scale_duration": noise_scale_duration}
-    _write_voice(checkpoint, voice, about, controls)
+    _write_voice(checkpoint, voice, about, controls, weights)
     _write_training(checkpoint, training)
     write_curve(run / METRICS, training / "curve.csv")
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (voice, training)]
@@ -77,7 +81,11 @@ def main(
 
 
 def _write_voice(
-    checkpoint: Checkpoint, folder: Path, about: Mapping[str, str], controls: Mapping[str, float]
+    checkpoint: Checkpoint,
+    folder: Path,
+    about: Mapping[str, str],
+    controls: Mapping[str, float],
+    weights: str,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -86,9 +94,9 @@ def _write_voice(
         for file in parts.glob("*.onnx"):
             model = Model.FromString(file.read_bytes())
             # For the tables of the inverse STFT, int8 is too coarse.
-            compressed = halve(
-                quantize(model, keep=_is_table), keep=lambda name: not _is_table(name)
-            )
+            if weights == "int8":
+                model = quantize(model, keep=_is_table)
+            compressed = halve(model, keep=lambda name: weights == "int8" and not _is_table(name))
             (folder / file.name).write_bytes(compressed.SerializeToString())
         settings = json.loads((parts / SETTINGS).read_text("utf-8"))
     settings[OURS]["voice"]["about"] |= about
