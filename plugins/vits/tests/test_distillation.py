@@ -125,6 +125,12 @@ def test_a_student_goes_on_elsewhere(tmp_path: Path) -> None:
     for name, tensor in learnt.items():
         assert torch.equal(found[name], tensor.float()), name
     assert "generator.text_encoder.embedding.weight" in found
+    flow = {"generator.flow.couplings.0.input.weight": torch.full((3, 3, 1), 7.0)}
+    write_weights(tmp_path / "student" / WEIGHTS, learnt | flow)
+    begin = beginning(tmp_path / "student", tmp_path / "begin")
+    found = read_source(begin, inference_module="generator").weights
+    name = "generator.flow.couplings.0.input.weight"  # This student learns only its decoder.
+    assert found[name].shape == voice().weights[name.removeprefix("generator.")].shape
     (tmp_path / "other").mkdir()
     write_weights(tmp_path / "other" / WEIGHTS, {"generator.durations": torch.zeros(1)})
     with pytest.raises(UserError, match="no weights of a student"):

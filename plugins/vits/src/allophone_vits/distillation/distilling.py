@@ -39,7 +39,6 @@ from allophone_vits.distillation.config import (
     DECODER,
     ENCODED_TEXT,
     LATENTS,
-    PARTS,
     PRIOR_SAMPLES,
     features_of,
 )
@@ -152,10 +151,11 @@ def _beginning(
     if student:
         given = {name: t.float() for name, t in read_weights(student / WEIGHTS).items()}
         of_student = strip_prefix(given, "generator")
-        known = {name: tensor for name, tensor in of_student.items() if _is_of(name, PARTS)}
+        # Of the others, such as a smaller flow, this student has the teacher's.
+        known = {name: tensor for name, tensor in of_student.items() if _is_of(name, parts)}
         if not known:
             raise UserError(
-                f"{student / WEIGHTS} has no weights of a student (generator.decoder...).",
+                f"{student / WEIGHTS} has no weights of a student's {', '.join(parts)} (generator.{parts[0]}...).",
                 hint="Give the folder that tools/pack_student.py wrote, or a checkpoint of a distillation.",
             )
         learnt = _replaced(learnt, known, {name.partition(".")[0] for name in known})
