@@ -20,12 +20,14 @@ from allophone.synthesis.ledger import Success, open_ledger
 from allophone.training.claim import claimed
 
 HOLDER = """
-import multiprocessing, pathlib, sys, time
+import multiprocessing, os, pathlib, sys, time
 from allophone.files.locks import folder_locked
+def live():
+    # Only now has the child let go of what its parent holds.
+    print(os.getpid(), flush=True)
+    time.sleep(60)
 with folder_locked(pathlib.Path(sys.argv[1])):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
-    child.start()
-    print(child.pid, flush=True)
+    multiprocessing.get_context("fork").Process(target=live, daemon=True).start()
     time.sleep(60)
 """
 
