@@ -100,6 +100,8 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     distilled(tmp_path / "faster", tmp_path / "letters", texts=texts, max_steps=5)
     steps = [checkpoint.step for checkpoint in checkpoints(tmp_path / "training" / "run")]
     assert sorted(steps) == [3, 5]
+    with pytest.raises(UserError, match="learns decoder, and not flow"):
+        distilled(tmp_path / "other", tmp_path / "letters", texts=texts, parts=("flow",))
     later = read_voice(tmp_path / "faster").weights
     name = "decoder.output.weight"
     assert not torch.equal(later[name], student.weights[name])

@@ -21,10 +21,11 @@ from allophone.data.batch_sampler import BatchingConfig, EpochPlan, SamplingCont
 from allophone.data.manifest import Utterance
 from allophone.datasets.sampling import CheckedSampler, open_sampler
 from allophone.errors import UserError
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 
 
-class BatchSamplerContract:
+class BatchSamplerContract(Contract):
     """The plans of a batch sampler keep the rules (`allophone.data.batch_sampler`) and are reproducible.
 
     sampler: its name, `type` in `[data.batching]`.
@@ -39,12 +40,6 @@ class BatchSamplerContract:
     ranks: tuple[int, ...] = (1, 2, 3)
     epochs: int = 4
     utterances: int = 60
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the sampler is looked up."""
-        return default_registry()
 
     @classmethod
     def contexts(cls) -> Mapping[str, SamplingContext]:

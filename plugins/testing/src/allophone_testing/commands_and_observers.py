@@ -34,26 +34,21 @@ from allophone.events import (
     Validated,
 )
 from allophone.plugin import Plugin
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 from allophone_testing.light import heavy_imports
 from allophone_testing.plugin import find_plugin
 
 _HEAVY = ("torch", "torchaudio", "numpy", "librosa", "scipy")
 
 
-class CommandContract:
+class CommandContract(Contract):
     """Commands are listed with a summary, explain themselves at once, and refuse what they don't know.
 
     plugin: its name, which is that of its entry point.
     """
 
     plugin: str
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the plugin is looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -98,19 +93,13 @@ class CommandContract:
             assert "no-such-option" in result.output, f"'{entry.name}' does not name the option."
 
 
-class ObserverContract:
+class ObserverContract(Contract):
     """An observer takes every event of a run, also of one that is resumed, and keeps to the run's folder.
 
     plugin: its name, which is that of its entry point.
     """
 
     plugin: str
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the plugin is looked up."""
-        return default_registry()
 
     def events(self, run: Path) -> Iterator[TrainEvent]:
         """The events of a run that is stopped after its first checkpoint, and resumed."""

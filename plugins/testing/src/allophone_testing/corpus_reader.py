@@ -32,12 +32,13 @@ from allophone.data.manifest import BadRow, Utterance, read_manifest
 from allophone.errors import PluginError, UserError
 from allophone.preparation.corpora import read_corpus
 from allophone.preparation.prepare import CorpusCount, prepare
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 
 _NOT_UTF8 = b"\xff\xfe\xfa"
 
 
-class CorpusContract:
+class CorpusContract(Contract):
     """A reader yields the same utterances on every machine, and says what is wrong with a bad folder.
 
     corpus: its name, `type` in `[[data.corpora]]`.
@@ -59,12 +60,6 @@ class CorpusContract:
     broken_line: str = "]broken{"
     recording: str
     lists_missing: bool = True
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the reader is looked up."""
-        return default_registry()
 
     @classmethod
     def write_tree(cls, root: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import soundfile
 
 from allophone.entries import EngineEntry, Ref
 from allophone.errors import PluginError, UserError
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
 from allophone.synthesis.engine import (
     EngineOptions,
     LoadedVoice,
@@ -30,13 +30,14 @@ from allophone.synthesis.engine import (
 from allophone.synthesis.loading import load
 from allophone.synthesis.voice import Voice
 from allophone.synthesis.waveform import Waveform
+from allophone_testing.contract import Contract, OwnCache
 from allophone_testing.corpus import synthetic_speech
 from allophone_testing.light import heavy_imports
 
 _PYTORCH = ("torch", "torchaudio")
 
 
-class EngineLoadingContract:
+class EngineLoadingContract(OwnCache, Contract):
     """An engine knows its voices by their files, and refuses what it cannot load; see `EngineContract`.
 
     engine: its name.
@@ -57,20 +58,6 @@ class EngineLoadingContract:
         """Write a small voice of the engine's format into an empty folder; returns its place, a file in it or
         the folder itself. With several speakers or languages more is tried."""
         raise NotImplementedError(f"{cls.__name__} must write a small voice: override write_voice.")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the engine, and what its voices name, is looked up."""
-        return default_registry()
-
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def cache(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        """The user's cache is left alone, by other processes too."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-            yield
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -16,10 +16,11 @@ import pytest
 
 from allophone.errors import UserError
 from allophone.processes.executors import Executor, Task, open_executor
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 
 
-class ExecutorContract:
+class ExecutorContract(Contract):
     """An executor runs every part once or more, and yields one result of each.
 
     executor: its name, as `--executor` takes it.
@@ -28,12 +29,6 @@ class ExecutorContract:
 
     executor: str
     workers: tuple[int | None, ...] = (1, 2)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the executor is looked up."""
-        return default_registry()
 
     def test_each_part_has_its_result(self, registry: Registry) -> None:
         parts = list(range(20))

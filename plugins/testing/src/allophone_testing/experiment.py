@@ -24,13 +24,14 @@ from allophone.datasets.loading import Corpus, open_corpus
 from allophone.entries import TrainerEntry
 from allophone.preparation.extract import extract
 from allophone.preparation.prepare import prepare
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
 from allophone.training.objective import Objective
 from allophone.training.seeding import seed_everything
+from allophone_testing.contract import Contract
 from allophone_testing.corpus import LABELS, PAUSE, write_corpus
 
 
-class ExperimentContract:
+class ExperimentContract(Contract):
     """Set `recipe` in a subclass; the rest has defaults.
 
     recipe: the name of a recipe, or the path of a TOML file.
@@ -51,12 +52,6 @@ class ExperimentContract:
     speakers: int = 1
     batch_size: int = 4
     labels: bool = False
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the recipe and all that it names are looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod

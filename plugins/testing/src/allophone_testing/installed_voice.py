@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,11 +18,12 @@ import numpy as np
 import pytest
 
 from allophone.entries import VoiceEntry
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
 from allophone.synthesis.loading import load
 from allophone.synthesis.voice import Voice
+from allophone_testing.contract import Contract, OwnCache
 
-ROUNDING = 1e-4
+ROUNDING = 1e-5
 """By how much a stream may differ from what is said at once, in samples between -1 and 1."""
 
 _SPEAK_ELSEWHERE = """
@@ -35,7 +35,7 @@ print("torch" in sys.modules)
 """
 
 
-class VoiceContract:
+class VoiceContract(OwnCache, Contract):
     """An installed voice is what its entry says, speaks and streams, and takes little room.
 
     name, licence: of the voice; the licence is that under which it may be used.
@@ -54,20 +54,6 @@ class VoiceContract:
     seconds: tuple[float, float] = (0.1, 10.0)
     light: bool = True
     bytes: int = 100_000_000
-
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def cache(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        """The user's cache is left alone, by other processes too."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-            yield
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the voice is looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod

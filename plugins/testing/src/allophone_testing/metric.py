@@ -21,7 +21,8 @@ from allophone.audio.melspec import MelSpec
 from allophone.config import Experiment, structure
 from allophone.entries import MetricEntry
 from allophone.metrics.protocol import Metric, MetricContext, SynthesizedSpeech
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 from allophone_testing.corpus import synthetic_speech
 
 ROUNDING = 1e-4
@@ -30,7 +31,7 @@ ROUNDING = 1e-4
 _TEXTS = ("boats came home.", "the sun rose over a quiet sea.", "warm light.")
 
 
-class MetricContract:
+class MetricContract(Contract):
     """A metric returns the scores of its entry, the same each time, and does not modify its input.
 
     metric: its name, `[runtime.metrics.<name>]`.
@@ -41,12 +42,6 @@ class MetricContract:
     metric: str
     options: Mapping[str, Any] = {}
     sample_rate: int = 16000
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the metric is looked up."""
-        return default_registry()
 
     @classmethod
     def speech(cls) -> list[SynthesizedSpeech]:

@@ -19,11 +19,12 @@ import pytest
 from allophone.config import load_experiment, read_toml, resolve, structure, unstructure, write_toml
 from allophone.plugin import Plugin, references
 from allophone.plugin_loading import ENTRY_POINT_GROUP
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
+from allophone_testing.contract import Contract
 from allophone_testing.light import heavy_imports
 
 
-class PluginContract:
+class PluginContract(Contract):
     """An installed plugin works, is light, and all that it names is there.
 
     plugin: its name, which is that of its entry point.
@@ -33,12 +34,6 @@ class PluginContract:
 
     plugin: str
     required: dict[str, Any] = {"root": "recordings"}  # noqa: RUF012 - a subclass replaces it
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the plugin is looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -40,7 +40,10 @@ from allophone_testing.experiment import ExperimentContract, build_objective, tr
 from allophone_testing.gpu import APART, GPU, distance, without_tf32
 
 ROUNDING = 1e-4
-"""By how much a batch may differ from its rows, and a stream from what is said at once, in samples between -1 and 1 or in units of the mel."""
+"""By how much a batch may differ from its rows, in samples between -1 and 1 or in units of the mel."""
+
+STREAM_ROUNDING = 1e-5
+"""By how much the stream of an exported voice may differ from what it says at once, in samples between -1 and 1."""
 
 Texts = tuple[str, str, str]
 Values = NDArray[np.float32]
@@ -221,15 +224,18 @@ class SynthesizerContract(ExperimentContract):
         assert slow > usual, f"length_scale=3 gives a length of {slow}, and 1 gives {usual}."
 
     def test_a_stream_joins_to_what_is_said(self, voice: Voice, texts: Texts) -> None:
+        self._compare_stream(voice, texts, within=0.0)
+
+    def _compare_stream(self, voice: Voice, texts: Texts, *, within: float) -> None:
         text = f"{texts[2]} {texts[1]}"
         said = voice.say(text, seed=3).samples
         chunks = list(voice.stream(text, seed=3))
         joined = np.concatenate(chunks)
         assert len(joined) == len(said), f"The stream has {len(joined)} samples, not {len(said)}."
         difference = np.abs(joined - said).max()
-        assert difference <= ROUNDING, (
+        assert difference <= within, (
             f"The stream differs by {difference:.2g} from what is said at once: "
-            "decode each chunk with as much around it as the decoder sees."
+            "decode in the same chunks both times, each with as much around it as the decoder sees."
         )
 
     def test_a_voice_folder_speaks_the_same(
@@ -287,7 +293,8 @@ class SynthesizerContract(ExperimentContract):
             assert apart < self.exported_within, f"'{text}' differs by {apart:.2g} when exported."
         self.test_a_seed_says_the_same_again(exported, texts)
         self.test_a_batch_says_what_its_rows_say(exported, texts)
-        self.test_a_stream_joins_to_what_is_said(exported, texts)
+        # Engines of exported voices may take longer chunks where nobody waits for the first.
+        self._compare_stream(exported, texts, within=STREAM_ROUNDING)
 
     def test_conversion_says_the_same_again(self, voice: Voice, texts: Texts) -> None:
         convert = getattr(synthesizer_of(voice), "convert", None)

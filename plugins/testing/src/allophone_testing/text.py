@@ -26,10 +26,11 @@ import pytest
 from allophone.config import structure, unstructure
 from allophone.entries import NormalizerEntry, PhonemizerEntry, Ref
 from allophone.errors import UserError
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
 from allophone.text.config import TextConfig
 from allophone.text.normalization import clean_text
 from allophone.text.phonemizers import Phonemizer
+from allophone_testing.contract import Contract
 
 Symbols = list[list[str]]
 Result = TypeVar("Result")
@@ -42,7 +43,7 @@ UNTIDY = " \u201cWell\u201d,\n  it\u2019s\u00a0cafe\u0301\x07 . "
 """What `clean_text` straightens: quotes, white space, decomposed letters and control characters."""
 
 
-class PhonemizerContract:
+class PhonemizerContract(Contract):
     """A phonemizer gives symbols for texts: always the same, in batches, threads and processes alike.
 
     phonemizer: its name.
@@ -63,12 +64,6 @@ class PhonemizerContract:
     )
     marks: str = ".,:;?!"
     unknown_language: str | None = "no-such-language"
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the phonemizer is looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -244,7 +239,7 @@ class PhonemizerContract:
             )
 
 
-class NormalizerContract:
+class NormalizerContract(Contract):
     """A normalizer writes out what is not spelled as it is said, and leaves words and punctuation as they are.
 
     language: the one that it is for, as its entry says.
@@ -255,12 +250,6 @@ class NormalizerContract:
     language: str
     examples: Mapping[str, str] = {}
     marks: str = ".,:;?!"
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the normalizer is looked up."""
-        return default_registry()
 
     @pytest.fixture(scope="class")
     @classmethod

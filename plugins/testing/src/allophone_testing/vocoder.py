@@ -24,8 +24,9 @@ from allophone.errors import UserError
 from allophone.inference.folder import StoredVocoder, VocoderDescription, write_vocoder
 from allophone.inference.protocol import Vocoder, VocoderSpec
 from allophone.inference.vocoders import load_vocoder, override_controls
-from allophone.registry import Registry, default_registry
+from allophone.registry import Registry
 from allophone.synthesis.description import About
+from allophone_testing.contract import Contract
 from allophone_testing.controls import watched
 from allophone_testing.corpus import synthetic_speech
 from allophone_testing.gpu import APART, GPU, distance, without_tf32
@@ -34,7 +35,7 @@ ROUNDING = 1e-4
 """By how much a batch may differ from its rows, in samples between -1 and 1."""
 
 
-class VocoderContract:
+class VocoderContract(Contract):
     """A vocoder gives `hop_length` samples a frame, row by row, for mels of its own kind.
 
     vocoder: its name.
@@ -47,12 +48,6 @@ class VocoderContract:
     audio: MelSpec = MelSpec()
     config: Any = None
     inert_controls: tuple[str, ...] = ()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def registry(cls) -> Registry:
-        """Where the vocoder is looked up."""
-        return default_registry()
 
     @classmethod
     def weights(cls) -> Mapping[str, Tensor]:

@@ -104,12 +104,11 @@ def _load_for_inference(model: Generator, weights: Mapping[str, Tensor]) -> None
 
 @frozen(kw_only=True)
 class SpokenInParts:
-    """A sentence with what it was made of: waveform [N], latents and samples of the prior [C, F], encoded text."""
+    """A sentence with what it was made of: waveform [N], latents and samples of the prior [C, F]."""
 
     waveform: Tensor
     latents: Tensor
     prior_samples: Tensor
-    text: EncodedText
 
 
 class VitsSynthesizer:
@@ -148,10 +147,9 @@ class VitsSynthesizer:
             yield decode(self._decoder(controls), invert_flow(self._model.flow, prior))[0]
 
     def synthesize_in_parts(self, text: TextBatch, controls: VitsControls) -> SpokenInParts:
-        """Synthesize one sentence (B = 1), and return what each part gave."""
-        model = self._model
+        """Synthesize one sentence (B = 1), and return what its flow and its decoder were given too."""
         prior = self._prior(text, controls)
-        latents = invert_flow(model.flow, prior)
+        latents = invert_flow(self._model.flow, prior)
         decoder = self._decoder(controls)
         frames = latents.values.size(2)
         chunks = [
@@ -162,8 +160,11 @@ class VitsSynthesizer:
             waveform=torch.cat(chunks),
             latents=latents.values[0],
             prior_samples=prior.values[0],
-            text=model.encode_text(text.ids, None, model.speaker(text.speakers)),
         )
+
+    def encode(self, text: TextBatch) -> EncodedText:
+        """What the text encoder makes of one sentence (B = 1)."""
+        return self._model.encode_text(text.ids, None, self._model.speaker(text.speakers))
 
     def _prior(self, text: TextBatch, controls: VitsControls) -> Latents:
         return sample_prior(

@@ -24,10 +24,10 @@ import click
 from attrs import evolve
 from torch import Tensor
 
-from allophone.config import resolve, unstructure, write_toml
+from allophone.config import read_toml, resolve, unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.errors import UserError
-from allophone.files.run_folder import TRAINING_WEIGHTS, WEIGHTS, checkpoints
+from allophone.files.run_folder import CONFIG, TRAINING_WEIGHTS, WEIGHTS, checkpoints
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.importing import find_or_import
 from allophone.inference.locate import find_voice
@@ -81,6 +81,9 @@ def distill(
             f"{out} exists already.",
             hint=f"Choose another --out; the training in {folder} goes on where it stopped, with --run.",
         )
+    run = folder / "run"
+    if checkpoints(run):
+        _check_parts(run, parts)
     source = find_or_import(voice, registry)
     teacher = source.read(registry)
     family = _family(teacher, registry)
@@ -103,7 +106,6 @@ def distill(
     write_toml(description, unstructure(experiment, registry=registry))
     _allophone("prepare", str(description))
     _allophone("extract", str(description))
-    run = folder / "run"
     if checkpoints(run):
         changed = [argument for value in overrides for argument in ("--set", value)]
         _allophone("train", "--run", str(run), "--resume", "latest", *changed)
@@ -114,6 +116,17 @@ def distill(
     learnt = find_voice(run, registry).read(registry)
     write_voice(out, with_parts(teacher, learnt, parts, name=out.name), registry=registry)
     click.echo(f"Wrote {out}")
+
+
+def _check_parts(run: Path, parts: Sequence[str]) -> None:
+    """Raise UserError if a run that is to go on learns other parts."""
+    learnt = read_toml(run / CONFIG)["trainer"].get("parts", [DECODER])
+    if set(learnt) != set(parts):
+        asked = " ".join(f"--learn {part.replace('_', '-')}" for part in learnt)
+        raise UserError(
+            f"The training in {run} learns {', '.join(learnt)}, and not {', '.join(parts)}.",
+            hint=f"Go on with {asked}, or begin another training with another --run.",
+        )
 
 
 def with_parts(

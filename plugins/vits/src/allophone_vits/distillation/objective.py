@@ -46,14 +46,6 @@ from allophone_vocos.learning import DISCRIMINATOR, GENERATOR, WaveformLearning
 
 
 @frozen(kw_only=True)
-class Segments:
-    """Segments of what the teacher said: latents [B, C, F], waveform [B, N]."""
-
-    latents: Tensor
-    waveform: Tensor
-
-
-@frozen(kw_only=True)
 class Text:
     """Texts of a batch: tokens [B, T] ids with their mask [B, 1, T], and what the teacher's text encoder gave."""
 
@@ -64,10 +56,14 @@ class Text:
 
 @frozen(kw_only=True)
 class Lesson:
-    """A student's answer, and what the teacher's parts gave; text is None if the text encoder is the teacher's."""
+    """A student's answer, and what the teacher's parts gave.
+
+    latents: [B, C, F] and waveform [B, N], of segments; text: None if the text encoder is the teacher's.
+    """
 
     answer: Answer
-    segments: Segments
+    latents: Tensor
+    waveform: Tensor
     text: Text | None
 
 
@@ -130,7 +126,7 @@ class DistillObjective:
         total = sum((self.weights[name] * loss for name, loss in losses.items()), torch.zeros(()))
         waveform = lesson.answer.waveform
         if waveform is not None:
-            learned = self.learning.update(rt, lesson.segments.waveform, waveform, total)
+            learned = self.learning.update(rt, lesson.waveform, waveform, total)
             return {**learned, **losses}
         rt.update(GENERATOR, total)
         return {"generator_loss": total, **losses}
@@ -142,7 +138,7 @@ class DistillObjective:
         waveform = lesson.answer.waveform
         if waveform is None:
             return losses
-        return {**self.learning.evaluate(lesson.segments.waveform, waveform), **losses}
+        return {**self.learning.evaluate(lesson.waveform, waveform), **losses}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """What student and teacher make of whole utterances, as audio and mels."""
@@ -179,7 +175,14 @@ class DistillObjective:
             given |= {"tokens": text.tokens, "token_mask": text.mask}
         with rt.autocast():
             answer = rt[GENERATOR](**given, decoded=self._decoded(joint))
-        return Lesson(answer=answer, segments=self._segments(batch, starts), text=text)
+        waveform = slice_segments(
+            batch["waveform"].values.unsqueeze(1),
+            starts * self.audio.hop_length,
+            self.segment_samples,
+        )
+        return Lesson(
+            answer=answer, latents=given["latents"], waveform=waveform.squeeze(1), text=text
+        )
 
     def _decoded(self, joint: bool) -> str | None:
         if DECODER not in self.parts:
@@ -203,21 +206,12 @@ class DistillObjective:
         )
         return {**given, "prior_samples": samples, "inside": within > 0}
 
-    def _segments(self, batch: Batch, starts: Tensor) -> Segments:
-        waveform = batch["waveform"].values.unsqueeze(1)
-        first = starts * self.audio.hop_length
-        latents = batch[LATENTS].values.transpose(1, 2)
-        return Segments(
-            latents=slice_segments(latents, starts, self.segment_frames),
-            waveform=slice_segments(waveform, first, self.segment_samples).squeeze(1),
-        )
-
     def _distances(self, lesson: Lesson) -> dict[str, Tensor]:
         """How far flow and text encoder are from the teacher's, by the name of each loss."""
         losses: dict[str, Tensor] = {}
         latents, encoded = lesson.answer.latents, lesson.answer.text
         if latents is not None:
-            losses["latents_loss"] = functional.l1_loss(latents.float(), lesson.segments.latents)
+            losses["latents_loss"] = functional.l1_loss(latents.float(), lesson.latents)
         if encoded is not None and lesson.text is not None:
             taught, mask = lesson.text.encoded, lesson.text.mask
             squared = masked((encoded.hidden.float() - taught.hidden).square(), mask)

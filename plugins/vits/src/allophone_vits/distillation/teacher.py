@@ -88,8 +88,9 @@ def say_texts(
         if not all(path.exists() for path in (recording, *arrays.values())):
             with torch.inference_mode():
                 spoken = synthesizer.synthesize_in_parts(text, controls)
-            for name, path in arrays.items():
-                _write_array(path, _array(spoken, name))
+                for name, path in arrays.items():
+                    array = _array(name, spoken, synthesizer, text)
+                    _write_array(path, array.T.numpy().astype(np.float16))
             recording.parent.mkdir(parents=True, exist_ok=True)
             write_audio(recording, spoken.waveform.numpy(), audio.sample_rate)
         frames += np.load(arrays[LATENTS], mmap_mode="r").shape[0]
@@ -120,16 +121,17 @@ def _encoded(voice: StoredVoice, request: Request, seed: int, registry: Registry
     )
 
 
-def _array(spoken: SpokenInParts, name: str) -> NDArray[np.floating[Any]]:
-    """One of the features, [F, C] or [T, H + 2 C]."""
+def _array(
+    name: str, spoken: SpokenInParts, synthesizer: VitsSynthesizer, text: TextBatch
+) -> torch.Tensor:
+    """One of the features, [C, F] or [H + 2 C, T]."""
     if name == LATENTS:
-        return spoken.latents.T.numpy().astype(np.float16)
+        return spoken.latents
     if name == PRIOR_SAMPLES:
-        return spoken.prior_samples.T.numpy().astype(np.float16)
+        return spoken.prior_samples
     assert name == ENCODED_TEXT
-    text = spoken.text
-    columns = torch.cat([text.hidden, text.prior.mean, text.prior.log_scale], dim=1)
-    return columns[0].T.numpy().astype(np.float16)
+    encoded = synthesizer.encode(text)
+    return torch.cat([encoded.hidden, encoded.prior.mean, encoded.prior.log_scale], dim=1)[0]
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:
