@@ -44,7 +44,7 @@ def test_there_are_cases_of_every_class_and_none_twice():
     assert len({written for _, written, _ in CASES}) == len(CASES)
 
 
-READINGS = (1, "99f0366efd801b17")
+READINGS = (1, "555fd96d505d9667")
 """The version of the normalizer, and a digest of how it reads all cases."""
 
 
