@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 import torch
-from attrs import evolve
+from attrs import evolve, field, frozen
+from torch import Tensor
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import ConfigError
 from allophone_vocos import inverse_stft
-from allophone_vocos.config import DiscriminatorsConfig, SpectralLossConfig, VocosConfig
+from allophone_vocos.config import (
+    DiscriminatorsConfig,
+    SpectralLossConfig,
+    VocosConfig,
+    VocosTrainerConfig,
+)
 from allophone_vocos.discriminators import Discriminators
 from allophone_vocos.inverse_stft import InverseStft
+from allophone_vocos.learning import WaveformLearning
 from allophone_vocos.network import Vocos
 from allophone_vocos.spectral import SpectralLoss
 
@@ -150,3 +160,50 @@ def test_each_discriminator_judges() -> None:
     outputs = Discriminators(config)(torch.randn(2, 8192))
     assert len(outputs) == len(config.periods) + len(config.stft_sizes)
     assert all(output.score.shape[0] == 2 and len(output.features) > 3 for output in outputs)
+
+
+@frozen
+class StandIn:
+    """A runtime at a step, which notes the losses that modules are updated with."""
+
+    step: int
+    modules: dict[str, Any]
+    losses: dict[str, Tensor] = field(factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.modules[name]
+
+    def autocast(self) -> Any:
+        return nullcontext()
+
+    def frozen(self, *modules: str) -> Any:
+        return nullcontext()
+
+    def update(self, name: str, loss: Tensor) -> None:
+        self.losses[name] = loss
+
+
+def test_discriminators_learn_alone_before_the_generator_heeds_them() -> None:
+    config = VocosTrainerConfig(
+        adversarial_from=10,
+        discriminators_lead=5,
+        spectral=SpectralLossConfig(sizes=(256,), per_step=1),
+        discriminators=DiscriminatorsConfig(
+            periods=(2,), period_channels=(4, 4), stft_sizes=(), spectral_channels=2
+        ),
+    )
+    learning = WaveformLearning(config, sample_rate=22050)
+    torch.manual_seed(0)
+    judges, real, made = learning.discriminators(), torch.randn(1, 2048), torch.randn(1, 2048)
+    for step, updated, adversarial in [
+        (9, {"generator"}, False),
+        (10, {"generator", "discriminator"}, False),
+        (14, {"generator", "discriminator"}, False),
+        (15, {"generator", "discriminator"}, True),
+    ]:
+        runtime = StandIn(step, {"discriminator": judges})
+        metrics = learning.update(runtime, real, made)
+        assert runtime.losses.keys() == updated, step
+        assert ("adversarial_loss" in metrics) == adversarial, step
+        spectral = learning.spectral.weighted(learning.spectral(made, real))
+        assert (runtime.losses["generator"] > spectral + 0.1) == adversarial, step

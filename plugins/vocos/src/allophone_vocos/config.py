@@ -110,6 +110,8 @@ class VocosTrainerConfig:
         twentieth.
     segment_size: samples of each utterance in a step.
     adversarial_from: the first step with discriminators; before it, the spectral losses alone.
+    discriminators_lead: steps, from `adversarial_from` on, in which the discriminators learn to tell the two apart and
+        the generator does not yet learn from them.
     adversarial_weight, feature_weight: weights of the adversarial and the feature matching loss.
     spectral: the spectral losses, with their weights.
     """
@@ -123,6 +125,7 @@ class VocosTrainerConfig:
     total_steps: int = field(default=200_000, validator=_positive)
     segment_size: int = field(default=16384, validator=_positive)
     adversarial_from: int = field(default=1500, validator=validators.ge(0))
+    discriminators_lead: int = field(default=0, validator=validators.ge(0))
     adversarial_weight: float = field(default=1.0, validator=validators.ge(0))
     feature_weight: float = field(default=2.0, validator=validators.ge(0))
     spectral: SpectralLossConfig = Factory(SpectralLossConfig)

@@ -70,19 +70,19 @@ class WaveformLearning:
                 of_real, of_generated = discriminate(rt[DISCRIMINATOR], real, generated.detach())
             loss = discriminator_loss(of_real, of_generated)
             rt.update(DISCRIMINATOR, loss)
-            with rt.frozen(DISCRIMINATOR), rt.autocast():
-                of_generated = rt[DISCRIMINATOR](generated)
-            adversarial = adversarial_loss(of_generated)
-            # The features of real speech are those of before the update, which saves a third of this pass.
-            feature = feature_matching_loss(_detached(of_real), of_generated)
-            total = (
-                total + config.adversarial_weight * adversarial + config.feature_weight * feature
-            )
-            metrics |= {
-                "discriminator_loss": loss,
-                "adversarial_loss": adversarial,
-                "feature_loss": feature,
-            }
+            metrics["discriminator_loss"] = loss
+            if rt.step >= config.adversarial_from + config.discriminators_lead:
+                with rt.frozen(DISCRIMINATOR), rt.autocast():
+                    of_generated = rt[DISCRIMINATOR](generated)
+                adversarial = adversarial_loss(of_generated)
+                # The features of real speech are those of before the update, which saves a third of this pass.
+                feature = feature_matching_loss(_detached(of_real), of_generated)
+                metrics |= {"adversarial_loss": adversarial, "feature_loss": feature}
+                total = (
+                    total
+                    + config.adversarial_weight * adversarial
+                    + config.feature_weight * feature
+                )
         rt.update(GENERATOR, total)
         return {"generator_loss": total, **metrics}
 
