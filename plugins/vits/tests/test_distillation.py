@@ -16,20 +16,20 @@ from allophone.audio.melspec import MelSpec
 from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.protocol import ExtractionContext
-from allophone.files.run_folder import WEIGHTS, checkpoints, find_checkpoint
+from allophone.files.run_folder import checkpoints, find_checkpoint
 from allophone.inference.folder import read_voice, write_voice
 from allophone.processes.progress import untracked
 from allophone.registry import default_registry
 from allophone.synthesis.requests import Request
-from allophone.training.finetune import read_source
-from allophone.weights.files import read_weights, write_weights
+from allophone.weights.files import read_weights
+from allophone_vits.distillation.beginning import read_student
 from allophone_vits.distillation.config import (
     LATENTS,
     PARTS,
     EncodedTextConfig,
     LatentsConfig,
 )
-from allophone_vits.distillation.distilling import _beginning, _family, distill
+from allophone_vits.distillation.distilling import _family, distill
 from allophone_vits.distillation.features import EncodedTextExtractor, LatentsExtractor
 from allophone_vits.distillation.teacher import AUDIO, TABLE, say_texts
 from allophone_vits.model import Vits
@@ -109,38 +109,20 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
 
 @pytest.mark.slow
 def test_a_student_goes_on_elsewhere(tmp_path: Path) -> None:
-    """What training learnt is the beginning of another one, in half precision."""
+    """What a run learned is the beginning of another one."""
     write_voice(tmp_path / "letters", voice())
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(LINES), "utf-8")
     distilled(tmp_path / "fast", tmp_path / "letters", texts=texts)
-    checkpoint = find_checkpoint(tmp_path / "training" / "run").path
-    learnt = {
-        name: tensor.half()
-        for name, tensor in read_weights(checkpoint / WEIGHTS).items()
-        if name.startswith(("generator.decoder.", "discriminator."))
+    run = tmp_path / "training" / "run"
+    weights = read_weights(find_checkpoint(run).inference_weights)
+    student = read_student(run, PARTS)
+    assert student.parts.keys() == {
+        name.removeprefix("generator.") for name in weights if name.startswith("generator.decoder.")
     }
-    (tmp_path / "student").mkdir()
-    write_weights(tmp_path / "student" / WEIGHTS, learnt)
-    begin = beginning(tmp_path / "student", tmp_path / "begin")
-    found = read_source(begin, inference_module="generator").weights
-    for name, tensor in learnt.items():
-        assert torch.equal(found[name], tensor.float()), name
-    assert "generator.text_encoder.embedding.weight" in found
-    flow = {"generator.flow.couplings.0.input.weight": torch.full((3, 3, 1), 7.0)}
-    write_weights(tmp_path / "student" / WEIGHTS, learnt | flow)
-    begin = beginning(tmp_path / "student", tmp_path / "begin")
-    found = read_source(begin, inference_module="generator").weights
-    name = "generator.flow.couplings.0.input.weight"  # This student learns only its decoder.
-    assert found[name].shape == voice().weights[name.removeprefix("generator.")].shape
-    (tmp_path / "other").mkdir()
-    write_weights(tmp_path / "other" / WEIGHTS, {"generator.durations": torch.zeros(1)})
-    with pytest.raises(UserError, match="no weights of a student"):
-        beginning(tmp_path / "other", tmp_path / "begin")
-
-
-def beginning(student: Path, destination: Path) -> Path:
-    return _beginning(voice(), CONFIG, ("decoder",), student, destination, default_registry())
+    for name, tensor in student.parts.items():
+        assert torch.equal(tensor, weights[f"generator.{name}"]), name
+    assert "judges.0.output.bias" in student.discriminators
 
 
 SMALLER = (

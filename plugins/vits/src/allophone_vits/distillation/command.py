@@ -58,8 +58,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--student",
+    "students",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Begin with the weights of a student, such as plugins/joe-fast/training.",
+    help="Begin with what a student learned: a run of a distillation, or plugins/joe-fast/training. May be repeated, "
+    "as for parts that learned in two runs.",
 )
 @click.option(
     "--max-steps", type=click.IntRange(min=1), help="Stop after this many optimizer steps."
@@ -79,7 +82,7 @@ def command(
     texts: Path | None,
     count: int | None,
     folder: Path | None,
-    student: Path | None,
+    students: tuple[Path, ...],
     max_steps: int | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -102,7 +105,7 @@ def command(
         decoder=decoder,
         texts=texts,
         count=count,
-        student=student,
+        students=students,
         folder=folder or out.with_name(f"{out.name}-training"),
         overrides=settings,
         registry=default_registry(),

@@ -10,11 +10,10 @@ Every step keeps what is there, so that the same call goes on where the last one
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,18 @@ from typing import Any
 import attrs
 import click
 from attrs import evolve
-from torch import Tensor
 
 from allophone.config import read_toml, resolve, unstructure, write_toml
 from allophone.config.experiment import Experiment
 from allophone.errors import UserError
-from allophone.files.run_folder import CONFIG, TRAINING_WEIGHTS, WEIGHTS, checkpoints
+from allophone.files.run_folder import CONFIG, checkpoints
 from allophone.inference.folder import StoredVoice, write_voice
 from allophone.inference.importing import find_or_import
 from allophone.inference.locate import find_voice
 from allophone.processes.progress import Track
 from allophone.registry import Registry
 from allophone.synthesis.requests import read_requests
-from allophone.weights.files import add_prefix, read_weights, strip_prefix, write_weights
+from allophone_vits.distillation.beginning import only, with_weights, write_beginning
 from allophone_vits.distillation.config import (
     DECODER,
     ENCODED_TEXT,
@@ -43,7 +41,6 @@ from allophone_vits.distillation.config import (
     features_of,
 )
 from allophone_vits.distillation.teacher import TABLE, say_texts
-from allophone_vits.distillation.thinning import thinned
 
 RECIPE = "vits/distill"
 TAUGHT = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
@@ -63,7 +60,7 @@ def distill(
     overrides: Sequence[str],
     registry: Registry,
     track: Track,
-    student: Path | None = None,
+    students: Sequence[Path] = (),
 ) -> None:
     """Write a voice folder `out` with a student's parts in the place of those of `voice`.
 
@@ -71,7 +68,8 @@ def distill(
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
     folder: of the teacher's speech and the training.
-    student: a folder with `model.safetensors`, the weights of a student and discriminators to begin with.
+    students: what the training begins with, in the place of the teacher's: runs or checkpoints of distillations, or
+        training folders of voice packages; a later one goes before an earlier one.
 
     Raises UserError if `out` exists, for a voice of a family whose parts cannot be replaced, and for texts that
     cannot be read.
@@ -110,7 +108,9 @@ def distill(
         changed = [argument for value in overrides for argument in ("--set", value)]
         _allophone("train", "--run", str(run), "--resume", "latest", *changed)
     else:
-        begin = _beginning(teacher, experiment.model, parts, student, folder / "begin", registry)
+        begin = write_beginning(
+            teacher, experiment.model, parts, students, folder / "begin", registry
+        )
         _allophone("train", str(description), "--run", str(run), "--finetune", str(begin))
 
     learnt = find_voice(run, registry).read(registry)
@@ -134,7 +134,6 @@ def with_parts(
 ) -> StoredVoice:
     """The teacher with parts of the student; it keeps what the student left out, such as a posterior encoder."""
     about = teacher.description.about
-    learnt = {name: tensor for name, tensor in student.weights.items() if _is_of(name, parts)}
     what = "a faster decoder" if tuple(parts) == (DECODER,) else "faster parts"
     return StoredVoice(
         description=evolve(
@@ -143,54 +142,8 @@ def with_parts(
             model=student.description.model,
         ),
         vocabulary=teacher.vocabulary,
-        weights=_replaced(teacher.weights, learnt, parts),
+        weights=with_weights(teacher.weights, only(student.weights, parts)),
     )
-
-
-def _beginning(
-    teacher: StoredVoice,
-    model: Any,
-    parts: Sequence[str],
-    student: Path | None,
-    destination: Path,
-    registry: Registry,
-) -> Path:
-    """Write what training begins with, as a voice folder to fine-tune from.
-
-    That is the teacher, its layers thinned to those of the student's `model`, with the weights in the folder `student`.
-    """
-    learnt = thinned(teacher.weights, teacher.description.model, model, parts)
-    judges: dict[str, Tensor] = {}
-    if student:
-        given = {name: t.float() for name, t in read_weights(student / WEIGHTS).items()}
-        of_student = strip_prefix(given, "generator")
-        # Of the others, such as a smaller flow, this student has the teacher's.
-        known = {name: tensor for name, tensor in of_student.items() if _is_of(name, parts)}
-        if not known:
-            raise UserError(
-                f"{student / WEIGHTS} has no weights of a student's {', '.join(parts)} (generator.{parts[0]}...).",
-                hint="Give the folder that tools/pack_student.py wrote, or a checkpoint of a distillation.",
-            )
-        learnt = _replaced(learnt, known, {name.partition(".")[0] for name in known})
-        judges = strip_prefix(given, "discriminator")
-    shutil.rmtree(destination, ignore_errors=True)
-    write_voice(destination, evolve(teacher, weights=learnt), registry=registry)
-    if judges:
-        write_weights(destination / TRAINING_WEIGHTS, add_prefix(judges, "discriminator"))
-    return destination
-
-
-def _is_of(name: str, parts: Collection[str]) -> bool:
-    """Whether a weight belongs to one of the parts."""
-    return name.partition(".")[0] in parts
-
-
-def _replaced(
-    weights: Mapping[str, Tensor], learnt: Mapping[str, Tensor], parts: Collection[str]
-) -> dict[str, Tensor]:
-    """Weights of a voice with another one's parts."""
-    kept = {name: tensor for name, tensor in weights.items() if not _is_of(name, parts)}
-    return kept | dict(learnt)
 
 
 def _family(teacher: StoredVoice, registry: Registry) -> str:
