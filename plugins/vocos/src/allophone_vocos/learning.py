@@ -72,19 +72,24 @@ class WaveformLearning:
             rt.update(DISCRIMINATOR, loss)
             metrics["discriminator_loss"] = loss
             if rt.step >= config.adversarial_from + config.discriminators_lead:
-                with rt.frozen(DISCRIMINATOR), rt.autocast():
-                    of_generated = rt[DISCRIMINATOR](generated)
-                adversarial = adversarial_loss(of_generated)
-                # The features of real speech are those of before the update, which saves a third of this pass.
-                feature = feature_matching_loss(_detached(of_real), of_generated)
-                metrics |= {"adversarial_loss": adversarial, "feature_loss": feature}
-                total = (
-                    total
-                    + config.adversarial_weight * adversarial
-                    + config.feature_weight * feature
-                )
+                judged = self._judged(rt, generated, of_real)
+                metrics |= judged
+                total = total + config.adversarial_weight * judged["adversarial_loss"]
+                total = total + config.feature_weight * judged["feature_loss"]
         rt.update(GENERATOR, total)
         return {"generator_loss": total, **metrics}
+
+    def _judged(self, rt: Runtime, generated: Tensor, of_real: Outputs) -> dict[str, Tensor]:
+        """The generator's losses against the discriminators.
+
+        of_real: what they gave for real speech before their update, which saves a third of this pass.
+        """
+        with rt.frozen(DISCRIMINATOR), rt.autocast():
+            of_generated = rt[DISCRIMINATOR](generated)
+        return {
+            "adversarial_loss": adversarial_loss(of_generated),
+            "feature_loss": feature_matching_loss(_detached(of_real), of_generated),
+        }
 
     def evaluate(self, real: Tensor, generated: Tensor) -> Metrics:
         """The spectral distances at all window sizes; real, generated [B, N]."""
