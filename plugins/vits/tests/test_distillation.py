@@ -31,7 +31,7 @@ from allophone_vits.distillation.config import (
 )
 from allophone_vits.distillation.distilling import _family, distill
 from allophone_vits.distillation.features import EncodedTextExtractor, LatentsExtractor
-from allophone_vits.distillation.teacher import AUDIO, TABLE, say_texts
+from allophone_vits.distillation.teacher import AUDIO, say_texts
 from allophone_vits.model import Vits
 from allophone_vocos.config import VocosConfig
 
@@ -53,6 +53,7 @@ def distilled(
     max_steps: int = 3,
     parts: tuple[str, ...] = ("decoder",),
     settings: tuple[str, ...] = (),
+    speech: Path | None = None,
 ) -> None:
     distill(
         given,
@@ -62,6 +63,7 @@ def distilled(
         texts=texts,
         count=None,
         folder=out.parent / "training",
+        speech=speech,
         overrides=[*SETTINGS, *settings, f"runtime.max_steps={max_steps}"],
         registry=default_registry(),
         track=untracked,
@@ -80,7 +82,9 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     ]
     texts.write_text("\n".join(rows), "utf-8")
 
-    distilled(tmp_path / "fast", tmp_path / "letters", texts=texts)
+    speech = tmp_path / "speech"
+    distilled(tmp_path / "fast", tmp_path / "letters", texts=texts, speech=speech)
+    assert not (tmp_path / "training" / "teacher").exists()
     student = read_voice(tmp_path / "fast")
     config = student.description.model
     assert config == evolve(CONFIG, decoder=config.decoder)
@@ -97,11 +101,12 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     joined = np.concatenate(list(allophone.load(tmp_path / "fast").stream(LINES[0], seed=1)))
     np.testing.assert_array_equal(joined, said.samples)
 
-    distilled(tmp_path / "faster", tmp_path / "letters", texts=texts, max_steps=5)
+    distilled(tmp_path / "faster", tmp_path / "letters", texts=texts, max_steps=5, speech=speech)
     steps = [checkpoint.step for checkpoint in checkpoints(tmp_path / "training" / "run")]
     assert sorted(steps) == [3, 5]
     with pytest.raises(UserError, match="learns decoder, and not flow"):
         distilled(tmp_path / "other", tmp_path / "letters", texts=texts, parts=("flow",))
+    assert not (tmp_path / "training" / "teacher").exists()
     later = read_voice(tmp_path / "faster").weights
     name = "decoder.output.weight"
     assert not torch.equal(later[name], student.weights[name])
@@ -178,7 +183,18 @@ def test_the_teachers_waveform_is_that_of_its_latents(tmp_path: Path) -> None:
     again = say_texts(teacher, requests, tmp_path, registry=default_registry())
     assert again == spoken
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
-    assert {path for path in after if after[path] != before[path]} == {tmp_path / TABLE}
+    assert {path for path in after if after[path] != before[path]} == {tmp_path / spoken.table}
+
+
+def test_lists_of_texts_share_a_folder_of_speech(tmp_path: Path) -> None:
+    requests = [Request(id=str(number), text=text) for number, text in enumerate(LINES)]
+    everything = say_texts(voice(), requests, tmp_path, registry=default_registry())
+    said = set(tmp_path.rglob("*.wav"))
+    few = say_texts(voice(), requests[:2], tmp_path, registry=default_registry())
+    assert set(tmp_path.rglob("*.wav")) == said
+    for spoken, count in ((everything, len(LINES)), (few, 2)):
+        assert spoken.utterances == count
+        assert len((tmp_path / spoken.table).read_text("utf-8").splitlines()) == count
 
 
 def context(samples: int) -> ExtractionContext:

@@ -27,7 +27,7 @@ from allophone_vits.distillation.config import (
     features_of,
 )
 from allophone_vits.distillation.objective import DistillObjective
-from allophone_vits.distillation.teacher import TABLE, say_texts
+from allophone_vits.distillation.teacher import say_texts
 from allophone_vits.distillation.thinning import spread, thinned
 
 
@@ -53,8 +53,9 @@ class TestParts:
         """What the teacher said of two texts, as a batch."""
         requests = [Request(id=str(number), text=text) for number, text in enumerate(LINES[:2])]
         names = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
-        say_texts(teacher, requests, folder, registry=default_registry(), features=names)
-        rows = [json.loads(line) for line in (folder / TABLE).read_text("utf-8").splitlines()]
+        spoken = say_texts(teacher, requests, folder, registry=default_registry(), features=names)
+        lines = (folder / spoken.table).read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
         features = {
             name: [np.load(folder / name / f"{row['id']}.npy") for row in rows] for name in names
         }

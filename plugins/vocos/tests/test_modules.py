@@ -19,7 +19,7 @@ from allophone_vocos.config import (
     VocosConfig,
     VocosTrainerConfig,
 )
-from allophone_vocos.discriminators import Discriminators
+from allophone_vocos.discriminators import Discriminators, MagnitudeDiscriminator
 from allophone_vocos.inverse_stft import InverseStft
 from allophone_vocos.learning import WaveformLearning
 from allophone_vocos.network import Vocos
@@ -44,7 +44,8 @@ def network(*, speaker_channels: int = 0) -> Vocos:
         (lambda: SpectralLossConfig(sizes=(510,)), "multiples of 4"),
         (lambda: SpectralLossConfig(per_step=4), "more than the 3 sizes"),
         (lambda: DiscriminatorsConfig(periods=(), stft_sizes=()), "is empty"),
-        (lambda: DiscriminatorsConfig(stft_sizes=(130,)), "multiples of 4"),
+        (lambda: DiscriminatorsConfig(stft_sizes=(130,)), "stft_sizes must be multiples of 4"),
+        (lambda: DiscriminatorsConfig(magnitude_sizes=(8,)), "magnitude_sizes must be multiples"),
     ],
 )
 def test_invalid_values_are_errors(build, complaint) -> None:
@@ -142,10 +143,21 @@ def test_gradients_of_silence_are_finite() -> None:
     loss = SpectralLoss(SpectralLossConfig(), sample_rate=22050)
     silent = torch.zeros(1, 8192, requires_grad=True)
     loss.weighted(loss(silent, torch.zeros(1, 8192))).backward()
-    outputs = Discriminators(DiscriminatorsConfig())(silent)
+    outputs = Discriminators(DiscriminatorsConfig(magnitude_sizes=(256,)))(silent)
     torch.stack([output.score.mean() for output in outputs]).sum().backward()
     assert silent.grad is not None
     assert silent.grad.isfinite().all()
+
+
+def test_the_phase_distance_does_not_reward_silence() -> None:
+    torch.manual_seed(0)
+    loss = SpectralLoss(evolve(SpectralLossConfig(), phase_weight=1.0), sample_rate=22050)
+    real, other = torch.randn(2, 1, 8192) * 0.1
+    loud, quiet = (loss(scale * other, real).phase for scale in (1.0, 0.1))
+    assert loud is not None
+    assert quiet is not None
+    torch.testing.assert_close(loud, quiet, rtol=0.01, atol=0)
+    assert loss(0.1 * real, real).phase < 0.01 * loud
 
 
 def test_a_step_draws_some_of_the_sizes() -> None:
@@ -156,10 +168,27 @@ def test_a_step_draws_some_of_the_sizes() -> None:
 
 
 def test_each_discriminator_judges() -> None:
-    config = DiscriminatorsConfig()
+    config = DiscriminatorsConfig(magnitude_sizes=(512, 256))
     outputs = Discriminators(config)(torch.randn(2, 8192))
-    assert len(outputs) == len(config.periods) + len(config.stft_sizes)
+    assert len(outputs) == len(config.periods) + len(config.stft_sizes) + 2
     assert all(output.score.shape[0] == 2 and len(output.features) > 3 for output in outputs)
+
+
+def test_a_discriminator_of_magnitudes_hears_no_phases() -> None:
+    torch.manual_seed(0)
+    judge = MagnitudeDiscriminator(256, channels=8)
+    speech = 0.1 * torch.randn(1, 8192)
+    torch.testing.assert_close(judge(-speech).score, judge(speech).score)
+    assert judge(speech).score.shape == (1, 1, 8192 // 64 + 1)
+    assert not torch.allclose(judge(speech / 2).score, judge(speech).score, atol=1e-3)
+
+
+def test_a_discriminator_of_magnitudes_does_not_hear_how_samples_were_rounded() -> None:
+    torch.manual_seed(0)
+    judge = MagnitudeDiscriminator(1024, channels=8)
+    tone = 0.1 * (torch.arange(8192) * 0.05).sin()[None]
+    rounded = (tone * 32768).round() / 32768
+    torch.testing.assert_close(judge(rounded).score, judge(tone).score, atol=1e-4, rtol=0)
 
 
 @frozen

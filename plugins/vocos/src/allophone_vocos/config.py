@@ -54,8 +54,8 @@ class SpectralLossConfig:
     mels: bands of the mel of the largest window; smaller windows have fewer, in proportion to the root.
     mel_weight: of the L1 distance of log-mels.
     stft_weight: of spectral convergence and L1 distance of log magnitudes (Yamamoto et al. 2020, section 2.2).
-    phase_weight: of the L1 distance of complex spectra with compressed magnitudes. Only where the input determines
-        the waveform, phases included, as the latents of a teacher do, and a mel does not.
+    phase_weight: of the L1 distance of complex spectra that both have the real one's compressed magnitudes. Only
+        where the input determines the waveform, phases included, as the latents of a teacher do, and a mel does not.
     """
 
     sizes: tuple[int, ...] = (512, 1024, 2048)
@@ -78,12 +78,14 @@ class SpectralLossConfig:
 
 @frozen(kw_only=True)
 class DiscriminatorsConfig:
-    """Small discriminators of periods and of spectrograms; the defaults train on a CPU.
+    """Small discriminators of periods, spectrograms and magnitudes; the defaults train on a CPU.
 
     periods, period_channels: one discriminator per period (Kong et al. 2020, section 2.3), and the channels of
         its layers.
     stft_sizes: one discriminator of the complex spectrogram per window size, in samples.
     spectral_channels: of the first layers of these; the last ones have twice as many.
+    magnitude_sizes, magnitude_channels: one discriminator of the log magnitudes per window size, and the channels of
+        its layers.
     """
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
@@ -92,14 +94,18 @@ class DiscriminatorsConfig:
     )
     stft_sizes: tuple[int, ...] = (1024, 512, 256)
     spectral_channels: int = field(default=16, validator=_positive)
+    magnitude_sizes: tuple[int, ...] = ()
+    magnitude_channels: int = field(default=128, validator=_positive)
 
     def __attrs_post_init__(self) -> None:
-        if not (self.periods or self.stft_sizes):
-            raise ConfigError("discriminators is empty: set periods or stft_sizes")
-        if any(size < 16 or size % 4 for size in self.stft_sizes):
-            raise ConfigError(
-                f"discriminators.stft_sizes must be multiples of 4, at least 16, got {self.stft_sizes}"
-            )
+        if not (self.periods or self.stft_sizes or self.magnitude_sizes):
+            raise ConfigError("discriminators is empty: set periods, stft_sizes or magnitude_sizes")
+        for name in ("stft_sizes", "magnitude_sizes"):
+            sizes = getattr(self, name)
+            if any(size < 16 or size % 4 for size in sizes):
+                raise ConfigError(
+                    f"discriminators.{name} must be multiples of 4, at least 16, got {sizes}"
+                )
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Small discriminators of waveforms: of periods, and of complex spectrograms.
+"""Small discriminators of waveforms: of periods, of complex spectrograms, and of magnitudes.
 
 Legend: B batch, N samples, H channels, F frames, K frequency bins.
 """
@@ -16,6 +16,15 @@ from allophone.training.adversarial import (
 )
 from allophone_vocos.config import DiscriminatorsConfig
 from allophone_vocos.spectral import complex_spectrum, compressed
+
+_MAGNITUDE_LAYERS = 4
+"""Of a `MagnitudeDiscriminator`, besides the first and the last."""
+
+_INAUDIBLE = 1e-3
+"""Power below which magnitudes are alike, some 80 dB below the loudest: it hides how samples were rounded."""
+
+_LOG_RANGE = 4.0
+"""Divides log powers, to bring them to about -2 to 2."""
 
 
 class SpectrogramDiscriminator(ConvolutionalDiscriminator):
@@ -47,6 +56,32 @@ class SpectrogramDiscriminator(ConvolutionalDiscriminator):
         return self.discriminate(inputs.permute(0, 3, 2, 1))
 
 
+class MagnitudeDiscriminator(ConvolutionalDiscriminator):
+    """Convolutions over the frames of log magnitudes; the frequencies are the channels of the first one.
+
+    A frame is judged from all its frequencies at once, at the cost of a few matrix products. What differs between
+    frequencies, the convolutions of a `SpectrogramDiscriminator`, which are the same at each, hardly see.
+    """
+
+    def __init__(self, size: int, channels: int) -> None:
+        kernels = [3, *[5] * _MAGNITUDE_LAYERS]
+        widths = [size // 2 + 1, *[channels] * len(kernels)]
+        layers = [
+            nn.Conv1d(width, channels, kernel, padding=kernel // 2)
+            for width, kernel in zip(widths, kernels, strict=False)
+        ]
+        output = nn.Conv1d(channels, 1, 3, padding=1)
+        super().__init__(parametrizations.weight_norm(layer) for layer in (*layers, output))
+        self.size = size
+
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
+        """waveform: [B, N]."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            power = complex_spectrum(waveform.float(), self.size).square().sum(-1)
+            log_magnitudes = (power + _INAUDIBLE).log() / _LOG_RANGE
+        return self.discriminate(log_magnitudes)
+
+
 class Discriminators(nn.Module):
     """All discriminators of a config."""
 
@@ -58,6 +93,10 @@ class Discriminators(nn.Module):
                 *(
                     SpectrogramDiscriminator(size, config.spectral_channels)
                     for size in config.stft_sizes
+                ),
+                *(
+                    MagnitudeDiscriminator(size, config.magnitude_channels)
+                    for size in config.magnitude_sizes
                 ),
             ]
         )

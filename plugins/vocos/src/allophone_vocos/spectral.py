@@ -22,13 +22,16 @@ QUIETEST = 1e-5
 COMPRESSION = 0.3
 """Exponent of the magnitudes of compressed spectra."""
 
+_FAINT = 1e-4
+"""Power below which a phase counts for less, so that gradients stay finite."""
+
 
 @frozen(kw_only=True)
 class SpectralDistances:
     """Means over window sizes.
 
     mel: L1 distance of log-mels; stft: spectral convergence plus L1 distance of log magnitudes.
-    phase: L1 distance of complex spectra with compressed magnitudes; None if its weight is 0.
+    phase: L1 distance of complex spectra that both have the real one's compressed magnitudes; None if its weight is 0.
     """
 
     mel: Tensor
@@ -83,7 +86,7 @@ class SpectralLoss:
                 convergence = (theirs - ours).norm() / theirs.norm().clamp_min(QUIETEST)
                 stfts.append(convergence + _distance(magnitude.clamp_min(QUIETEST).log()))
                 if self._config.phase_weight:
-                    phases.append(_distance(compressed(spectrum, power)))
+                    phases.append(_phase_distance(spectrum, power))
         return SpectralDistances(
             mel=torch.stack(mels).mean(),
             stft=torch.stack(stfts).mean(),
@@ -119,6 +122,16 @@ def compressed(spectrum: Tensor, power: Tensor) -> Tensor:
     So quiet harmonics count nearly as much as loud ones; phases are kept.
     """
     return spectrum * (power.unsqueeze(-1) + 1e-6) ** ((COMPRESSION - 1) / 2)
+
+
+def _phase_distance(spectrum: Tensor, power: Tensor) -> Tensor:
+    """Distance of phases alone, of the first half of a batch from the second, where that one is loud.
+
+    With magnitudes of its own, a generator that cannot know some phases comes closer by being quieter there.
+    """
+    ours, theirs = (spectrum / (power.unsqueeze(-1) + _FAINT).sqrt()).chunk(2)
+    _, loudness = (power.unsqueeze(-1) ** (COMPRESSION / 2)).chunk(2)
+    return (loudness * (ours - theirs)).abs().mean()
 
 
 def _distance(both: Tensor) -> Tensor:

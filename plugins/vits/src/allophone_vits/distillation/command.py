@@ -53,8 +53,13 @@ if TYPE_CHECKING:
     "--run",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the teacher's speech and of the training, which is resumed if it has begun.  "
-    "[default: OUT-training]",
+    help="The folder of the training, which is resumed if it has begun.  [default: OUT-training]",
+)
+@click.option(
+    "--speech",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the teacher's speech; what is there is not said again, so several trainings may share it.  "
+    "[default: RUN/teacher]",
 )
 @click.option(
     "--student",
@@ -82,6 +87,7 @@ def command(
     texts: Path | None,
     count: int | None,
     folder: Path | None,
+    speech: Path | None,
     students: tuple[Path, ...],
     max_steps: int | None,
     overrides: tuple[str, ...],
@@ -106,6 +112,7 @@ def command(
         texts=texts,
         count=count,
         students=students,
+        speech=speech,
         folder=folder or out.with_name(f"{out.name}-training"),
         overrides=settings,
         registry=default_registry(),

@@ -1,6 +1,6 @@
 """Distills a voice: the teacher speaks, the student learns, and the two become one voice folder.
 
-    teacher/           what the teacher said (`allophone_vits.distillation.teacher`)
+    teacher/           what the teacher said (`allophone_vits.distillation.teacher`), unless another folder is given
     data/              manifest and features
     experiment.toml    the recipe `vits/distill` with the tables of the teacher
     run/               the training run
@@ -40,7 +40,7 @@ from allophone_vits.distillation.config import (
     PRIOR_SAMPLES,
     features_of,
 )
-from allophone_vits.distillation.teacher import TABLE, say_texts
+from allophone_vits.distillation.teacher import say_texts
 
 RECIPE = "vits/distill"
 TAUGHT = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
@@ -61,13 +61,15 @@ def distill(
     registry: Registry,
     track: Track,
     students: Sequence[Path] = (),
+    speech: Path | None = None,
 ) -> None:
     """Write a voice folder `out` with a student's parts in the place of those of `voice`.
 
     parts: what the student learns, of "decoder", "flow" and "text_encoder".
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
-    folder: of the teacher's speech and the training.
+    folder: of the training, and of the teacher's speech if there is no folder `speech`, which several trainings may
+        share.
     students: what the training begins with, in the place of the teacher's: runs or checkpoints of distillations, or
         training folders of voice packages; a later one goes before an earlier one.
 
@@ -87,10 +89,11 @@ def distill(
     family = _family(teacher, registry)
     requests = read_requests(texts or _shipped_texts(teacher))[:count]
 
+    speech = (speech or folder / "teacher").resolve()
     spoken = say_texts(
         teacher,
         requests,
-        folder / "teacher",
+        speech,
         registry=registry,
         features=[name for name in features_of(parts) if name in TAUGHT],
         track=track,
@@ -99,7 +102,8 @@ def distill(
     if spoken.skipped:
         click.echo(f"It cannot read {len(spoken.skipped):,}, such as {spoken.skipped[0]}", err=True)
 
-    experiment = _experiment(teacher, family, parts, decoder, folder, overrides, registry)
+    experiment = _experiment(teacher, family, parts, decoder, overrides, registry)
+    experiment = _with_speech(experiment, speech, spoken.table, data=folder / "data")
     description = folder / "experiment.toml"
     write_toml(description, unstructure(experiment, registry=registry))
     _allophone("prepare", str(description))
@@ -176,7 +180,6 @@ def _experiment(
     family: str,
     parts: Sequence[str],
     decoder: str,
-    folder: Path,
     overrides: Sequence[str],
     registry: Registry,
 ) -> Experiment:
@@ -188,27 +191,33 @@ def _experiment(
         else [f'model.decoder={{type = "{decoder}"}}']
     )
     base = resolve(RECIPE, [*chosen, *overrides], registry=registry).experiment
-    (corpus,) = base.data.corpora
-    speech = (folder / "teacher").resolve()
     trainer: Any = registry.load("trainers", f"{family}.distill", "config")
-    features = {name: base.features[name] for name in features_of(parts)}
-    taught = {
-        name: evolve(features[name], directory=str(speech / name))
-        for name in TAUGHT
-        if name in features
-    }
     return evolve(
         base,
-        data=evolve(
-            base.data,
-            directory=str((folder / "data").resolve()),
-            corpora=(evolve(corpus, root=str(speech), file=TABLE),),
-        ),
         text=teacher.description.text,
         audio=teacher.description.audio,
-        features=features | taught,
+        features={name: base.features[name] for name in features_of(parts)},
         model=_model(teacher, base.model, parts),
         trainer=trainer(**attrs.asdict(evolve(base.trainer, parts=tuple(parts)), recurse=False)),
+    )
+
+
+def _with_speech(experiment: Experiment, speech: Path, table: str, *, data: Path) -> Experiment:
+    """The experiment with a table of the teacher's speech as its corpus."""
+    (corpus,) = experiment.data.corpora
+    taught = {
+        name: evolve(experiment.features[name], directory=str(speech / name))
+        for name in TAUGHT
+        if name in experiment.features
+    }
+    return evolve(
+        experiment,
+        data=evolve(
+            experiment.data,
+            directory=str(data.resolve()),
+            corpora=(evolve(corpus, root=str(speech), file=table),),
+        ),
+        features={**experiment.features, **taught},
     )
 
 

@@ -1,13 +1,15 @@
 """The teacher's speech: what a voice makes of texts, with the latents that its decoder was given.
 
-    speech.jsonl              one line per utterance: id, audio, text, speaker; a table for `[[data.corpora]]`
+    texts-<digest>.jsonl      one line per utterance of a list of texts: id, audio, text, speaker; a table for
+                              `[[data.corpora]]`
     audio/<id>.wav            16 bits, at the voice's sample rate
     latents/<id>.npy          [F, C] float16, F frames of `hop_length` samples
     prior-samples/<id>.npy    [F, C] float16, what its flow made these latents of; for students of the flow
     encoded-text/<id>.npy     [T, H + 2 C] float16, hidden states, means and log scales of the prior; for students
                               of the text encoder
 
-An id is made of the voice, the text, the speaker and the seed, so what is there need not be said again.
+An id is made of the voice, the text, the speaker and the seed, so what is there need not be said again, and several
+trainings can share a folder, whatever texts they take.
 C latent channels, F frames, H hidden channels, T text.
 """
 
@@ -37,14 +39,14 @@ from allophone.text.frontend import build_frontend
 from allophone_vits.distillation.config import ENCODED_TEXT, LATENTS, PRIOR_SAMPLES
 from allophone_vits.synthesis import SpokenInParts, VitsSynthesizer
 
-TABLE = "speech.jsonl"
 AUDIO = "audio"
 
 
 @frozen(kw_only=True)
 class Spoken:
-    """What the teacher said: utterances in the table, seconds of speech, and texts it cannot read."""
+    """What the teacher said: the file of the table, its utterances, seconds of speech, and texts it cannot read."""
 
+    table: str
     utterances: int
     seconds: float
     skipped: tuple[str, ...]
@@ -102,9 +104,15 @@ def say_texts(
             f"The first: {skipped[0]}",
             hint="Give texts in the language of the voice: --texts FILE, one text a line.",
         )
-    with atomic_write(folder / TABLE) as file:
+    table = f"texts-{digest_of([row['id'] for row in rows], size=8)}.jsonl"
+    with atomic_write(folder / table) as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-    return Spoken(utterances=len(rows), seconds=audio.seconds(frames), skipped=tuple(skipped))
+    return Spoken(
+        table=table,
+        utterances=len(rows),
+        seconds=audio.seconds(frames),
+        skipped=tuple(skipped),
+    )
 
 
 def _encoded(voice: StoredVoice, request: Request, seed: int, registry: Registry) -> TextBatch:
