@@ -233,7 +233,7 @@ def test_the_recipes_continue_a_medium_voice(recipe: str) -> None:
 def test_the_fast_recipes_continue_a_distilled_voice(recipe: str) -> None:
     """Decoder and discriminators are those of `vits/distill`, so that their weights are taken.
 
-    But those of `asterisk`, which were before that recipe's, are of spectrograms alone.
+    The packed training of `asterisk` is older and has no discriminators of magnitudes.
     """
     pytest.importorskip("allophone_corpora")
     experiment, distilled = resolve(recipe).experiment, resolve("vits/distill").experiment
