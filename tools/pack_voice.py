@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ from allophone_onnx.settings import OURS, SETTINGS
 from allophone_vits.model import TRAINING_ONLY
 
 GENERATOR = "generator."
-TEACHER = "teacher"
 
 
 @click.command
@@ -131,18 +130,22 @@ def _write_training(checkpoint: Checkpoint, folder: Path) -> None:
 def _portable(plain: dict[str, Any], name: str) -> dict[str, Any]:
     """The experiment without the folders of the machine that trained it."""
     plain["data"]["directory"] = f"data/{name}"
-    for table in (*plain["data"]["corpora"], *plain["features"].values()):
+    corpora = plain["data"]["corpora"]
+    roots = [Path(corpus["root"]) for corpus in corpora]
+    for table in (*corpora, *plain["features"].values()):
         for key in ("root", "transcripts", "directory"):
             if key in table:
-                table[key] = _without_machine(Path(table[key]))
+                table[key] = _without_machine(Path(table[key]), roots)
     return plain
 
 
-def _without_machine(path: Path) -> str:
-    """Where Debian's packages put it, though it may have been unpacked elsewhere; or the teacher's files of a distillation."""
-    for folder, root in (("usr", "/"), (TEACHER, "")):
-        if folder in path.parts:
-            return str(Path(root, *path.parts[path.parts.index(folder) :]))
+def _without_machine(path: Path, roots: Sequence[Path]) -> str:
+    """Where Debian's packages put it, though it may have been unpacked elsewhere; otherwise from a corpus's folder on."""
+    if "usr" in path.parts:
+        return str(Path("/", *path.parts[path.parts.index("usr") :]))
+    for root in roots:
+        if path.is_relative_to(root):
+            return str(Path(root.name, path.relative_to(root)))
     return str(path)
 
 

@@ -130,7 +130,7 @@ def _phase_distance(spectrum: Tensor, power: Tensor) -> Tensor:
     With magnitudes of its own, a generator that cannot know some phases comes closer by being quieter there.
     """
     ours, theirs = (spectrum / (power.unsqueeze(-1) + _FAINT).sqrt()).chunk(2)
-    _, loudness = (power.unsqueeze(-1) ** (COMPRESSION / 2)).chunk(2)
+    loudness = power.chunk(2)[1].unsqueeze(-1) ** (COMPRESSION / 2)
     return (loudness * (ours - theirs)).abs().mean()
 
 
