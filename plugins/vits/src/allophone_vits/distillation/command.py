@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     "--speech",
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the teacher's speech; what is there is not said again, so several trainings may share it.  "
-    "[default: RUN/teacher]",
+    "[default: what the training had so far, or RUN/teacher]",
 )
 @click.option(
     "--student",

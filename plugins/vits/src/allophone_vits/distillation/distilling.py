@@ -43,6 +43,8 @@ from allophone_vits.distillation.config import (
 from allophone_vits.distillation.teacher import say_texts
 
 RECIPE = "vits/distill"
+DESCRIPTION = "experiment.toml"
+"""In the folder of a training, the recipe with the tables of the teacher."""
 TAUGHT = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
 """The features that are files of the teacher's."""
 ENGLISH = "texts/english.txt"
@@ -68,8 +70,8 @@ def distill(
     parts: what the student learns, of "decoder", "flow" and "text_encoder".
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
-    folder: of the training, and of the teacher's speech if there is no folder `speech`, which several trainings may
-        share.
+    folder: of the training. speech: of the teacher's speech, which several trainings may share; by default the
+        one that the training began with, which is `folder`/teacher for a new one.
     students: what the training begins with, in the place of the teacher's: runs or checkpoints of distillations, or
         training folders of voice packages; a later one goes before an earlier one.
 
@@ -89,7 +91,8 @@ def distill(
     family = _family(teacher, registry)
     requests = read_requests(texts or _shipped_texts(teacher))[:count]
 
-    speech = (speech or folder / "teacher").resolve()
+    description = folder / DESCRIPTION
+    speech = (speech or _earlier_speech(description) or folder / "teacher").resolve()
     spoken = say_texts(
         teacher,
         requests,
@@ -104,7 +107,6 @@ def distill(
 
     experiment = _experiment(teacher, family, parts, decoder, overrides, registry)
     experiment = _with_speech(experiment, speech, spoken.table, data=folder / "data")
-    description = folder / "experiment.toml"
     write_toml(description, unstructure(experiment, registry=registry))
     _allophone("prepare", str(description))
     _allophone("extract", str(description))
@@ -120,6 +122,14 @@ def distill(
     learnt = find_voice(run, registry).read(registry)
     write_voice(out, with_parts(teacher, learnt, parts, name=out.name), registry=registry)
     click.echo(f"Wrote {out}")
+
+
+def _earlier_speech(description: Path) -> Path | None:
+    """The teacher's speech that a training has had so far."""
+    if not description.exists():
+        return None
+    (corpus,) = read_toml(description)["data"]["corpora"]
+    return Path(corpus["root"])
 
 
 def _check_parts(run: Path, parts: Sequence[str]) -> None:
