@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,17 @@ def test_lists_of_texts_share_a_folder_of_speech(tmp_path: Path) -> None:
     for spoken, count in ((everything, len(LINES)), (few, 2)):
         assert spoken.utterances == count
         assert len((tmp_path / spoken.table).read_text("utf-8").splitlines()) == count
+
+
+def test_further_takes_of_a_text_are_other_speech(tmp_path: Path) -> None:
+    requests = [Request(id="0", text=LINES[0])]
+    once = say_texts(voice(), requests, tmp_path, registry=default_registry())
+    twice = say_texts(voice(), requests * 2, tmp_path, registry=default_registry())
+    assert (once.utterances, twice.utterances) == (1, 2)
+    rows = [json.loads(row) for row in (tmp_path / twice.table).read_text("utf-8").splitlines()]
+    first, second = (np.load(tmp_path / LATENTS / f"{row['id']}.npy") for row in rows)
+    assert rows[0]["text"] == rows[1]["text"] == LINES[0]
+    assert first.shape != second.shape or not np.allclose(first, second)
 
 
 def context(samples: int) -> ExtractionContext:

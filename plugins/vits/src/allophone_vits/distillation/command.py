@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     "--count", type=click.IntRange(min=2), help="Say only so many of the texts.  [default: all]"
 )
 @click.option(
+    "--takes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Say each text so many times, with other noise each time: a flow of few texts learns them by heart.",
+)
+@click.option(
     "--run",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -86,6 +93,7 @@ def command(
     decoder: str,
     texts: Path | None,
     count: int | None,
+    takes: int,
     folder: Path | None,
     speech: Path | None,
     students: tuple[Path, ...],
@@ -111,6 +119,7 @@ def command(
         decoder=decoder,
         texts=texts,
         count=count,
+        takes=takes,
         students=students,
         speech=speech,
         folder=folder or out.with_name(f"{out.name}-training"),

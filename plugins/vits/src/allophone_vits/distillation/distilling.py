@@ -58,6 +58,7 @@ def distill(
     decoder: str,
     texts: Path | None,
     count: int | None,
+    takes: int = 1,
     folder: Path,
     overrides: Sequence[str],
     registry: Registry,
@@ -70,6 +71,7 @@ def distill(
     parts: what the student learns, of "decoder", "flow" and "text_encoder".
     decoder: the type of the student's decoder; overrides: of the recipe `vits/distill`.
     texts: a list of texts, by default the English sentences of this package; count: how many of them.
+    takes: how often each is said, with other noise and thus another rhythm, pitch and phase; a flow learns from them.
     folder: of the training. speech: of the teacher's speech, which several trainings may share; by default the
         one that the training began with, which is `folder`/teacher for a new one.
     students: what the training begins with, in the place of the teacher's: runs or checkpoints of distillations, or
@@ -89,7 +91,7 @@ def distill(
     source = find_or_import(voice, registry)
     teacher = source.read(registry)
     family = _family(teacher, registry)
-    requests = read_requests(texts or _shipped_texts(teacher))[:count]
+    requests = list(read_requests(texts or _shipped_texts(teacher))[:count]) * takes
 
     description = folder / DESCRIPTION
     speech = (speech or _earlier_speech(description) or folder / "teacher").resolve()
