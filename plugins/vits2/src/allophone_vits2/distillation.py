@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from allophone_vits.distillation.objective import DistillObjective
-from allophone_vits.distillation.student import AnswersInParts
+from allophone_vits.distillation.student import StudentForward
 from allophone_vits2.model import Vits2
 
 
-class StudentVits2(AnswersInParts, Vits2):  # type: ignore[misc]
+class StudentVits2(StudentForward, Vits2):  # type: ignore[misc]
     """VITS2 as a student."""
 
 

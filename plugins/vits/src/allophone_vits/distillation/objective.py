@@ -36,7 +36,7 @@ from allophone_vits.distillation.config import (
     DistillTrainerConfig,
     features_of,
 )
-from allophone_vits.distillation.student import Answer, StudentVits
+from allophone_vits.distillation.student import StudentOutput, StudentVits
 from allophone_vits.gaussian import Gaussian, gaussian_kl
 from allophone_vits.layers import masked, sequence_mask
 from allophone_vits.model import Generator
@@ -55,13 +55,13 @@ class Text:
 
 
 @frozen(kw_only=True)
-class Lesson:
-    """A student's answer, and what the teacher's parts gave.
+class Comparison:
+    """A student's output for segments, and the teacher's.
 
-    latents: [B, C, F] and waveform [B, N], of segments; text: None if the text encoder is the teacher's.
+    latents: [B, C, F] and waveform [B, N] of the teacher; text: None if the student has the teacher's text encoder.
     """
 
-    answer: Answer
+    student: StudentOutput
     latents: Tensor
     waveform: Tensor
     text: Text | None
@@ -121,24 +121,24 @@ class DistillObjective:
 
     def train_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """Update the discriminators, once they take part, then the student."""
-        lesson = self._teach(rt, batch, random_starts, joint=rt.step >= self.joint_from)
-        losses = self._distances(lesson)
+        compared = self._compare(rt, batch, random_starts, joint=rt.step >= self.joint_from)
+        losses = self._distances(compared)
         total = sum((self.weights[name] * loss for name, loss in losses.items()), torch.zeros(()))
-        waveform = lesson.answer.waveform
+        waveform = compared.student.waveform
         if waveform is not None:
-            learned = self.learning.update(rt, lesson.waveform, waveform, total)
+            learned = self.learning.update(rt, compared.waveform, waveform, total)
             return {**learned, **losses}
         rt.update(GENERATOR, total)
         return {"generator_loss": total, **losses}
 
     def eval_step(self, rt: Runtime, batch: Batch) -> Metrics:
         """The distances of the middle segment of each utterance, and of its text."""
-        lesson = self._teach(rt, batch, middle_starts, joint=True)
-        losses = self._distances(lesson)
-        waveform = lesson.answer.waveform
+        compared = self._compare(rt, batch, middle_starts, joint=True)
+        losses = self._distances(compared)
+        waveform = compared.student.waveform
         if waveform is None:
             return losses
-        return {**self.learning.evaluate(lesson.waveform, waveform), **losses}
+        return {**self.learning.evaluate(compared.waveform, waveform), **losses}
 
     def sample(self, rt: Runtime, batch: Batch) -> Mapping[str, SampleAudio | SampleImage]:
         """What student and teacher make of whole utterances, as audio and mels."""
@@ -149,7 +149,7 @@ class DistillObjective:
             given = self._given(one, torch.zeros_like(lengths), int(lengths.max()))
             with rt.autocast():
                 spoken = rt[GENERATOR](
-                    **given, decoded="flowed" if FLOW in self.parts else "taught"
+                    **given, decode="student" if FLOW in self.parts else "teacher"
                 ).waveform
             samples |= {
                 f"{name}/audio": SampleAudio(
@@ -160,34 +160,34 @@ class DistillObjective:
             }
         return samples
 
-    def _teach(
+    def _compare(
         self,
         rt: Runtime,
         batch: Batch,
         choose_starts: Callable[[Tensor, int], Tensor],
         *,
         joint: bool,
-    ) -> Lesson:
+    ) -> Comparison:
         starts = choose_starts(batch[LATENTS].lengths, self.segment_frames)
         given = self._given(batch, starts, self.segment_frames)
         text = _text(batch) if TEXT_ENCODER in self.parts else None
         if text:
             given |= {"tokens": text.tokens, "token_mask": text.mask}
         with rt.autocast():
-            answer = rt[GENERATOR](**given, decoded=self._decoded(joint))
+            output = rt[GENERATOR](**given, decode=self._decode(joint))
         waveform = slice_segments(
             batch["waveform"].values.unsqueeze(1),
             starts * self.audio.hop_length,
             self.segment_samples,
         )
-        return Lesson(
-            answer=answer, latents=given["latents"], waveform=waveform.squeeze(1), text=text
+        return Comparison(
+            student=output, latents=given["latents"], waveform=waveform.squeeze(1), text=text
         )
 
-    def _decoded(self, joint: bool) -> str | None:
+    def _decode(self, joint: bool) -> str | None:
         if DECODER not in self.parts:
             return None
-        return "flowed" if joint and FLOW in self.parts else "taught"
+        return "student" if joint and FLOW in self.parts else "teacher"
 
     def _given(self, batch: Batch, starts: Tensor, frames: int) -> dict[str, Tensor]:
         """What the parts are given of `frames` frames from `starts` [B] on."""
@@ -206,14 +206,14 @@ class DistillObjective:
         )
         return {**given, "prior_samples": samples, "inside": within > 0}
 
-    def _distances(self, lesson: Lesson) -> dict[str, Tensor]:
+    def _distances(self, compared: Comparison) -> dict[str, Tensor]:
         """How far flow and text encoder are from the teacher's, by the name of each loss."""
         losses: dict[str, Tensor] = {}
-        latents, encoded = lesson.answer.latents, lesson.answer.text
+        latents, encoded = compared.student.latents, compared.student.text
         if latents is not None:
-            losses["latents_loss"] = functional.l1_loss(latents.float(), lesson.latents)
-        if encoded is not None and lesson.text is not None:
-            taught, mask = lesson.text.encoded, lesson.text.mask
+            losses["latents_loss"] = functional.l1_loss(latents.float(), compared.latents)
+        if encoded is not None and compared.text is not None:
+            taught, mask = compared.text.encoded, compared.text.mask
             squared = masked((encoded.hidden.float() - taught.hidden).square(), mask)
             losses["hidden_loss"] = squared.sum() / (mask.sum() * squared.size(1))
             losses["prior_loss"] = gaussian_kl(taught.prior, encoded.prior, mask)

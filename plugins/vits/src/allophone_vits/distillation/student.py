@@ -15,8 +15,8 @@ from allophone_vits.text_encoder import EncodedText
 
 
 @frozen(kw_only=True)
-class Answer:
-    """What the parts of a student give; None of those that were not asked.
+class StudentOutput:
+    """The outputs of a student's parts; None of those that did not run.
 
     latents: [B, C, F], of its flow; waveform: [B, N], of its decoder; text: of its text encoder.
     """
@@ -26,8 +26,8 @@ class Answer:
     text: EncodedText | None
 
 
-class AnswersInParts(nn.Module):
-    """Makes a `Generator` a student: its pass in training asks each part on its own."""
+class StudentForward(nn.Module):
+    """Makes a `Generator` a student: in training, its `forward` runs each part on its own input."""
 
     def forward(  # type: ignore[misc]
         self: Generator,
@@ -38,15 +38,15 @@ class AnswersInParts(nn.Module):
         inside: Tensor | None = None,
         tokens: Tensor | None = None,
         token_mask: Tensor | None = None,
-        decoded: Literal["taught", "flowed"] | None = None,
-    ) -> Answer:
+        decode: Literal["teacher", "student"] | None = None,
+    ) -> StudentOutput:
         """speakers: [B] ids.
 
         prior_samples: [B, C, M + F + M], the flow's input, with its margin M on each side, zero where `inside`
             [B, 1, M + F + M] is false.
         latents: [B, C, F], the teacher's.
-        decoded: the decoder's input, "taught" for `latents`, "flowed" for what the flow makes of `prior_samples`;
-            None does not ask it.
+        decode: whose latents the decoder is given: the "teacher"'s are `latents`, the "student"'s are what its flow
+            makes of `prior_samples`; with None it does not run.
         tokens: [B, T] ids, the text encoder's input, with `token_mask` [B, 1, T].
         """
         speaker = self.speaker(speakers)
@@ -57,12 +57,12 @@ class AnswersInParts(nn.Module):
             flowed = flowed[:, :, margin : flowed.size(2) - margin]
         if tokens is not None:
             text = self.encode_text(tokens, token_mask, speaker)
-        if decoded == "taught":
+        if decode == "teacher":
             waveform = self.decoder(latents, None, speaker)
-        elif decoded == "flowed":
+        elif decode == "student":
             waveform = self.decoder(flowed, None, speaker)
-        return Answer(latents=flowed, waveform=waveform, text=text)
+        return StudentOutput(latents=flowed, waveform=waveform, text=text)
 
 
-class StudentVits(AnswersInParts, Vits):  # type: ignore[misc]
+class StudentVits(StudentForward, Vits):  # type: ignore[misc]
     """VITS as a student."""
