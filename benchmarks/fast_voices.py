@@ -37,7 +37,7 @@ from allophone.inference.importing import find_or_import
 from allophone.registry import default_registry
 from allophone.synthesis.voice import Voice
 from allophone_vits.config import VitsConfig
-from allophone_vits.distillation.beginning import PACKED, read_student, with_weights
+from allophone_vits.distillation.beginning import EXPERIMENT, read_student, with_weights
 from allophone_vits.distillation.config import DECODER
 from allophone_vits.model import Vits
 
@@ -83,7 +83,7 @@ def loaded() -> dict[str, Voice]:
 
 def student_config() -> VitsConfig:
     """The parts of joe-fast."""
-    plain = read_toml(TRAINING / PACKED)["model"]
+    plain = read_toml(TRAINING / EXPERIMENT)["model"]
     return structure(VitsConfig, {key: value for key, value in plain.items() if key != "type"})
 
 

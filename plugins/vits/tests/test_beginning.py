@@ -16,7 +16,7 @@ from allophone.files.run_folder import CONFIG as CONFIG_FILE
 from allophone.registry import default_registry
 from allophone.training.finetune import read_source
 from allophone.weights.files import write_weights
-from allophone_vits.distillation.beginning import PACKED, write_beginning
+from allophone_vits.distillation.beginning import EXPERIMENT, write_beginning
 from allophone_vits.distillation.config import PARTS
 
 DECODER = "decoder.output.weight"
@@ -36,7 +36,7 @@ def packed(folder: Path, weights: dict[str, Tensor], parts: list[str] | None) ->
     folder.mkdir()
     halves = {name: tensor.half() for name, tensor in weights.items()}
     write_weights(folder / WEIGHTS, halves)
-    write_toml(folder / PACKED, {"trainer": {} if parts is None else {"parts": parts}})
+    write_toml(folder / EXPERIMENT, {"trainer": {} if parts is None else {"parts": parts}})
     return folder
 
 

@@ -26,8 +26,8 @@ from allophone.weights.files import add_prefix, read_weights, strip_prefix, writ
 from allophone_vits.distillation.config import PARTS
 from allophone_vits.distillation.thinning import thinned
 
-PACKED = "experiment.toml"
-"""In the folder `training` of a voice package, the experiment."""
+EXPERIMENT = "experiment.toml"
+"""In the folder of a training, and in the folder `training` of a voice package."""
 
 
 @frozen(kw_only=True)
@@ -72,7 +72,7 @@ def read_student(folder: Path, parts: Collection[str]) -> Student:
         description = checkpoint.path / CONFIG
         given = read_weights(checkpoint.path / WEIGHTS) | read_weights(checkpoint.inference_weights)
     else:
-        description = folder / PACKED
+        description = folder / EXPERIMENT
         given = read_weights(folder / WEIGHTS)
     # Of the rest, such as a larger flow, it has its teacher's.
     learned = (

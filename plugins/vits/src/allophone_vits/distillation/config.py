@@ -65,7 +65,7 @@ class DistillTrainerConfig(VocosTrainerConfig):
     parts: what the student learns, of "decoder", "flow" and "text_encoder"; the rest is the teacher's.
     joint_from: the first step in which the decoder is given what the student's flow makes, and the flow learns from
         the waveform too; before it, the decoder is given the teacher's latents.
-    latents_weight: of the L1 distance of the latents that the student's flow gives from the teacher's.
+    latents_weight: of the mean squared distance of the latents that the student's flow gives from the teacher's.
     text_weight: of the distances of what the student's text encoder gives from what the teacher's does.
     """
 

@@ -32,7 +32,7 @@ from allophone.inference.locate import find_voice
 from allophone.processes.progress import Track
 from allophone.registry import Registry
 from allophone.synthesis.requests import read_requests
-from allophone_vits.distillation.beginning import only, with_weights, write_beginning
+from allophone_vits.distillation.beginning import EXPERIMENT, only, with_weights, write_beginning
 from allophone_vits.distillation.config import (
     DECODER,
     ENCODED_TEXT,
@@ -43,8 +43,6 @@ from allophone_vits.distillation.config import (
 from allophone_vits.distillation.teacher import say_texts
 
 RECIPE = "vits/distill"
-DESCRIPTION = "experiment.toml"
-"""In the folder of a training, the recipe with the tables of the teacher."""
 TAUGHT = (LATENTS, PRIOR_SAMPLES, ENCODED_TEXT)
 """The features that are files of the teacher's."""
 ENGLISH = "texts/english.txt"
@@ -93,7 +91,7 @@ def distill(
     family = _family(teacher, registry)
     requests = list(read_requests(texts or _shipped_texts(teacher))[:count]) * takes
 
-    description = folder / DESCRIPTION
+    description = folder / EXPERIMENT
     speech = (speech or _earlier_speech(description) or folder / "teacher").resolve()
     spoken = say_texts(
         teacher,
