@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Say each text so many times, with other noise each time: a flow of few texts learns them by heart.",
+    help="Say each text so many times, each time with other noise, which a flow would otherwise learn by heart.",
 )
 @click.option(
     "--run",

@@ -211,8 +211,7 @@ class DistillObjective:
         losses: dict[str, Tensor] = {}
         latents, encoded = compared.student.latents, compared.student.text
         if latents is not None:
-            # Squared: a few channels swing widely with the phase of the voice, and most of what is heard of a
-            # flow's errors is theirs.
+            # Squared: a few channels swing widely in voiced speech, and their errors change the waveform most.
             losses["latents_loss"] = functional.mse_loss(latents.float(), compared.latents)
         if encoded is not None and compared.text is not None:
             taught, mask = compared.text.encoded, compared.text.mask
