@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from allophone_onnx.compression import halve, quantize
+from allophone_onnx.compression import halve, quantize, restore
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import cut
 from allophone_onnx.schema import Model
@@ -50,21 +50,14 @@ def test_weights_keep_their_bytes(voice):
     assert before <= after
 
 
-@pytest.mark.parametrize(("compress", "prefix"), [(halve, "half:"), (quantize, "int8:")])
-def test_compressed_kernels_too(voice, compress, prefix):
+@pytest.mark.parametrize("compress", [halve, quantize])
+def test_compressed_kernels_too(voice, compress):
     compressed = compress(voice.decoder)
-    written = over_images(compressed)
+    written = over_images(restore(compressed))
     latents = np.random.default_rng(0).standard_normal((1, 192, 28)).astype("f4")
     expected = run(compressed, latents=latents)
     np.testing.assert_allclose(run(written, latents=latents), expected, rtol=0, atol=2e-6)
-    ranks = {len(one.dims) for one in written.graph.initializer if one.name.startswith(prefix)}
-    kernels = {one.input[1] for one in written.graph.node if one.op_type == "ConvTranspose"}
-    transposed = {
-        len(one.dims)
-        for one in written.graph.initializer
-        if one.name.removeprefix(prefix) in kernels
-    }
-    assert (ranks, transposed) == ({3, 4}, {3})
+    assert kernels(written) == {4: 20}
 
 
 def test_a_kernel_that_is_used_otherwise_is_left_alone(voice):

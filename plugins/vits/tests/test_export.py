@@ -29,8 +29,10 @@ from allophone.weights.norm import fold_weight_norm
 from allophone_hifigan.config import IstftConfig, MultiBandIstftConfig
 from allophone_onnx import export as onnx_writer
 from allophone_onnx.export_noise import seeded_noise
+from allophone_onnx.flow import rewrite
 from allophone_onnx.noise import Stream
 from allophone_onnx.noise import seeded_noise as numpy_noise
+from allophone_onnx.schema import Model
 from allophone_onnx.settings import write_settings
 from allophone_vits.config import SIZES, DurationConfig, FlowConfig, TextEncoderConfig, VitsConfig
 from allophone_vits.importers.piper_onnx import read_graph
@@ -53,19 +55,21 @@ CONFIG = VitsConfig(
 TEXT = "a cab, faced by a fab dad, faded by a bad cafe. a deed, decade by decade, faded"
 
 
-def random_voice() -> StoredVoice:
-    """A voice with two speakers, stochastic durations, and letters with blanks between them."""
+def random_voice(
+    config: VitsConfig = CONFIG, speakers: tuple[str, ...] = ("ann", "bob")
+) -> StoredVoice:
+    """A voice with stochastic durations, and letters with blanks between them."""
     table = SymbolTable.from_symbols("abcdefy ,.", blank="_")
-    vocabulary = Vocabulary(symbols=table, speakers=("ann", "bob"))
+    vocabulary = Vocabulary(symbols=table, speakers=speakers)
     torch.manual_seed(0)
-    model = Vits(CONFIG, vocabulary_size=table.size, speakers=2, audio=MelSpec())
+    model = Vits(config, vocabulary_size=table.size, speakers=len(speakers), audio=MelSpec())
     weights = {
         name: weight + 0.1 * torch.randn_like(weight) for name, weight in model.state_dict().items()
     }
     return StoredVoice(
         description=VoiceDescription(
             about=About(name="letters", licence="CC0-1.0"),
-            model=CONFIG,
+            model=config,
             audio=MelSpec(),
             text=TextConfig(language="en", normalize=False, phonemizer=GraphemeConfig()),
             controls={"noise_scale": 0.5},
@@ -121,6 +125,29 @@ def run(
     for row, end in zip(output, ends, strict=True):
         assert not row[0, 0, end:].any()
     return [row[0, 0, :end] for row, end in zip(output, ends, strict=True)]
+
+
+@pytest.mark.parametrize("speakers", [0, 2])
+@pytest.mark.parametrize("couplings", [1, 2, 3])
+def test_an_exported_flow_is_rewritten_with_less_arithmetic(tmp_path, couplings, speakers):
+    flow = FlowConfig(hidden_channels=16, couplings=couplings, layers=3, kernel_size=3)
+    voice = random_voice(evolve(CONFIG, flow=flow), speakers=("ann", "bob")[:speakers])
+    write_voice(tmp_path / "letters", voice)
+    export_voice(
+        tmp_path / "letters", tmp_path / "parts", "onnx", default_registry(), streaming=True
+    )
+    graph = Model.FromString((tmp_path / "parts" / "flow.onnx").read_bytes())
+    feed = {
+        "latents": np.random.default_rng(0).standard_normal((1, 16, 45)).astype(np.float32),
+        "mask": np.ones((1, 1, 45), dtype=np.float32),
+        **({"sid": np.array([1])} if speakers else {}),
+    }
+    expected, found = (
+        onnxruntime.InferenceSession(one.SerializeToString()).run(None, feed)[0]
+        for one in (graph, rewrite(graph))
+    )
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert np.abs(expected - feed["latents"]).max() > 0.1
 
 
 def settings_of(voice: StoredVoice) -> dict[str, Any]:

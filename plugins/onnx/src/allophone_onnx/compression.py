@@ -1,7 +1,7 @@
 """Storing the weights of a graph in less space: as float16 or as int8.
 
 The graph computes in float32 as before: each weight is followed by the operators that restore it, which
-onnxruntime runs once, when it optimises the graph.
+onnxruntime runs once, when it optimises the graph. `restore` runs them before.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allophone_onnx.schema import ATTRIBUTE_INT, FLOAT, FLOAT16, INT8, Model
 
 _SMALLEST = 1024
 """Numbers of a weight that is worth another operator."""
+
+
+_COMPRESSED = {FLOAT16: "<f2", INT8: "i1"}
 
 
 def halve(model: Any, *, keep: Callable[[str], bool] = lambda _: False) -> Any:
@@ -60,6 +64,37 @@ def quantize(model: Any, *, keep: Callable[[str], bool] = lambda _: False) -> An
         )
     quantized.graph.node.extend(nodes)
     return quantized
+
+
+def restore(model: Any) -> Any:
+    """A copy of a `Model` whose weights are as they were before `halve` or `quantize`, up to their rounding."""
+    restored, nodes = _without_nodes(model)
+    stored = {one.name: one for one in restored.graph.initializer}
+    values: dict[str, NDArray[np.float32]] = {}
+    used = set()
+    for node in nodes:
+        source = node.input[0] if node.input else ""
+        if node.op_type == "Cast" and source in stored and stored[source].data_type in _COMPRESSED:
+            tensor = stored[source]
+            kind = _COMPRESSED[tensor.data_type]
+            numbers = np.frombuffer(tensor.raw_data, dtype=kind).reshape(tensor.dims)
+            values[node.output[0]] = numbers.astype(np.float32)
+            used.add(source)
+        elif node.op_type == "Mul" and source in values and node.input[1].startswith("scale:"):
+            scale = stored[node.input[1]]
+            factors = np.frombuffer(scale.raw_data, dtype="<f4").reshape(scale.dims)
+            values[node.output[0]] = values.pop(source) * factors
+            used.add(scale.name)
+        else:
+            restored.graph.node.add().CopyFrom(node)
+    kept = [one for name, one in stored.items() if name not in used]
+    restored.graph.ClearField("initializer")
+    restored.graph.initializer.extend(kept)
+    for name, numbers in values.items():
+        restored.graph.initializer.add(
+            name=name, dims=numbers.shape, data_type=FLOAT, raw_data=numbers.tobytes()
+        )
+    return restored
 
 
 def _without_nodes(model: Any) -> tuple[Any, list[Any]]:

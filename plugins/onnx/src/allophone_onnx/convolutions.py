@@ -12,8 +12,6 @@ from allophone_onnx.schema import INT64, Model
 
 _ROWS = "rows"
 _PER_AXIS = ("kernel_shape", "dilations", "strides")
-_RESTORING = ("Cast", "Mul")
-"""Operators that restore a weight that `compression` made smaller."""
 _OPERATOR_SET = 13
 """The first in which `Squeeze` and `Unsqueeze` take their axes as an input."""
 
@@ -47,36 +45,19 @@ def over_images(model: Any) -> Any:
                 before, after = attribute.ints
                 attribute.ints[:] = [0, before, 0, after]
         graph.node.add(op_type="Squeeze", input=[output, _ROWS], output=[node.output[0]])
-    for tensors in weights.values():
-        for tensor in tensors:
-            tensor.dims.insert(2, 1)
+    for tensor in weights.values():
+        tensor.dims.insert(2, 1)
     return written
 
 
-def _kernels(graph: Any) -> dict[str, list[Any]]:
-    """What is stored of the weights that are kernels over frames and nothing else, by the name that convolutions use."""
-    stored = {one.name: one for one in graph.initializer}
-    restored = {node.output[0]: node for node in graph.node if node.op_type in _RESTORING}
-    uses: dict[str, list[tuple[str, int]]] = {}
+def _kernels(graph: Any) -> dict[str, Any]:
+    """The weights that are kernels over frames and nothing else, by name."""
+    uses: dict[str, set[tuple[str, int]]] = {}
     for node in graph.node:
         for position, name in enumerate(node.input):
-            uses.setdefault(name, []).append((node.op_type, position))
-
-    def parts(name: str) -> list[Any] | None:
-        """The tensors that a weight is restored from; None if others use them too, or if they are computed."""
-        if name in stored:
-            return [stored[name]]
-        found: list[Any] = []
-        for source in restored[name].input if name in restored else [""]:
-            above = parts(source) if len(uses.get(source, ())) == 1 else None
-            if above is None:
-                return None
-            found += above
-        return found
-
-    kernels = {}
-    for name, used in uses.items():
-        tensors = parts(name) if set(used) == {("Conv", 1)} else None
-        if tensors is not None and all(len(one.dims) == 3 for one in tensors):
-            kernels[name] = tensors
-    return kernels
+            uses.setdefault(name, set()).add((node.op_type, position))
+    return {
+        one.name: one
+        for one in graph.initializer
+        if uses.get(one.name) == {("Conv", 1)} and len(one.dims) == 3
+    }

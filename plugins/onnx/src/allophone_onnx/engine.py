@@ -45,6 +45,7 @@ from allophone_onnx.settings import (
     read_settings,
     settings_beside,
 )
+from allophone_onnx.winograd import TILE
 
 _SEEDS = 2**24
 """Seeds are passed as float32, which represents integers up to this exactly."""
@@ -240,7 +241,8 @@ class PartsEngine(OnnxEngine):
         first, last = 0, encoded.frames
         if self._parts.flow_margin is not None:
             margin = self._parts.decoder_margin + self._parts.flow_margin
-            first, last = max(0, start - margin), min(last, stop + margin)
+            # A range that begins with a tile of the flow is computed as in the whole sentence.
+            first, last = max(0, (start - margin) // TILE * TILE), min(last, stop + margin)
         mask = np.ones((1, 1, last - first), dtype=np.float32)
         drawn = encoded.draw(first, last)
         return _LatentRange(

@@ -1,8 +1,8 @@
 """Loading graphs from the user's cache, where they are stored split, optimised and without weights.
 
 onnxruntime spends most of its start-up time on optimising a graph, so the optimised graph is cached, at the level
-"extended", which does not depend on the processor. Weights are not copied: a cached graph refers to
-the voice's own files, which are memory-mapped, so a cache entry takes about a megabyte.
+"extended", which does not depend on the processor. Weights are memory-mapped: most from the voice's own files, those
+that it does not have as they are needed, such as the flow's, from a file of the cache entry.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from allophone_onnx.settings import DECODER, INDEX, PartsSettings
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 """Part of the name of every cache entry; increase it when the content of entries changes."""
+
+NEW_WEIGHTS = "weights.bin"
+"""File of a cache entry: weights that are not in the voice's files."""
 
 _PREPARED = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 _LEVELS = {DECODER: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL}
@@ -94,7 +97,8 @@ def _load(
     needs: Mapping[str, Sequence[str]],
 ) -> Prepared:
     index = read_json_object(folder / INDEX)
-    weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in files]
+    stored = [*files, folder / NEW_WEIGHTS] if (folder / NEW_WEIGHTS).stat().st_size else files
+    weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in stored]
     graphs = {}
     for name, placed in index["graphs"].items():
         options = session_options()

@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,25 @@ from numpy.typing import NDArray
 from allophone.errors import UserError
 from allophone.files.atomic import atomic_folder
 from allophone.files.parsing import read_json_object
+from allophone_onnx import flow, text_encoder
+from allophone_onnx.compression import restore
 from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import CannotCutError, cut
-from allophone_onnx.prepared import state_of
+from allophone_onnx.prepared import NEW_WEIGHTS, state_of
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
-from allophone_onnx.session import Graph, session_options
+from allophone_onnx.session import Feed, Graph, session_options
 from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
-from allophone_onnx.text_encoder import rewrite
 
 _MIN_BYTES = 1024
 """Smaller weights stay in the graph."""
 
-_TRIAL_IDS = 64
-_TOLERANCES = (1e-3, 1e-3, 1.0)
-"""Tolerances of mean, log scale and duration when a rewritten encoder is compared. Rounding may change a
-duration by a whole frame."""
+_TRIAL_SIZE = 64
+"""Ids or frames of the input with which a rewritten graph is compared."""
+
+_ENCODER_TOLERANCES = (1e-3, 1e-3, 1.0)
+"""Of mean, log scale and duration. Rounding may change a duration by a whole frame."""
+_FLOW_TOLERANCES = (1e-3,)
+"""Of latents, whose standard deviation is about 1."""
 
 _log = logging.getLogger(__name__)
 
@@ -94,14 +98,13 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
         with contextlib.suppress(CannotCutError):
             voice = cut(model)
             parts, hop_length = voice.settings, voice.hop_length
-            models = {
-                ENCODER: rewritten_encoder(voice.encoder, source=files[0]),
-                FLOW: voice.flow,
-                DECODER: voice.decoder,
-            }
+            encoder = rewritten_encoder(voice.encoder, source=files[0])
+            models = {ENCODER: encoder, FLOW: voice.flow, DECODER: voice.decoder}
+    models = {name: restore(model) for name, model in models.items()}
     if DECODER in models:
+        models[FLOW] = rewritten_flow(models[FLOW], source=files[0])
         models[DECODER] = over_images(models[DECODER])
-    weights = _Weights(contents)
+    weights = _Weights(contents, folder / NEW_WEIGHTS)
     index: dict[str, Any] = {
         "files": [[str(file.resolve()), *state_of(file)] for file in files],
         "graphs": {
@@ -116,39 +119,68 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
 
 def rewritten_encoder(encoder: Any, *, source: Path) -> Any:
     """The encoder rewritten with fewer operators, or unchanged if the result is not the same."""
+
+    def feed() -> Feed:
+        noise = np.random.default_rng(0).standard_normal((1, 2, _TRIAL_SIZE))
+        return {
+            "input": np.arange(_TRIAL_SIZE)[None],
+            "input_lengths": np.array([_TRIAL_SIZE]),
+            "scales": np.ones(3, dtype=np.float32),
+            "sid": np.array([0]),
+            "duration_noise": noise.astype(np.float32),
+        }
+
+    return _rewritten(encoder, text_encoder.rewrite, feed, _ENCODER_TOLERANCES, source=source)
+
+
+def rewritten_flow(model: Any, *, source: Path) -> Any:
+    """The flow rewritten with less arithmetic, or unchanged if the result is not the same."""
+
+    def feed() -> Feed:
+        size = 1, flow.latent_channels(model), _TRIAL_SIZE
+        latents = np.random.default_rng(0).standard_normal(size)
+        return {
+            "latents": latents.astype(np.float32),
+            "mask": np.ones((1, 1, _TRIAL_SIZE), dtype=np.float32),
+            "sid": np.array([0]),
+        }
+
+    return _rewritten(model, flow.rewrite, feed, _FLOW_TOLERANCES, source=source)
+
+
+def _rewritten(
+    model: Any,
+    rewrite: Callable[[Any], Any],
+    feed: Callable[[], Feed],
+    tolerances: Sequence[float],
+    *,
+    source: Path,
+) -> Any:
+    """A graph rewritten, or unchanged if its outputs then differ by more than the tolerances."""
     try:
-        rewritten = rewrite(encoder)
-        expected, found = (_run_encoder(model, source=source) for model in (encoder, rewritten))
+        rewritten, given = rewrite(model), feed()
+        expected, found = (_run(one, given, source=source) for one in (model, rewritten))
     # Errors of rewriting, and of onnxruntime, whose exceptions have no common base class.
     except Exception as error:
-        _log.info("The text encoder of %s is not rewritten: %s", source, error)
-        return encoder
+        _log.info("A graph of %s is not rewritten: %s", source, error)
+        return model
     differences = [float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True)]
-    if not all(np.array(differences) <= _TOLERANCES):
-        _log.info("The text encoder of %s is not rewritten: it differs by %s", source, differences)
-        return encoder
+    if not all(np.array(differences) <= tolerances):
+        _log.info("A graph of %s is not rewritten: it differs by %s", source, differences)
+        return model
     return rewritten
 
 
-def _run_encoder(encoder: Any, *, source: Path) -> list[NDArray[Any]]:
-    """The outputs of an encoder for test ids."""
+def _run(model: Any, feed: Feed, *, source: Path) -> list[NDArray[Any]]:
+    """The outputs of a graph."""
     graph = Graph(
-        encoder.SerializeToString(),
+        model.SerializeToString(),
         session_options(),
         providers=["CPUExecutionProvider"],
         needs=(),
         source=source,
     )
-    noise = np.random.default_rng(0).standard_normal((1, 2, _TRIAL_IDS))
-    return graph(
-        {
-            "input": np.arange(_TRIAL_IDS)[None],
-            "input_lengths": np.array([_TRIAL_IDS]),
-            "scales": np.ones(3, dtype=np.float32),
-            "sid": np.array([0]),
-            "duration_noise": noise.astype(np.float32),
-        }
-    )
+    return graph(feed)
 
 
 def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path) -> list[list[Any]]:
@@ -170,10 +202,7 @@ def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path)
     for tensor in optimised.graph.initializer:
         if len(tensor.raw_data) < _MIN_BYTES or tensor.data_type not in kinds:
             continue
-        found = weights.find(tensor.raw_data)
-        if found is None:
-            continue
-        file, start = found
+        file, start = weights.place(tensor.raw_data)
         size = len(tensor.raw_data)
         placed.append([tensor.name, file, start, size, kinds[tensor.data_type], list(tensor.dims)])
         tensor.ClearField("raw_data")
@@ -185,10 +214,12 @@ def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path)
 
 
 class _Weights:
-    """Finds the positions of weights in a voice's files."""
+    """The positions of weights: in a voice's files, or in a further file for those that it does not have."""
 
-    def __init__(self, contents: Sequence[bytes]) -> None:
+    def __init__(self, contents: Sequence[bytes], further: Path) -> None:
         self._contents = contents
+        self._further = further
+        further.touch()
 
     @functools.cached_property
     def _starts(self) -> dict[bytes, tuple[int, int]]:
@@ -208,9 +239,14 @@ class _Weights:
                 position = start + len(data)
         return found
 
-    def find(self, data: bytes) -> tuple[int, int] | None:
-        """File and offset of a tensor's data, or None."""
-        return self._starts.get(_digest(data))
+    def place(self, data: bytes) -> tuple[int, int]:
+        """File and offset of a tensor's data, which is written to the further file if no other has it."""
+        digest = _digest(data)
+        if digest not in self._starts:
+            self._starts[digest] = len(self._contents), self._further.stat().st_size
+            with self._further.open("ab") as file:
+                file.write(data)
+        return self._starts[digest]
 
 
 def _digest(data: bytes) -> bytes:

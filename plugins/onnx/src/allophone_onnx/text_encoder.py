@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from allophone_onnx.schema import FLOAT, INT64
 from allophone_onnx.writing import MissingWeightError, Tensor, Writer
 
 _NORM_EPSILON = 1e-5
@@ -102,7 +103,7 @@ class _Neighbours:
         positions = ids.writer.node("Range", np.array(0), last + np.array(1), np.array(1))
         near = positions.reshape(-1, 1) + offsets
         self.index = near.apply("Clip", np.array(0), last)
-        self.inside = near.apply("Equal", self.index).apply("Cast", to=1)
+        self.inside = near.apply("Equal", self.index).apply("Cast", to=FLOAT)
         self._width = len(offsets)
 
     def by_head(self, heads: int) -> Tensor:
@@ -223,7 +224,7 @@ def _invert(first: Tensor, second: Tensor, text: Tensor, name: str) -> Tensor:
     y = second.reshape(-1, 1, 1)
     position = y.apply("Clip", -_BOUND, _BOUND)
     _, inner_y = inner.split(1, 1, axis=1)
-    below = position.apply("GreaterOrEqual", inner_y).apply("Cast", to=7)
+    below = position.apply("GreaterOrEqual", inner_y).apply("Cast", to=INT64)
     index = below.apply("ReduceSum", np.array([2])) + np.array([0, 1])
     corners = writer.node("Concat", knots, slopes, axis=1).apply(
         "GatherElements", index.apply("Expand", np.array([1, 3, 1])), axis=2

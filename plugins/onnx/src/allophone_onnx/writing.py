@@ -126,6 +126,14 @@ class Writer:
             self.model.graph.initializer[-1].name = f"weight:{name}"
         return Tensor(self, f"weight:{name}")
 
+    def new_weight(self, values: NDArray[Any]) -> Tensor:
+        """A weight that the source graph does not have, as float32."""
+        name = f"new weight:{len(self.model.graph.initializer)}"
+        self.model.graph.initializer.add(
+            name=name, dims=values.shape, data_type=FLOAT, raw_data=values.astype("<f4").tobytes()
+        )
+        return Tensor(self, name)
+
     def node(self, operator: str, *inputs: Operand, **attributes: Attributes) -> Tensor:
         """Add an operator with one output."""
         (output,) = self.nodes(operator, *inputs, outputs=1, **attributes)

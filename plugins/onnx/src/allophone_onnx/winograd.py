@@ -1,0 +1,46 @@
+"""Minimal filtering: the outputs of a short filter with fewer multiplications than outputs times taps.
+
+M outputs of a filter of K taps are y = A' [(G g) * (B' d)], with filter g [K], signal d [N], N = M + K - 1, and the
+product of each of N numbers with one other (Winograd 1980; Lavin and Gray 2016, section 4.1). The matrices are
+those of multiplying polynomials by interpolation (Toom and Cook), transposed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+"""Where polynomials are evaluated, besides infinity. Their powers are exact."""
+
+TILE = 4
+"""Outputs that are computed together. With 5 there is hardly less to compute, and the error is 6 times as large."""
+
+
+@frozen(eq=False)
+class Transforms:
+    """signal: B' [N, N]; kernel: G [N, K]; output: A' [M, N]."""
+
+    signal: NDArray[np.float64]
+    kernel: NDArray[np.float64]
+    output: NDArray[np.float64]
+
+
+def transforms(*, outputs: int, taps: int) -> Transforms:
+    """The matrices for M outputs of a filter of K taps; M + K is at most 9."""
+    size = outputs + taps - 1
+    kernel = _powers(size, taps)
+    # Rows of the kernel's matrix are scaled to sums of 1, so that the products are of a similar size.
+    scale = np.abs(kernel).sum(axis=1, keepdims=True)
+    return Transforms(
+        signal=np.linalg.inv(_powers(size, size)).T * scale,
+        kernel=kernel / scale,
+        output=_powers(size, outputs).T,
+    )
+
+
+def _powers(points: int, terms: int) -> NDArray[np.float64]:
+    """[points, terms]: the powers of each point; of infinity, which is the last one, the highest only."""
+    finite = [[point**power for power in range(terms)] for point in _POINTS[: points - 1]]
+    return np.array([*finite, [0.0] * (terms - 1) + [1.0]])
