@@ -6,7 +6,7 @@
 PYTHON ?= python3
 TEXT ?= The quick brown fox jumps over the lazy dog, and nobody minds.
 OUT ?= hello.wav
-VOICE ?= joe
+VOICE ?= joe-fast
 
 UV := .venv/bin/uv
 STAMP := .venv/.installed

@@ -2,7 +2,7 @@
 
     python tools/pack_voice.py RUN VOICE-FOLDER TRAINING-FOLDER --name asterisk --licence CC-BY-SA-3.0 --summary "..."
 
-config.json, *.onnx  the moving average as a voice in three parts, weights as int8 or float16
+config.json, *.onnx  the moving average, or --from, as a voice in three parts, weights as int8 or float16
 model.safetensors    generator (its moving average, without what only training uses) and discriminators, as int8
 vocabulary.json      the symbols
 curve.csv            the losses of every few steps
@@ -50,6 +50,12 @@ GENERATOR = "generator."
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.argument("voice", type=click.Path(path_type=Path))
 @click.argument("training", type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "finished",
+    type=click.Path(exists=True, path_type=Path),
+    help="The voice folder that was made of the run, such as a sharpened one.",
+)
 @click.option("--name", required=True)
 @click.option("--licence", required=True)
 @click.option("--summary", required=True)
@@ -62,6 +68,7 @@ def main(
     run: Path,
     voice: Path,
     training: Path,
+    finished: Path | None,
     weights: str,
     noise_scale: float,
     noise_scale_duration: float,
@@ -70,7 +77,7 @@ def main(
     """Write both folders; what they held of this kind is replaced."""
     checkpoint = find_checkpoint(run)
     controls = {"noise_scale": noise_scale, "noise_scale_duration": noise_scale_duration}
-    _write_voice(checkpoint, voice, about, controls, weights)
+    _write_voice(finished or checkpoint.path, voice, about, controls, weights)
     _write_training(checkpoint, training)
     write_curve(run / METRICS, training / "curve.csv")
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (voice, training)]
@@ -80,7 +87,7 @@ def main(
 
 
 def _write_voice(
-    checkpoint: Checkpoint,
+    source: Path,
     folder: Path,
     about: Mapping[str, str],
     controls: Mapping[str, float],
@@ -89,7 +96,7 @@ def _write_voice(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         parts = Path(temporary) / "parts"
-        export_voice(checkpoint.path, parts, "onnx", default_registry(), streaming=True)
+        export_voice(source, parts, "onnx", default_registry(), streaming=True)
         for file in parts.glob("*.onnx"):
             model = Model.FromString(file.read_bytes())
             # For the tables of the inverse STFT, int8 is too coarse.

@@ -77,6 +77,14 @@ if TYPE_CHECKING:
     "as for parts that learned in two runs.",
 )
 @click.option(
+    "--sharpen",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Raise the contrast between neighbouring frequencies above 2 kHz by this share, such as 0.5, in the new "
+    "voice; the run keeps what the student learned.",
+)
+@click.option(
     "--max-steps", type=click.IntRange(min=1), help="Stop after this many optimizer steps."
 )
 @click.option(
@@ -97,6 +105,7 @@ def command(
     folder: Path | None,
     speech: Path | None,
     students: tuple[Path, ...],
+    sharpen: float,
     max_steps: int | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -122,6 +131,7 @@ def command(
         takes=takes,
         students=students,
         speech=speech,
+        sharpen=sharpen,
         folder=folder or out.with_name(f"{out.name}-training"),
         overrides=settings,
         registry=default_registry(),

@@ -40,6 +40,7 @@ from allophone_vits.distillation.config import (
     PRIOR_SAMPLES,
     features_of,
 )
+from allophone_vits.distillation.sharpening import sharpened
 from allophone_vits.distillation.teacher import say_texts
 
 RECIPE = "vits/distill"
@@ -63,6 +64,7 @@ def distill(
     track: Track,
     students: Sequence[Path] = (),
     speech: Path | None = None,
+    sharpen: float = 0.0,
 ) -> None:
     """Write a voice folder `out` with a student's parts in the place of those of `voice`.
 
@@ -74,6 +76,7 @@ def distill(
         one that the training began with, which is `folder`/teacher for a new one.
     students: what the training begins with, in the place of the teacher's: runs or checkpoints of distillations, or
         training folders of voice packages; a later one goes before an earlier one.
+    sharpen: how much more contrast the new voice's spectra have than what the student learned (`sharpening`).
 
     Raises UserError if `out` exists, for a voice of a family whose parts cannot be replaced, and for texts that
     cannot be read.
@@ -120,7 +123,10 @@ def distill(
         _allophone("train", str(description), "--run", str(run), "--finetune", str(begin))
 
     learnt = find_voice(run, registry).read(registry)
-    write_voice(out, with_parts(teacher, learnt, parts, name=out.name), registry=registry)
+    new = with_parts(teacher, learnt, parts, name=out.name)
+    if sharpen:
+        new = sharpened(new, teacher, requests, amount=sharpen, registry=registry)
+    write_voice(out, new, registry=registry)
     click.echo(f"Wrote {out}")
 
 

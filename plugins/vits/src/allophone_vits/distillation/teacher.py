@@ -79,7 +79,7 @@ def say_texts(
         list(enumerate(requests)), total=len(requests), description="The teacher speaks"
     ):
         try:
-            text = _encoded(voice, request, seed + index, registry)
+            text = text_batch(voice, request, seed + index, registry)
         except UserError as error:
             skipped.append(f"{request.id}: {error.message}")
             continue
@@ -115,8 +115,8 @@ def say_texts(
     )
 
 
-def _encoded(voice: StoredVoice, request: Request, seed: int, registry: Registry) -> TextBatch:
-    """The text as a batch of one."""
+def text_batch(voice: StoredVoice, request: Request, seed: int, registry: Registry) -> TextBatch:
+    """A text as a batch of one; UserError if the voice cannot read it."""
     vocabulary = voice.vocabulary
     frontend = build_frontend(voice.description.text, request.language, registry)
     ids = vocabulary.symbols.encode(frontend.symbols(request.text))
