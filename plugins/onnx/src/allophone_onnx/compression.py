@@ -19,6 +19,8 @@ _SMALLEST = 1024
 
 
 _COMPRESSED = {FLOAT16: "<f2", INT8: "i1"}
+_PREFIXES = ("half:", "int8:")
+"""Of the names of compressed weights."""
 
 
 def halve(model: Any, *, keep: Callable[[str], bool] = lambda _: False) -> Any:
@@ -74,13 +76,13 @@ def restore(model: Any) -> Any:
     used = set()
     for node in nodes:
         source = node.input[0] if node.input else ""
-        if node.op_type == "Cast" and source in stored and stored[source].data_type in _COMPRESSED:
+        if source.startswith(_PREFIXES) and source in stored and node.op_type == "Cast":
             tensor = stored[source]
             kind = _COMPRESSED[tensor.data_type]
             numbers = np.frombuffer(tensor.raw_data, dtype=kind).reshape(tensor.dims)
             values[node.output[0]] = numbers.astype(np.float32)
             used.add(source)
-        elif node.op_type == "Mul" and source in values and node.input[1].startswith("scale:"):
+        elif source in values and source.startswith("cast:") and node.op_type == "Mul":
             scale = stored[node.input[1]]
             factors = np.frombuffer(scale.raw_data, dtype="<f4").reshape(scale.dims)
             values[node.output[0]] = values.pop(source) * factors
