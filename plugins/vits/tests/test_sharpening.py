@@ -9,9 +9,11 @@ from letters_voice import LINES, voice
 
 from allophone.audio.melspec import MelSpec
 from allophone.errors import UserError
-from allophone.inference.folder import StoredVoice
+from allophone.inference.folder import StoredVoice, write_voice
+from allophone.processes.progress import untracked
 from allophone.registry import default_registry
 from allophone.synthesis.requests import Request
+from allophone_vits.distillation.distilling import distill
 from allophone_vits.distillation.sharpening import (
     _mean_power,
     _readable,
@@ -83,6 +85,24 @@ def test_texts_that_cannot_be_read_are_passed_over():
     registry = default_registry()
     texts = _readable(voice(), [Request(id="x", text="123 ¡"), *REQUESTS[:2]], registry)
     assert [text.seeds for text in texts] == [(1,), (2,)]
+
+
+def test_other_decoders_are_refused_before_the_teacher_speaks(tmp_path):
+    write_voice(tmp_path / "letters", voice())
+    with pytest.raises(UserError, match=r"cannot be sharpened.*\n.*leave out --sharpen"):
+        distill(
+            tmp_path / "letters",
+            tmp_path / "student",
+            decoder="hifigan",
+            texts=None,
+            count=None,
+            folder=tmp_path / "training",
+            overrides=[],
+            registry=default_registry(),
+            track=untracked,
+            sharpen=0.5,
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["letters"]
 
 
 def test_other_decoders_cannot_be_sharpened():

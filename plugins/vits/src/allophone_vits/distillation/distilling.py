@@ -40,7 +40,7 @@ from allophone_vits.distillation.config import (
     PRIOR_SAMPLES,
     features_of,
 )
-from allophone_vits.distillation.sharpening import sharpened
+from allophone_vits.distillation.sharpening import check_decoder, sharpened
 from allophone_vits.distillation.teacher import say_texts
 
 RECIPE = "vits/distill"
@@ -78,8 +78,8 @@ def distill(
         training folders of voice packages; a later one goes before an earlier one.
     sharpen: how much more contrast the new voice's spectra have than what the student learned (`sharpening`).
 
-    Raises UserError if `out` exists, for a voice of a family whose parts cannot be replaced, and for texts that
-    cannot be read.
+    Raises UserError if `out` exists, for a voice of a family whose parts cannot be replaced, for texts that
+    cannot be read, and for a decoder that cannot be sharpened.
     """
     if out.exists():
         raise UserError(
@@ -92,6 +92,9 @@ def distill(
     source = find_or_import(voice, registry)
     teacher = source.read(registry)
     family = _family(teacher, registry)
+    experiment = _experiment(teacher, family, parts, decoder, overrides, registry)
+    if sharpen:
+        check_decoder(experiment.model.decoder)
     requests = list(read_requests(texts or _shipped_texts(teacher))[:count]) * takes
 
     description = folder / EXPERIMENT
@@ -108,7 +111,6 @@ def distill(
     if spoken.skipped:
         click.echo(f"It cannot read {len(spoken.skipped):,}, such as {spoken.skipped[0]}", err=True)
 
-    experiment = _experiment(teacher, family, parts, decoder, overrides, registry)
     experiment = _with_speech(experiment, speech, spoken.table, data=folder / "data")
     write_toml(description, unstructure(experiment, registry=registry))
     _allophone("prepare", str(description))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from attrs import evolve
@@ -56,13 +57,7 @@ def sharpened(
     that they can read.
     Raises UserError unless the voice has a Vocos decoder.
     """
-    decoder = voice.description.model.decoder
-    if not isinstance(decoder, VocosConfig):
-        raise UserError(
-            f"The decoder of '{voice.description.about.name}' has no layer that makes magnitudes, so it cannot be "
-            "sharpened.",
-            hint='Only decoders of the type "vocos" can: leave out --sharpen.',
-        )
+    decoder = check_decoder(voice.description.model.decoder)
     bins = decoder.n_fft // 2 + 1
     sharpening = contrast_matrix(
         bins, spacing=voice.description.audio.sample_rate / decoder.n_fft, amount=amount
@@ -78,6 +73,16 @@ def sharpened(
         difference = ((expected + _SILENCE) / (found + _SILENCE)).log() / 2
         bias = torch.cat([bias[:bins] + _smoothed(difference), bias[bins:]])
     return _with_output(voice, weight, bias)
+
+
+def check_decoder(config: Any) -> VocosConfig:
+    """The decoder's config; UserError if it is not a Vocos."""
+    if not isinstance(config, VocosConfig):
+        raise UserError(
+            "This decoder has no layer that makes magnitudes, so it cannot be sharpened.",
+            hint='Only decoders of the type "vocos" can: leave out --sharpen.',
+        )
+    return config
 
 
 def contrast_matrix(bins: int, *, spacing: float, amount: float) -> Tensor:
