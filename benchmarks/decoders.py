@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from allophone.audio.melspec import MelSpec
 from allophone.weights.norm import for_inference
 from allophone_hifigan.config import SIZES, HifiganConfig, IstftConfig, MultiBandIstftConfig
-from allophone_onnx.convolutions import over_images
+from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.export import Input, write_graph
 from allophone_onnx.schema import Model
 from allophone_vits.config import SIZES as VOICES

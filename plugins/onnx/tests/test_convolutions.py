@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 
 from allophone_onnx.compression import halve, quantize, restore
-from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import cut
+from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.schema import Model
 
 

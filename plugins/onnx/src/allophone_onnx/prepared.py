@@ -1,8 +1,8 @@
 """Loading graphs from the user's cache, where they are stored split, optimised and without weights.
 
 onnxruntime spends most of its start-up time on optimising a graph, so the optimised graph is cached, at the level
-"extended", which does not depend on the processor. Weights are memory-mapped: most from the voice's own files, those
-that it does not have as they are needed, such as the flow's, from a file of the cache entry.
+"extended", which does not depend on the processor. Weights are memory-mapped: from the voice's own files, or from a
+file of the cache entry if these do not have them as they are needed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from allophone_onnx.settings import DECODER, INDEX, PartsSettings
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 4
+_FORMAT = 5
 """Part of the name of every cache entry; increase it when the content of entries changes."""
 
 NEW_WEIGHTS = "weights.bin"
 """File of a cache entry: weights that are not in the voice's files."""
+
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 _PREPARED = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 _LEVELS = {DECODER: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL}
@@ -39,14 +42,16 @@ _LEVELS = {DECODER: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL}
 
 @frozen(kw_only=True)
 class Prepared:
-    """The graphs of a voice: one, or three with their settings.
+    """The graphs of a voice: one, or its parts with their settings.
 
     hop_length: samples per frame, if known from splitting the graph.
+    prior_margin: see `WindowedEncoder`; None if the encoder is one graph.
     """
 
     graphs: Mapping[str, Graph]
     parts: PartsSettings | None = None
     hop_length: int | None = None
+    prior_margin: int | None = None
 
 
 def load_prepared(
@@ -97,12 +102,12 @@ def _load(
     needs: Mapping[str, Sequence[str]],
 ) -> Prepared:
     index = read_json_object(folder / INDEX)
-    stored = [*files, folder / NEW_WEIGHTS] if (folder / NEW_WEIGHTS).stat().st_size else files
-    weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in stored]
-    graphs = {}
-    for name, placed in index["graphs"].items():
+    weights = [np.memmap(file, dtype=np.uint8, mode="r") for file in files]
+
+    def load(name: str) -> Graph:
         options = session_options()
         options.graph_optimization_level = _LEVELS.get(name, _PREPARED)
+        placed = index["graphs"][name]
         values = [
             onnxruntime.OrtValue.ortvalue_from_numpy(
                 np.asarray(weights[file][start : start + size].view(np.dtype(kind)).reshape(shape))
@@ -110,7 +115,9 @@ def _load(
             for _, file, start, size, kind, shape in placed
         ]
         options.add_external_initializers([one[0] for one in placed], values)
-        graphs[name] = Graph(
+        # It maps the other weights itself, without a copy.
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(folder))
+        return Graph(
             folder / name,
             options,
             providers=providers,
@@ -118,9 +125,14 @@ def _load(
             source=files[0],
             weights=values,
         )
+
+    # onnxruntime packs weights as it loads them, each graph on one processor.
+    with ThreadPoolExecutor() as pool:
+        graphs = dict(zip(index["graphs"], pool.map(load, index["graphs"]), strict=True))
     parts = index["parts"]
     return Prepared(
         graphs=graphs,
         parts=None if parts is None else PartsSettings(**parts),
         hop_length=index["hop_length"],
+        prior_margin=index["prior_margin"],
     )

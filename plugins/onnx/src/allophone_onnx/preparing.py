@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from allophone.errors import UserError
 from allophone.files.atomic import atomic_folder
 from allophone.files.parsing import read_json_object
-from allophone_onnx import flow, text_encoder
 from allophone_onnx.compression import restore
-from allophone_onnx.convolutions import over_images
 from allophone_onnx.cutting import CannotCutError, cut
 from allophone_onnx.prepared import NEW_WEIGHTS, state_of
+from allophone_onnx.rewriting import flow, text_encoder
+from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
 from allophone_onnx.session import Feed, Graph, session_options
-from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
+from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, PRIOR, WHOLE
 
 _MIN_BYTES = 1024
 """Smaller weights stay in the graph."""
@@ -50,7 +50,8 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
 
     Raises UserError for files that are corrupt or not ONNX graphs.
     """
-    with tempfile.TemporaryDirectory() as temporary:
+    # Windows does not remove a file of weights that a graph uses.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         made = Path(temporary)
         _prepare(files, made)
         try:
@@ -60,7 +61,9 @@ def prepared(files: Sequence[Path], folder: Path) -> Iterator[Path]:
         except (UserError, OSError) as error:
             # Another process was faster, or the cache is not writable: the voice works without it.
             _log.info("Nothing is cached in %s: %s", folder, error)
-        yield made
+            yield made
+        else:
+            yield folder
 
 
 def _discard_stale(cache: Path) -> None:
@@ -98,12 +101,18 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
         with contextlib.suppress(CannotCutError):
             voice = cut(model)
             parts, hop_length = voice.settings, voice.hop_length
-            encoder = rewritten_encoder(voice.encoder, source=files[0])
-            models = {ENCODER: encoder, FLOW: voice.flow, DECODER: voice.decoder}
+            models = {ENCODER: voice.encoder, FLOW: voice.flow, DECODER: voice.decoder}
     models = {name: restore(model) for name, model in models.items()}
+    prior_margin = None
     if DECODER in models:
-        models[FLOW] = rewritten_flow(models[FLOW], source=files[0])
-        models[DECODER] = over_images(models[DECODER])
+        encoder = models[ENCODER]
+        models = {
+            **rewritten_encoder(encoder, source=files[0]),
+            FLOW: rewritten_flow(models[FLOW], source=files[0]),
+            DECODER: over_images(models[DECODER]),
+        }
+        if PRIOR in models:
+            prior_margin = text_encoder.margin(encoder)
     weights = _Weights(contents, folder / NEW_WEIGHTS)
     index: dict[str, Any] = {
         "files": [[str(file.resolve()), *state_of(file)] for file in files],
@@ -113,28 +122,36 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
         },
         "parts": None if parts is None else asdict(parts),
         "hop_length": hop_length,
+        "prior_margin": prior_margin,
     }
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def rewritten_encoder(encoder: Any, *, source: Path) -> Any:
-    """The encoder rewritten with fewer operators, or unchanged if the result is not the same."""
+def rewritten_encoder(encoder: Any, *, source: Path) -> dict[str, Any]:
+    """The encoder in two graphs with less arithmetic, or unchanged if their result is not the same."""
 
     def feed() -> Feed:
         noise = np.random.default_rng(0).standard_normal((1, 2, _TRIAL_SIZE))
         return {
-            "input": np.arange(_TRIAL_SIZE)[None],
+            "input": np.arange(_TRIAL_SIZE)[None] % text_encoder.vocabulary_size(encoder),
             "input_lengths": np.array([_TRIAL_SIZE]),
             "scales": np.ones(3, dtype=np.float32),
             "sid": np.array([0]),
             "duration_noise": noise.astype(np.float32),
+            "window": np.array([0, _TRIAL_SIZE]),
         }
 
-    return _rewritten(encoder, text_encoder.rewrite, feed, _ENCODER_TOLERANCES, source=source)
+    return _rewritten(
+        {ENCODER: encoder},
+        lambda: text_encoder.rewrite(encoder),
+        feed,
+        _ENCODER_TOLERANCES,
+        source=source,
+    )
 
 
 def rewritten_flow(model: Any, *, source: Path) -> Any:
-    """The flow rewritten with less arithmetic, or unchanged if the result is not the same."""
+    """The flow with less arithmetic, or unchanged if the result is not the same."""
 
     def feed() -> Feed:
         size = 1, flow.latent_channels(model), _TRIAL_SIZE
@@ -145,46 +162,60 @@ def rewritten_flow(model: Any, *, source: Path) -> Any:
             "sid": np.array([0]),
         }
 
-    return _rewritten(model, flow.rewrite, feed, _FLOW_TOLERANCES, source=source)
+    return _rewritten(
+        {FLOW: model},
+        lambda: {FLOW: flow.rewrite(model)},
+        feed,
+        _FLOW_TOLERANCES,
+        source=source,
+    )[FLOW]
 
 
 def _rewritten(
-    model: Any,
-    rewrite: Callable[[Any], Any],
+    models: dict[str, Any],
+    rewrite: Callable[[], dict[str, Any]],
     feed: Callable[[], Feed],
     tolerances: Sequence[float],
     *,
     source: Path,
-) -> Any:
-    """A graph rewritten, or unchanged if its outputs then differ by more than the tolerances."""
+) -> dict[str, Any]:
+    """Graphs rewritten, or unchanged if their outputs then differ by more than the tolerances."""
     try:
-        rewritten, given = rewrite(model), feed()
-        expected, found = (_run(one, given, source=source) for one in (model, rewritten))
+        rewritten, given = rewrite(), feed()
+        expected, found = (_run(one, given, source=source) for one in (models, rewritten))
     # Errors of rewriting, and of onnxruntime, whose exceptions have no common base class.
     except Exception as error:
         _log.info("A graph of %s is not rewritten: %s", source, error)
-        return model
-    differences = [float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True)]
+        return models
+    differences = [
+        float(np.abs(a.reshape(-1) - b.reshape(-1)).max())
+        for a, b in zip(expected, found, strict=True)
+    ]
     if not all(np.array(differences) <= tolerances):
         _log.info("A graph of %s is not rewritten: it differs by %s", source, differences)
-        return model
+        return models
     return rewritten
 
 
-def _run(model: Any, feed: Feed, *, source: Path) -> list[NDArray[Any]]:
-    """The outputs of a graph."""
-    graph = Graph(
-        model.SerializeToString(),
-        session_options(),
-        providers=["CPUExecutionProvider"],
-        needs=(),
-        source=source,
-    )
-    return graph(feed)
+def _run(models: Mapping[str, Any], feed: Feed, *, source: Path) -> list[NDArray[Any]]:
+    """The outputs of the last of several graphs, each of which gets those of the ones before."""
+    outputs: list[NDArray[Any]] = []
+    for model in models.values():
+        graph = Graph(
+            model.SerializeToString(),
+            session_options(),
+            providers=["CPUExecutionProvider"],
+            needs=(),
+            source=source,
+        )
+        outputs = graph(feed)
+        names = (one.name for one in model.graph.output)
+        feed = {**feed, **dict(zip(names, outputs, strict=True))}
+    return outputs
 
 
 def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path) -> list[list[Any]]:
-    """Optimise a graph and write it without its weights; returns their positions in the voice's files."""
+    """Optimise a graph and write it without its weights; returns the positions of those that are in the voice's files."""
     kinds = {FLOAT: "<f4", INT64: "<i8"}
     options = session_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -204,10 +235,12 @@ def _write_optimised(path: Path, model: Any, weights: _Weights, *, source: Path)
             continue
         file, start = weights.place(tensor.raw_data)
         size = len(tensor.raw_data)
-        placed.append([tensor.name, file, start, size, kinds[tensor.data_type], list(tensor.dims)])
+        if file is not None:
+            kind = kinds[tensor.data_type]
+            placed.append([tensor.name, file, start, size, kind, list(tensor.dims)])
         tensor.ClearField("raw_data")
         tensor.data_location = EXTERNAL
-        for key, told in (("location", str(file)), ("offset", str(start)), ("length", str(size))):
+        for key, told in (("location", NEW_WEIGHTS), ("offset", str(start)), ("length", str(size))):
             tensor.external_data.add(key=key, value=told)
     path.write_bytes(optimised.SerializeToString())
     return placed
@@ -222,9 +255,9 @@ class _Weights:
         further.touch()
 
     @functools.cached_property
-    def _starts(self) -> dict[bytes, tuple[int, int]]:
+    def _starts(self) -> dict[bytes, tuple[int | None, int]]:
         """File and offset of the data of each tensor, by its digest."""
-        found: dict[bytes, tuple[int, int]] = {}
+        found: dict[bytes, tuple[int | None, int]] = {}
         for file, content in enumerate(self._contents):
             position = 0
             for tensor in Model.FromString(content).graph.initializer:
@@ -239,11 +272,11 @@ class _Weights:
                 position = start + len(data)
         return found
 
-    def place(self, data: bytes) -> tuple[int, int]:
-        """File and offset of a tensor's data, which is written to the further file if no other has it."""
+    def place(self, data: bytes) -> tuple[int | None, int]:
+        """The file and the offset of a tensor's data; None for the further file, to which it is written if no other has it."""
         digest = _digest(data)
         if digest not in self._starts:
-            self._starts[digest] = len(self._contents), self._further.stat().st_size
+            self._starts[digest] = None, self._further.stat().st_size
             with self._further.open("ab") as file:
                 file.write(data)
         return self._starts[digest]

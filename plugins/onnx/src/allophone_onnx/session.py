@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ Feed = Mapping[str, NDArray[Any]]
 
 _CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
+
+_log = logging.getLogger(__name__)
 
 
 class Graph:
@@ -90,9 +93,14 @@ class Graph:
         with self._opening:
             if self._narrow is None:
                 self._options.intra_op_num_threads = 1
-                self._narrow = onnxruntime.InferenceSession(
-                    self._model, self._options, providers=self._providers
-                )
+                try:
+                    self._narrow = onnxruntime.InferenceSession(
+                        self._model, self._options, providers=self._providers
+                    )
+                except Exception as error:
+                    # Its weights are no longer in the cache.
+                    _log.info("A graph keeps dividing operators: %s", error)
+                    self._narrow = self._session
             return self._narrow
 
 

@@ -32,8 +32,10 @@ SETTINGS = "config.json"
 """Files of a voice in three parts."""
 
 WHOLE = "whole.onnx"
+CONTEXT = "context.onnx"
+PRIOR = "prior.onnx"
 INDEX = "index.json"
-"""Files in the user's cache: a voice in one graph, and the positions of weights."""
+"""Files in the user's cache: a voice in one graph, the two graphs of a rewritten encoder, and the positions of weights."""
 
 PARTS = "parts"
 """The key of `PartsSettings`, only for a voice in three parts."""

@@ -1,10 +1,10 @@
 """The flow of a VITS voice, rewritten with less than half of the arithmetic.
 
-The convolutions of its WaveNets are computed in tiles of frames by minimal filtering: see `winograd`. The last
+The convolutions of its WaveNets are computed in tiles of frames by minimal filtering: see `tiles`. The last
 convolution of a coupling is linear in the skip connections, so it is multiplied into their weights.
 
-Legend: F frames, C latent channels, H hidden channels, L layers, K taps of a kernel, M frames of a tile, N = M + K - 1,
-T tiles. Signals are rows [M * T, channels]: first the first frames of all tiles, then the second ones, and so on.
+Legend: F frames, C latent channels, H hidden channels, L layers, M frames of a tile, T tiles. Signals are rows in
+tiles, [M * T, channels].
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allophone_onnx.schema import FLOAT
-from allophone_onnx.winograd import TILE, transforms
-from allophone_onnx.writing import MissingWeightError, Tensor, Writer
+from allophone_onnx.rewriting.tiles import Tiles
+from allophone_onnx.rewriting.writing import MissingWeightError, Tensor, Writer
 
 _Array = NDArray[np.float64]
 
@@ -34,8 +33,9 @@ def rewrite(flow: Any) -> Any:
     half = weights.convolution(f"{names[0]}.post")[0].shape[0]
     taps = weights.convolution(f"{names[0]}.enc.in_layers.0")[0].shape[2]
     latents = writer.input("latents")
-    tiles = _Tiles(latents, taps=taps)
-    lower, upper = tiles.rows(latents, channels=2 * half).split(half, half, axis=1)
+    tiles = Tiles(latents.apply("Shape", start=2), taps=taps, packed=False)
+    rows = latents.reshape(2 * half, -1).transpose(1, 0)
+    lower, upper = tiles.divide(rows, channels=2 * half).split(half, half, axis=1)
     for number, name in enumerate(names):
         # Each coupling begins by reversing the channels. Here the halves are swapped, and every other coupling
         # has its weights reversed.
@@ -45,7 +45,8 @@ def rewrite(flow: Any) -> Any:
     if len(names) % 2:
         order = np.arange(2 * half).reshape(2, half)[:, ::-1].reshape(-1)
         flowed = flowed.apply("Gather", order, axis=1)
-    writer.output(tiles.signal(flowed, channels=2 * half), "flowed")
+    rows = tiles.join(flowed, channels=2 * half)
+    writer.output(rows.transpose(1, 0).reshape(1, 2 * half, -1), "flowed")
     return writer.model
 
 
@@ -55,7 +56,7 @@ def latent_channels(flow: Any) -> int:
     return 2 * weights.convolution(f"{weights.couplings()[0]}.post")[0].shape[0]
 
 
-def _shift(lower: Tensor, tiles: _Tiles, weights: _Weights, name: str, *, reverse: bool) -> Tensor:
+def _shift(lower: Tensor, tiles: Tiles, weights: _Weights, name: str, *, reverse: bool) -> Tensor:
     """What a coupling adds to the upper half of the channels: [M * T, C / 2] -> [M * T, C / 2].
 
     reverse: whether the channels of both halves are in reversed order.
@@ -95,61 +96,6 @@ def _multiply(rows: Tensor, matrix: _Array, bias: _Array) -> Tensor:
     """A convolution of one tap, [R, C] -> [R, D]: matrix [D, C], bias [D]."""
     new = rows.writer.new_weight
     return rows @ new(matrix.T) + new(bias)
-
-
-class _Tiles:
-    """The division of a signal's frames into tiles, of which the last one ends with at least one frame of zeros.
-
-    inside: [M * T, 1], 1 for the frames of the signal and 0 for those after its end.
-    """
-
-    def __init__(self, signal: Tensor, *, taps: int) -> None:
-        writer = signal.writer
-        self._transforms = transforms(outputs=TILE, taps=taps)
-        self._frames = signal.apply("Shape", start=2)
-        count = self._frames.apply("Div", np.array([TILE])) + np.array([1])
-        self._rows = count * np.array([TILE])
-        frames = self._in_tiles(_numbers(writer, self._rows).reshape(-1, 1), channels=1)
-        self.inside = frames.apply("Less", self._frames).apply("Cast", to=FLOAT)
-        # The signal of a tile begins half a kernel before it, so it has frames of the tiles on either side.
-        tile, frame = np.divmod(np.arange(TILE + taps - 1)[:, None] - taps // 2, TILE)
-        column = _numbers(writer, count) + tile
-        last = (count - np.array([1])).apply("Squeeze")
-        exists = column.apply("Equal", column.apply("Clip", np.array(0), last))
-        zeros = self._rows - np.array([1])
-        self._around = exists.apply("Where", column + count * frame, zeros)  # [N, T]
-
-    def rows(self, signal: Tensor, *, channels: int) -> Tensor:
-        """[1, C, F] -> [M * T, C]."""
-        added = self._rows - self._frames
-        pads = signal.writer.node("Concat", np.zeros(5, dtype=np.int64), added, axis=0)
-        in_order = signal.apply("Pad", pads).reshape(channels, -1).transpose(1, 0)
-        return self._in_tiles(in_order, channels=channels)
-
-    def signal(self, rows: Tensor, *, channels: int) -> Tensor:
-        """[M * T, C] -> [1, C, F]."""
-        in_order = rows.reshape(TILE, -1, channels).transpose(1, 0, 2).reshape(-1, channels)
-        frames = in_order.apply("Slice", np.array([0]), self._frames, np.array([0]))
-        return frames.transpose(1, 0).reshape(1, channels, -1)
-
-    def convolve(self, rows: Tensor, kernel: _Array, bias: _Array) -> Tensor:
-        """A convolution of frames, [M * T, C] -> [M * T, D]: kernel [D, C, K], bias [D]."""
-        new, size = rows.writer.new_weight, len(self._transforms.signal)
-        outputs, channels, _ = kernel.shape
-        products = np.einsum("nk,dck->ncd", self._transforms.kernel, kernel)
-        signals = rows.apply("Gather", self._around, axis=0).reshape(size, -1)  # [N, T * C]
-        factors = (new(self._transforms.signal) @ signals).reshape(size, -1, channels)
-        filtered = (factors @ new(products)).reshape(size, -1)  # [N, T * D]
-        return (new(self._transforms.output) @ filtered).reshape(-1, outputs) + new(bias)
-
-    def _in_tiles(self, rows: Tensor, *, channels: int) -> Tensor:
-        """[M * T, C] in the order of frames -> [M * T, C] in that of tiles."""
-        return rows.reshape(-1, TILE, channels).transpose(1, 0, 2).reshape(-1, channels)
-
-
-def _numbers(writer: Writer, count: Tensor) -> Tensor:
-    """0, 1 and so on: count [1] -> [count]."""
-    return writer.node("Range", np.array(0), count.apply("Squeeze"), np.array(1))
 
 
 class _Weights:

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
 """Where polynomials are evaluated, besides infinity. Their powers are exact."""
 
 TILE = 4

@@ -80,16 +80,23 @@ Attributes = int | float | str | Sequence[int]
 
 
 class Writer:
-    """Writes a graph with the inputs, outputs and weights of another graph.
+    """Writes a graph with the weights of another graph.
 
     model: the graph so far, a `Model`.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(
+        self, source: Any, *, inputs: Sequence[Any] = (), outputs: Sequence[Any] = ()
+    ) -> None:
+        """inputs, outputs: `schema.value`s; by default, those of the source graph."""
         self.model = Model()
         self.model.CopyFrom(source)
         for field in ("node", "initializer", "value_info"):
             self.model.graph.ClearField(field)
+        for field, given in (("input", inputs), ("output", outputs)):
+            if given:
+                self.model.graph.ClearField(field)
+                getattr(self.model.graph, field).extend(given)
         self.model.ClearField("opset_import")
         self.model.opset_import.add(version=_OPERATOR_SET)
         self._weights = {one.name: one for one in source.graph.initializer}
@@ -116,14 +123,20 @@ class Writer:
         sizes = self.shape(name)
         return np.frombuffer(self._weights[name].raw_data, dtype="<f4").reshape(sizes)
 
-    def weight(self, name: str) -> Tensor:
-        """A weight of the source graph; MissingWeightError if there is none with this name."""
-        self.shape(name)
+    def convolution(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The kernel [D, C, K] and the bias [D] of a convolution, to compute with."""
+        kernel, bias = (self.values(f"{name}.{part}") for part in ("weight", "bias"))
+        return kernel.astype(np.float64), bias.astype(np.float64)
+
+    def weight(self, name: str, *, shape: Sequence[int] | None = None) -> Tensor:
+        """A weight of the source graph, of another shape if given; MissingWeightError if there is none of this name."""
+        sizes = self.shape(name)
         if name not in self._written:
             self._written.add(name)
             # An input may have the same name.
             self.model.graph.initializer.add().CopyFrom(self._weights[name])
             self.model.graph.initializer[-1].name = f"weight:{name}"
+            self.model.graph.initializer[-1].dims[:] = shape or sizes
         return Tensor(self, f"weight:{name}")
 
     def new_weight(self, values: NDArray[Any]) -> Tensor:

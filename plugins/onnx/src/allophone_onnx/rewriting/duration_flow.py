@@ -1,0 +1,130 @@
+"""The stochastic duration predictor (section 2.2.2 of Kim et al. 2021): the inverse of its flow over durations.
+
+Legend: T text, H hidden channels, K bins of a spline. Signals are rows, [T, channels].
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from allophone_onnx.rewriting.layers import convolve_channels, normalize, project
+from allophone_onnx.rewriting.writing import MissingWeightError, Tensor, Writer
+from allophone_onnx.schema import INT64
+
+_BOUND = 5.0
+_MIN_BIN_SIZE = 1e-3
+_MIN_SLOPE = 1e-3
+
+
+def durations(hidden: Tensor, *, speaker: Tensor | None) -> Tensor:
+    """Hidden states [T, H] and a speaker's embedding [1, S] to the frames of each id [1, T]."""
+    writer = hidden.writer
+    text = project(hidden, "dp.pre")
+    if speaker is not None:
+        text = text + project(speaker, "dp.cond")
+    text = project(_separable(text, "dp.convs"), "dp.proj")
+    _, length_scale, noise_scale = writer.input("scales").split(1, 1, 1, axis=0)
+    noise = writer.input("duration_noise") * noise_scale
+    first, second = noise.reshape(2, -1).transpose(1, 0).split(1, 1, axis=1)
+    for name in _couplings(writer):
+        first, second = second, _invert(second, first, text, name)
+    log_duration = (second - float(writer.values("dp.flows.0.m")[0, 0])) * _scale(writer)
+    return (log_duration.apply("Exp") * length_scale).apply("Ceil").reshape(1, -1)
+
+
+def margin(writer: Writer) -> int:
+    """The number of positions on each side that the duration of an id depends on."""
+    stacks = ["dp.convs", *(f"{name}.convs" for name in _couplings(writer))]
+    return sum(
+        (size - 1) * dilation // 2
+        for name in stacks
+        for _, size, dilation in _separated(writer, name)
+    )
+
+
+def _separable(hidden: Tensor, name: str) -> Tensor:
+    """Dilated depth-wise separable convolutions with residual connections: [T, H] -> [T, H]."""
+    for layer, _, dilation in _separated(hidden.writer, name):
+        change = convolve_channels(hidden, f"{name}.convs_sep.{layer}", dilation=dilation)
+        change = normalize(change, f"{name}.norms_1.{layer}").apply("Gelu")
+        change = project(change, f"{name}.convs_1x1.{layer}")
+        hidden = hidden + normalize(change, f"{name}.norms_2.{layer}").apply("Gelu")
+    return hidden
+
+
+def _separated(writer: Writer, name: str) -> Iterator[tuple[int, int, int]]:
+    """The number, the kernel size and the dilation of each layer of separable convolutions."""
+    layer, dilation = 0, 1
+    while f"{name}.convs_sep.{layer}.weight" in writer.weight_names():
+        size = writer.shape(f"{name}.convs_sep.{layer}.weight")[2]
+        yield layer, size, dilation
+        layer, dilation = layer + 1, dilation * size
+
+
+def _couplings(writer: Writer) -> list[str]:
+    """The flow's couplings in the order of its inverse.
+
+    The last of them, number 1, changes only the channel that is not a duration, and exporters leave it out.
+    """
+    numbers = {
+        int(found[1])
+        for found in map(re.compile(r"dp\.flows\.(\d+)\.pre\.").match, writer.weight_names())
+        if found and found[1] != "1"
+    }
+    if not numbers:
+        raise MissingWeightError("there are no couplings 'dp.flows'")
+    return [f"dp.flows.{number}" for number in sorted(numbers, reverse=True)]
+
+
+def _scale(writer: Writer) -> float:
+    """What the flow's last step multiplies log durations by, which Piper's exporter folds into a constant."""
+    if "dp.flows.0.logs" in writer.weight_names():
+        return math.exp(-writer.values("dp.flows.0.logs")[0, 0])
+    return float(writer.values("/dp/flows.0/Exp_output_0")[0, 0])
+
+
+def _invert(first: Tensor, second: Tensor, text: Tensor, name: str) -> Tensor:
+    """Undo the spline that `first` and the text decide: second [T, 1] -> [T, 1] (Durkan et al. 2019)."""
+    writer = text.writer
+    hidden = _separable(project(first, f"{name}.pre") + text, f"{name}.convs")
+    channels = writer.shape(f"{name}.pre.weight")[0]
+    bins = (writer.shape(f"{name}.proj.weight")[0] + 1) // 3
+    sizes, slopes = project(hidden, f"{name}.proj").split(2 * bins, bins - 1, axis=1)
+
+    sizes = (sizes * channels**-0.5).reshape(-1, 2, bins).apply("Softmax", axis=-1)
+    sizes = sizes * (1 - _MIN_BIN_SIZE * bins) + _MIN_BIN_SIZE
+    inner = sizes.apply("CumSum", np.array(2)).slice(0, bins - 1, axis=2) * (2 * _BOUND) - _BOUND
+    ends = np.zeros(bins + 1, dtype=np.float32)
+    ends[[0, -1]] = -_BOUND, _BOUND
+    knots = inner.apply("Pad", np.array([0, 0, 1, 0, 0, 1])) + ends  # [T, 2, K + 1]
+    slopes = (slopes.apply("Softplus") + _MIN_SLOPE).reshape(-1, 1, bins - 1)
+    slopes = slopes.apply("Pad", np.array([0, 0, 1, 0, 0, 1]), 1.0)  # [T, 1, K + 1]
+
+    y = second.reshape(-1, 1, 1)
+    position = y.apply("Clip", -_BOUND, _BOUND)
+    _, inner_y = inner.split(1, 1, axis=1)
+    below = position.apply("GreaterOrEqual", inner_y).apply("Cast", to=INT64)
+    index = below.apply("ReduceSum", np.array([2])) + np.array([0, 1])
+    corners = writer.node("Concat", knots, slopes, axis=1).apply(
+        "GatherElements", index.apply("Expand", np.array([1, 3, 1])), axis=2
+    )  # [T, 3, 2]
+    low, high = corners.split(1, 1, axis=2)
+    low_x, low_y, slope = low.split(1, 1, 1, axis=1)
+    high_x, high_y, next_slope = high.split(1, 1, 1, axis=1)
+
+    width, height = high_x - low_x, high_y - low_y
+    mean_slope = height / width
+    bend = slope + next_slope - mean_slope * 2.0
+    above = position - low_y
+    a = above * bend + height * (mean_slope - slope)
+    b = height * slope - above * bend
+    c = -(mean_slope * above)
+    # Equation 8 of the paper, the root of a quadratic in the form that does not cancel.
+    root = (b * b - a * c * 4.0).apply("Relu").apply("Sqrt")
+    x = low_x + c * 2.0 / (-b - root) * width
+    # Outside the bound, the spline is the identity.
+    return y.apply("Equal", position).apply("Where", x, y).reshape(-1, 1)
