@@ -31,7 +31,7 @@ from allophone.synthesis.engine import (
     Sentence,
     SentenceAudio,
 )
-from allophone_onnx.encoding import Encoder, WholeEncoder, WindowedEncoder
+from allophone_onnx.encoding import EncodedText, Encoder, WholeEncoder, WindowedEncoder
 from allophone_onnx.noise import Stream, seeded_noise
 from allophone_onnx.prepared import load_prepared
 from allophone_onnx.rewriting.winograd import TILE
@@ -202,7 +202,11 @@ class PartsEngine(OnnxEngine):
         each with its context, so that the first chunk is ready early and the second in time."""
         feed, start = self._feed(sentence, controls), 0
         for encoded in self._encode(sentence, feed, controls, frames=self._first_needs):
-            sizes = self._chunk_sizes(encoded.frames, start) if encoded.complete else [FIRST_FRAMES]
+            sizes = (
+                self._chunk_sizes(encoded.frames, start)
+                if encoded.text.complete
+                else [FIRST_FRAMES]
+            )
             for group in filter(None, (sizes[:1], sizes[1:2], sizes[2:])):
                 latents = self._latents(encoded, start, start + sum(group), feed)
                 for size in group:
@@ -214,7 +218,7 @@ class PartsEngine(OnnxEngine):
         (encoded,) = self._encode(sentence, feed, controls)
         return SentenceAudio(
             samples=self._whole(encoded, feed),
-            durations=tuple(encoded.durations.tolist()),
+            durations=tuple(encoded.text.durations.tolist()),
         )
 
     def _encode(
@@ -227,14 +231,9 @@ class PartsEngine(OnnxEngine):
             channels=self._parts.duration_channels,
             positions=len(sentence.ids),
         )
-        for encoded in self._encoder.encode({**feed, "duration_noise": noise[None]}, frames=frames):
-            yield _EncodedSentence(
-                mean=encoded.mean,
-                scale=np.exp(encoded.log_scale) * np.float32(controls.noise_scale),
-                durations=encoded.durations,
-                complete=encoded.complete,
-                seed=sentence.seed,
-            )
+        for text in self._encoder.encode({**feed, "duration_noise": noise[None]}, frames=frames):
+            scale = np.exp(text.log_scale) * np.float32(controls.noise_scale)
+            yield _EncodedSentence(text=text, scale=scale, seed=sentence.seed)
 
     @property
     def _first_needs(self) -> int | None:
@@ -285,18 +284,17 @@ class PartsEngine(OnnxEngine):
 
 @frozen(kw_only=True, eq=False)
 class _EncodedSentence:
-    """An `EncodedText`, and the scale of each id's prior with that of the controls [1, C, T]."""
+    """scale: of each id's prior, with the noise scale of the controls [1, C, T]."""
 
-    mean: Samples
+    text: EncodedText
     scale: Samples
-    durations: NDArray[np.int64]
-    complete: bool
     seed: int
 
     @cached_property
     def _index(self) -> NDArray[np.int64]:
         """The index of the id of each frame."""
-        return np.repeat(np.arange(len(self.durations)), self.durations)
+        durations = self.text.durations
+        return np.repeat(np.arange(len(durations)), durations)
 
     @property
     def frames(self) -> int:
@@ -308,11 +306,11 @@ class _EncodedSentence:
         noise = seeded_noise(
             self.seed,
             Stream.LATENT,
-            channels=self.mean.shape[1],
+            channels=self.scale.shape[1],
             positions=len(index),
             first=first,
         )
-        return self.mean[:, :, index] + noise * self.scale[:, :, index]
+        return self.text.mean[:, :, index] + noise * self.scale[:, :, index]
 
 
 @frozen(kw_only=True, eq=False)
