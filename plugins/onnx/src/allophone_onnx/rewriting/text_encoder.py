@@ -62,7 +62,7 @@ def _context(encoder: Any) -> Any:
     embedded = writer.weight(table).apply("Gather", writer.input("input").reshape(-1))
     hidden = embedded * math.sqrt(writer.shape(table)[1])
     size = hidden.apply("Shape", end=1)
-    near = _Neighbours(size - size, size, size, window=_window(writer))
+    near = _Neighbours(size - size, size, size, reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     for block in range(_blocks(writer) - 1):
         hidden = _transform(hidden, hidden, block, near, tiles)
@@ -89,7 +89,7 @@ def _prior(encoder: Any) -> Any:
     hidden = writer.input("hidden")
     start, end = writer.input("window").split(1, 1, axis=0)
     size = end - start
-    near = _Neighbours(start, size, hidden.apply("Shape", end=1), window=_window(writer))
+    near = _Neighbours(start, size, hidden.apply("Shape", end=1), reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     inside = hidden.apply("Slice", start, end, np.array([0]))
     inside = _transform(inside, hidden, _blocks(writer) - 1, near, tiles)
@@ -122,7 +122,7 @@ def _blocks(writer: Writer) -> int:
     return sum(1 for _ in itertools.takewhile(writer.weight_names().__contains__, names))
 
 
-def _window(writer: Writer) -> int:
+def _reach(writer: Writer) -> int:
     """The number of positions on each side that have relative keys and values."""
     return writer.shape(f"{_attention_name(0)}.emb_rel_k")[1] // 2
 
@@ -156,11 +156,11 @@ class _Neighbours:
     index: [T, W], clamped to the text; inside: [T, W], 1 for positions inside of the text, else 0.
     """
 
-    def __init__(self, start: Tensor, size: Tensor, text: Tensor, *, window: int) -> None:
+    def __init__(self, start: Tensor, size: Tensor, text: Tensor, *, reach: int) -> None:
         """start: the first of the positions [1]. size: T [1]. text: the size of the text [1]."""
         self._size = size
         last = text.apply("Squeeze") - np.array(1)
-        offsets = np.arange(-window, window + 1)
+        offsets = np.arange(-reach, reach + 1)
         count = size.apply("Squeeze")
         positions = size.writer.node("Range", np.array(0), count, np.array(1)) + start
         near = positions.reshape(-1, 1) + offsets
