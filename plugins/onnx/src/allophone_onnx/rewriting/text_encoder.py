@@ -179,7 +179,7 @@ class _Neighbours:
 def _attend(hidden: Tensor, context: Tensor, name: str, near: _Neighbours) -> Tensor:
     """Attention to `context` with relative keys and values (Shaw et al. 2018): [T, H] -> [T, H].
 
-    The window is added along its few diagonals, rather than skewed from [T, 2T - 1] scores.
+    What is within reach is added along its few diagonals, rather than skewed from [T, 2T - 1] scores.
     """
     writer = hidden.writer
     _, _, size = writer.shape(f"{name}.emb_rel_k")
