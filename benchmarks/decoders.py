@@ -30,8 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from allophone.audio.melspec import MelSpec
 from allophone.weights.norm import for_inference
 from allophone_hifigan.config import SIZES, HifiganConfig, IstftConfig, MultiBandIstftConfig
-from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.export import Input, write_graph
+from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.schema import Model
 from allophone_vits.config import SIZES as VOICES
 from allophone_vits.decoder import build_decoder
