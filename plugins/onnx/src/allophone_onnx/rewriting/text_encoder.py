@@ -20,6 +20,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allophone_onnx.rewriting import duration_flow
 from allophone_onnx.rewriting.layers import normalize, project
@@ -58,14 +59,23 @@ def _context(encoder: Any) -> Any:
         inputs=[value("input", INT64, [1, "ids"])],
         outputs=[value("hidden", FLOAT, ["ids", "channels"])],
     )
-    table = _embedding_table(encoder, "enc_p.emb")
-    embedded = writer.weight(table).apply("Gather", writer.input("input").reshape(-1))
-    hidden = embedded * math.sqrt(writer.shape(table)[1])
+    name = _embedding_table(encoder, "enc_p.emb")
+    table = writer.values(name).astype(np.float64) * math.sqrt(writer.shape(name)[1])
+    ids = writer.input("input").reshape(-1)
+    hidden = writer.new_weight(table).apply("Gather", ids)
     size = hidden.apply("Shape", end=1)
     near = _Neighbours(size - size, size, size, reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     for block in range(_blocks(writer) - 1):
-        hidden = _transform(hidden, hidden, block, near, tiles)
+        names = [f"{_attention_name(block)}.conv_{part}" for part in "qkv"]
+        # What depends on the id only is looked up.
+        projected = [
+            project(hidden, name)
+            if block
+            else _projections(writer, table, name).apply("Gather", ids)
+            for name in names
+        ]
+        hidden = _transform(hidden, projected, block, near, tiles)
     writer.output(hidden, "hidden")
     return writer.model
 
@@ -92,7 +102,12 @@ def _prior(encoder: Any) -> Any:
     near = _Neighbours(start, size, hidden.apply("Shape", end=1), reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     inside = hidden.apply("Slice", start, end, np.array([0]))
-    inside = _transform(inside, hidden, _blocks(writer) - 1, near, tiles)
+    block = _blocks(writer) - 1
+    projected = [
+        project(rows, f"{_attention_name(block)}.conv_{part}")
+        for rows, part in ((inside, "q"), (hidden, "k"), (hidden, "v"))
+    ]
+    inside = _transform(inside, projected, block, near, tiles)
     channels = writer.shape("enc_p.proj.weight")[0] // 2
     priors = project(inside, "enc_p.proj").split(channels, channels, axis=1)
     for prior, name in zip(priors, ("mean", "log_scale"), strict=True):
@@ -114,6 +129,12 @@ def _embedding_table(encoder: Any, module: str) -> str:
         if node.name == f"/{module.replace('.', '/')}/Gather":
             return str(node.input[0])
     raise MissingWeightError(f"there is no embedding '{module}'")
+
+
+def _projections(writer: Writer, table: NDArray[np.float64], name: str) -> Tensor:
+    """A convolution of one tap of the embedding of each id, as a weight."""
+    kernel, bias = writer.convolution(name)
+    return writer.new_weight(table @ kernel[:, :, 0].T + bias)
 
 
 def _blocks(writer: Writer) -> int:
@@ -141,10 +162,10 @@ def _feed_forward_name(block: int) -> str:
 
 
 def _transform(
-    hidden: Tensor, context: Tensor, block: int, near: _Neighbours, tiles: Tiles
+    hidden: Tensor, projected: list[Tensor], block: int, near: _Neighbours, tiles: Tiles
 ) -> Tensor:
-    """A block of the transformer, [T, H] -> [T, H], which attends to all hidden states of the text, `context`."""
-    attended = _attend(hidden, context, _attention_name(block), near)
+    """A block of the transformer, [T, H] -> [T, H]. projected: as for `_attend`."""
+    attended = _attend(projected, _attention_name(block), near)
     hidden = normalize(hidden + attended, f"enc_p.encoder.norm_layers_1.{block}")
     transformed = _feed_forward(hidden, _feed_forward_name(block), tiles)
     return normalize(hidden + transformed, f"enc_p.encoder.norm_layers_2.{block}")
@@ -176,17 +197,18 @@ class _Neighbours:
         return self.index.apply("Expand", sizes)
 
 
-def _attend(hidden: Tensor, context: Tensor, name: str, near: _Neighbours) -> Tensor:
-    """Attention to `context` with relative keys and values (Shaw et al. 2018): [T, H] -> [T, H].
+def _attend(projected: list[Tensor], name: str, near: _Neighbours) -> Tensor:
+    """Attention with relative keys and values (Shaw et al. 2018), [T, H].
+
+    projected: queries [T, H], and keys and values of all positions of the text.
 
     What is within reach is added along its few diagonals, rather than skewed from [T, 2T - 1] scores.
     """
-    writer = hidden.writer
+    writer = projected[0].writer
     _, _, size = writer.shape(f"{name}.emb_rel_k")
     channels = writer.shape(f"{name}.conv_q.weight")[0]
     query, keys, values = (
-        project(rows, f"{name}.conv_{part}").reshape(-1, channels // size, size)
-        for rows, part in ((hidden, "q"), (context, "k"), (context, "v"))
+        one.reshape(-1, channels // size, size) for one in projected
     )  # [T, A, D]
     query = (query * size**-0.5).transpose(1, 0, 2)
     index = near.by_head(channels // size)
