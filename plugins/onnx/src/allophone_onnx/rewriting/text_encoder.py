@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from allophone_onnx.rewriting import duration_flow
 from allophone_onnx.rewriting.layers import normalize, project
 from allophone_onnx.rewriting.tiles import Tiles
-from allophone_onnx.rewriting.writing import MissingWeightError, Tensor, Writer
+from allophone_onnx.rewriting.writing import MissingWeightError, Operand, Tensor, Writer
 from allophone_onnx.schema import FLOAT, INT64, value
 from allophone_onnx.settings import CONTEXT, PRIOR
 
@@ -64,7 +64,7 @@ def _context(encoder: Any) -> Any:
     ids = writer.input("input").reshape(-1)
     hidden = writer.new_weight(table).apply("Gather", ids)
     size = hidden.apply("Shape", end=1)
-    near = _Neighbours(size - size, size, size, reach=_reach(writer))
+    near = _Neighbours(np.array([0]), size, size, reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     for block in range(_blocks(writer) - 1):
         names = [f"{_attention_name(block)}.conv_{part}" for part in "qkv"]
@@ -177,7 +177,7 @@ class _Neighbours:
     index: [T, W], clamped to the text; inside: [T, W], 1 for positions inside of the text, else 0.
     """
 
-    def __init__(self, start: Tensor, size: Tensor, text: Tensor, *, reach: int) -> None:
+    def __init__(self, start: Operand, size: Tensor, text: Tensor, *, reach: int) -> None:
         """start: the first of the positions [1]. size: T [1]. text: the size of the text [1]."""
         self._size = size
         last = text.apply("Squeeze") - np.array(1)
