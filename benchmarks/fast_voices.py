@@ -43,7 +43,7 @@ from allophone_vits.model import Vits
 
 TEN_SECONDS = (
     "When the storm was over at last, the sailors came up from below, looked at the stars for a long "
-    "while, and slowly began to find their way home, across a wide and quiet sea."
+    "while, and slowly began to find their way home, across a very wide and a quiet sea, alone."
 )
 TRAINING = Path(__file__).parents[1] / "plugins" / "joe-fast" / "training"
 DECODER_ALONE = "joe with joe-fast's decoder"

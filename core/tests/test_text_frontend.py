@@ -60,7 +60,7 @@ def test_a_phonemizer_that_gives_too_few_results_is_named():
 
     frontend = TextFrontend(normalizer=clean_text, phonemizer=Forgetful(), language="en")
     with pytest.raises(PluginError, match="Forgetful gives 1 lists of symbols for 2 texts"):
-        frontend.symbols_batch(["one", "two"])
+        frontend.read(["one", "two"])
 
 
 @pytest.mark.parametrize("text", ["a [[b", "a ]] b", "[[a [[b]]", "[[a]] b]]"])
@@ -73,9 +73,19 @@ def test_a_batch_is_phonemized_in_one_call_and_equals_single_texts():
     phonemizer = Recorder()
     frontend = TextFrontend(normalizer=clean_text, phonemizer=phonemizer, language="en")
     texts = ["one [[a]] two", "", "[[b]]", "three"]
-    together = frontend.symbols_batch(texts)
+    together = [reading.symbols for reading in frontend.read(texts)]
     assert len(phonemizer.calls) == 1
     assert together == [frontend.symbols(text) for text in texts]
+
+
+def test_what_cannot_be_read_is_told_for_each_text_but_not_of_raw_phonemes():
+    class Choosy(Recorder):
+        def unreadable(self, text: str, language: str) -> list[str]:
+            return [word for word in text.split() if not word.isascii()]
+
+    frontend = TextFrontend(normalizer=clean_text, phonemizer=Choosy(), language="en")
+    readings = frontend.read(["é one è", "two", "[[ə]] ü"])
+    assert [reading.unreadable for reading in readings] == [["é", "è"], [], ["ü"]]
 
 
 def test_the_normalizer_sees_only_plain_text():

@@ -13,7 +13,7 @@ from allophone.data.manifest import Dropped, Utterance
 from allophone.errors import UserError
 from allophone.features.config import PhonemesConfig
 from allophone.features.protocol import ExtractionContext
-from allophone.text.frontend import TextFrontend
+from allophone.text.frontend import Reading, TextFrontend
 
 
 class PhonemesExtractor:
@@ -38,32 +38,27 @@ class PhonemesExtractor:
             frontend = self._context.frontend(language)
             # Raises errors of the front end itself, such as a missing package, which no text has caused.
             frontend.symbols("")
-            symbols = _symbols([utterance.text for utterance in spoken], frontend)
-            results |= {
-                u.id: _checked(s, u, frontend) for u, s in zip(spoken, symbols, strict=True)
-            }
+            readings = _read([utterance.text for utterance in spoken], frontend)
+            results |= {u.id: _checked(r, u) for u, r in zip(spoken, readings, strict=True)}
         for utterance in utterances:
             yield results[utterance.id]
 
 
-def _symbols(texts: Sequence[str], frontend: TextFrontend) -> list[list[str] | UserError]:
-    """Return the symbols of each text, or its error: one bad text does not affect the others."""
+def _read(texts: Sequence[str], frontend: TextFrontend) -> list[Reading | UserError]:
+    """Read each text, or return its error: one bad text does not affect the others."""
     try:
-        return list(frontend.symbols_batch(texts))
+        return list(frontend.read(texts))
     except UserError as error:
         if len(texts) == 1:
             return [error]
-    return [result for text in texts for result in _symbols([text], frontend)]
+    return [result for text in texts for result in _read([text], frontend)]
 
 
-def _checked(
-    symbols: list[str] | UserError, utterance: Utterance, frontend: TextFrontend
-) -> NDArray[np.str_] | Dropped:
-    if isinstance(symbols, UserError):
-        return Dropped(reason="unreadable text", detail=str(symbols))
-    unreadable = frontend.unreadable(utterance.text)
-    if unreadable:
-        return Dropped(reason="unreadable words", detail=", ".join(unreadable))
-    if not any(symbol.isalnum() for symbol in symbols):
+def _checked(reading: Reading | UserError, utterance: Utterance) -> NDArray[np.str_] | Dropped:
+    if isinstance(reading, UserError):
+        return Dropped(reason="unreadable text", detail=str(reading))
+    if reading.unreadable:
+        return Dropped(reason="unreadable words", detail=", ".join(reading.unreadable))
+    if not any(symbol.isalnum() for symbol in reading.symbols):
         return Dropped(reason="empty text", detail=f"no letter or digit in {utterance.text!r}")
-    return np.array(symbols)
+    return np.array(reading.symbols)

@@ -51,17 +51,19 @@ def read_script(
             [passage.text.strip()] if whole else _sentences(passage.text, frontend.language)
         )
     ]
-    symbols = frontend.symbols_batch([sentence for _, sentence, _ in divided])
+    readings = frontend.read([sentence for _, sentence, _ in divided])
     script: list[Sentence] = []
-    for (part, sentence, passage), read in zip(divided, symbols, strict=True):
-        if not _pronounceable(read):
+    for (part, sentence, passage), reading in zip(divided, readings, strict=True):
+        if not _pronounceable(reading.symbols):
             continue
-        _warn_of_unreadable(sentence, frontend)
+        if reading.unreadable:
+            words = ", ".join(f"'{word}'" for word in reading.unreadable)
+            _log.warning("Cannot be read in '%s': %s", frontend.language, words)
         script.append(
             Sentence(
                 text=sentence,
-                symbols=tuple(read),
-                ids=_encode(sentence, read, table),
+                symbols=tuple(reading.symbols),
+                ids=_encode(sentence, reading.symbols, table),
                 speaker=speaker,
                 language=language,
                 seed=seed + len(script),
@@ -79,13 +81,6 @@ def read_script(
 def _sentences(text: str, language: str) -> Iterator[str]:
     for sentence in split_sentences(text, language):
         yield from cut_long(sentence)
-
-
-def _warn_of_unreadable(sentence: str, frontend: TextFrontend) -> None:
-    unreadable = frontend.unreadable(sentence)
-    if unreadable:
-        words = ", ".join(f"'{word}'" for word in unreadable)
-        _log.warning("Cannot be read in '%s': %s", frontend.language, words)
 
 
 def batches(sentences: Sequence[Sentence], batch_size: int) -> Iterator[list[int]]:

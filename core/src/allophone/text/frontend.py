@@ -56,6 +56,18 @@ class _Span:
 
 
 @frozen(kw_only=True)
+class Reading:
+    """A text as its front end reads it.
+
+    symbols: empty if nothing in the text is pronounced.
+    unreadable: words and symbols that the phonemizer cannot read, as far as it can tell.
+    """
+
+    symbols: list[str]
+    unreadable: list[str]
+
+
+@frozen(kw_only=True)
 class TextFrontend:
     """Normalizes and phonemizes texts of one language.
 
@@ -80,19 +92,28 @@ class TextFrontend:
 
         Raises `UserError` for unbalanced `[[` and `]]`, and for an unknown language.
         """
-        return self.symbols_batch([text])[0]
+        return self.read([text])[0].symbols
 
-    def symbols_batch(self, texts: Sequence[str]) -> list[list[str]]:
-        """Convert texts to symbols, in order; faster than one at a time."""
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """Read texts, in order; faster than one at a time. Errors as for `symbols`."""
         split = [_split_brackets(text) for text in texts]
         plain = [part for parts in split for part in parts if not part.raw]
         phonemized: dict[int, list[str]] = {}
+        unreadable: dict[int, list[str]] = {}
         for language in dict.fromkeys(part.language for part in plain):
             spoken = [part for part in plain if part.language == language]
             frontend = self._of(language)
-            symbols = frontend._phonemize([frontend.normalizer(part.text) for part in spoken])
-            phonemized |= zip(map(id, spoken), symbols, strict=True)
-        return [self._to_phones(_join(parts, phonemized)) for parts in split]
+            normalized = [frontend.normalizer(part.text) for part in spoken]
+            keys = [id(part) for part in spoken]
+            phonemized |= zip(keys, frontend._phonemize(normalized), strict=True)
+            unreadable |= zip(keys, map(frontend._unreadable, normalized), strict=True)
+        return [
+            Reading(
+                symbols=self._to_phones(_join(parts, phonemized)),
+                unreadable=[word for part in parts for word in unreadable.get(id(part), [])],
+            )
+            for parts in split
+        ]
 
     def _of(self, language: str | None) -> TextFrontend:
         if language is None:
@@ -111,15 +132,9 @@ class TextFrontend:
             )
         return found
 
-    def unreadable(self, text: str) -> list[str]:
-        """Words and symbols that the phonemizer cannot read, as far as it can tell."""
-        words: list[str] = []
-        for part in _split_brackets(text):
-            frontend = self._of(part.language)
-            find = getattr(frontend.phonemizer, "unreadable", None)
-            if find is not None and not part.raw:
-                words += find(frontend.normalizer(part.text), frontend.language)
-        return words
+    def _unreadable(self, normalized: str) -> list[str]:
+        find = getattr(self.phonemizer, "unreadable", None)
+        return [] if find is None else list(find(normalized, self.language))
 
     def _to_phones(self, spans: Sequence[_Span]) -> list[str]:
         names: list[str] = []

@@ -113,7 +113,6 @@ def load(place: Path, options: EngineOptions) -> LoadedVoice:
             parts,
             hop_length=hop_length,
             files=files,
-            prior_margin=prepared.prior_margin,
         )
     description = VoiceDescription(
         about=settings.about or About(name=place.stem, licence="not stated"),
@@ -183,15 +182,13 @@ class PartsEngine(OnnxEngine):
         *,
         hop_length: int,
         files: Sequence[Path],
-        prior_margin: int | None = None,
     ) -> None:
-        """prior_margin: see `WindowedEncoder`, whose graphs take the place of the encoder; None if they do not."""
         super().__init__(graphs[PRIOR if PRIOR in graphs else ENCODER], files=files)
         self._encoder: Encoder
-        if prior_margin is None:
+        if ENCODER in graphs:
             self._encoder = WholeEncoder(graphs[ENCODER])
         else:
-            self._encoder = WindowedEncoder(graphs[CONTEXT], graphs[PRIOR], margin=prior_margin)
+            self._encoder = WindowedEncoder(graphs[CONTEXT], graphs[PRIOR])
         self._flow = graphs[FLOW]
         self._decoder = graphs[DECODER]
         self._parts = parts

@@ -27,7 +27,7 @@ from allophone_onnx.settings import DECODER, INDEX, PartsSettings
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 5
+_FORMAT = 6
 """Part of the name of every cache entry; increase it when the content of entries changes."""
 
 NEW_WEIGHTS = "weights.bin"
@@ -45,13 +45,11 @@ class Prepared:
     """The graphs of a voice: one, or its parts with their settings.
 
     hop_length: samples per frame, if known from splitting the graph.
-    prior_margin: see `WindowedEncoder`; None if the encoder is one graph.
     """
 
     graphs: Mapping[str, Graph]
     parts: PartsSettings | None = None
     hop_length: int | None = None
-    prior_margin: int | None = None
 
 
 def load_prepared(
@@ -134,5 +132,4 @@ def _load(
         graphs=graphs,
         parts=None if parts is None else PartsSettings(**parts),
         hop_length=index["hop_length"],
-        prior_margin=index["prior_margin"],
     )

@@ -28,7 +28,7 @@ from allophone_onnx.rewriting import flow, text_encoder
 from allophone_onnx.rewriting.convolutions import over_images
 from allophone_onnx.schema import EXTERNAL, FLOAT, INT64, Model
 from allophone_onnx.session import Feed, Graph, session_options
-from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, PRIOR, WHOLE
+from allophone_onnx.settings import DECODER, ENCODER, FLOW, INDEX, WHOLE
 
 _MIN_BYTES = 1024
 """Smaller weights stay in the graph."""
@@ -103,16 +103,12 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
             parts, hop_length = voice.settings, voice.hop_length
             models = {ENCODER: voice.encoder, FLOW: voice.flow, DECODER: voice.decoder}
     models = {name: restore(model) for name, model in models.items()}
-    prior_margin = None
     if DECODER in models:
-        encoder = models[ENCODER]
         models = {
-            **rewritten_encoder(encoder, source=files[0]),
+            **rewritten_encoder(models[ENCODER], source=files[0]),
             FLOW: rewritten_flow(models[FLOW], source=files[0]),
             DECODER: over_images(models[DECODER]),
         }
-        if PRIOR in models:
-            prior_margin = text_encoder.margin(encoder)
     weights = _Weights(contents, folder / NEW_WEIGHTS)
     index: dict[str, Any] = {
         "files": [[str(file.resolve()), *state_of(file)] for file in files],
@@ -122,7 +118,6 @@ def _prepare(files: Sequence[Path], folder: Path) -> None:
         },
         "parts": None if parts is None else asdict(parts),
         "hop_length": hop_length,
-        "prior_margin": prior_margin,
     }
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 

@@ -1,10 +1,13 @@
 """The stochastic duration predictor (section 2.2.2 of Kim et al. 2021): the inverse of its flow over durations.
 
-Legend: T text, H hidden channels, K bins of a spline. Signals are rows, [T, channels].
+A span of the text is computed from what it depends on, so each stack of convolutions computes less than the one before.
+
+Legend: T positions, H hidden channels, K bins of a spline. Signals are rows, [T, channels].
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from allophone_onnx.rewriting.layers import convolve_channels, normalize, project
+from allophone_onnx.rewriting.spans import Span
 from allophone_onnx.rewriting.writing import MissingWeightError, Tensor, Writer
 from allophone_onnx.schema import INT64
 
@@ -20,30 +24,46 @@ _MIN_BIN_SIZE = 1e-3
 _MIN_SLOPE = 1e-3
 
 
-def durations(hidden: Tensor, *, speaker: Tensor | None) -> Tensor:
-    """Hidden states [T, H] and a speaker's embedding [1, S] to the frames of each id [1, T]."""
+def durations(hidden: Tensor, *, span: Span, speaker: Tensor | None) -> Tensor:
+    """The frames of each id of a span [1, S].
+
+    hidden: [`margin` more than S at each end that is not the text's, H]. speaker: the embedding [1, E].
+    """
     writer = hidden.writer
+    margins = list(itertools.accumulate(_margins(writer)[::-1], initial=0))
+    spans = [span.around(margin) for margin in reversed(margins)]
     text = project(hidden, "dp.pre")
     if speaker is not None:
         text = text + project(speaker, "dp.cond")
-    text = project(_separable(text, "dp.convs"), "dp.proj")
+    text = spans[1].select(_separable(text, "dp.convs"), among=spans[0])
+    text = project(text, "dp.proj")
     _, length_scale, noise_scale = writer.input("scales").split(1, 1, 1, axis=0)
-    noise = writer.input("duration_noise") * noise_scale
-    first, second = noise.reshape(2, -1).transpose(1, 0).split(1, 1, axis=1)
-    for name in _couplings(writer):
-        first, second = second, _invert(second, first, text, name)
+    noise = writer.input("duration_noise").reshape(2, -1).transpose(1, 0) * noise_scale
+    first, second = spans[1].select(noise).split(1, 1, axis=1)
+    for name, (before, after) in zip(
+        _couplings(writer), itertools.pairwise(spans[1:]), strict=True
+    ):
+        hidden = _separable(project(second, f"{name}.pre") + text, f"{name}.convs")
+        hidden, first, second, text = (
+            after.select(one, among=before) for one in (hidden, first, second, text)
+        )
+        first, second = second, _invert(first, hidden, name)
     log_duration = (second - float(writer.values("dp.flows.0.m")[0, 0])) * _scale(writer)
     return (log_duration.apply("Exp") * length_scale).apply("Ceil").reshape(1, -1)
 
 
 def margin(writer: Writer) -> int:
     """The number of positions on each side that the duration of an id depends on."""
+    return sum(_margins(writer))
+
+
+def _margins(writer: Writer) -> list[int]:
+    """The same for each stack of convolutions, in the order in which they are computed."""
     stacks = ["dp.convs", *(f"{name}.convs" for name in _couplings(writer))]
-    return sum(
-        (size - 1) * dilation // 2
+    return [
+        sum((size - 1) * dilation // 2 for _, size, dilation in _separated(writer, name))
         for name in stacks
-        for _, size, dilation in _separated(writer, name)
-    )
+    ]
 
 
 def _separable(hidden: Tensor, name: str) -> Tensor:
@@ -87,10 +107,9 @@ def _scale(writer: Writer) -> float:
     return float(writer.values("/dp/flows.0/Exp_output_0")[0, 0])
 
 
-def _invert(first: Tensor, second: Tensor, text: Tensor, name: str) -> Tensor:
-    """Undo the spline that `first` and the text decide: second [T, 1] -> [T, 1] (Durkan et al. 2019)."""
-    writer = text.writer
-    hidden = _separable(project(first, f"{name}.pre") + text, f"{name}.convs")
+def _invert(transformed: Tensor, hidden: Tensor, name: str) -> Tensor:
+    """Undo the spline that hidden states [T, H] decide: transformed [T, 1] -> [T, 1] (Durkan et al. 2019)."""
+    writer = hidden.writer
     channels = writer.shape(f"{name}.pre.weight")[0]
     bins = (writer.shape(f"{name}.proj.weight")[0] + 1) // 3
     sizes, slopes = project(hidden, f"{name}.proj").split(2 * bins, bins - 1, axis=1)
@@ -104,7 +123,7 @@ def _invert(first: Tensor, second: Tensor, text: Tensor, name: str) -> Tensor:
     slopes = (slopes.apply("Softplus") + _MIN_SLOPE).reshape(-1, 1, bins - 1)
     slopes = slopes.apply("Pad", np.array([0, 0, 1, 0, 0, 1]), 1.0)  # [T, 1, K + 1]
 
-    y = second.reshape(-1, 1, 1)
+    y = transformed.reshape(-1, 1, 1)
     position = y.apply("Clip", -_BOUND, _BOUND)
     _, inner_y = inner.split(1, 1, axis=1)
     below = position.apply("GreaterOrEqual", inner_y).apply("Cast", to=INT64)

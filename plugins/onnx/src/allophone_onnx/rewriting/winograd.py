@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
 """Where polynomials are evaluated, besides infinity. Their powers are exact."""
 
+_FIVE_POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
+"""Of five points that are multiples of 1/8, those with the smallest rounding error, a sixth less than that of the first
+five above; of seven, the above are best."""
+
 TILE = 4
 """Outputs that are computed together. With 5 there is hardly less to compute, and the error is 6 times as large."""
 
@@ -42,5 +46,6 @@ def transforms(*, outputs: int, taps: int) -> Transforms:
 
 def _powers(points: int, terms: int) -> NDArray[np.float64]:
     """[points, terms]: the powers of each point; of infinity, which is the last one, the highest only."""
-    finite = [[point**power for power in range(terms)] for point in _POINTS[: points - 1]]
+    chosen = _FIVE_POINTS if points - 1 == len(_FIVE_POINTS) else _POINTS[: points - 1]
+    finite = [[point**power for power in range(terms)] for point in chosen]
     return np.array([*finite, [0.0] * (terms - 1) + [1.0]])
