@@ -55,6 +55,25 @@ def test_a_voice_speaks_texts(texts, tmp_path):
     assert len(list((tmp_path / "audio").glob("*.wav"))) == 2
 
 
+def test_controls_are_those_of_the_voice(texts, tmp_path):
+    seconds = {}
+    for scale in (1, 2):
+        run(
+            *("--voice", "joe", "--engine", "onnx", "--texts", texts, "--metric", "pauses"),
+            *("--control", f"length_scale={scale}", "--json", tmp_path / "a.json"),
+        )
+        report = json.loads((tmp_path / "a.json").read_text("utf-8"))
+        assert f"length_scale={scale}" in report["settings"]["controls"]
+        seconds[scale] = sum(one["seconds"] for one in report["utterances"])
+    assert 1.6 < seconds[2] / seconds[1] < 2.1
+
+
+def test_an_unknown_control_is_refused(texts):
+    arguments = ["--voice", "joe", "--texts", str(texts), "--control", "length_scal=2"]
+    with pytest.raises(UserError, match="length_scale"):
+        CliRunner().invoke(cli, ["evaluate", *arguments], catch_exceptions=False)
+
+
 def test_finished_speech_is_compared_with_a_manifest(folders, tmp_path):
     first, second = folders
     manifest = tmp_path / "manifest.jsonl"

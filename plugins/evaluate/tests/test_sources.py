@@ -80,6 +80,15 @@ def test_a_prompt_is_passed_on():
     assert voice.calls[0][2]["prompt"] == ("p.wav", "hi", None)
 
 
+def test_controls_are_passed_on():
+    voice = RecordedVoice()
+    VoiceSource(name="v", voice=voice, controls={"length_scale": 1.5}).speak(
+        Request(id="a", text="one")
+    )
+    assert kinds(voice) == ["say", "say", "stream"]
+    assert {how["length_scale"] for *_, how in voice.calls} == {1.5}
+
+
 def test_a_text_without_characters_is_refused():
     with pytest.raises(UserError, match="'a' has no text to speak"):
         VoiceSource(name="v", voice=RecordedVoice()).speak(Request(id="a", text=" "))

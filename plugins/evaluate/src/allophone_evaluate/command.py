@@ -87,6 +87,13 @@ _out = click.Path(dir_okay=False, path_type=Path)
 @engine_options
 @vocoder_option
 @click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A control of the voices, such as noise_scale=0.333; may be repeated.",
+)
+@click.option(
     "--seed", default=0, show_default=True, help="Of the synthesis and of the resampling."
 )
 @click.option(
@@ -127,6 +134,7 @@ def command(
     from rich.console import Console
     from rich.progress import track
 
+    from allophone.config.tables import parse_assignment
     from allophone.metrics.protocol import MetricContext
     from allophone.registry import default_registry
     from allophone_evaluate.divided import Setup, evaluate_divided
@@ -153,6 +161,7 @@ def command(
         vocoder=given["vocoder"],
         device=device,
         seed=seed,
+        controls=dict(map(parse_assignment, given["controls"])),
     )
     _check_sources(speaking, items)
     sources = speaking.open()
@@ -265,7 +274,7 @@ def _check_sources(sources: SourcesConfig, items: tuple[Item, ...]) -> None:
 
 def _settings(given: dict[str, Any], device: str) -> dict[str, Any]:
     """What the numbers depend on, for the report."""
-    chosen = {name: str(value) for name, value in given.items() if value is not None}
+    chosen = {name: str(value) for name, value in given.items() if value not in (None, ())}
     return {"allophone": _version(), "device": device, **chosen}
 
 

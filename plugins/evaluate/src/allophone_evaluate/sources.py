@@ -47,7 +47,7 @@ class Source(Protocol):
 
 @define(kw_only=True, eq=False)
 class VoiceSource:
-    """A voice, which says each text with the same seed.
+    """A voice, which says each text with the same seed and controls.
 
     measures_time: whether to measure how long it takes. The first text is then said once beforehand, so that no
         time includes what is loaded at first use, and each text is streamed up to its first chunk.
@@ -56,6 +56,7 @@ class VoiceSource:
     name: str
     voice: Voice
     seed: int = 0
+    controls: Mapping[str, Any] = {}
     measures_time: bool = True
     _warm: bool = field(default=False, init=False)
 
@@ -96,6 +97,7 @@ class VoiceSource:
             "speaker": request.speaker,
             "language": request.language,
             "seed": self.seed,
+            **self.controls,
         }
         if request.prompt_audio:
             how["prompt"] = self.voice.prompt(
@@ -126,7 +128,10 @@ class FolderSource:
 
 @frozen(kw_only=True)
 class SourcesConfig:
-    """What speaks: voices, and folders of finished speech. The others are arguments of `allophone.load`."""
+    """What speaks: voices, and folders of finished speech.
+
+    seed, controls: of all voices. The others are arguments of `allophone.load`.
+    """
 
     voices: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
@@ -134,6 +139,7 @@ class SourcesConfig:
     vocoder: str | None = None
     device: str = "cpu"
     seed: int = 0
+    controls: Mapping[str, Any] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,14 +147,17 @@ class SourcesConfig:
         return (*self.voices, *(folder.name or str(folder) for folder in self.folders))
 
     def open(self) -> list[Source]:
-        """Load the voices and list the folders, in order."""
+        """Load the voices and list the folders, in order. Raises UserError also if a voice does not have the controls."""
         folders = [FolderSource(folder) for folder in self.folders]
         voices = [
             VoiceSource(
                 name=name,
                 voice=load(name, engine=self.engine, vocoder=self.vocoder, device=self.device),
                 seed=self.seed,
+                controls=self.controls,
             )
             for name in self.voices
         ]
+        for source in voices:
+            source.voice.controls(self.controls)
         return [*voices, *folders]
