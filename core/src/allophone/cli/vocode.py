@@ -81,7 +81,7 @@ def command(
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
-    from allophone.config.tables import parse_assignment
+    from allophone.cli.voice_options import parse_controls
     from allophone.inference.devices import parse_device
     from allophone.inference.mel_sources import folder_of_mels
     from allophone.inference.vocoders import controls_of, fingerprint
@@ -98,7 +98,7 @@ def command(
         registry=registry,
         features=features,
         like=like,
-        controls=dict(parse_assignment(each) for each in controls),
+        controls=parse_controls(controls, example="steps=12"),
     )
     provenance: dict[str, Any] = {"vocoder": place, "weights": fingerprint(place, registry)}
     if chosen := controls_of(vocoder, registry):

@@ -113,18 +113,25 @@ def speaking_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def chosen_controls(given: dict[str, Any]) -> dict[str, Any]:
     """Remove the controls from a command's arguments, and return those that were given."""
-    from allophone.config.tables import parse_assignment
-
     controls = {name: given.pop(name) for name in _CONTROLS}
-    controls |= dict(parse_assignment(each) for each in given.pop("other_controls"))
+    controls |= parse_controls(given.pop("other_controls"))
     return {name: value for name, value in controls.items() if value is not None}
 
 
 def chosen_vocoder_controls(given: dict[str, Any]) -> dict[str, Any]:
     """Remove the vocoder controls from a command's arguments, and return them."""
+    return parse_controls(
+        given.pop("vocoder_controls"), option="--vocoder-control", example="steps=12"
+    )
+
+
+def parse_controls(
+    given: Sequence[str], *, option: str = "--control", example: str = "length_scale=1.2"
+) -> dict[str, Any]:
+    """Controls by name, from `name=value` as given for `option`; `example` is one for error messages."""
     from allophone.config.tables import parse_assignment
 
-    return dict(parse_assignment(each) for each in given.pop("vocoder_controls"))
+    return dict(parse_assignment(each, option=option, example=example) for each in given)
 
 
 def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:

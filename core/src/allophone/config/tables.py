@@ -80,19 +80,24 @@ def leaves(plain: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, plain
 
 
-def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Split `a.b=value`. The value is parsed as TOML; a bare word is taken as a string."""
+def parse_assignment(
+    assignment: str, *, option: str = "--set", example: str = "runtime.precision=bf16"
+) -> tuple[str, Any]:
+    """Split `a.b=value`. The value is parsed as TOML; a bare word is taken as a string.
+
+    option, example: what it is given as, and one that is valid, for error messages.
+    """
     path, equals, text = assignment.partition("=")
     path = path.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise ConfigError(
-            f"Invalid --set value '{assignment}'; expected table.key=value.",
-            hint="For example: --set runtime.precision=bf16",
+            f"'{assignment}' is not a valid {option}; expected a name, '=' and a value.",
+            hint=f"For example: {option} {example}",
         )
     if path.count(".") >= DEEPEST:
-        raise ConfigError(too_deep("The path of --set"))
+        raise ConfigError(too_deep(f"The path of {option}"))
     try:
-        return path, parse_toml(f"value = {text}", f"The value of --set {path}")["value"]
+        return path, parse_toml(f"value = {text}", f"The value of {option} {path}")["value"]
     except ConfigError:
         if re.search(r"[\"'\[\]{}\n]", text) or text.strip().isdecimal():
             raise

@@ -88,7 +88,7 @@ _out = click.Path(dir_okay=False, path_type=Path)
 @vocoder_option
 @click.option(
     "--control",
-    "controls",
+    "assigned_controls",
     multiple=True,
     metavar="NAME=VALUE",
     help="A control of the voices, such as noise_scale=0.333; may be repeated.",
@@ -117,6 +117,7 @@ def command(
     executor: str | None,
     workers: int | None,
     device: str,
+    assigned_controls: tuple[str, ...],
     seed: int,
     resamples: int,
     **given: Any,
@@ -134,7 +135,7 @@ def command(
     from rich.console import Console
     from rich.progress import track
 
-    from allophone.config.tables import parse_assignment
+    from allophone.cli.voice_options import parse_controls
     from allophone.metrics.protocol import MetricContext
     from allophone.registry import default_registry
     from allophone_evaluate.divided import Setup, evaluate_divided
@@ -161,7 +162,7 @@ def command(
         vocoder=given["vocoder"],
         device=device,
         seed=seed,
-        controls=dict(map(parse_assignment, given["controls"])),
+        controls=parse_controls(assigned_controls),
     )
     _check_sources(speaking, items)
     sources = speaking.open()
@@ -207,7 +208,7 @@ def command(
             evaluation,
             metrics,
             left_out=left_out,
-            settings=_settings(given, device),
+            settings={**_settings(given, device), "controls": speaking.controls},
             resamples=resamples,
             seed=seed,
         )
@@ -265,6 +266,8 @@ def _check_sources(sources: SourcesConfig, items: tuple[Item, ...]) -> None:
         raise UserError(
             "A voice needs texts, and there are none.", hint="Give --manifest or --texts."
         )
+    if sources.controls and not sources.voices:
+        raise UserError("--control requires --voice.", hint="Finished speech has no controls.")
     for name in names:
         if names.count(name) > 1:
             raise UserError(
@@ -274,7 +277,7 @@ def _check_sources(sources: SourcesConfig, items: tuple[Item, ...]) -> None:
 
 def _settings(given: dict[str, Any], device: str) -> dict[str, Any]:
     """What the numbers depend on, for the report."""
-    chosen = {name: str(value) for name, value in given.items() if value not in (None, ())}
+    chosen = {name: str(value) for name, value in given.items() if value is not None}
     return {"allophone": _version(), "device": device, **chosen}
 
 

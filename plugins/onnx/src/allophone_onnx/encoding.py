@@ -17,12 +17,12 @@ from allophone_onnx.session import Feed, Graph
 
 _Floats = NDArray[np.float32]
 
-_FRAMES_OF_ID = 4 / 3
-"""Frames that an id at the beginning of a text has at least in the mean, but for 2 of 1,200 sentences of three voices."""
+_FRAMES_PER_ID = 4 / 3
+"""The mean over a text's first ids is at least that at usual speed, but for 2 of 1,200 sentences of three voices."""
 
-_WORTH = 5
-"""How many times as long as its beginning a text must be for the beginning to be encoded on its own: what is near
-the division is computed twice."""
+_LEAST_RATIO = 5
+"""A text of fewer times the ids of its beginning is encoded at once: a beginning depends on some 50 ids after it, and what
+follows on as many before, so these are computed twice."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -89,9 +89,9 @@ class WindowedEncoder:
         feed, size = {**feed, "hidden": hidden}, len(hidden)
         if frames is not None:
             _, length_scale, _ = feed["scales"]
-            # An id has at least one frame.
-            count = min(frames, math.ceil(frames / (_FRAMES_OF_ID * length_scale)))
-            if _WORTH * count <= size:
+            # Fast speech has one frame per id, or hardly less.
+            count = math.ceil(frames / max(1.0, _FRAMES_PER_ID * min(1.0, length_scale)))
+            if _LEAST_RATIO * count <= size:
                 beginning = self._window(feed, 0, count, size)
                 if beginning.frames >= frames:
                     yield beginning

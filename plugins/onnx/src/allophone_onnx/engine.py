@@ -183,11 +183,12 @@ class PartsEngine(OnnxEngine):
         hop_length: int,
         files: Sequence[Path],
     ) -> None:
-        super().__init__(graphs[PRIOR if PRIOR in graphs else ENCODER], files=files)
         self._encoder: Encoder
         if ENCODER in graphs:
+            super().__init__(graphs[ENCODER], files=files)
             self._encoder = WholeEncoder(graphs[ENCODER])
         else:
+            super().__init__(graphs[PRIOR], files=files)
             self._encoder = WindowedEncoder(graphs[CONTEXT], graphs[PRIOR])
         self._flow = graphs[FLOW]
         self._decoder = graphs[DECODER]

@@ -1,7 +1,7 @@
 """Attention with relative keys and values (Shaw et al. 2018), as in VITS's text encoder.
 
-Legend: T positions, S those of the whole text, H hidden channels, A attention heads, D channels per head, U distinct ids of
-the text, W positions that have relative keys and values. Signals are rows, [T, H].
+Legend: T positions of a span, S of the whole text, H hidden channels, A attention heads, D channels per head, U distinct ids
+of the text, W positions that have relative keys and values. Signals are rows, [T, H].
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Neighbours:
     def __init__(self, span: Span, *, reach: int) -> None:
         """reach: positions on each side, (W - 1) / 2."""
         zero, one = np.array(0), np.array(1)
-        last = span.text.apply("Squeeze") - one
+        last = span.text_size.apply("Squeeze") - one
         limits = span.start.apply("Squeeze"), span.end.apply("Squeeze")
-        positions = span.text.writer.node("Range", *limits, one)
+        positions = span.text_size.writer.node("Range", *limits, one)
         near = positions.reshape(-1, 1) + np.arange(-reach, reach + 1)
         self.index = near.apply("Clip", zero, last)
         self.inside = near.apply("Equal", self.index).apply("Cast", to=FLOAT)
@@ -48,32 +48,36 @@ class Attention:
 
     def __call__(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """query [T, H], keys and values [S, H] -> [T, H]."""
-        query, keys, values = self._divided(query, keys, values)
+        query, keys, values = self._split_heads(query, keys, values)
         index, inside = self._for_each_head(self._near.index), self._near.inside
         near_scores = self._relative_scores(query) * inside
         scores = query @ keys.transpose(0, 2, 1)
         scores = scores.apply("ScatterElements", index, near_scores, axis=2, reduction="add")
         weights = scores.apply("Softmax", axis=-1)  # [A, T, S]
         near_weights = weights.apply("GatherElements", index, axis=2) * inside
-        return self._projected(weights @ values + self._relative_values(near_weights))
+        return self._joined(weights @ values + self._relative_values(near_weights))
 
-    def of_ids(
-        self, query: Tensor, keys: Tensor, values: Tensor, *, which: Tensor, counts: Tensor
+    def over_distinct_ids(
+        self, query: Tensor, keys: Tensor, values: Tensor, *, inverse: Tensor, counts: Tensor
     ) -> Tensor:
-        """The same where keys and values depend on the id only, as in the first block: a softmax over the distinct ids, of
-        which a text has some forty. Each is weighted by the number of its positions; those within reach are counted apart.
+        """The same where keys and values depend on the id only, as in the first block: a sum over the distinct ids, of
+        which a text has some forty.
 
-        query: [T, H]. keys, values: of the distinct ids [U, H]. which: the distinct id of each position [S].
-        counts: how often each occurs [U].
+        query: [T, H]. keys, values: of the distinct ids [U, H]. inverse: the distinct id of each position [S].
+        counts: the number of positions of each [U].
         """
-        query, keys, values = self._divided(query, keys, values)
-        near_ids = which.apply("Gather", self._near.index)  # [T, W]
+        query, keys, values = self._split_heads(query, keys, values)
+        near_ids = inverse.apply("Gather", self._near.index)  # [T, W]
         index, inside = self._for_each_head(near_ids), self._near.inside
         scores = query @ keys.transpose(0, 2, 1)  # [A, T, U]
-        weights = (scores - scores.apply("ReduceMax", np.array([-1]))).apply("Exp")
-        near_weights = weights.apply("GatherElements", index, axis=2) * inside
-        near_weights = near_weights * self._relative_scores(query).apply("Exp")
-        # Whole numbers, so nothing is lost by subtracting.
+        near_scores = scores.apply("GatherElements", index, axis=2)
+        near_scores = near_scores + self._relative_scores(query) * inside
+        last = np.array([-1])
+        largest = scores.apply("ReduceMax", last).apply("Max", near_scores.apply("ReduceMax", last))
+        weights = (scores - largest).apply("Exp")
+        near_weights = (near_scores - largest).apply("Exp") * inside
+        # Positions within reach have weights of their own, so they are not among those of their id. These are whole
+        # numbers: nothing is lost by subtracting.
         rows = near_ids.apply("Shape", end=1)
         counts = counts.apply("Expand", self._writer.node("Concat", rows, np.array([1]), axis=0))
         far = counts.apply("Cast", to=FLOAT).apply(
@@ -83,9 +87,9 @@ class Attention:
             "ScatterElements", index, near_weights, axis=2, reduction="add"
         )
         attended = weights @ values + self._relative_values(near_weights)
-        return self._projected(attended / weights.apply("ReduceSum", np.array([-1])))
+        return self._joined(attended / weights.apply("ReduceSum", last))
 
-    def _divided(self, query: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
+    def _split_heads(self, query: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
         """Each [R, H] -> [A, R, D]; queries are scaled."""
         query, keys, values = (
             one.reshape(-1, self._heads, self._size) for one in (query, keys, values)
@@ -105,7 +109,7 @@ class Attention:
         """[A, T, W] -> [A, T, D]."""
         return near_weights @ self._writer.weight(f"{self._name}.emb_rel_v")
 
-    def _projected(self, attended: Tensor) -> Tensor:
+    def _joined(self, attended: Tensor) -> Tensor:
         """[A, T, D] -> [T, H]."""
         rows = attended.transpose(1, 0, 2).reshape(-1, self._channels)
         return project(rows, f"{self._name}.conv_o")

@@ -2,7 +2,7 @@
 
 A span of the text is computed from what it depends on, so each stack of convolutions computes less than the one before.
 
-Legend: T positions, H hidden channels, K bins of a spline. Signals are rows, [T, channels].
+Legend: T positions of a span, H hidden channels, K bins of a spline. Signals are rows, [T, channels].
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _MIN_SLOPE = 1e-3
 
 
 def durations(hidden: Tensor, *, span: Span, speaker: Tensor | None) -> Tensor:
-    """The frames of each id of a span [1, S].
+    """The frames of each id of a span [1, T].
 
-    hidden: [`margin` more than S at each end that is not the text's, H]. speaker: the embedding [1, E].
+    hidden: the rows of `span.around(margin(writer))`. speaker: its embedding [1, channels].
     """
     writer = hidden.writer
     margins = list(itertools.accumulate(_margins(writer)[::-1], initial=0))

@@ -1,6 +1,6 @@
 """Spans of a text: a part of a signal is computed from that part of its input that it depends on.
 
-T text. Signals are rows, [positions, channels].
+S positions of the whole text. Signals are rows, [positions, channels].
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from allophone_onnx.rewriting.writing import Tensor
 
 @frozen(kw_only=True)
 class Span:
-    """Positions `start` to `end` [1] of a text of size T [1]."""
+    """Positions `start` to `end` of a text of `text_size`, S; each is a tensor [1]."""
 
     start: Tensor
     end: Tensor
-    text: Tensor
+    text_size: Tensor
 
     @property
     def size(self) -> Tensor:
@@ -26,14 +26,14 @@ class Span:
     def around(self, margin: int, *, multiple: int = 1) -> Span:
         """This span with `margin` more positions on each side, as far as the text has them.
 
-        multiple: of what the start is.
+        multiple: the start is rounded down to one of this.
         """
         reach, step = np.array([margin]), np.array([multiple])
         start = (self.start - reach).apply("Max", np.array([0]))
         return Span(
             start=start if multiple == 1 else start / step * step,
-            end=(self.end + reach).apply("Min", self.text),
-            text=self.text,
+            end=(self.end + reach).apply("Min", self.text_size),
+            text_size=self.text_size,
         )
 
     def select(self, rows: Tensor, *, among: Span | None = None) -> Tensor:

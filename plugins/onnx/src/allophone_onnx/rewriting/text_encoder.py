@@ -9,7 +9,7 @@ They become two graphs, so that a stream need not wait for all of the second one
 states before the last block. `prior`: these hidden states to the prior and the durations of a window of positions,
 which are computed from the positions that they depend on.
 
-Legend: T text, H hidden channels, C latent channels. Signals are rows, [T, channels].
+Legend: T positions of a span, S of the whole text, H hidden channels, C latent channels. Signals are rows, [T, channels].
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from allophone_onnx.settings import CONTEXT, PRIOR
 def rewrite(encoder: Any) -> dict[str, Any]:
     """Rewrite the encoder of a `CutVoice`, or an exported one, in two graphs.
 
-    context: input [1, T] -> hidden [T, H].
-    prior: hidden [T, H], window [2], the start and the end of the positions, scales [3], duration_noise [1, 2, T] and
-        sid [1], for several speakers -> mean and log_scale [1, C, end - start], and durations [1, end - start].
+    context: input [1, S] -> hidden [S, H].
+    prior: hidden [S, H], window [2], the start and the end of T positions, scales [3], duration_noise [1, 2, S] and
+        sid [1], for several speakers -> mean and log_scale [1, C, T], and durations [1, T].
 
     Returns a `Model` for each file name. Raises MissingWeightError if the weights do not have VITS's names.
     """
@@ -58,10 +58,10 @@ def _context(encoder: Any) -> Any:
     name = _embedding_table(encoder, "enc_p.emb")
     table = writer.values(name).astype(np.float64) * math.sqrt(writer.shape(name)[1])
     ids = writer.input("input").reshape(-1)
-    distinct, _, which, counts = writer.nodes("Unique", ids, outputs=4)
+    distinct, _, inverse, counts = writer.nodes("Unique", ids, outputs=4)
     hidden = writer.new_weight(table).apply("Gather", ids)
     size = hidden.apply("Shape", end=1)
-    near = Neighbours(Span(start=size - size, end=size, text=size), reach=_reach(writer))
+    near = Neighbours(Span(start=size - size, end=size, text_size=size), reach=_reach(writer))
     tiles = Tiles(size, taps=_taps(writer), packed=True)
     for block in range(_blocks(writer) - 1):
         name = _attention_name(block)
@@ -72,7 +72,9 @@ def _context(encoder: Any) -> Any:
                 _projections(writer, table, f"{name}.conv_{part}").apply("Gather", rows)
                 for rows, part in ((ids, "q"), (distinct, "k"), (distinct, "v"))
             )
-            attended = attention.of_ids(query, keys, values, which=which, counts=counts)
+            attended = attention.over_distinct_ids(
+                query, keys, values, inverse=inverse, counts=counts
+            )
         else:
             query, keys, values = (project(hidden, f"{name}.conv_{part}") for part in "qkv")
             attended = attention(query, keys, values)
@@ -99,9 +101,9 @@ def _prior(encoder: Any) -> Any:
     )
     hidden = writer.input("hidden")
     start, end = writer.input("window").split(1, 1, axis=0)
-    window = Span(start=start, end=end, text=hidden.apply("Shape", end=1))
+    window = Span(start=start, end=end, text_size=hidden.apply("Shape", end=1))
     durations_need = window.around(duration_flow.margin(writer))
-    # A span that begins with a tile of the convolutions is computed as in the whole text.
+    # Beginning with a tile of the convolutions, it is rounded as in the whole text.
     span = durations_need.around(2 * (_taps(writer) // 2), multiple=TILE)
     near = Neighbours(span, reach=_reach(writer))
     tiles = Tiles(span.size, taps=_taps(writer), packed=True)

@@ -12,14 +12,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
-"""Where polynomials are evaluated, besides infinity. Their powers are exact."""
-
 _FIVE_POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
-"""Of five points that are multiples of 1/8, those with the smallest rounding error, a sixth less than that of the first
-five above; of seven, the above are best."""
+"""Where polynomials are evaluated, besides infinity: as many as needed of the first ones, or these five, whose rounding error is
+a sixth less. The powers of all are exact; of multiples of 1/8, these are the best five and the best seven."""
 
 TILE = 4
-"""Outputs that are computed together. With 5 there is hardly less to compute, and the error is 6 times as large."""
+"""Outputs that are computed together. With 5 there is hardly less to compute, and the error of a kernel of 5 taps is 6 times as
+large."""
 
 
 @frozen(eq=False)
