@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -52,3 +52,15 @@ def vocoder_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="VOCODER",
         help="A vocoder folder, a run, a checkpoint, or griffin-lim; for voices that predict mel spectrograms.",
     )(command)
+
+
+def parse_controls(
+    given: Sequence[str], *, option: str = "--control", example: str = "length_scale=1.2"
+) -> dict[str, Any]:
+    """Return controls by name, from `name=value` as given for `option`. Raises ConfigError for what is not of this form.
+
+    example: one that is valid, for error messages.
+    """
+    from allophone.config.tables import parse_assignment
+
+    return dict(parse_assignment(each, option=option, example=example) for each in given)

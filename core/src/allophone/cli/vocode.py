@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from allophone.cli.options import parse_controls
 from allophone.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ def command(
     """
     from allophone.cli.console import console, track
     from allophone.cli.reporting import end_with_failures
-    from allophone.cli.voice_options import parse_controls
     from allophone.inference.devices import parse_device
     from allophone.inference.mel_sources import folder_of_mels
     from allophone.inference.vocoders import controls_of, fingerprint

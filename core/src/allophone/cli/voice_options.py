@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allophone.cli.options import engine_options, vocoder_option
+from allophone.cli.options import engine_options, parse_controls, vocoder_option
 from allophone.errors import UserError
 from allophone.registry import default_registry
 
@@ -123,15 +123,6 @@ def chosen_vocoder_controls(given: dict[str, Any]) -> dict[str, Any]:
     return parse_controls(
         given.pop("vocoder_controls"), option="--vocoder-control", example="steps=12"
     )
-
-
-def parse_controls(
-    given: Sequence[str], *, option: str = "--control", example: str = "length_scale=1.2"
-) -> dict[str, Any]:
-    """Controls by name, from `name=value` as given for `option`; `example` is one for error messages."""
-    from allophone.config.tables import parse_assignment
-
-    return dict(parse_assignment(each, option=option, example=example) for each in given)
 
 
 def chosen_prompt(voice: Voice, given: dict[str, Any]) -> Prompt | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allophone.cli.options import engine_options, vocoder_option
+from allophone.cli.options import engine_options, parse_controls, vocoder_option
 from allophone.data.manifest import SPLITS
 from allophone.errors import UserError
 from allophone.processes.executors import executor_options, open_executor
@@ -135,7 +135,6 @@ def command(
     from rich.console import Console
     from rich.progress import track
 
-    from allophone.cli.voice_options import parse_controls
     from allophone.metrics.protocol import MetricContext
     from allophone.registry import default_registry
     from allophone_evaluate.divided import Setup, evaluate_divided
