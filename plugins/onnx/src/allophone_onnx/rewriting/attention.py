@@ -86,8 +86,9 @@ class Attention:
         weights = (weights * far).apply(
             "ScatterElements", index, near_weights, axis=2, reduction="add"
         )
-        attended = weights @ values + self._relative_values(near_weights)
-        return self._joined(attended / weights.apply("ReduceSum", last))
+        total = weights.apply("ReduceSum", last)
+        weights, near_weights = weights / total, near_weights / total
+        return self._joined(weights @ values + self._relative_values(near_weights))
 
     def _split_heads(self, query: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
         """Each [R, H] -> [A, R, D]; queries are scaled."""
